@@ -1,0 +1,32 @@
+//! The outside world as storage sees it: files ([`fs`]), time ([`clock`]) and randomness ([`rng`]).
+//!
+//! Everything below a root goes through an [`Env`], so that the simulator can stand in for the machine. No other
+//! module of this crate opens a file, reads a clock or draws a random number; `clippy.toml` and `xtask tidy` see to it.
+//! Next: [`fs`] for the contract of files, `docs/format/durability.md` for what survives a power cut.
+
+use std::sync::Arc;
+
+pub mod clock;
+pub mod fs;
+pub mod os_fs;
+pub mod rng;
+pub mod sim_fs;
+
+pub use clock::Clock;
+pub use fs::{Fs, FsFile};
+pub use rng::Rng;
+
+/// Files, clock and random source of one process or one simulation.
+#[derive(Clone)]
+pub struct Env {
+    pub fs: Arc<dyn Fs>,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+}
+
+impl Env {
+    /// Returns the environment of the real machine.
+    pub fn os() -> Env {
+        Env { fs: Arc::new(os_fs::OsFs::new()), clock: Arc::new(clock::SystemClock), rng: Arc::new(rng::OsRng) }
+    }
+}

@@ -1,0 +1,137 @@
+//! The contract of a file system: [`Fs`] and [`FsFile`].
+//!
+//! Errors are plain [`io::Error`]s; callers add the path with [`crate::Error::io`]. Nothing is durable before the
+//! matching sync has returned: a file's bytes and length by [`FsFile::sync`], its name by [`Fs::sync_dir`] on its
+//! directory (and that directory's own name by a sync of *its* parent). See `docs/format/durability.md`.
+
+use std::io;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a name in a directory stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    File,
+    Dir,
+    Symlink,
+    Other,
+}
+
+/// One name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirEntry {
+    /// File name; names that are not UTF-8 are converted lossily (they are never ours).
+    pub name: String,
+    pub kind: FileKind,
+}
+
+/// What is known of a file without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metadata {
+    pub kind: FileKind,
+    pub len_bytes: u64,
+    pub inode: u64,
+}
+
+/// The bytes of a file that nobody changes any more, mapped or read.
+#[derive(Clone)]
+pub struct Mapped(Arc<dyn AsRef<[u8]> + Send + Sync>);
+
+impl Mapped {
+    /// Returns a map over the owner's bytes.
+    pub fn new(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Mapped {
+        Mapped(Arc::new(owner))
+    }
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        (*self.0).as_ref()
+    }
+}
+
+/// Calls and bytes since the file system was made; how claims about cost are tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FsCounts {
+    /// Every call of [`Fs`] and [`FsFile`].
+    pub calls: u64,
+    /// Calls of [`FsFile::sync`] and [`Fs::sync_dir`].
+    pub syncs: u64,
+    /// Calls that write file content.
+    pub writes: u64,
+    /// Bytes handed to writes.
+    pub written_bytes: u64,
+    /// Bytes that reads returned (maps count as 0).
+    pub read_bytes: u64,
+}
+
+/// Files and directories. Paths are absolute. Symbolic links are never followed by `metadata` and `list`.
+pub trait Fs: Send + Sync {
+    /// Makes a file that must not exist and opens it for writing.
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
+    /// Opens an existing file for reading only.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
+    /// Reads a whole file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Maps a whole file whose bytes do not change any more. Its descriptor is closed on return.
+    fn map(&self, path: &Path) -> io::Result<Mapped>;
+    /// Returns the names in a directory, sorted, without `.` and `..`.
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
+    /// Returns what is known of a path; `NotFound` when there is nothing.
+    fn metadata(&self, path: &Path) -> io::Result<Metadata>;
+    /// Makes one directory; its parent must exist, it must not.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// Gives a file a second name, which must not exist.
+    fn hard_link(&self, existing: &Path, new: &Path) -> io::Result<()>;
+    /// Takes a file's name away.
+    fn unlink(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty directory.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable. Never repeated after a failure.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Takes the exclusive lock of a directory, held until the guard is dropped; `WouldBlock` when another holds it.
+    fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>>;
+    /// Returns what was counted so far.
+    fn counts(&self) -> FsCounts;
+
+    /// Returns whether something has that path.
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        match self.metadata(path) {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// An open file.
+pub trait FsFile: Send + Sync {
+    /// Writes at an offset and returns how many bytes were taken, which may be fewer than given.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize>;
+    /// Reads at an offset and returns how many bytes came, which may be fewer than asked; 0 at the end.
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize>;
+    /// Returns the file's length.
+    fn len_bytes(&self) -> io::Result<u64>;
+    /// Cuts or extends (with zeros) the file.
+    fn set_len(&self, len_bytes: u64) -> io::Result<()>;
+    /// Makes content and length durable. Never repeated after a failure: the kernel may have dropped the pages.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// Writes all bytes at an offset, going on after short writes and interruptions.
+pub fn write_all_at(file: &dyn FsFile, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write_at(offset, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                offset += n as u64;
+                bytes = &bytes[n..];
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
