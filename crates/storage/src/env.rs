@@ -27,6 +27,8 @@ pub struct Env {
 impl Env {
     /// Returns the environment of the real machine.
     pub fn os() -> Env {
-        Env { fs: Arc::new(os_fs::OsFs::new()), clock: Arc::new(clock::SystemClock), rng: Arc::new(rng::OsRng) }
+        todo!();
+        #[allow(unreachable_code)]
+        Env { fs: todo!(), clock: Arc::new(clock::SystemClock), rng: Arc::new(rng::OsRng) }
     }
 }

@@ -1,1 +1,7 @@
-//! placeholder
+//! A root directory: log, segments, bases, snapshots, restore. No SQL, no sockets, no DataFusion.
+
+pub mod env;
+mod error;
+
+pub use env::Env;
+pub use error::{Error, Result};

@@ -1,0 +1,1 @@
+//! Own physical operators, each beside its plain meaning.

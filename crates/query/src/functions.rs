@@ -1,0 +1,1 @@
+//! SQL functions and operators with the null rules of QuestDB.

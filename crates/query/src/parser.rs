@@ -1,0 +1,1 @@
+//! QuestDB statements as syntax trees with source positions.

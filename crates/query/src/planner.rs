@@ -1,0 +1,1 @@
+//! From syntax trees to DataFusion logical plans and own nodes.

@@ -1,0 +1,48 @@
+//! What can go wrong in storage, by what the caller can do about it: [`Error`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A failure of storage.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A table, column or partition that is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// A name that is taken.
+    #[error("{0}")]
+    Exists(String),
+    /// Something changed meanwhile, or is busy: looking again and retrying may succeed.
+    #[error("{0}")]
+    Conflict(String),
+    /// Input that breaks a rule; nothing of it was stored.
+    #[error("{0}")]
+    Invalid(String),
+    /// Writing has stopped (disk full, failed sync); reads go on. The text says what to do.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The start or the restore was refused and nothing was modified (exit code 55).
+    #[error("{0}")]
+    Refused(String),
+    /// Bytes on disk are not what was written.
+    #[error("{}: {detail}", file.display())]
+    Corrupt { file: PathBuf, detail: String },
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+/// The result of a storage operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Returns a function that adds the path to an error of the operating system.
+    pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
+        move |source| Error::Io { path: path.to_owned(), source }
+    }
+
+    /// Returns an error about the bytes of a file.
+    pub fn corrupt(file: &Path, detail: impl Into<String>) -> Error {
+        Error::Corrupt { file: file.to_owned(), detail: detail.into() }
+    }
+}
