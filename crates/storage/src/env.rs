@@ -14,6 +14,7 @@ pub mod sim_fs;
 
 pub use clock::Clock;
 pub use fs::{Fs, FsFile};
+pub use os_fs::OsFs;
 pub use rng::Rng;
 
 /// Files, clock and random source of one process or one simulation.
@@ -27,8 +28,6 @@ pub struct Env {
 impl Env {
     /// Returns the environment of the real machine.
     pub fn os() -> Env {
-        todo!();
-        #[allow(unreachable_code)]
-        Env { fs: todo!(), clock: Arc::new(clock::SystemClock), rng: Arc::new(rng::OsRng) }
+        Env { fs: Arc::new(os_fs::OsFs::new()), clock: Arc::new(clock::SystemClock), rng: Arc::new(rng::OsRng) }
     }
 }
