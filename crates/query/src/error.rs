@@ -1,0 +1,67 @@
+//! The one error of a statement: what is wrong and where in its text.
+//!
+//! Texts are those that the peer's clients already know; positions count characters from 0. An error while rows flow
+//! travels inside DataFusion's and is found again by [`SqlError::from_datafusion`].
+
+use datafusion::error::DataFusionError;
+
+/// Who can do something about an error: it decides the HTTP status and the SQLSTATE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SqlErrorKind {
+    /// The statement is wrong: its author can mend it.
+    Statement,
+    /// The statement was stopped: by its client, a time limit or a memory limit.
+    Stopped,
+    /// The server cannot do it now: storage refuses, a disk is full.
+    Unavailable,
+    /// A defect of ours or damaged data.
+    Internal,
+}
+
+/// A statement's error.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SqlError {
+    pub message: String,
+    /// Characters before the place in the statement's text, from 0.
+    pub position: usize,
+    pub kind: SqlErrorKind,
+}
+
+impl SqlError {
+    /// Returns the error of a wrong statement.
+    pub fn new(position: usize, message: impl Into<String>) -> SqlError {
+        SqlError { message: message.into(), position, kind: SqlErrorKind::Statement }
+    }
+
+    /// Returns this error as one that travels through a running plan.
+    pub fn into_datafusion(self) -> DataFusionError {
+        DataFusionError::External(Box::new(self))
+    }
+
+    /// Returns our own error inside `error`, or one that shows the root of it.
+    pub fn from_datafusion(error: &DataFusionError) -> SqlError {
+        match error.find_root() {
+            DataFusionError::External(inner) => match inner.downcast_ref::<SqlError>() {
+                Some(own) => own.clone(),
+                None => SqlError { message: inner.to_string(), position: 0, kind: SqlErrorKind::Internal },
+            },
+            DataFusionError::ResourcesExhausted(message) => {
+                SqlError { message: message.clone(), position: 0, kind: SqlErrorKind::Stopped }
+            }
+            root => SqlError { message: root.strip_backtrace(), position: 0, kind: SqlErrorKind::Internal },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn survives_a_running_plan() {
+        let own = SqlError::new(7, "boolean expression expected");
+        let wrapped = own.clone().into_datafusion().context("somewhere deep");
+        assert_eq!(SqlError::from_datafusion(&wrapped), own);
+    }
+}
