@@ -1,0 +1,188 @@
+//! Where everything lies under a root, and what file names mean: [`Layout`], [`LogName`], [`FileId`].
+//!
+//! Names are parsed strictly: anything that is not exactly of our pattern is not ours and is left alone.
+//! Page: `docs/format/README.md`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use types::{Invalid, Seq, TableId, TableName, TimelineId};
+
+use crate::env::Env;
+
+/// Directory in a table's directory that lists its partitions and segments.
+pub const TABLE_BASE_DIR: &str = "_base";
+/// Directory in a table's directory that holds its symbol files.
+pub const SYMBOLS_DIR: &str = "_symbols";
+
+/// Paths below one root.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// Returns the layout of a root; nothing is touched.
+    pub fn new(root: &Path) -> Layout {
+        Layout { root: root.to_owned() }
+    }
+    /// Returns the root itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+    /// Returns `ROOT/db`.
+    pub fn db(&self) -> PathBuf {
+        self.root.join("db")
+    }
+    /// Returns the file that marks a root as ours: format version and database id.
+    pub fn marker(&self) -> PathBuf {
+        self.db().join("_stillpoint")
+    }
+    /// Returns the directory of the active log file and its spare.
+    pub fn live(&self) -> PathBuf {
+        self.db().join("_live")
+    }
+    /// Returns the directory of sealed log files.
+    pub fn log(&self) -> PathBuf {
+        self.db().join("_log")
+    }
+    /// Returns the directory of bases.
+    pub fn base(&self) -> PathBuf {
+        self.db().join("_base")
+    }
+    /// Returns the directory of timelines.
+    pub fn timeline(&self) -> PathBuf {
+        self.db().join("_timeline")
+    }
+    /// Returns the directory of snapshot pins.
+    pub fn snapshot(&self) -> PathBuf {
+        self.root.join("snapshot")
+    }
+    /// Returns the file whose presence asks for a restore.
+    pub fn restore_trigger(&self) -> PathBuf {
+        self.root.join("_restore")
+    }
+    /// Returns a table's directory.
+    pub fn table(&self, dir: &str) -> PathBuf {
+        self.db().join(dir)
+    }
+    /// Returns the path in a form that messages show: relative to the root.
+    pub fn relative<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
+        path.strip_prefix(&self.root).unwrap_or(path).display()
+    }
+}
+
+/// Returns the directory name of a table: `<name>~<id>`; it stays when the table is renamed.
+pub fn table_dir(name: &TableName, id: TableId) -> String {
+    // A name may hold '=', which makes readers of partitioned folders invent a column.
+    format!("{}~{id}", name.as_str().replace('=', "_"))
+}
+
+/// Returns the id in a table's directory name, if it is one.
+pub fn parse_table_dir(dir: &str) -> Option<TableId> {
+    let (name, id) = dir.rsplit_once('~')?;
+    let number: u64 = id.parse().ok()?;
+    (!name.is_empty() && id == number.to_string()).then_some(TableId(number))
+}
+
+/// Name of a log file: `<timeline>-<number>.wal`, the number with at least six digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogName {
+    pub timeline: TimelineId,
+    pub number: u64,
+}
+
+impl fmt::Display for LogName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:06}.wal", self.timeline, self.number)
+    }
+}
+
+impl FromStr for LogName {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<LogName, Invalid> {
+        let bad = || Invalid(format!("not a log file name: {text:?}"));
+        let stem = text.strip_suffix(".wal").ok_or_else(bad)?;
+        let (timeline, number) = stem.rsplit_once('-').ok_or_else(bad)?;
+        let name = LogName { timeline: timeline.parse()?, number: number.parse().map_err(|_| bad())? };
+        if name.to_string() == text { Ok(name) } else { Err(bad()) }
+    }
+}
+
+/// Name of a base: `<timeline>-<seq>.json`, the Seq with at least twelve digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BaseName {
+    pub timeline: TimelineId,
+    pub seq: Seq,
+}
+
+impl fmt::Display for BaseName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:012}.json", self.timeline, self.seq.0)
+    }
+}
+
+impl FromStr for BaseName {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<BaseName, Invalid> {
+        let bad = || Invalid(format!("not a base file name: {text:?}"));
+        let stem = text.strip_suffix(".json").ok_or_else(bad)?;
+        let (timeline, seq) = stem.rsplit_once('-').ok_or_else(bad)?;
+        let name = BaseName { timeline: timeline.parse()?, seq: Seq(seq.parse().map_err(|_| bad())?) };
+        if name.to_string() == text { Ok(name) } else { Err(bad()) }
+    }
+}
+
+/// A ULID whose first 32 random bits are the tag of the timeline that made it, so that a file's name tells whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(ulid::Ulid);
+
+impl FileId {
+    /// Returns a new id.
+    pub fn new(env: &Env, timeline: TimelineId) -> FileId {
+        let time_ms = (env.clock.now_us().max(0) / 1_000) as u64;
+        let random = (u128::from(timeline.tag) << 48) | u128::from(env.rng.next_u64() & 0xffff_ffff_ffff);
+        FileId(ulid::Ulid::from_parts(time_ms, random))
+    }
+
+    /// Returns the tag of the timeline that made the id.
+    pub fn timeline_tag(&self) -> u32 {
+        (self.0.random() >> 48) as u32
+    }
+}
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for FileId {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<FileId, Invalid> {
+        let bad = || Invalid(format!("not a file id: {text:?}"));
+        let id = ulid::Ulid::from_string(text).map_err(|_| bad())?;
+        if id.to_string() == text { Ok(FileId(id)) } else { Err(bad()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_canonical_names_are_ours() {
+        let name: LogName = "3-0000beef-000012.wal".parse().unwrap();
+        assert_eq!((name.timeline.number, name.number), (3, 12));
+        assert_eq!("3-0000beef-1234567.wal".parse::<LogName>().unwrap().number, 1_234_567);
+        for foreign in [".3-0000beef-000012.wal.Xa12", "3-0000beef-12.wal", "3-0000beef-000012.wal.partial", "x.wal"] {
+            assert!(foreign.parse::<LogName>().is_err(), "{foreign}");
+        }
+        assert_eq!("1-00000001-000000000007.json".parse::<BaseName>().unwrap().seq, Seq(7));
+        assert!("1-00000001-7.json".parse::<BaseName>().is_err());
+        assert_eq!(parse_table_dir("a~b~12"), Some(TableId(12)));
+        assert_eq!(parse_table_dir("a~012"), None);
+        assert_eq!(parse_table_dir("~12"), None);
+    }
+}

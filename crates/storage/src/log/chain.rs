@@ -1,0 +1,251 @@
+//! The log as a chain of files, read back from its newest one, and the rule that tells its tail from corruption.
+//!
+//! Nothing here writes. A file counts only if its header is good and it is the newest such file of the timeline, or
+//! if the file after it names it; bytes beyond the length that a successor names are superseded and never looked at.
+//! Page: `docs/format/log.md`, "Tail or corruption".
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use types::{Seq, TimelineId};
+
+use super::frame::{self, Frame};
+use super::header::{self, FIRST_FRAME_OFFSET, HeaderRead, LogHeader};
+use crate::env::Env;
+use crate::layout::{Layout, LogName};
+use crate::{Error, Result};
+
+/// The log files that lie in a root, by name only.
+#[derive(Debug, Default)]
+pub struct LogFiles {
+    /// In `_live/`: the active file, its spare, and what former runs left.
+    pub live: BTreeSet<LogName>,
+    /// In `_log/`: sealed files.
+    pub sealed: BTreeSet<LogName>,
+}
+
+impl LogFiles {
+    /// Lists both directories; names that are not ours are ignored.
+    pub fn list(env: &Env, layout: &Layout) -> Result<LogFiles> {
+        let names = |dir: PathBuf| -> Result<BTreeSet<LogName>> {
+            match env.fs.list(&dir) {
+                Ok(entries) => Ok(entries.iter().filter_map(|e| e.name.parse().ok()).collect()),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+                Err(e) => Err(Error::io(&dir)(e)),
+            }
+        };
+        Ok(LogFiles { live: names(layout.live())?, sealed: names(layout.log())? })
+    }
+
+    /// Returns where to read a file: of one name in both directories, `_log/` counts.
+    pub fn path(&self, layout: &Layout, name: LogName) -> Option<PathBuf> {
+        if self.sealed.contains(&name) {
+            Some(layout.log().join(name.to_string()))
+        } else if self.live.contains(&name) {
+            Some(layout.live().join(name.to_string()))
+        } else {
+            None
+        }
+    }
+
+    /// Returns the files of a timeline, oldest first.
+    pub fn of_timeline(&self, timeline: TimelineId) -> BTreeSet<LogName> {
+        self.live.union(&self.sealed).filter(|n| n.timeline == timeline).copied().collect()
+    }
+}
+
+/// One file of the chain.
+#[derive(Debug, Clone)]
+pub struct Link {
+    pub name: LogName,
+    pub path: PathBuf,
+    pub header: LogHeader,
+    /// Bytes that count and the Seq of the last frame in them; `None` in the newest file, whose end has to be found.
+    pub end: Option<(u64, Seq)>,
+}
+
+/// Where the chain is read back from.
+#[derive(Debug, Clone, Copy)]
+pub struct ChainEnd {
+    pub name: LogName,
+    /// Known when a snapshot, a timeline or a later file names it.
+    pub end: Option<(u64, Seq)>,
+}
+
+/// Reads the header of a log file. `Ok(None)`: the file has none, it is not part of the log.
+pub fn read_header(env: &Env, path: &std::path::Path) -> Result<Option<LogHeader>> {
+    let file = env.fs.open(path).map_err(Error::io(path))?;
+    let mut bytes = vec![0; FIRST_FRAME_OFFSET as usize];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(filled as u64, &mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Error::io(path)(e)),
+        }
+    }
+    match header::decode(&bytes[..filled]) {
+        HeaderRead::Good(header) => Ok(Some(header)),
+        HeaderRead::Absent => Ok(None),
+        HeaderRead::Newer(version) => Err(Error::Refused(format!(
+            "{} has log format {version}, this server reads {}: start it with the newer server that wrote it",
+            path.display(),
+            header::LOG_FORMAT_VERSION
+        ))),
+    }
+}
+
+/// Returns the newest file of the timeline that has a good header.
+pub fn newest(env: &Env, layout: &Layout, files: &LogFiles, timeline: TimelineId) -> Result<Option<LogName>> {
+    for name in files.of_timeline(timeline).into_iter().rev() {
+        let path = files.path(layout, name).expect("the name was listed");
+        if read_header(env, &path)?.is_some_and(|h| h.name == name) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the chain from the file that holds the frame after `after` (or the first file there is) to `end`, oldest first.
+///
+/// # Errors
+/// [`Error::Corrupt`] naming a link that is missing, short, without a header or of another database.
+pub fn links(
+    env: &Env,
+    layout: &Layout,
+    files: &LogFiles,
+    database_id: u128,
+    end: ChainEnd,
+    after: Seq,
+) -> Result<Vec<Link>> {
+    let mut links = Vec::new();
+    let mut next = Some(end);
+    while let Some(ChainEnd { name, end }) = next {
+        let link = link(env, layout, files, database_id, name, end)?;
+        let enough = link.header.first_seq <= after.next();
+        next = link.header.predecessor.map(|p| ChainEnd { name: p.name, end: Some((p.used_bytes, p.last_seq)) });
+        if let Some(p) = &link.header.predecessor
+            && p.last_seq.next() != link.header.first_seq
+        {
+            return Err(Error::corrupt(&link.path, "header: the predecessor does not end where this file begins"));
+        }
+        links.push(link);
+        if enough {
+            break;
+        }
+    }
+    links.reverse();
+    Ok(links)
+}
+
+fn link(
+    env: &Env,
+    layout: &Layout,
+    files: &LogFiles,
+    database_id: u128,
+    name: LogName,
+    end: Option<(u64, Seq)>,
+) -> Result<Link> {
+    let path = files.path(layout, name).ok_or_else(|| {
+        Error::corrupt(&layout.log().join(name.to_string()), "log file is missing; restore a snapshot or the file")
+    })?;
+    let header = read_header(env, &path)?
+        .ok_or_else(|| Error::corrupt(&path, "log header is damaged at offset 0; restore a snapshot or the file"))?;
+    if header.name != name || header.database_id != database_id {
+        return Err(Error::corrupt(&path, format!("log header belongs to {} of another place or database", header.name)));
+    }
+    let len_bytes = env.fs.metadata(&path).map_err(Error::io(&path))?.len_bytes;
+    if let Some((used_bytes, _)) = end
+        && len_bytes < used_bytes
+    {
+        return Err(Error::corrupt(&path, format!("log file is {len_bytes} bytes long, {used_bytes} were expected")));
+    }
+    Ok(Link { name, path, header, end })
+}
+
+/// Where the frames of a file end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileEnd {
+    /// Offset behind the last frame.
+    pub used_bytes: u64,
+    /// Seq of the last frame; the one before `first_seq` when there is none.
+    pub last_seq: Seq,
+    /// Highest Seq that frames or header show to have been synced.
+    pub durable_seq: Seq,
+    /// Offset behind the frame `durable_seq`, if that frame stands in this file.
+    pub durable_bytes: u64,
+}
+
+/// Calls `visit` with each frame of the file, in order, and returns where they end.
+///
+/// `known_durable` is the highest Seq that bases and timelines show to have been durable.
+///
+/// # Errors
+/// [`Error::Corrupt`] naming file and offset when a frame that was durable is damaged; errors of `visit`.
+pub fn replay(
+    env: &Env,
+    link: &Link,
+    known_durable: Seq,
+    mut visit: impl FnMut(Frame) -> Result<()>,
+) -> Result<FileEnd> {
+    let map = env.fs.map(&link.path).map_err(Error::io(&link.path))?;
+    let limit = link.end.map_or(map.len() as u64, |(used, _)| used).min(map.len() as u64);
+    let bytes = &map[..limit as usize];
+    let salt = link.header.salt;
+    let before = Seq(link.header.first_seq.0 - 1);
+    let mut end = FileEnd {
+        used_bytes: FIRST_FRAME_OFFSET,
+        last_seq: before,
+        durable_seq: link.header.durable_seq,
+        durable_bytes: FIRST_FRAME_OFFSET,
+    };
+    let mut ends: Vec<(Seq, u64)> = Vec::new();
+    while let Some((frame, taken)) = frame::decode(bytes, end.used_bytes as usize, salt) {
+        if frame.seq != end.last_seq.next() {
+            break;
+        }
+        end.used_bytes += taken as u64;
+        end.last_seq = frame.seq;
+        end.durable_seq = end.durable_seq.max(frame.durable_seq);
+        ends.push((frame.seq, end.used_bytes));
+        visit(frame)?;
+    }
+    check_end(link, bytes, &end, known_durable)?;
+    if link.end.is_some() {
+        end.durable_seq = end.last_seq;
+    }
+    end.durable_seq = end.durable_seq.min(end.last_seq);
+    end.durable_bytes = ends.iter().rev().find(|(seq, _)| *seq <= end.durable_seq).map_or(FIRST_FRAME_OFFSET, |e| e.1);
+    Ok(end)
+}
+
+/// Decides whether what follows the last good frame is the unsynced tail.
+fn check_end(link: &Link, bytes: &[u8], end: &FileEnd, known_durable: Seq) -> Result<()> {
+    let damaged = |why: String| {
+        let detail = format!("damaged frame at offset {}: {why}; restore a snapshot or the file", end.used_bytes);
+        Err(Error::corrupt(&link.path, detail))
+    };
+    if let Some((used_bytes, last_seq)) = link.end {
+        if end.used_bytes == used_bytes && end.last_seq == last_seq {
+            return Ok(());
+        }
+        return damaged(format!("the log goes on to offset {used_bytes} (seq {last_seq})"));
+    }
+    let durable = end.durable_seq.max(known_durable);
+    if durable > end.last_seq {
+        return damaged(format!("seq {durable} is known to have been durable"));
+    }
+    let mut at = end.used_bytes as usize;
+    while at < bytes.len() {
+        if let Some((frame, taken)) = frame::decode(bytes, at, link.header.salt) {
+            if frame.durable_seq > end.last_seq {
+                return damaged(format!("a later frame shows that seq {} was durable", frame.durable_seq));
+            }
+            at += taken;
+        } else {
+            at += frame::ALIGN_BYTES;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,487 @@
+//! Appending to the log: places are given under the caller's lock without I/O, one leader writes and syncs for all.
+//!
+//! A frame's place (file and offset) is fixed when it is queued, in files that exist and are filled with zeros, so a
+//! full disk is met before a Seq is given out and never leaves half a frame behind. After any failed write or sync the
+//! log is failed for good: nothing is acknowledged any more, and a sync is never repeated.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard};
+
+use types::{Seq, TimelineId};
+
+use super::frame::{self, Frame};
+use super::header::{self, FIRST_FRAME_OFFSET, HEADER_COPY_OFFSETS, LogHeader, Place, Predecessor};
+use crate::env::fs::{FsFile, write_all_at};
+use crate::env::Env;
+use crate::layout::{Layout, LogName};
+use crate::{Error, Result};
+
+/// Smallest log file.
+pub const MIN_FILE_BYTES: u64 = 1 << 20;
+/// Largest log file, unless one frame needs more.
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
+/// Room that only releases and drops may use, so that they work on a full disk.
+const URGENT_BYTES: u64 = 64 << 10;
+const ZEROS_BYTES: usize = 1 << 20;
+
+/// Whether a frame may use the last room there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    Ordinary,
+    /// Frees space or ends a snapshot.
+    Urgent,
+}
+
+/// Where a frame will stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    pub file: LogName,
+    /// Offset behind the frame.
+    pub end_bytes: u64,
+    begins_file: bool,
+}
+
+/// A file that was prepared for the log: full of zeros, synced, its name durable.
+struct Spare {
+    name: LogName,
+    file: Box<dyn FsFile>,
+    capacity_bytes: u64,
+}
+
+struct Queued {
+    frame: Frame,
+    /// The frame begins this file.
+    file: Option<Spare>,
+    /// The frame's file is cut and synced behind it; the next frame begins another one.
+    seal: bool,
+}
+
+/// Room left in the file that the next frame goes to, as planned (the writes may lag).
+struct Plan {
+    name: LogName,
+    offset_bytes: u64,
+    capacity_bytes: u64,
+}
+
+struct Queue {
+    frames: VecDeque<Queued>,
+    plan: Option<Plan>,
+    spares: VecDeque<Spare>,
+    next_number: u64,
+    /// Used length of the last file that was planned full or sealed; sizes the next spare.
+    last_used_bytes: u64,
+    queued_seq: Seq,
+    written_seq: Seq,
+    durable_seq: Seq,
+    written_bytes: u64,
+    unsynced_bytes: u64,
+    leading: bool,
+    failed: Option<String>,
+}
+
+struct Active {
+    name: LogName,
+    file: Box<dyn FsFile>,
+    salt: u32,
+    used_bytes: u64,
+    sealed: bool,
+}
+
+struct Io {
+    active: Option<Active>,
+    predecessor: Option<Predecessor>,
+    last_seq: Seq,
+    durable_seq: Seq,
+}
+
+/// What identifies the files of this run.
+#[derive(Debug, Clone)]
+pub struct RunIdentity {
+    pub database_id: u128,
+    pub timeline: TimelineId,
+    pub place: Place,
+}
+
+/// How a run begins: after recovery, or new.
+pub struct LogStart {
+    pub identity: RunIdentity,
+    /// File and length that the first header names.
+    pub predecessor: Option<Predecessor>,
+    /// Above every number that the timeline's files ever had.
+    pub next_number: u64,
+    /// Frames after the predecessor's durable end, repeated at the head of the new file.
+    pub carried: Vec<Frame>,
+}
+
+/// The log of one running database.
+pub struct LogWriter {
+    env: Env,
+    layout: Layout,
+    identity: RunIdentity,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    io: Mutex<Io>,
+}
+
+impl LogWriter {
+    /// Begins a new log file that repeats the carried frames. Durable when this returns: the frames are synced
+    /// before the header is written, so until then the former files are in force.
+    pub fn start(env: Env, layout: Layout, start: LogStart) -> Result<LogWriter> {
+        let durable_seq = start.predecessor.map_or(Seq::ZERO, |p| p.last_seq);
+        let last_seq = start.carried.last().map_or(durable_seq, |f| f.seq);
+        let queue = Queue {
+            frames: VecDeque::new(),
+            plan: None,
+            spares: VecDeque::new(),
+            next_number: start.next_number,
+            last_used_bytes: 0,
+            queued_seq: last_seq,
+            written_seq: last_seq,
+            durable_seq: last_seq,
+            written_bytes: 0,
+            unsynced_bytes: 0,
+            leading: false,
+            failed: None,
+        };
+        let io = Io { active: None, predecessor: start.predecessor, last_seq: durable_seq, durable_seq };
+        let writer = LogWriter {
+            env,
+            layout,
+            identity: start.identity,
+            queue: Mutex::new(queue),
+            changed: Condvar::new(),
+            io: Mutex::new(io),
+        };
+        let carried_bytes: usize = start.carried.iter().map(|f| frame::frame_bytes(f.payload.len())).sum();
+        writer.add_spare(carried_bytes as u64)?;
+        writer.begin_with(start.carried)?;
+        Ok(writer)
+    }
+
+    /// Writes carried frames, syncs, then header, syncs.
+    fn begin_with(&self, carried: Vec<Frame>) -> Result<()> {
+        let mut queue = self.lock_queue();
+        let mut io = self.io.lock().expect("no leader panics");
+        let spare = queue.spares.pop_front().expect("a spare was just added");
+        let path = self.layout.live().join(spare.name.to_string());
+        let durable_seq = carried.last().map_or(io.durable_seq, |f| f.seq);
+        let head = self.new_header(&io, spare.name, durable_seq);
+        let mut bytes = Vec::new();
+        for frame in &carried {
+            let durable_seq = frame.durable_seq.min(io.durable_seq);
+            frame::encode(&Frame { durable_seq, ..frame.clone() }, head.salt, &mut bytes);
+        }
+        if !bytes.is_empty() {
+            write_all_at(&*spare.file, FIRST_FRAME_OFFSET, &bytes).map_err(Error::io(&path))?;
+            spare.file.sync().map_err(Error::io(&path))?;
+        }
+        write_header(&*spare.file, &head).map_err(Error::io(&path))?;
+        spare.file.sync().map_err(Error::io(&path))?;
+        let used_bytes = FIRST_FRAME_OFFSET + bytes.len() as u64;
+        queue.plan =
+            Some(Plan { name: spare.name, offset_bytes: used_bytes, capacity_bytes: spare.capacity_bytes });
+        io.last_seq = durable_seq;
+        io.durable_seq = durable_seq;
+        io.active = Some(Active { name: spare.name, file: spare.file, salt: head.salt, used_bytes, sealed: false });
+        Ok(())
+    }
+
+    /// Returns where a frame with that payload would stand if it were queued next; `None` when a spare is needed
+    /// first ([`LogWriter::add_spare`]). No I/O. The caller's lock keeps others from queueing in between.
+    pub fn place(&self, payload_bytes: usize, urgency: Urgency) -> Option<Placement> {
+        let bytes = frame::frame_bytes(payload_bytes) as u64;
+        let queue = self.lock_queue();
+        let kept_bytes = if urgency == Urgency::Ordinary { URGENT_BYTES } else { 0 };
+        let spare_room: u64 = queue.spares.iter().map(|s| s.capacity_bytes - FIRST_FRAME_OFFSET).sum();
+        if let Some(plan) = &queue.plan {
+            let end_bytes = plan.offset_bytes + bytes;
+            if end_bytes <= plan.capacity_bytes {
+                let left = plan.capacity_bytes - end_bytes + spare_room;
+                return (left >= kept_bytes).then_some(Placement { file: plan.name, end_bytes, begins_file: false });
+            }
+        }
+        let spare = queue.spares.front()?;
+        let end_bytes = FIRST_FRAME_OFFSET + bytes;
+        let fits = end_bytes <= spare.capacity_bytes && spare_room - bytes >= kept_bytes;
+        fits.then_some(Placement { file: spare.name, end_bytes, begins_file: true })
+    }
+
+    /// Queues a frame at the place that [`LogWriter::place`] gave for it. With `seal` its file ends behind it.
+    pub fn push(&self, frame: Frame, placement: Placement, seal: bool) {
+        let mut queue = self.lock_queue();
+        debug_assert_eq!(frame.seq, queue.queued_seq.next());
+        queue.queued_seq = frame.seq;
+        let mut file = None;
+        if placement.begins_file {
+            let spare = queue.spares.pop_front().expect("the placement named this spare");
+            debug_assert_eq!(spare.name, placement.file);
+            if let Some(plan) = queue.plan.take() {
+                queue.last_used_bytes = plan.offset_bytes;
+            }
+            queue.plan =
+                Some(Plan { name: spare.name, offset_bytes: 0, capacity_bytes: spare.capacity_bytes });
+            file = Some(spare);
+        }
+        if seal {
+            queue.plan = None;
+            queue.last_used_bytes = placement.end_bytes;
+        } else if let Some(plan) = &mut queue.plan {
+            plan.offset_bytes = placement.end_bytes;
+        }
+        queue.frames.push_back(Queued { frame, file, seal });
+    }
+
+    /// Makes a spare with room for a frame or group of that many bytes. Its name is durable when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the disk is full; nothing was given out, later calls may succeed.
+    pub fn add_spare(&self, frame_bytes: u64) -> Result<()> {
+        let (name, capacity_bytes) = {
+            let mut queue = self.lock_queue();
+            let name = LogName { timeline: self.identity.timeline, number: queue.next_number };
+            queue.next_number += 1;
+            let used_bytes = queue.plan.as_ref().map_or(0, |p| p.offset_bytes).max(queue.last_used_bytes);
+            let needed = FIRST_FRAME_OFFSET + frame_bytes + URGENT_BYTES;
+            (name, (used_bytes * 2).clamp(MIN_FILE_BYTES, MAX_FILE_BYTES).max(needed.next_multiple_of(4096)))
+        };
+        let path = self.layout.live().join(name.to_string());
+        let file = self.zero_filled(name, capacity_bytes).map_err(|source| {
+            // A spare that is not whole is of no use and would only hold space.
+            let _ = self.env.fs.unlink(&path);
+            match source.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::Unavailable(format!(
+                    "disk full: no room for a log file of {capacity_bytes} bytes in {}; free space, then retry",
+                    self.layout.live().display()
+                )),
+                _ => Error::Io { path: path.clone(), source },
+            }
+        })?;
+        self.lock_queue().spares.push_back(Spare { name, file, capacity_bytes });
+        Ok(())
+    }
+
+    fn zero_filled(&self, name: LogName, capacity_bytes: u64) -> std::io::Result<Box<dyn FsFile>> {
+        let file = self.env.fs.create_new(&self.layout.live().join(name.to_string()))?;
+        let zeros = vec![0; ZEROS_BYTES.min(capacity_bytes as usize)];
+        let mut offset = 0;
+        while offset < capacity_bytes {
+            let n = (capacity_bytes - offset).min(zeros.len() as u64);
+            write_all_at(&*file, offset, &zeros[..n as usize])?;
+            offset += n;
+        }
+        file.sync()?;
+        self.env.fs.sync_dir(&self.layout.live())?;
+        Ok(file)
+    }
+
+    /// Returns whether a spare is ready; the background step makes one when not.
+    pub fn has_spare(&self) -> bool {
+        !self.lock_queue().spares.is_empty()
+    }
+
+    /// Writes what is queued through `seq` to the page cache, by itself or by waiting for another leader.
+    pub fn wait_written(&self, seq: Seq) -> Result<()> {
+        self.wait(seq, false)
+    }
+
+    /// Makes everything through `seq` durable: one sync serves all who wait meanwhile.
+    pub fn wait_durable(&self, seq: Seq) -> Result<()> {
+        self.wait(seq, true)
+    }
+
+    fn wait(&self, seq: Seq, durable: bool) -> Result<()> {
+        let mut queue = self.lock_queue();
+        loop {
+            if (if durable { queue.durable_seq } else { queue.written_seq }) >= seq {
+                return Ok(());
+            }
+            if let Some(why) = &queue.failed {
+                return Err(Error::Unavailable(why.clone()));
+            }
+            if queue.leading {
+                queue = self.changed.wait(queue).expect("no leader panics");
+                continue;
+            }
+            queue.leading = true;
+            let batch = std::mem::take(&mut queue.frames);
+            let target = queue.queued_seq;
+            drop(queue);
+            let outcome = self.write_batch(batch, durable);
+            queue = self.lock_queue();
+            queue.leading = false;
+            match outcome {
+                Ok(written) => {
+                    queue.written_seq = target;
+                    queue.written_bytes += written.bytes;
+                    queue.unsynced_bytes += written.bytes;
+                    if written.durable_seq > queue.durable_seq {
+                        queue.durable_seq = written.durable_seq;
+                        queue.unsynced_bytes = 0;
+                    }
+                }
+                Err(e) => {
+                    queue.failed = Some(format!(
+                        "writing has stopped because the log could not be written: {e}; reads go on, check the disk and restart"
+                    ));
+                }
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    fn write_batch(&self, batch: VecDeque<Queued>, sync: bool) -> Result<Written> {
+        let mut io = self.io.lock().expect("no leader panics");
+        let mut buffer = Vec::new();
+        let mut bytes = 0;
+        for queued in batch {
+            if let Some(spare) = queued.file {
+                bytes += self.flush(&mut io, &mut buffer)?;
+                self.finish_active(&mut io)?;
+                self.begin_file(&mut io, spare)?;
+            }
+            let durable_seq = io.durable_seq;
+            io.last_seq = queued.frame.seq;
+            let active = io.active.as_mut().expect("the first frame of a run finds the file that start() began");
+            debug_assert!(!active.sealed, "a frame behind a seal begins another file");
+            frame::encode(&Frame { durable_seq, ..queued.frame }, active.salt, &mut buffer);
+            if queued.seal {
+                bytes += self.flush(&mut io, &mut buffer)?;
+                self.seal_active(&mut io)?;
+            }
+        }
+        bytes += self.flush(&mut io, &mut buffer)?;
+        if sync && io.durable_seq < io.last_seq {
+            let active = io.active.as_ref().expect("frames that are not durable stand in an active file");
+            active.file.sync().map_err(Error::io(&self.layout.live().join(active.name.to_string())))?;
+            io.durable_seq = io.last_seq;
+        }
+        Ok(Written { bytes, durable_seq: io.durable_seq })
+    }
+
+    fn flush(&self, io: &mut Io, buffer: &mut Vec<u8>) -> Result<u64> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let active = io.active.as_mut().expect("bytes are buffered for an active file only");
+        let path = self.layout.live().join(active.name.to_string());
+        write_all_at(&*active.file, active.used_bytes, buffer).map_err(Error::io(&path))?;
+        active.used_bytes += buffer.len() as u64;
+        let bytes = buffer.len() as u64;
+        buffer.clear();
+        Ok(bytes)
+    }
+
+    /// Leaves a full file: synced before the next file's header can exist, then linked uncut.
+    fn finish_active(&self, io: &mut Io) -> Result<()> {
+        let Some(active) = io.active.take() else { return Ok(()) };
+        if !active.sealed {
+            let path = self.layout.live().join(active.name.to_string());
+            if io.durable_seq < io.last_seq {
+                active.file.sync().map_err(Error::io(&path))?;
+                io.durable_seq = io.last_seq;
+            }
+            self.link_sealed(active.name)?;
+        }
+        let (name, used_bytes) = (active.name, active.used_bytes);
+        io.predecessor = Some(Predecessor { name, used_bytes, last_seq: io.last_seq });
+        Ok(())
+    }
+
+    /// Ends the active file behind its last frame: cut, synced, linked. The caller syncs `_log/`.
+    fn seal_active(&self, io: &mut Io) -> Result<()> {
+        let active = io.active.as_mut().expect("a frame was just written to it");
+        let path = self.layout.live().join(active.name.to_string());
+        active.file.set_len(active.used_bytes).map_err(Error::io(&path))?;
+        active.file.sync().map_err(Error::io(&path))?;
+        active.sealed = true;
+        let name = active.name;
+        io.durable_seq = io.last_seq;
+        self.link_sealed(name)
+    }
+
+    fn link_sealed(&self, name: LogName) -> Result<()> {
+        let to = self.layout.log().join(name.to_string());
+        self.env.fs.hard_link(&self.layout.live().join(name.to_string()), &to).map_err(Error::io(&to))
+    }
+
+    fn begin_file(&self, io: &mut Io, spare: Spare) -> Result<()> {
+        let head = self.new_header(io, spare.name, io.durable_seq);
+        let path = self.layout.live().join(spare.name.to_string());
+        write_header(&*spare.file, &head).map_err(Error::io(&path))?;
+        io.active = Some(Active {
+            name: spare.name,
+            file: spare.file,
+            salt: head.salt,
+            used_bytes: FIRST_FRAME_OFFSET,
+            sealed: false,
+        });
+        Ok(())
+    }
+
+    fn new_header(&self, io: &Io, name: LogName, durable_seq: Seq) -> LogHeader {
+        LogHeader {
+            database_id: self.identity.database_id,
+            name,
+            salt: self.env.rng.next_u64() as u32,
+            first_seq: io.predecessor.map_or(Seq(1), |p| p.last_seq.next()),
+            durable_seq,
+            created_us: self.env.clock.now_us(),
+            place: self.identity.place,
+            predecessor: io.predecessor,
+        }
+    }
+
+    /// Returns how far the log is queued, written and durable.
+    pub fn progress(&self) -> LogProgress {
+        let queue = self.lock_queue();
+        LogProgress {
+            queued_seq: queue.queued_seq,
+            written_seq: queue.written_seq,
+            durable_seq: queue.durable_seq,
+            written_bytes: queue.written_bytes,
+            unsynced_bytes: queue.unsynced_bytes,
+        }
+    }
+
+    /// Returns why writing has stopped, if it has.
+    pub fn failure(&self) -> Option<String> {
+        self.lock_queue().failed.clone()
+    }
+
+    /// Returns the files that the running log still writes or will write: the active one and its spares.
+    pub fn open_files(&self) -> Vec<LogName> {
+        let queue = self.lock_queue();
+        let mut names: Vec<LogName> = queue.spares.iter().map(|s| s.name).collect();
+        names.extend(queue.frames.iter().filter_map(|q| q.file.as_ref().map(|s| s.name)));
+        names.extend(queue.plan.as_ref().map(|p| p.name));
+        drop(queue);
+        names.extend(self.io.lock().expect("no leader panics").active.as_ref().map(|a| a.name));
+        names
+    }
+
+    fn lock_queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().expect("no holder of this lock panics")
+    }
+}
+
+struct Written {
+    bytes: u64,
+    durable_seq: Seq,
+}
+
+/// How far a log has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogProgress {
+    pub queued_seq: Seq,
+    pub written_seq: Seq,
+    pub durable_seq: Seq,
+    /// Bytes of frames since the start.
+    pub written_bytes: u64,
+    /// Bytes of frames since the last sync.
+    pub unsynced_bytes: u64,
+}
+
+fn write_header(file: &dyn FsFile, head: &LogHeader) -> std::io::Result<()> {
+    let copy = header::encode(head);
+    HEADER_COPY_OFFSETS.iter().try_for_each(|&at| write_all_at(file, at, &copy))
+}
