@@ -1,7 +1,8 @@
 //! SQL over the read views of storage: the DataFusion room.
 //!
 //! Reading order: `session` (one statement from text to outcome), `parser` (QuestDB's grammar), `planner` (logical plans
-//! and own nodes), `kind` (the types of expressions), `exec` (own operators), `functions`, `provider` (a table as DataFusion sees it).
+//! and own nodes), `kind` (the types of expressions), `interval` and
+//! `bucket` (time as texts and calendar buckets), `exec` (own operators), `functions`, `provider` (a table as DataFusion sees it).
 
 pub mod bucket;
 pub mod error;
