@@ -1,8 +1,13 @@
-//! Bytes on the wire and what they mean, without sockets.
+//! Bytes of the protocols to values and back, without sockets, files or clocks.
 //!
+//! InfluxDB line protocol in: [`ilp`]. Answers of `/exec` and `/exp`: [`exec_json`], [`csv`].
 //! PostgreSQL: [`pg_frontend`] (messages of a client), [`pg_parameter`] (values of a Bind), [`pg_text`] (text forms),
 //! [`pg_oid`] (type numbers).
+//! Nothing here knows a table beyond the [`types::Schema`] that it is handed; the server binds both ends.
 
+pub mod csv;
+pub mod exec_json;
+pub mod ilp;
 pub mod pg_frontend;
 pub mod pg_oid;
 pub mod pg_parameter;

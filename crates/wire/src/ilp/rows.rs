@@ -1,0 +1,360 @@
+//! Lines to columns: [`Rows`] gathers the rows of a request per table and converts each value to its column's type.
+//!
+//! Nothing is created here. A table or column that does not exist yet is listed in [`TableRows::new_columns`]; the
+//! server makes it once the whole request has proved good, and then asks for the batch with [`TableRows::into_batch`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use types::{Column, ColumnData, ColumnId, ColumnType, Invalid, PartitionBy, RowBatch, Schema, TableName};
+
+use super::line::{Field, Line, Parser};
+use super::names::is_column_name;
+use super::value::{Unit, Value};
+use super::{LineError, convert};
+
+/// The last microsecond of the year 9999: no designated timestamp may be later.
+const MAX_DESIGNATED_US: i64 = 253_402_300_799_999_999;
+/// Name of the designated timestamp of a table that a line brings into being.
+const DESIGNATED_NAME: &str = "timestamp";
+
+/// What the server's configuration says about lines.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// `line.auto.create.new.tables`.
+    pub create_tables: bool,
+    /// `line.auto.create.new.columns`.
+    pub create_columns: bool,
+    /// Type of a column that a quoted string brings into being: VARCHAR or STRING.
+    pub text_type: ColumnType,
+    /// `line.default.partition.by`: for whoever creates the tables.
+    pub partition_by: PartitionBy,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            create_tables: true,
+            create_columns: true,
+            text_type: ColumnType::Varchar,
+            partition_by: PartitionBy::Day,
+        }
+    }
+}
+
+/// A column that has to be made first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewColumn {
+    pub name: String,
+    pub column_type: ColumnType,
+}
+
+/// Where a gathered column goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Existing(ColumnId),
+    /// Position in [`TableRows::new_columns`].
+    New(usize),
+}
+
+#[derive(Debug)]
+struct Gathered {
+    /// As the last line spelled it.
+    spelling: String,
+    target: Target,
+    column_type: ColumnType,
+    data: ColumnData,
+}
+
+/// The rows of one table.
+#[derive(Debug)]
+pub struct TableRows {
+    /// The existing table's spelling, or that of the first line.
+    pub name: TableName,
+    /// `None`: there is no such table yet.
+    pub schema: Option<Arc<Schema>>,
+    /// Columns to be made, in order: those that the table lacks, or all of them for a new table.
+    pub new_columns: Vec<NewColumn>,
+    /// Where the designated timestamp stands in `new_columns`, for a new table.
+    pub new_designated: Option<usize>,
+    rows: usize,
+    columns: Vec<Gathered>,
+    by_name: HashMap<String, usize>,
+    /// Which column the i-th field of the last line was: the next line is likely to look alike.
+    order: Vec<usize>,
+    designated_name: String,
+    designated_us: Vec<i64>,
+}
+
+/// The rows of one request, per table in order of appearance.
+pub struct Rows<F> {
+    options: Options,
+    now_us: i64,
+    find_table: F,
+    tables: Vec<TableRows>,
+    by_name: HashMap<String, usize>,
+    last: usize,
+}
+
+/// Reads a whole request.
+///
+/// `find_table` returns an existing table's name and schema; `now_us` stands in for missing timestamps.
+///
+/// # Errors
+/// The first line that cannot be taken; then nothing of the request counts.
+pub fn read_request<F>(
+    body: &[u8],
+    unit: Unit,
+    now_us: i64,
+    options: Options,
+    find_table: F,
+) -> Result<Vec<TableRows>, LineError>
+where
+    F: Fn(&str) -> Option<(TableName, Arc<Schema>)>,
+{
+    let mut rows = Rows::new(options, now_us, find_table);
+    let mut parser = Parser::new(body, unit);
+    let mut line = Line::default();
+    while parser.next_line(&mut line)? {
+        rows.add(&line)?;
+    }
+    Ok(rows.into_tables())
+}
+
+impl<F> Rows<F>
+where
+    F: Fn(&str) -> Option<(TableName, Arc<Schema>)>,
+{
+    /// Returns an empty collection.
+    pub fn new(options: Options, now_us: i64, find_table: F) -> Rows<F> {
+        Rows { options, now_us, find_table, tables: Vec::new(), by_name: HashMap::new(), last: 0 }
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// A name that cannot be, a value that does not fit its column. The collection is then of no further use.
+    pub fn add(&mut self, line: &Line<'_>) -> Result<(), LineError> {
+        self.add_row(line).map_err(|message| LineError { line: line.number, message })
+    }
+
+    /// Returns the tables in order of appearance.
+    pub fn into_tables(self) -> Vec<TableRows> {
+        self.tables
+    }
+
+    fn add_row(&mut self, line: &Line<'_>) -> Result<(), String> {
+        let index = self.table_index(&line.table)?;
+        let (options, now_us) = (self.options, self.now_us);
+        self.tables[index].add_row(line, options, now_us)
+    }
+
+    fn table_index(&mut self, name: &str) -> Result<usize, String> {
+        if self.tables.get(self.last).is_some_and(|t| t.name.as_str() == name) {
+            return Ok(self.last);
+        }
+        let folded = name.to_lowercase();
+        if let Some(&index) = self.by_name.get(&folded) {
+            self.last = index;
+            return Ok(index);
+        }
+        let table = self.open_table(name)?;
+        self.last = self.tables.len();
+        self.tables.push(table);
+        self.by_name.insert(folded, self.last);
+        Ok(self.last)
+    }
+
+    fn open_table(&self, name: &str) -> Result<TableRows, String> {
+        let new_name = TableName::new(name).map_err(|_| format!("table: {name}; invalid table name"))?;
+        match (self.find_table)(name) {
+            Some((name, schema)) => {
+                let designated = schema.designated_index().filter(|_| schema.wal);
+                let Some(designated) = designated else {
+                    return Err(format!("table: {name}; cannot insert in non-WAL table"));
+                };
+                let designated_name = schema.columns[designated].name.clone();
+                Ok(TableRows::new(name, Some(schema), designated_name))
+            }
+            None if self.options.create_tables => Ok(TableRows::new(new_name, None, DESIGNATED_NAME.to_owned())),
+            None => Err(format!(
+                "table: {name}; table does not exist, creating new tables is disabled [line.auto.create.new.tables]"
+            )),
+        }
+    }
+}
+
+impl TableRows {
+    fn new(name: TableName, schema: Option<Arc<Schema>>, designated_name: String) -> TableRows {
+        TableRows {
+            name,
+            schema,
+            new_columns: Vec::new(),
+            new_designated: None,
+            rows: 0,
+            columns: Vec::new(),
+            by_name: HashMap::new(),
+            order: Vec::new(),
+            designated_name,
+            designated_us: Vec::new(),
+        }
+    }
+
+    /// Returns the number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Returns the rows as a batch, given the ids of `new_columns` in their order.
+    ///
+    /// # Errors
+    /// Fewer ids than new columns, or one id twice.
+    pub fn into_batch(self, new_ids: &[ColumnId]) -> Result<RowBatch, Invalid> {
+        let name = &self.name;
+        let new_id = |position: usize| {
+            let missing = || Invalid(format!("table {name}: new column {position} has no id"));
+            new_ids.get(position).copied().ok_or_else(missing)
+        };
+        let designated_id = match (&self.schema, self.new_designated) {
+            (None, Some(position)) => new_id(position)?,
+            (Some(schema), _) => schema.designated.expect("a table without one was refused"),
+            (None, None) => return Err(Invalid(format!("table {name}: no rows"))),
+        };
+        let mut columns = Vec::with_capacity(self.columns.len() + 1);
+        columns.push(Column { id: designated_id, data: ColumnData::I64(self.designated_us) });
+        for gathered in self.columns {
+            let id = match gathered.target {
+                Target::Existing(id) => id,
+                Target::New(position) => new_id(position)?,
+            };
+            columns.push(Column { id, data: gathered.data });
+        }
+        RowBatch::new(self.rows, columns)
+    }
+
+    fn add_row(&mut self, line: &Line<'_>, options: Options, now_us: i64) -> Result<(), String> {
+        let row = self.rows;
+        let mut designated_us = None;
+        for (i, field) in line.fields.iter().enumerate() {
+            let index = match self.expected(i, field) {
+                Some(index) => index,
+                None if field.name.eq_ignore_ascii_case(&self.designated_name) => {
+                    let us = self.designated_field(field)?;
+                    designated_us.get_or_insert(us);
+                    continue;
+                }
+                None => self.column_index(i, field, options)?,
+            };
+            let column = &mut self.columns[index];
+            // the first of two values with one name counts
+            if column.data.len() == row {
+                convert::push(&mut column.data, column.column_type, field)
+                    .map_err(|why| format!("table: {}, column: {}; {why}", self.name, field.name))?;
+            }
+        }
+        if self.schema.is_none() && self.new_designated.is_none() {
+            self.add_new_designated(DESIGNATED_NAME);
+        }
+        let us = match (designated_us, line.timestamp) {
+            (Some(us), _) => us,
+            (None, Some(moment)) => self.check_designated(moment.count, moment.micros())?,
+            (None, None) => now_us,
+        };
+        self.designated_us.push(us);
+        self.rows += 1;
+        for column in &mut self.columns {
+            column.data.pad(self.rows);
+        }
+        Ok(())
+    }
+
+    /// Returns the column that the field was in the last line, if it has the same name.
+    fn expected(&self, i: usize, field: &Field<'_>) -> Option<usize> {
+        let index = *self.order.get(i)?;
+        self.columns.get(index).is_some_and(|c| c.spelling == field.name).then_some(index)
+    }
+
+    fn column_index(&mut self, i: usize, field: &Field<'_>, options: Options) -> Result<usize, String> {
+        let folded = field.name.to_lowercase();
+        let index = match self.by_name.get(&folded) {
+            Some(&index) => {
+                field.name.as_ref().clone_into(&mut self.columns[index].spelling);
+                index
+            }
+            None => {
+                let (target, column_type) = self.resolve(field, options)?;
+                let mut data = ColumnData::new(column_type);
+                data.pad(self.rows);
+                self.columns.push(Gathered { spelling: field.name.to_string(), target, column_type, data });
+                self.by_name.insert(folded, self.columns.len() - 1);
+                self.columns.len() - 1
+            }
+        };
+        if self.order.len() <= i {
+            self.order.resize(i + 1, usize::MAX);
+        }
+        self.order[i] = index;
+        Ok(index)
+    }
+
+    /// Finds the field's column in the schema, or lists it as a new one.
+    fn resolve(&mut self, field: &Field<'_>, options: Options) -> Result<(Target, ColumnType), String> {
+        if let Some(column) = self.schema.as_ref().and_then(|s| s.column(&field.name)) {
+            return Ok((Target::Existing(column.id), column.column_type));
+        }
+        let (table, name) = (&self.name, &field.name);
+        if !is_column_name(name) {
+            return Err(format!("table: {table}; invalid column name: {name}"));
+        }
+        if self.schema.is_some() && !options.create_columns {
+            return Err(format!(
+                "table: {table}, column: {name}; column does not exist, creating new columns is disabled \
+                 [line.auto.create.new.columns]"
+            ));
+        }
+        let column_type = match field.value {
+            Value::Tag => ColumnType::Symbol,
+            Value::Boolean(_) => ColumnType::Boolean,
+            Value::Integer(_) => ColumnType::Long,
+            Value::Float(_) => ColumnType::Double,
+            Value::Text => options.text_type,
+            Value::Timestamp(_) => ColumnType::Timestamp,
+            Value::Null => return Err(format!("table: {table}; invalid column type: {name}")),
+            Value::Long256 => return Err(format!("table: {table}; LONG256 columns are not supported yet: {name}")),
+            Value::Decimal => return Err(format!("table: {table}; decimal columns must be created manually: {name}")),
+        };
+        self.new_columns.push(NewColumn { name: name.to_string(), column_type });
+        Ok((Target::New(self.new_columns.len() - 1), column_type))
+    }
+
+    /// Returns the moment that a field with the designated timestamp's name holds; it wins over the trailing one.
+    fn designated_field(&mut self, field: &Field<'_>) -> Result<i64, String> {
+        let Value::Timestamp(moment) = field.value else {
+            return Err(format!(
+                "table: {}, column: {}; cast error from protocol type: {} to column type: TIMESTAMP",
+                self.name,
+                field.name,
+                field.value.kind()
+            ));
+        };
+        if self.schema.is_none() && self.new_designated.is_none() {
+            self.add_new_designated(&field.name);
+        }
+        self.check_designated(moment.count, moment.micros())
+    }
+
+    fn add_new_designated(&mut self, name: &str) {
+        self.new_designated = Some(self.new_columns.len());
+        self.new_columns.push(NewColumn { name: name.to_owned(), column_type: ColumnType::Timestamp });
+    }
+
+    fn check_designated(&self, written: i64, us: Option<i64>) -> Result<i64, String> {
+        let rule = match us {
+            Some(us) if us < 0 => "designated timestamp before 1970-01-01 is not allowed",
+            Some(us) if us <= MAX_DESIGNATED_US => return Ok(us),
+            None if written < 0 => "designated timestamp before 1970-01-01 is not allowed",
+            _ => "designated timestamp beyond 9999-12-31 is not allowed",
+        };
+        Err(format!("table: {}, timestamp: {written}; {rule}", self.name))
+    }
+}

@@ -1,0 +1,391 @@
+//! The answers of QuestDB 9.3.4 to lines, good and bad, and properties that hold for any bytes.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use types::{ColumnDef, ColumnId, ColumnType, PartitionBy, Schema, TableName};
+
+use super::rows::{NewColumn, Options, TableRows, read_request};
+use super::{Field, Line, LineError, Moment, Parser, Unit, Value};
+
+const NOW_US: i64 = 1_000_000;
+
+/// Every column type, named by its first letters, in the table `c1` with the designated timestamp `t`.
+fn c1() -> Arc<Schema> {
+    let columns = [
+        ("bo", ColumnType::Boolean),
+        ("sh", ColumnType::Short),
+        ("i", ColumnType::Int),
+        ("l", ColumnType::Long),
+        ("db", ColumnType::Double),
+        ("st", ColumnType::String),
+        ("vc", ColumnType::Varchar),
+        ("sy", ColumnType::Symbol),
+        ("d", ColumnType::Date),
+        ("ts", ColumnType::Timestamp),
+        ("t", ColumnType::Timestamp),
+    ];
+    Arc::new(Schema {
+        version: 1,
+        columns: columns
+            .iter()
+            .enumerate()
+            .map(|(i, (name, column_type))| ColumnDef {
+                id: ColumnId(i as u32),
+                name: (*name).to_owned(),
+                column_type: *column_type,
+                indexed: false,
+            })
+            .collect(),
+        designated: Some(ColumnId(10)),
+        partition_by: PartitionBy::Day,
+        wal: true,
+        next_column_id: 11,
+    })
+}
+
+fn find(name: &str) -> Option<(TableName, Arc<Schema>)> {
+    let schema = c1();
+    match name.to_lowercase().as_str() {
+        "c1" => Some((TableName::new("c1").unwrap(), schema)),
+        "nw" => Some((TableName::new("nw").unwrap(), Arc::new(Schema { wal: false, ..(*schema).clone() }))),
+        _ => None,
+    }
+}
+
+fn read(body: &str) -> Result<Vec<TableRows>, LineError> {
+    read_request(body.as_bytes(), Unit::Nanos, NOW_US, Options::default(), find)
+}
+
+fn refused(body: &str, line: usize, message: &str) {
+    let got = read(body).map(|_| ()).unwrap_err();
+    assert_eq!(got, LineError { line, message: message.to_owned() }, "{body:?}");
+}
+
+/// Shows the rows of a table, designated timestamp first.
+fn show(table: TableRows) -> String {
+    let ids: Vec<ColumnId> = (100..).map(ColumnId).take(table.new_columns.len()).collect();
+    let rows = table.rows();
+    let batch = table.into_batch(&ids).unwrap();
+    (0..rows)
+        .map(|row| {
+            let cells: Vec<String> = batch.columns().iter().map(|c| show_cell(&c.data, row)).collect();
+            cells.join("|")
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn show_cell(data: &types::ColumnData, row: usize) -> String {
+    use types::ColumnData::*;
+    match data {
+        Boolean(v) => v[row].to_string(),
+        I16(v) => v[row].to_string(),
+        I32(v) if v[row] == i32::MIN => "null".to_owned(),
+        I32(v) => v[row].to_string(),
+        I64(v) if v[row] == i64::MIN => "null".to_owned(),
+        I64(v) => v[row].to_string(),
+        F64(v) if v[row].is_nan() => "null".to_owned(),
+        F64(v) => v[row].to_string(),
+        Str(v) => v.get(row).map_or("null".to_owned(), |t| format!("{t:?}")),
+        Symbol(v) => v.get(row).map_or("null".to_owned(), |t| format!("`{t}`")),
+    }
+}
+
+fn accepted(body: &str, expected: &str) {
+    let shown: Vec<String> = read(body).unwrap_or_else(|e| panic!("{body:?}: {e}")).into_iter().map(show).collect();
+    assert_eq!(shown.join(" / "), expected, "{body:?}");
+}
+
+#[test]
+fn rows_with_every_kind_of_value() {
+    accepted(
+        "t1,s=x\\ y a=1,b=2i,c=\"q\\\"q\\\\z\\n\",d=t,e=5t,f=6000n 1704067200000000000\n",
+        "1704067200000000|`x y`|1|2|\"q\\\"q\\\\zn\"|true|5|6",
+    );
+    accepted("a b=1", "1000000|1");
+    accepted("a b=1\r\n\r\na b=2 5000\r", "1000000|1\n5|2");
+    accepted("a,t= b=1 0\n", "0|``|1");
+    accepted("a,t=\" b=1 0\na,t=\\\"x b=2 0\na,t=a\\tb b=3 0\n", "0|`\"`|1\n0|`\"x`|2\n0|`atb`|3");
+    accepted("a,x\\ y=p\\,q v=1 0\n", "0|`p,q`|1");
+    accepted("a b=\"x\\\ny\" 0\n", "0|\"x\\ny\"");
+    accepted("a,b=x\\\ny c=1i 0\n", "0|`x\ny`|1");
+    accepted("é ü=\"ñ\" 0\n", "0|\"ñ\"");
+    accepted("a b=1, 5000\n", "5|1");
+    accepted("a, b=1 5000\na,c=1  6000\na,c=2 \n", "5|1|null\n6|null|`1`\n1000000|null|`2`");
+    accepted("\n\n\r\n", "");
+}
+
+#[test]
+fn one_name_counts_once_in_any_case() {
+    accepted("a,b=1 b=2 0\n", "0|`1`");
+    accepted("a b=1,B=2 0\na B=3 0\n", "0|1\n0|3");
+    accepted("c1 L=5i,l=6i 0\nC1 l=7i 0\n", "0|5\n0|7");
+}
+
+#[test]
+fn rows_without_a_column_hold_null_there() {
+    accepted("a x=1 0\na y=\"b\" 0\na x=2,z=t 0\n", "0|1|null|false\n0|null|\"b\"|false\n0|2|null|true");
+    accepted("a x=1 0\nb x=2 0\na x=3 0\n", "0|1\n0|3 / 0|2");
+}
+
+#[test]
+fn new_tables_list_their_columns_with_the_timestamp_last() {
+    let names = |body: &str| {
+        let table = read(body).unwrap().remove(0);
+        let names: Vec<_> =
+            table.new_columns.iter().map(|c: &NewColumn| format!("{} {}", c.name, c.column_type)).collect();
+        (names.join(","), table.new_designated)
+    };
+    let expected = "h SYMBOL,v DOUBLE,timestamp TIMESTAMP,w VARCHAR";
+    assert_eq!(names("a,h=x v=1 0\na w=\"x\" 0\n"), (expected.to_owned(), Some(2)));
+    assert_eq!(names("a v=1,timestamp=5t 0\n"), ("v DOUBLE,timestamp TIMESTAMP".to_owned(), Some(1)));
+    assert_eq!(names("c1 l=1i,n=2i 0\n"), ("n LONG".to_owned(), None));
+}
+
+#[test]
+fn designated_timestamps() {
+    accepted("a b=1,timestamp=5t 7000\n", "5|1");
+    accepted("c1 l=1i,t=5n\n", "0|1");
+    accepted("a b=1 1704067200000000t\na b=2 5m\n", "1704067200000000|1\n5000|2");
+    accepted("a b=1 -9223372036854775808\n", "1000000|1");
+    accepted("c1 l=1i 253402300799999999t\n", "253402300799999999|1");
+    let before = "designated timestamp before 1970-01-01 is not allowed";
+    refused("z b=1 -5\n", 1, &format!("table: z, timestamp: -5; {before}"));
+    refused("z b=1 -5t\n", 1, &format!("table: z, timestamp: -5; {before}"));
+    refused("c1 l=1i,t=-5t\n", 1, &format!("table: c1, timestamp: -5; {before}"));
+    let beyond = "designated timestamp beyond 9999-12-31 is not allowed";
+    refused("z b=1 253402300800000000t\n", 1, &format!("table: z, timestamp: 253402300800000000; {beyond}"));
+    for (value, kind) in [("5i", "INTEGER"), ("1.5", "FLOAT"), ("\"2024-01-01\"", "STRING"), ("", "NULL")] {
+        let expected = format!("table: c1, column: t; cast error from protocol type: {kind} to column type: TIMESTAMP");
+        refused(&format!("c1 t={value},l=1i\n"), 1, &expected);
+    }
+}
+
+#[test]
+fn lines_that_do_not_parse() {
+    let missing = "Could not parse entire line. Field value is missing: ";
+    let invalid = "Could not parse entire line, field value is invalid. Field: b; value: ";
+    for line in ["a", "a ", "  ", "du=x a=1 1", "ee\ta=1 5"] {
+        refused(line, 1, "No fields were provided");
+    }
+    refused("a b", 1, &format!("{missing}b"));
+    refused("a b=1,c 5", 1, &format!("{missing}c"));
+    refused("a b=1,,c=2", 1, &format!("{missing}b"));
+    refused("# comment", 1, &format!("{missing}comment"));
+    refused("a,t b=1", 1, "Could not parse entire line. Symbol value is missing: t");
+    refused("a,,b=1 c=1", 1, "Could not parse entire line. Symbol value is missing: ");
+    refused("a,=x b=1", 1, "INCOMPLETE_TAG");
+    refused("a =1", 1, "INCOMPLETE_FIELD");
+    refused("a b=x", 1, &format!("{invalid}x"));
+    refused("a b=\"x", 1, invalid);
+    refused("a b=\"l1\nl2\" 1", 1, invalid);
+    refused("a b=\"x\"y", 1, &format!("{invalid}\"x\"y"));
+    refused("a b=1\\ 5", 1, &format!("{invalid}1 5"));
+    refused("a b==1", 1, "UNSUPPORTED_BINARY_FORMAT");
+    for line in ["a b=1=2 5", "a b=1 5 6", "a b=1 5 ", "a b=1  5", "a  b=1 5", "a b=1, c=2", "a,t=b=c d=1"] {
+        refused(line, 1, "INVALID_FIELD_SEPARATOR");
+    }
+    for bad in ["x", "12x", "1.5", "99999999999999999999", "\"y\""] {
+        refused(&format!("a b=1 {bad}"), 1, &format!("Could not parse timestamp: {bad}"));
+    }
+    refused("a/b c=1", 1, "INVALID_TABLE_NAME");
+}
+
+#[test]
+fn errors_count_lines_that_hold_something() {
+    refused("a v=1 1\n\n\r\na v=x 1\n", 2, "Could not parse entire line, field value is invalid. Field: v; value: x");
+    refused(
+        "a v=1 1\na v=\"x\" 2\n",
+        2,
+        "table: a, column: v; cast error from protocol type: STRING to column type: DOUBLE",
+    );
+}
+
+#[test]
+fn names_that_cannot_be() {
+    refused(" a=1", 1, "table: ; invalid table name");
+    refused(".a b=1 5", 1, "table: .a; invalid table name");
+    refused("z\\,b v=1", 1, "table: z,b; invalid table name");
+    refused("z b.c=1 5", 1, "table: z; invalid column name: b.c");
+    refused("z \"\"=2 5", 1, "table: z; invalid column name: \"\"");
+    refused("z b=", 1, "table: z; invalid column type: b");
+    refused("z b=1.5d", 1, "table: z; decimal columns must be created manually: b");
+    refused("nw i=5i", 1, "table: nw; cannot insert in non-WAL table");
+}
+
+#[test]
+fn bytes_that_are_not_text_are_refused_on_their_line() {
+    let body = b"a v=1 1\nb s=\"\xff\" 1\n";
+    let error = read_request(body, Unit::Nanos, 0, Options::default(), find).map(|_| ()).unwrap_err();
+    assert_eq!(error.line, 2);
+    let error = read_request(b"a v=1 1\n\xff\n", Unit::Nanos, 0, Options::default(), find).map(|_| ()).unwrap_err();
+    assert_eq!(error.line, 2);
+}
+
+/// The whole table of kinds and column types: what the peer stored, or its refusal.
+#[test]
+fn conversions() {
+    let refusal = |column: &str, value: &str, kind: &str, name: &str| {
+        let expected =
+            format!("table: c1, column: {column}; cast error from protocol type: {kind} to column type: {name}");
+        refused(&format!("c1 {column}={value} 0\n"), 1, &expected);
+    };
+    for (column, value, stored) in [
+        ("sh", "-32768i", "-32768"),
+        ("sh", "t", "1"),
+        ("sh", "-9223372036854775808i", "0"),
+        ("i", "70000i", "70000"),
+        ("i", "-2147483648i", "null"),
+        ("i", "-9223372036854775808i", "null"),
+        ("l", "f", "0"),
+        ("l", "nulli", "null"),
+        ("db", "5000000000i", "5000000000"),
+        ("db", "t", "1"),
+        ("db", "NaN", "null"),
+        ("db", "nulli", "null"),
+        ("st", "\"\"", "\"\""),
+        ("vc", "\"true\"", "\"true\""),
+        ("sy", "1.5", "`1.5`"),
+        ("sy", "-9223372036854775808i", "`-9223372036854775808`"),
+        ("sy", "t", "`t`"),
+        ("sy", "5n", "`5`"),
+        ("sy", "\"x\"", "`x`"),
+        ("sy", "", "null"),
+        ("d", "-1i", "-1"),
+        ("d", "1704067200000123t", "1704067200000"),
+        ("d", "1704067200000123456n", "1704067200000"),
+        ("ts", "-315619200000000t", "-315619200000000"),
+        ("ts", "5i", "5"),
+        ("bo", "", "false"),
+        ("vc", "", "null"),
+    ] {
+        accepted(&format!("c1 {column}={value} 0\n"), &format!("0|{stored}"));
+    }
+    for (column, name) in [("bo", "BOOLEAN"), ("sh", "SHORT"), ("i", "INT"), ("l", "LONG"), ("st", "STRING")] {
+        refusal(column, "1.5", "FLOAT", name);
+        refusal(column, "5t", "TIMESTAMP", name);
+    }
+    for (column, name) in [("bo", "BOOLEAN"), ("i", "INT"), ("db", "DOUBLE"), ("d", "DATE"), ("ts", "TIMESTAMP")] {
+        refusal(column, "\"5\"", "STRING", name);
+        let tag = format!("table: c1, column: {column}; cast error from protocol type: TAG to column type: {name}");
+        refused(&format!("c1,{column}=5 l=1i 0\n"), 1, &tag);
+    }
+    refusal("bo", "1i", "INTEGER", "BOOLEAN");
+    refusal("bo", "nulli", "INTEGER", "BOOLEAN");
+    refusal("vc", "1i", "INTEGER", "VARCHAR");
+    refusal("d", "t", "BOOLEAN", "DATE");
+    let bounds = "line protocol value: 70000 is out bounds of column type: SHORT";
+    refused("c1 sh=70000i 0\n", 1, &format!("table: c1, column: sh; {bounds}"));
+    accepted("c1,st=x,vc=y,sy=z l=1i 0\n", "0|\"x\"|\"y\"|`z`|1");
+}
+
+#[test]
+fn what_is_switched_off_is_refused() {
+    let options = Options { create_tables: false, create_columns: false, ..Options::default() };
+    let read = |body: &str| read_request(body.as_bytes(), Unit::Nanos, 0, options, find).map(|_| ());
+    assert!(read("new v=1 0\n").unwrap_err().message.contains("line.auto.create.new.tables"));
+    assert!(read("c1 new=1 0\n").unwrap_err().message.contains("line.auto.create.new.columns"));
+    assert_eq!(read("c1 l=1i 0\n"), Ok(()));
+}
+
+/// Writes a token with every byte escaped that would end it.
+fn escape(text: &str, quoted: bool) -> String {
+    let special: &[char] = if quoted { &['"', '\\', '\n'] } else { &['"', '\\', '\n', '\r', ',', '=', ' '] };
+    text.chars().flat_map(|c| special.contains(&c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+fn write_line(line: &Line<'_>) -> String {
+    let mut out = escape(&line.table, false);
+    for field in line.fields.iter().filter(|f| f.value == Value::Tag) {
+        out += &format!(",{}={}", escape(&field.name, false), escape(&field.text, false));
+    }
+    let mut separator = ' ';
+    for field in line.fields.iter().filter(|f| f.value != Value::Tag) {
+        let quoted = field.value == Value::Text;
+        let text = escape(&field.text, quoted);
+        let text = if quoted { format!("\"{text}\"") } else { text };
+        out += &format!("{separator}{}={text}", escape(&field.name, false));
+        separator = ',';
+    }
+    if let Some(moment) = line.timestamp {
+        out += &format!(" {}{}", moment.count, if moment.unit == Unit::Micros { "t" } else { "n" });
+    }
+    out + "\n"
+}
+
+fn any_name() -> impl Strategy<Value = String> {
+    "[a-zé ,=\"\\\\]{1,6}"
+}
+
+fn any_field() -> impl Strategy<Value = Field<'static>> {
+    let value = prop_oneof![
+        any::<i64>().prop_map(|v| format!("{v}i")),
+        any::<f64>().prop_filter("finite", |v| v.is_finite()).prop_map(|v| format!("{v:e}")),
+        any::<i64>().prop_map(|v| format!("{v}t")),
+        any::<i64>().prop_map(|v| format!("{v}n")),
+        any::<bool>().prop_map(|v| v.to_string()),
+        Just(String::new()),
+    ];
+    let unquoted = (any_name(), value).prop_map(|(name, text)| {
+        let value = Value::parse(&text).expect("made to be right");
+        Field { name: Cow::Owned(name), text: Cow::Owned(text), value }
+    });
+    let quoted = (any_name(), "[a-zé ,=\"\\\\\n]{0,8}").prop_map(|(name, text)| Field {
+        name: Cow::Owned(name),
+        text: Cow::Owned(text),
+        value: Value::Text,
+    });
+    prop_oneof![unquoted, quoted]
+}
+
+fn any_tag() -> impl Strategy<Value = Field<'static>> {
+    (any_name(), "[a-zé ,=\"\\\\\n]{0,8}").prop_map(|(name, text)| Field {
+        name: Cow::Owned(name),
+        text: Cow::Owned(text),
+        value: Value::Tag,
+    })
+}
+
+fn any_line() -> impl Strategy<Value = Line<'static>> {
+    let tags = prop::collection::vec(any_tag(), 0..3);
+    let fields = prop::collection::vec(any_field(), 1..4);
+    let timestamp = prop::option::of((-9_000_000_000_000_000_000i64..i64::MAX, any::<bool>()));
+    (any_name(), tags, fields, timestamp).prop_map(|(table, tags, fields, timestamp)| Line {
+        number: 1,
+        table: Cow::Owned(table),
+        fields: tags.into_iter().chain(fields).collect(),
+        timestamp: timestamp
+            .map(|(count, micros)| Moment { count, unit: if micros { Unit::Micros } else { Unit::Nanos } }),
+    })
+}
+
+proptest! {
+    #[test]
+    fn written_lines_read_back(lines in prop::collection::vec(any_line(), 1..4)) {
+        let text: String = lines.iter().map(write_line).collect();
+        let mut parser = Parser::new(text.as_bytes(), Unit::Seconds);
+        let mut read = Line::default();
+        for (i, line) in lines.iter().enumerate() {
+            prop_assert_eq!(parser.next_line(&mut read), Ok(true), "{}", text);
+            prop_assert_eq!(&read, &Line { number: i + 1, ..line.clone() }, "{}", text);
+        }
+        prop_assert_eq!(parser.next_line(&mut read), Ok(false));
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = read_request(&body, Unit::Nanos, 0, Options::default(), find);
+    }
+
+    #[test]
+    fn any_mix_of_special_bytes_is_read_or_refused(body in "[ac1lt,= \"\\\\\n\r0-9.eindé-]{0,80}") {
+        let tables = read_request(body.as_bytes(), Unit::Nanos, 0, Options::default(), find);
+        for table in tables.into_iter().flatten() {
+            let ids: Vec<ColumnId> = (100..).map(ColumnId).take(table.new_columns.len()).collect();
+            let rows = table.rows();
+            prop_assert_eq!(table.into_batch(&ids).unwrap().rows(), rows);
+        }
+    }
+}
