@@ -16,6 +16,7 @@ pub use clock::Clock;
 pub use fs::{Fs, FsFile};
 pub use os_fs::OsFs;
 pub use rng::Rng;
+pub use sim_fs::SimFs;
 
 /// Files, clock and random source of one process or one simulation.
 #[derive(Clone)]

@@ -1,0 +1,90 @@
+//! An open file of a simulated process: [`SimFile`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use super::super::fs::{FileKind, FsFile};
+use super::SimFs;
+use super::op::OpKind;
+
+pub(super) struct SimFile {
+    fs: SimFs,
+    inode: u64,
+    path: PathBuf,
+    writable: bool,
+}
+
+impl SimFile {
+    pub(super) fn new(fs: &SimFs, inode: u64, path: &Path, writable: bool) -> SimFile {
+        SimFile { fs: fs.clone(), inode, path: path.to_owned(), writable }
+    }
+
+    fn check_writable(&self) -> io::Result<()> {
+        if self.writable { Ok(()) } else { Err(Errno::BADF.into()) }
+    }
+}
+
+impl FsFile for SimFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        let mut machine = self.fs.machine();
+        let call = machine.begin(self.fs.process, OpKind::WriteAt, &self.path)?;
+        self.check_writable()?;
+        let bytes = if call.short { &bytes[..bytes.len().div_ceil(2)] } else { bytes };
+        machine.counts.written_bytes += bytes.len() as u64;
+        let done = machine.write(self.inode, offset, bytes)?;
+        machine.finish(call)?;
+        Ok(done)
+    }
+
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut machine = self.fs.machine();
+        let call = machine.begin(self.fs.process, OpKind::ReadAt, &self.path)?;
+        let wanted = if call.short { bytes.len().div_ceil(2) } else { bytes.len() };
+        let got = machine.file(self.inode)?.volatile.read_at(offset, &mut bytes[..wanted]);
+        machine.counts.read_bytes += got as u64;
+        Ok(got)
+    }
+
+    fn len_bytes(&self) -> io::Result<u64> {
+        let mut machine = self.fs.machine();
+        machine.look(self.fs.process, OpKind::Len, &self.path)?;
+        match machine.kind(self.inode) {
+            FileKind::File => Ok(machine.file(self.inode)?.volatile.len_bytes()),
+            _ => Ok(0),
+        }
+    }
+
+    fn set_len(&self, len_bytes: u64) -> io::Result<()> {
+        let mut machine = self.fs.machine();
+        let call = machine.begin(self.fs.process, OpKind::SetLen, &self.path)?;
+        self.check_writable()?;
+        machine.set_len(self.inode, len_bytes);
+        machine.finish(call)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut machine = self.fs.machine();
+        match machine.begin(self.fs.process, OpKind::Sync, &self.path) {
+            Ok(call) => {
+                machine.finish(call)?;
+                machine.sync(self.inode);
+                Ok(())
+            }
+            Err(error) => {
+                // A dead process changes nothing; a failed sync forgets what it should have kept.
+                if machine.is_alive(self.fs.process) {
+                    machine.file_mut(self.inode).drop_dirty();
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        self.fs.machine().closed(self.fs.process);
+    }
+}
