@@ -1,0 +1,206 @@
+//! FROM: tables, sub-queries and functions, their aliases, and joins.
+//!
+//! Builds trees only. Next: `planner::relation` and `planner::join`.
+
+use super::ast::{Expr, ExprKind, From, Ident, Join, JoinKind, On, RelationRef, Source};
+use super::cursor::Cursor;
+use super::expression::expression;
+use super::lexer::TokenKind;
+use super::select::{self, is_clause, is_reserved, keyword_error};
+use crate::error::SqlError;
+
+/// Parses what stands behind FROM, joins included.
+pub fn from(cursor: &mut Cursor) -> Result<From, SqlError> {
+    let first = source(cursor)?;
+    let mut joins = Vec::new();
+    while let Some(join) = join(cursor)? {
+        joins.push(join);
+    }
+    Ok(From { first, joins })
+}
+
+fn source(cursor: &mut Cursor) -> Result<Source, SqlError> {
+    let position = cursor.peek().position;
+    let relation = relation(cursor)?;
+    let alias = alias(cursor)?;
+    let mut timestamp = None;
+    if cursor.is_word("timestamp") && cursor.peek_at(1).is_sign("(") {
+        cursor.next();
+        cursor.next();
+        timestamp = Some(select::name(cursor)?);
+        cursor.expect_sign(")")?;
+    }
+    Ok(Source { relation, alias, timestamp, position })
+}
+
+fn relation(cursor: &mut Cursor) -> Result<RelationRef, SqlError> {
+    let token = cursor.peek();
+    match token.kind {
+        TokenKind::Sign if token.is_sign("(") => {
+            cursor.next();
+            if cursor.is_sign(")") {
+                return Err(cursor.error("'select', 'with', 'declare' or table name expected expected"));
+            }
+            let query = select::query(cursor)?;
+            if !cursor.take_sign(")") {
+                return Err(if cursor.at_end() { cursor.error("')' expected") } else { cursor.unexpected() });
+            }
+            Ok(RelationRef::Query(Box::new(query)))
+        }
+        TokenKind::Word if cursor.peek_at(1).is_sign("(") && !is_reserved(&token.text) => {
+            match expression(cursor)? {
+                call @ Expr { kind: ExprKind::Call { .. }, .. } => Ok(RelationRef::Function(call)),
+                other => Err(SqlError::new(other.position, "table name or sub-query expected")),
+            }
+        }
+        TokenKind::Word | TokenKind::Quoted | TokenKind::Text => table_name(cursor).map(RelationRef::Table),
+        _ if cursor.at_end() => Err(cursor.error("table name or sub-query expected")),
+        _ => Err(cursor.error("table name or sub-query expected")),
+    }
+}
+
+/// Parses a table name: bare, in single, double or back quotes; with dots.
+pub fn table_name(cursor: &mut Cursor) -> Result<Ident, SqlError> {
+    let token = cursor.peek();
+    match token.kind {
+        TokenKind::Word if is_reserved(&token.text) => return Err(keyword_error(cursor)),
+        TokenKind::Word | TokenKind::Quoted | TokenKind::Text => {}
+        _ => return Err(cursor.error("table name expected")),
+    }
+    cursor.next();
+    let mut name = token.text.clone();
+    while cursor.is_sign(".") && matches!(cursor.peek_at(1).kind, TokenKind::Word | TokenKind::Quoted) {
+        cursor.next();
+        name.push('.');
+        name.push_str(&cursor.next().text);
+    }
+    Ok(Ident { name, position: token.position })
+}
+
+fn alias(cursor: &mut Cursor) -> Result<Option<Ident>, SqlError> {
+    let explicit = cursor.take_word("as");
+    let token = cursor.peek();
+    let is_alias = match token.kind {
+        TokenKind::Quoted => true,
+        TokenKind::Word if explicit => true,
+        TokenKind::Word => {
+            let next = cursor.peek_at(1);
+            let clause = is_clause(&token.text)
+                || token.is_word("timestamp") && next.is_sign("(")
+                || token.is_word("group") && next.is_word("by");
+            !clause && !is_reserved(&token.text)
+        }
+        _ => false,
+    };
+    if !is_alias {
+        return Ok(None);
+    }
+    cursor.next();
+    Ok(Some(Ident { name: token.text.clone(), position: token.position }))
+}
+
+const JOIN_WORDS: [(&[&str], JoinKind); 12] = [
+    (&["inner", "join"], JoinKind::Inner),
+    (&["left", "join"], JoinKind::Left),
+    (&["left", "outer", "join"], JoinKind::Left),
+    (&["right", "join"], JoinKind::Right),
+    (&["right", "outer", "join"], JoinKind::Right),
+    (&["full", "join"], JoinKind::Full),
+    (&["full", "outer", "join"], JoinKind::Full),
+    (&["cross", "join"], JoinKind::Cross),
+    (&["asof", "join"], JoinKind::Asof),
+    (&["lt", "join"], JoinKind::Lt),
+    (&["join"], JoinKind::Inner),
+    (&["outer", "join"], JoinKind::Left),
+];
+
+fn join(cursor: &mut Cursor) -> Result<Option<Join>, SqlError> {
+    let position = cursor.peek().position;
+    if cursor.take_sign(",") {
+        let source = source(cursor)?;
+        return Ok(Some(Join { kind: JoinKind::Cross, source, on: None, tolerance: None, position }));
+    }
+    for unsupported in ["splice", "window", "horizon"] {
+        if cursor.are_words(&[unsupported, "join"]) {
+            return Err(cursor.error(format!("{} JOIN is not supported yet", unsupported.to_uppercase())));
+        }
+    }
+    let Some((_, kind)) = JOIN_WORDS.iter().find(|(words, _)| cursor.take_words(words)) else {
+        let word = cursor.peek();
+        let half = ["inner", "left", "right", "full", "cross", "asof", "lt", "splice"].iter().any(|w| word.is_word(w));
+        if half {
+            cursor.next();
+            return Err(cursor.error("'join' expected"));
+        }
+        return Ok(None);
+    };
+    let source = source(cursor)?;
+    let on = on(cursor, *kind)?;
+    let tolerance = tolerance(cursor, *kind)?;
+    Ok(Some(Join { kind: *kind, source, on, tolerance, position }))
+}
+
+fn on(cursor: &mut Cursor, kind: JoinKind) -> Result<Option<On>, SqlError> {
+    if !cursor.is_word("on") {
+        let optional = matches!(kind, JoinKind::Cross | JoinKind::Asof | JoinKind::Lt);
+        return if optional { Ok(None) } else { Err(cursor.error_at_last("'on' expected")) };
+    }
+    if kind == JoinKind::Cross {
+        return Err(cursor.error("Cross joins cannot have join clauses"));
+    }
+    cursor.next();
+    if cursor.at_end() {
+        return Err(cursor.error("Expression expected"));
+    }
+    if let Some(columns) = column_list(cursor) {
+        return Ok(Some(On::Columns(columns)));
+    }
+    let predicate = expression(cursor)?;
+    Ok(Some(match predicate.kind {
+        ExprKind::Name { qualifier: None, name } => {
+            On::Columns(vec![Ident { name, position: predicate.position }])
+        }
+        _ => On::Predicate(predicate),
+    }))
+}
+
+/// Parses `(a, b)`; leaves the cursor alone when it is anything else.
+fn column_list(cursor: &mut Cursor) -> Option<Vec<Ident>> {
+    let mut n = 1;
+    let mut names = Vec::new();
+    if !cursor.is_sign("(") {
+        return None;
+    }
+    loop {
+        let token = cursor.peek_at(n);
+        if !matches!(token.kind, TokenKind::Word | TokenKind::Quoted) {
+            return None;
+        }
+        names.push(Ident { name: token.text.clone(), position: token.position });
+        n += 2;
+        if cursor.peek_at(n - 1).is_sign(")") {
+            break;
+        }
+        if !cursor.peek_at(n - 1).is_sign(",") {
+            return None;
+        }
+    }
+    (0..n).for_each(|_| {
+        cursor.next();
+    });
+    Some(names)
+}
+
+fn tolerance(cursor: &mut Cursor, kind: JoinKind) -> Result<Option<Ident>, SqlError> {
+    if !cursor.is_word("tolerance") {
+        return Ok(None);
+    }
+    if !matches!(kind, JoinKind::Asof | JoinKind::Lt) {
+        return Err(cursor.error("TOLERANCE is only supported for ASOF and LT joins"));
+    }
+    cursor.next();
+    let token = cursor.next();
+    let negative = token.is_sign("-");
+    let name = if negative { format!("-{}", cursor.next().text) } else { token.text.clone() };
+    Ok(Some(Ident { name, position: token.position }))
+}
