@@ -109,7 +109,8 @@ fn alter_column(cursor: &mut Cursor) -> Result<AlterAction, SqlError> {
     cursor.next();
     cursor.expect_word("column")?;
     let column = name(cursor)?;
-    let forms: [&[&str]; 5] = [&["add", "index"], &["drop", "index"], &["cache"], &["nocache"], &["symbol", "capacity"]];
+    let forms: [&[&str]; 5] =
+        [&["add", "index"], &["drop", "index"], &["cache"], &["nocache"], &["symbol", "capacity"]];
     if cursor.is_word("type") || cursor.is_word("set") {
         return Err(cursor.error(format!("ALTER COLUMN … {} is not supported yet", cursor.raw().to_uppercase())));
     }

@@ -17,10 +17,19 @@ pub enum Statement {
     CreateTable(CreateTable),
     Insert(Insert),
     Update(Update),
-    DropTable { names: Vec<Ident>, if_exists: bool },
+    DropTable {
+        names: Vec<Ident>,
+        if_exists: bool,
+    },
     DropAll,
-    Truncate { names: Vec<Ident>, if_exists: bool },
-    Rename { from: Ident, to: Ident },
+    Truncate {
+        names: Vec<Ident>,
+        if_exists: bool,
+    },
+    Rename {
+        from: Ident,
+        to: Ident,
+    },
     Alter(Alter),
     SnapshotPrepare(Spelling),
     SnapshotComplete(Spelling),
@@ -107,7 +116,10 @@ pub struct Alter {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum AlterAction {
-    AddColumns { columns: Vec<ColumnDef>, if_not_exists: bool },
+    AddColumns {
+        columns: Vec<ColumnDef>,
+        if_not_exists: bool,
+    },
     DropColumns(Vec<Ident>),
     RenameColumns(Vec<(Ident, Ident)>),
     DropPartitionList(Vec<Ident>),
@@ -287,7 +299,10 @@ pub struct Expr {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum ExprKind {
-    Name { qualifier: Option<String>, name: String },
+    Name {
+        qualifier: Option<String>,
+        name: String,
+    },
     /// As written, with suffix.
     Number(String),
     Text(String),
@@ -296,15 +311,48 @@ pub enum ExprKind {
     Param(usize),
     /// `*` as the only argument of a call.
     Star,
-    Unary { op: Unary, arg: Box<Expr> },
-    Binary { op: Binary, left: Box<Expr>, right: Box<Expr> },
-    Call { name: String, args: Vec<Expr>, distinct: bool },
-    Case { operand: Option<Box<Expr>>, branches: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>> },
-    Cast { arg: Box<Expr>, type_name: String, type_position: usize, spelling: CastSpelling },
+    Unary {
+        op: Unary,
+        arg: Box<Expr>,
+    },
+    Binary {
+        op: Binary,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
+    Call {
+        name: String,
+        args: Vec<Expr>,
+        distinct: bool,
+    },
+    Case {
+        operand: Option<Box<Expr>>,
+        branches: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
+    Cast {
+        arg: Box<Expr>,
+        type_name: String,
+        type_position: usize,
+        spelling: CastSpelling,
+    },
     /// `value IN (a, b)`; `bare` when one operand stands without brackets.
-    In { value: Box<Expr>, list: Vec<Expr>, negated: bool, bare: bool },
-    Between { value: Box<Expr>, low: Box<Expr>, high: Box<Expr>, negated: bool },
-    IsNull { arg: Box<Expr>, negated: bool },
+    In {
+        value: Box<Expr>,
+        list: Vec<Expr>,
+        negated: bool,
+        bare: bool,
+    },
+    Between {
+        value: Box<Expr>,
+        low: Box<Expr>,
+        high: Box<Expr>,
+        negated: bool,
+    },
+    IsNull {
+        arg: Box<Expr>,
+        negated: bool,
+    },
     Query(Box<Query>),
 }
 

@@ -112,6 +112,9 @@ fn binary_operator(token: &Token) -> Option<(Binary, u8)> {
 fn binary(cursor: &mut Cursor, left: Expr, op: Binary, level: u8) -> Result<Expr, SqlError> {
     let token = cursor.next();
     if !starts_operand(cursor) {
+        if cursor.is_word("from") {
+            return Err(select::keyword_error(cursor));
+        }
         let message = format!("too few arguments for '{}' [found=1,expected=2]", operator_text(op));
         return Err(SqlError::new(token.position, message));
     }
@@ -165,7 +168,8 @@ pub fn type_name(cursor: &mut Cursor) -> Result<(String, usize), SqlError> {
         cursor.next();
     } else if token.is_word("timestamp") && cursor.are_words(&["with", "time", "zone"]) {
         cursor.take_words(&["with", "time", "zone"]);
-    } else if matches!(token.text.to_ascii_lowercase().as_str(), "decimal" | "geohash" | "numeric") && cursor.is_sign("(")
+    } else if matches!(token.text.to_ascii_lowercase().as_str(), "decimal" | "geohash" | "numeric")
+        && cursor.is_sign("(")
     {
         let start = cursor.peek().start;
         while !cursor.at_end() && !cursor.take_sign(")") {
@@ -258,8 +262,30 @@ fn starts_query(cursor: &Cursor) -> bool {
 
 /// Words that end an expression, so that an operand is missing where one of them stands.
 const ENDING: [&str; 24] = [
-    "from", "where", "order", "group", "limit", "sample", "latest", "union", "except", "intersect", "on", "as", "and", "or",
-    "asc", "desc", "then", "when", "else", "end", "join", "fill", "align", "between",
+    "from",
+    "where",
+    "order",
+    "group",
+    "limit",
+    "sample",
+    "latest",
+    "union",
+    "except",
+    "intersect",
+    "on",
+    "as",
+    "and",
+    "or",
+    "asc",
+    "desc",
+    "then",
+    "when",
+    "else",
+    "end",
+    "join",
+    "fill",
+    "align",
+    "between",
 ];
 
 fn starts_operand(cursor: &Cursor) -> bool {
@@ -285,7 +311,8 @@ fn operand(cursor: &mut Cursor) -> Result<Expr, SqlError> {
         }
         TokenKind::Param => {
             cursor.next();
-            let number = token.text[1..].parse().map_err(|_| SqlError::new(token.position, "invalid bind variable index"))?;
+            let number =
+                token.text[1..].parse().map_err(|_| SqlError::new(token.position, "invalid bind variable index"))?;
             Ok(node(ExprKind::Param(number), token.position))
         }
         TokenKind::Variable => {
@@ -369,7 +396,7 @@ fn prefix_cast(cursor: &mut Cursor) -> Result<Expr, SqlError> {
 fn name(cursor: &mut Cursor) -> Result<Expr, SqlError> {
     let first = cursor.next();
     if cursor.is_sign("(") && first.kind == TokenKind::Word {
-        return call(cursor, first);
+        return call(cursor, first, &first.text);
     }
     if !cursor.is_sign(".") {
         return Ok(node(ExprKind::Name { qualifier: None, name: first.text.clone() }, first.position));
@@ -378,18 +405,26 @@ fn name(cursor: &mut Cursor) -> Result<Expr, SqlError> {
     while cursor.take_sign(".") {
         let part = cursor.peek();
         if part.kind != TokenKind::Word && part.kind != TokenKind::Quoted {
-            return Err(cursor.error(if part.is_sign("*") { "invalid table alias" } else { "'*' or column name expected" }));
+            return Err(cursor.error(if part.is_sign("*") {
+                "invalid table alias"
+            } else {
+                "'*' or column name expected"
+            }));
         }
         cursor.next();
         parts.push(part.text.clone());
     }
     let name = parts.pop().expect("at least two parts");
+    if cursor.is_sign("(") {
+        return call(cursor, first, &name);
+    }
     Ok(node(ExprKind::Name { qualifier: Some(parts.join(".")), name }, first.position))
 }
 
-fn call(cursor: &mut Cursor, name: &Token) -> Result<Expr, SqlError> {
+/// Parses the arguments of a call; `first` is the first token of its name, the schema included.
+fn call(cursor: &mut Cursor, first: &Token, name: &str) -> Result<Expr, SqlError> {
     let open = cursor.next();
-    let (position, mut distinct, mut args) = (name.position, false, Vec::new());
+    let (position, mut distinct, mut args) = (first.position, false, Vec::new());
     if cursor.is_sign("*") && cursor.peek_at(1).is_sign(")") {
         args.push(node(ExprKind::Star, cursor.next().position));
     } else if starts_query(cursor) {
@@ -402,7 +437,7 @@ fn call(cursor: &mut Cursor, name: &Token) -> Result<Expr, SqlError> {
         args = arguments(cursor)?;
     }
     close(cursor, open)?;
-    Ok(node(ExprKind::Call { name: name.text.clone(), args, distinct }, position))
+    Ok(node(ExprKind::Call { name: name.to_owned(), args, distinct }, position))
 }
 
 fn case(cursor: &mut Cursor) -> Result<Expr, SqlError> {

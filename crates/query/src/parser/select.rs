@@ -10,12 +10,66 @@ use super::{sample, show, source};
 use crate::error::SqlError;
 
 /// Words that cannot be a bare alias or table name.
-const RESERVED: [&str; 60] = [
-    "add", "align", "all", "alter", "and", "as", "asc", "asof", "begin", "between", "by", "case", "cast", "commit", "create",
-    "cross", "declare", "delete", "desc", "distinct", "drop", "else", "end", "except", "exists", "explain", "fill", "from",
-    "full", "grant", "in", "inner", "insert", "intersect", "into", "is", "isolation", "join", "latest", "left", "like",
-    "limit", "lt", "not", "null", "on", "or", "order", "outer", "over", "partition", "right", "sample", "select", "splice",
-    "then", "union", "when", "where", "with",
+const RESERVED: [&str; 59] = [
+    "add",
+    "align",
+    "all",
+    "alter",
+    "and",
+    "as",
+    "asc",
+    "asof",
+    "begin",
+    "between",
+    "case",
+    "cast",
+    "commit",
+    "create",
+    "cross",
+    "declare",
+    "delete",
+    "desc",
+    "distinct",
+    "drop",
+    "else",
+    "end",
+    "except",
+    "exists",
+    "explain",
+    "fill",
+    "from",
+    "full",
+    "grant",
+    "in",
+    "inner",
+    "insert",
+    "intersect",
+    "into",
+    "is",
+    "isolation",
+    "join",
+    "latest",
+    "left",
+    "like",
+    "limit",
+    "lt",
+    "not",
+    "null",
+    "on",
+    "or",
+    "order",
+    "outer",
+    "over",
+    "partition",
+    "right",
+    "sample",
+    "select",
+    "splice",
+    "then",
+    "union",
+    "when",
+    "where",
+    "with",
 ];
 
 /// Returns whether a bare word is a keyword that needs double quotes to be a name.
@@ -128,11 +182,10 @@ fn nested(cursor: &mut Cursor) -> Result<Body, SqlError> {
     clauses(cursor, &mut select)?;
     let bare = plain && select.filter.is_none() && select.latest.is_none() && select.sample.is_none();
     match select.from {
-        Some(super::ast::From { first: super::ast::Source { relation: super::ast::RelationRef::Query(query), .. }, .. })
-            if bare && select.group_by.is_none() =>
-        {
-            Ok(Body::Nested(query))
-        }
+        Some(super::ast::From {
+            first: super::ast::Source { relation: super::ast::RelationRef::Query(query), .. },
+            ..
+        }) if bare && select.group_by.is_none() => Ok(Body::Nested(query)),
         _ => Ok(Body::Select(Box::new(select))),
     }
 }
@@ -190,7 +243,11 @@ fn items(cursor: &mut Cursor) -> Result<Vec<Item>, SqlError> {
         let ends = cursor.at_end() || cursor.is_word("from") || cursor.is_sign(")");
         if ends && items.is_empty() {
             let expected = "[distinct] column expected";
-            return Err(if cursor.at_end() { cursor.error(expected) } else { cursor.error("column expression expected") });
+            return Err(if cursor.at_end() {
+                cursor.error(expected)
+            } else {
+                cursor.error("column expression expected")
+            });
         }
         if ends {
             return Ok(items);
@@ -237,7 +294,10 @@ fn item(cursor: &mut Cursor) -> Result<Item, SqlError> {
 }
 
 fn no_star_alias(cursor: &Cursor, star: Item) -> Result<Item, SqlError> {
-    if cursor.is_word("as") { Err(cursor.error("wildcard cannot have alias")) } else { Ok(star) }
+    if cursor.is_word("as") {
+        return Err(SqlError::new(cursor.peek_at(1).position, "wildcard cannot have alias"));
+    }
+    Ok(star)
 }
 
 fn item_alias(cursor: &mut Cursor, expr: &Expr) -> Result<Option<Ident>, SqlError> {
@@ -245,11 +305,12 @@ fn item_alias(cursor: &mut Cursor, expr: &Expr) -> Result<Option<Ident>, SqlErro
     let token = cursor.peek();
     match token.kind {
         TokenKind::Quoted => {}
+        TokenKind::Text if explicit => {}
         TokenKind::Word if explicit && is_reserved(&token.text) => return Err(keyword_error(cursor)),
         TokenKind::Word if !explicit && is_clause(&token.text) => return Ok(None),
         TokenKind::Word if is_reserved(&token.text) => return Err(keyword_error(cursor)),
         TokenKind::Word => {}
-        TokenKind::Text if !explicit => return Err(SqlError::new(expr.position, "impossible type cast, invalid type")),
+        TokenKind::Text => return Err(SqlError::new(expr.position, "impossible type cast, invalid type")),
         TokenKind::Number => return Err(cursor.error("identifier should start with a letter or '_'")),
         _ if explicit => return Err(cursor.error("non-empty identifier expected")),
         _ => return Ok(None),
@@ -264,8 +325,31 @@ fn item_alias(cursor: &mut Cursor, expr: &Expr) -> Result<Option<Ident>, SqlErro
 /// Words behind an expression or a source that begin the next clause instead of being an alias.
 pub fn is_clause(word: &str) -> bool {
     const CLAUSES: [&str; 26] = [
-        "from", "where", "order", "limit", "sample", "latest", "union", "except", "intersect", "join", "inner", "left",
-        "right", "full", "cross", "asof", "lt", "splice", "on", "window", "horizon", "pivot", "fill", "align", "tolerance",
+        "from",
+        "where",
+        "order",
+        "limit",
+        "sample",
+        "latest",
+        "union",
+        "except",
+        "intersect",
+        "join",
+        "inner",
+        "left",
+        "right",
+        "full",
+        "cross",
+        "asof",
+        "lt",
+        "splice",
+        "on",
+        "window",
+        "horizon",
+        "pivot",
+        "fill",
+        "align",
+        "tolerance",
         "as",
     ];
     CLAUSES.iter().any(|c| c.eq_ignore_ascii_case(word))

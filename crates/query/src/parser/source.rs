@@ -47,12 +47,11 @@ fn relation(cursor: &mut Cursor) -> Result<RelationRef, SqlError> {
             }
             Ok(RelationRef::Query(Box::new(query)))
         }
-        TokenKind::Word if cursor.peek_at(1).is_sign("(") && !is_reserved(&token.text) => {
-            match expression(cursor)? {
-                call @ Expr { kind: ExprKind::Call { .. }, .. } => Ok(RelationRef::Function(call)),
-                other => Err(SqlError::new(other.position, "table name or sub-query expected")),
-            }
-        }
+        TokenKind::Word if token.is_word("select") => Ok(RelationRef::Query(Box::new(select::query(cursor)?))),
+        TokenKind::Word if cursor.peek_at(1).is_sign("(") && !is_reserved(&token.text) => match expression(cursor)? {
+            call @ Expr { kind: ExprKind::Call { .. }, .. } => Ok(RelationRef::Function(call)),
+            other => Err(SqlError::new(other.position, "table name or sub-query expected")),
+        },
         TokenKind::Word | TokenKind::Quoted | TokenKind::Text => table_name(cursor).map(RelationRef::Table),
         _ if cursor.at_end() => Err(cursor.error("table name or sub-query expected")),
         _ => Err(cursor.error("table name or sub-query expected")),
@@ -85,9 +84,8 @@ fn alias(cursor: &mut Cursor) -> Result<Option<Ident>, SqlError> {
         TokenKind::Word if explicit => true,
         TokenKind::Word => {
             let next = cursor.peek_at(1);
-            let clause = is_clause(&token.text)
-                || token.is_word("timestamp") && next.is_sign("(")
-                || token.is_word("group") && next.is_word("by");
+            let clause =
+                is_clause(&token.text) || token.is_word("timestamp") && next.is_sign("(") || token.is_word("group");
             !clause && !is_reserved(&token.text)
         }
         _ => false,
@@ -129,7 +127,6 @@ fn join(cursor: &mut Cursor) -> Result<Option<Join>, SqlError> {
         let word = cursor.peek();
         let half = ["inner", "left", "right", "full", "cross", "asof", "lt", "splice"].iter().any(|w| word.is_word(w));
         if half {
-            cursor.next();
             return Err(cursor.error("'join' expected"));
         }
         return Ok(None);
@@ -157,9 +154,7 @@ fn on(cursor: &mut Cursor, kind: JoinKind) -> Result<Option<On>, SqlError> {
     }
     let predicate = expression(cursor)?;
     Ok(Some(match predicate.kind {
-        ExprKind::Name { qualifier: None, name } => {
-            On::Columns(vec![Ident { name, position: predicate.position }])
-        }
+        ExprKind::Name { qualifier: None, name } => On::Columns(vec![Ident { name, position: predicate.position }]),
         _ => On::Predicate(predicate),
     }))
 }

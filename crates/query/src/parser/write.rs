@@ -25,7 +25,11 @@ pub fn insert(cursor: &mut Cursor, with: Vec<(Ident, Query)>) -> Result<Statemen
     }
     if !cursor.is_word("select") {
         let expected = if columns.is_empty() { "'(' or 'select'" } else { "'select' or 'values'" };
-        return Err(if cursor.at_end() { cursor.error(format!("{expected} expected")) } else { cursor.found("'select' or 'values'") });
+        return Err(if cursor.at_end() {
+            cursor.error(format!("{expected} expected"))
+        } else {
+            cursor.found("'select' or 'values'")
+        });
     }
     let mut query = query(cursor)?;
     query.with.splice(0..0, with);
@@ -159,6 +163,7 @@ pub fn truncate(cursor: &mut Cursor) -> Result<Statement, SqlError> {
             cursor.expect_word("maps")?;
             break;
         } else {
+            cursor.next();
             return Err(cursor.error("',' or 'keep' expected"));
         }
     }
