@@ -8,25 +8,48 @@
 #![allow(clippy::disallowed_methods)]
 
 mod cargo;
+mod content;
+mod cycles;
+mod demo;
+mod http;
+mod kill;
+mod pg;
+mod random;
 mod sample;
+mod scratch;
+mod server;
+mod table;
 mod test;
 mod tidy;
+mod workload;
 
 use std::process::ExitCode;
 
 /// What a task gives: a failure is one sentence that says what, where and what to do.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// Returns the beginning of a statement, as much as an error shows of it.
+fn brief(sql: &str) -> &str {
+    sql.char_indices().nth(200).map_or(sql, |(end, _)| &sql[..end])
+}
+
 const USAGE: &str = "usage: cargo xtask TASK
+  demo       the main job on real data: load, ask, snapshot, copy, wreck, restore, compare
   test       all tests
   tidy       the rules of the house: crate graph, module docs, paths in documents, licences, …
   ci         what .ci/run runs: format, lint, tidy, test
-  sample DIR makes examples/nycflights13 from the full nycflights13 files in DIR";
+  kill       kill -9 of the server under writers; --rounds N, --seed N
+  cycles     snapshot under writers, copy, restore, twice over; --rounds N, --seed N
+  sample DIR makes examples/nycflights13 from the full nycflights13 files in DIR
+STILLPOINT=path runs a task with that server instead of the development build.";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (task, rest) = args.split_first().map_or(("", &[][..]), |(task, rest)| (task.as_str(), rest));
     let done = match task {
+        "demo" => demo::run(),
+        "kill" => kill::run(rest),
+        "cycles" => cycles::run(rest),
         "tidy" => tidy::run(),
         "ci" => cargo::ci(),
         "test" => test::run(),
