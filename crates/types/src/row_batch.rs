@@ -122,6 +122,11 @@ impl StrColumn {
         (0..self.len()).map(|row| self.get(row))
     }
 
+    /// Returns the bytes of all values, the end of each value in them, and which are NULL; nothing is copied.
+    pub fn into_parts(self) -> (String, Vec<u32>, Vec<bool>) {
+        (self.bytes, self.ends, self.nulls)
+    }
+
     fn truncate(&mut self, rows: usize) {
         if rows < self.len() {
             let end = if rows == 0 { 0 } else { self.ends[rows - 1] as usize };

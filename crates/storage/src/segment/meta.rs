@@ -1,0 +1,63 @@
+//! What edits and bases say about a segment: [`SegmentMeta`]. Page: `docs/format/segment.md`.
+
+use serde::{Deserialize, Serialize};
+use types::{ColumnId, ColumnType, Seq};
+
+/// Version of the segment format; stands in the file's schema metadata.
+pub const SEGMENT_VERSION: &str = "1";
+/// Key of that version.
+pub const SEGMENT_VERSION_KEY: &str = "stillpoint.segment";
+
+/// One segment, as the edit that added it describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentMeta {
+    /// Path below the table's directory, e.g. `2024-01-01/01HK….arrow`.
+    pub file: String,
+    /// How the rows are stored: `arrow`.
+    pub format: String,
+    pub rows: u64,
+    pub first_seq: Seq,
+    pub last_seq: Seq,
+    /// Bounds of the designated timestamp; the whole range of i64 when the table has none.
+    pub ts_min_us: i64,
+    pub ts_max_us: i64,
+    /// Version of the table's schema when the segment was written.
+    pub schema_version: u64,
+    pub len_bytes: u64,
+    /// Of the whole file.
+    pub crc32c: u32,
+    /// Of all bytes before the first and behind the last column.
+    pub envelope_crc32c: u32,
+    pub columns: Vec<ColumnMeta>,
+    /// Delete vector of the segment; not yet supported, a segment with one is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead: Option<String>,
+}
+
+/// One column of a segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnMeta {
+    pub id: ColumnId,
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
+    /// Bytes of the column within the file: `start..end`.
+    pub start: u64,
+    pub end: u64,
+    pub crc32c: u32,
+    pub null_count: u64,
+    /// Least and greatest value of SHORT, INT, LONG, DATE, TIMESTAMP and of the codes of SYMBOL; absent when all rows are NULL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<i64>,
+}
+
+impl SegmentMeta {
+    /// Stands in [`SegmentMeta::format`] of Arrow IPC segments.
+    pub const ARROW: &str = "arrow";
+
+    /// Returns what is known of a column; None when the segment lacks it.
+    pub fn column(&self, id: ColumnId) -> Option<&ColumnMeta> {
+        self.columns.iter().find(|c| c.id == id)
+    }
+}

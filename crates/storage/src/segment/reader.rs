@@ -1,0 +1,253 @@
+//! A mapped segment: [`Segment`] hands out columns, or a range of their rows, as Arrow arrays over the mapped bytes.
+//!
+//! Nothing is decoded before its checksum was found right, and nothing is copied.
+//! Next: [`crate::run`], which lets scans read segments and memtable chunks alike.
+
+use std::ops::Range;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::{Arc, OnceLock};
+
+use arrow_array::types::{
+    Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
+};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, StringArray};
+use arrow_buffer::alloc::Allocation;
+use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use types::{ColumnId, ColumnType};
+
+use super::meta::{SEGMENT_VERSION, SEGMENT_VERSION_KEY, SegmentMeta};
+use crate::env::Env;
+use crate::env::fs::Mapped;
+use crate::ipc::{IpcColumn, IpcFile, check_text, checksum_file};
+use crate::window::window;
+use crate::{Error, Result};
+
+const REMEDY: &str = "restore from a snapshot; other tables are unaffected";
+
+/// A segment file, mapped. The map lives as long as the segment or any array made from it.
+pub struct Segment {
+    path: PathBuf,
+    meta: Arc<SegmentMeta>,
+    map: Mapped,
+    /// The same map, as the owner of Arrow buffers.
+    owner: Arc<dyn Allocation>,
+    verify: bool,
+    columns: Vec<SegmentColumn>,
+}
+
+struct SegmentColumn {
+    place: IpcColumn,
+    /// The whole column once its checksum and text were found right, or what is wrong.
+    checked: OnceLock<Result<ArrayRef, String>>,
+}
+
+impl Segment {
+    /// Maps a segment and checks its length and envelope. With `verify` each column's checksum is compared at its first touch;
+    /// without (for a file that this process just wrote) only text and offsets are looked through.
+    ///
+    /// # Errors
+    /// `Io` when the file cannot be mapped, `Corrupt` when it is not what `meta` says.
+    pub fn open(env: &Env, path: &Path, meta: Arc<SegmentMeta>, verify: bool) -> Result<Arc<Segment>> {
+        let corrupt = |detail: String| Error::corrupt(path, format!("{detail}; {REMEDY}"));
+        if meta.format != SegmentMeta::ARROW {
+            return Err(corrupt(format!("format {} is not known to this version", meta.format)));
+        }
+        if meta.dead.is_some() {
+            return Err(corrupt("delete vectors are not known to this version".to_owned()));
+        }
+        let map = env.fs.map(path).map_err(Error::io(path))?;
+        if map.len() as u64 != meta.len_bytes {
+            return Err(corrupt(format!("{} bytes long, {} were written", map.len(), meta.len_bytes)));
+        }
+        check_envelope(&map, &meta).map_err(corrupt)?;
+        let file = IpcFile::parse(&map).map_err(corrupt)?;
+        check_layout(&file, &meta).map_err(corrupt)?;
+        let owner: Arc<dyn Allocation> = Arc::new(AssertUnwindSafe(map.clone()));
+        let columns = file.columns.into_iter().map(|place| SegmentColumn { place, checked: OnceLock::new() }).collect();
+        Ok(Arc::new(Segment { path: path.to_owned(), meta, map, owner, verify, columns }))
+    }
+
+    /// Returns what edits say about the segment.
+    pub fn meta(&self) -> &Arc<SegmentMeta> {
+        &self.meta
+    }
+
+    /// Returns the number of rows.
+    pub fn rows(&self) -> usize {
+        self.meta.rows as usize
+    }
+
+    /// Returns a whole column, or None when the segment lacks it. The first touch checks its bytes, later ones take no lock.
+    ///
+    /// # Errors
+    /// `Corrupt` when the column's bytes are not what was written.
+    pub fn column(&self, id: ColumnId) -> Result<Option<ArrayRef>> {
+        let Some(column) = self.columns.iter().find(|c| c.place.id == id) else { return Ok(None) };
+        match column.checked.get_or_init(|| self.check(&column.place)) {
+            Ok(array) => Ok(Some(array.clone())),
+            Err(detail) => {
+                let place = &column.place;
+                Err(Error::corrupt(&self.path, format!("column {} ({id}): {detail}; {REMEDY}", place.name)))
+            }
+        }
+    }
+
+    /// Returns some rows of a column as an array that is charged with these rows only: its buffers are allocations of their own
+    /// over the map, where slices of the whole column would each count as the whole column.
+    ///
+    /// # Errors
+    /// As [`Segment::column`].
+    ///
+    /// # Panics
+    /// When `offset + len` is beyond the rows.
+    pub fn chunked(&self, id: ColumnId, offset: usize, len: usize) -> Result<Option<ArrayRef>> {
+        assert!(
+            offset.checked_add(len).is_some_and(|end| end <= self.rows()),
+            "rows {offset}+{len} of {}",
+            self.rows()
+        );
+        let Some(whole) = self.column(id)? else { return Ok(None) };
+        Ok(Some(window(&whole, offset, len)))
+    }
+
+    /// Checks a column for its first touch and returns it whole.
+    fn check(&self, place: &IpcColumn) -> Result<ArrayRef, String> {
+        let meta = self.meta.column(place.id).ok_or("not in the edit")?;
+        let crc = if self.verify { crc32c::crc32c(&self.map[place.bytes.clone()]) } else { meta.crc32c };
+        if crc != meta.crc32c {
+            return Err("checksum differs".to_owned());
+        }
+        check_sizes(place, self.rows())?;
+        if self.map.as_ptr().align_offset(size_of::<i64>()) != 0 {
+            return Err("not aligned in memory".to_owned());
+        }
+        if place.buffers.len() == 3 {
+            self.check_text(place)?;
+        }
+        // SAFETY: sizes, offsets and text were just checked.
+        let array = unsafe { self.array(place, self.rows()) };
+        if array.null_count() != place.null_count {
+            return Err(format!("{} values are NULL, {} were written", array.null_count(), place.null_count));
+        }
+        Ok(array)
+    }
+
+    fn check_text(&self, place: &IpcColumn) -> Result<(), String> {
+        let offsets: ScalarBuffer<i32> = self.scalars(&place.buffers[1], self.rows() + 1);
+        check_text(&offsets, &self.map[place.buffers[2].clone()])
+    }
+
+    /// Returns a buffer over the map that owns its own entry of the memory accounts.
+    fn buffer(&self, range: Range<usize>) -> Buffer {
+        let bytes = &self.map[range];
+        let start = NonNull::from(bytes).cast::<u8>();
+        // SAFETY: the bytes belong to the map, which `owner` keeps alive, and nobody writes to a mapped segment.
+        unsafe { Buffer::from_custom_allocation(start, bytes.len(), self.owner.clone()) }
+    }
+
+    fn scalars<T: ArrowNativeType>(&self, values: &Range<usize>, len: usize) -> ScalarBuffer<T> {
+        ScalarBuffer::new(self.buffer(values.start..values.start + len * size_of::<T>()), 0, len)
+    }
+
+    fn bits(&self, values: &Range<usize>, len: usize) -> BooleanBuffer {
+        BooleanBuffer::new(self.buffer(values.start..values.start + len.div_ceil(8)), 0, len)
+    }
+
+    /// Returns a whole column over the map.
+    ///
+    /// # Safety
+    /// Buffer sizes, offsets and text of the column were checked.
+    unsafe fn array(&self, place: &IpcColumn, rows: usize) -> ArrayRef {
+        let nulls = (place.null_count > 0).then(|| NullBuffer::new(self.bits(&place.buffers[0], rows)));
+        let values = &place.buffers[1];
+        match place.column_type {
+            ColumnType::Boolean => Arc::new(BooleanArray::new(self.bits(values, rows), nulls)),
+            ColumnType::Short => self.primitive::<Int16Type>(values, rows, nulls),
+            ColumnType::Int | ColumnType::Symbol => self.primitive::<Int32Type>(values, rows, nulls),
+            ColumnType::Long => self.primitive::<Int64Type>(values, rows, nulls),
+            ColumnType::Double => self.primitive::<Float64Type>(values, rows, nulls),
+            ColumnType::Date => self.primitive::<TimestampMillisecondType>(values, rows, nulls),
+            ColumnType::Timestamp => self.primitive::<TimestampMicrosecondType>(values, rows, nulls),
+            ColumnType::String | ColumnType::Varchar => {
+                // SAFETY: the caller checked that offsets rise from 0 to the end of the text or before.
+                let offsets = unsafe { OffsetBuffer::new_unchecked(self.scalars(values, rows + 1)) };
+                let text = self.buffer(place.buffers[2].clone());
+                // SAFETY: the caller checked that the text is UTF-8 and offsets fall between characters.
+                Arc::new(unsafe { StringArray::new_unchecked(offsets, text, nulls) })
+            }
+        }
+    }
+
+    fn primitive<T: ArrowPrimitiveType>(
+        &self,
+        values: &Range<usize>,
+        rows: usize,
+        nulls: Option<NullBuffer>,
+    ) -> ArrayRef {
+        Arc::new(PrimitiveArray::<T>::new(self.scalars(values, rows), nulls))
+    }
+}
+
+/// Compares a whole file with its length and checksum, reading it in pieces of 1 MiB.
+///
+/// # Errors
+/// `Io` when it cannot be read, `Corrupt` when it differs.
+pub fn verify_whole(env: &Env, path: &Path, meta: &SegmentMeta) -> Result<()> {
+    let (len, crc) = checksum_file(env, path)?;
+    if len != meta.len_bytes {
+        return Err(Error::corrupt(path, format!("{len} bytes long, {} were written", meta.len_bytes)));
+    }
+    if crc != meta.crc32c {
+        return Err(Error::corrupt(path, "checksum of the file differs"));
+    }
+    Ok(())
+}
+
+/// Compares the bytes outside of the columns with their checksum.
+fn check_envelope(bytes: &[u8], meta: &SegmentMeta) -> Result<(), String> {
+    let start = meta.columns.first().map_or(0, |c| c.start) as usize;
+    let end = meta.columns.last().map_or(0, |c| c.end) as usize;
+    let (Some(head), Some(tail)) = (bytes.get(..start), bytes.get(end..)) else {
+        return Err("columns lie outside the file".to_owned());
+    };
+    if start > end || crc32c::crc32c_append(crc32c::crc32c(head), tail) != meta.envelope_crc32c {
+        return Err("checksum of the file's head and footer differs".to_owned());
+    }
+    Ok(())
+}
+
+/// Compares what the file says about its columns with what the edit says.
+fn check_layout(file: &IpcFile, meta: &SegmentMeta) -> Result<(), String> {
+    let version = file.metadata.get(SEGMENT_VERSION_KEY).map_or("none", String::as_str);
+    if version != SEGMENT_VERSION {
+        return Err(format!("segment format is version {version}, this server reads {SEGMENT_VERSION}"));
+    }
+    let same = file.rows as u64 == meta.rows
+        && file.columns.len() == meta.columns.len()
+        && file.columns.iter().zip(&meta.columns).all(|(f, m)| {
+            (f.id, f.column_type, f.null_count as u64) == (m.id, m.column_type, m.null_count)
+                && (f.bytes.start as u64, f.bytes.end as u64) == (m.start, m.end)
+        });
+    if same { Ok(()) } else { Err("its columns are not those that the edit names".to_owned()) }
+}
+
+/// Checks that each buffer is long enough for the rows.
+fn check_sizes(place: &IpcColumn, rows: usize) -> Result<(), String> {
+    let bits = rows.div_ceil(8);
+    let of = |bytes: usize| rows.saturating_mul(bytes);
+    let validity = if place.null_count > 0 { bits } else { 0 };
+    let values = match place.column_type {
+        ColumnType::Boolean => bits,
+        ColumnType::Short => of(2),
+        ColumnType::Int | ColumnType::Symbol => of(4),
+        ColumnType::String | ColumnType::Varchar => of(4).saturating_add(4),
+        ColumnType::Long | ColumnType::Date | ColumnType::Timestamp | ColumnType::Double => of(8),
+    };
+    let enough = place.buffers[0].len() >= validity && place.buffers[1].len() >= values;
+    if enough { Ok(()) } else { Err("values are shorter than the rows".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests;

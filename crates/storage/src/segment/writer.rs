@@ -1,0 +1,131 @@
+//! From sorted rows to a segment file: [`write_segment`].
+//!
+//! It writes and syncs one file. It makes no directory and syncs none, and says nothing to the log. Next: [`super::reader`].
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use arrow_array::types::{Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType};
+use arrow_array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, cast::AsArray};
+use types::{ColumnId, ColumnType, Schema, TableId, TimelineId};
+
+use super::meta::{ColumnMeta, SEGMENT_VERSION, SEGMENT_VERSION_KEY, SegmentMeta};
+use crate::arrow_type::arrow_field;
+use crate::chunk::Chunk;
+use crate::env::Env;
+use crate::ipc::{IpcFile, encode, write_file};
+use crate::{Error, Result};
+
+/// Where a segment's rows come from; kept in the file's metadata, for people.
+#[derive(Debug, Clone, Copy)]
+pub struct SegmentOrigin<'a> {
+    pub table: TableId,
+    /// Gives the columns' names and the schema's version.
+    pub schema: &'a Schema,
+    pub timeline: TimelineId,
+}
+
+/// Writes the rows of one partition to the new file `table_dir/file` and returns what an edit says about it.
+///
+/// The file's content is durable on return, its name is not: the caller makes the partition's directory before, and after it syncs that
+/// directory (and, when it is new, the table's).
+///
+/// # Errors
+/// `Invalid` for rows that are not sorted or none at all; `Io` when the file exists or cannot be written or synced.
+pub fn write_segment(
+    env: &Env,
+    table_dir: &Path,
+    file: &str,
+    origin: SegmentOrigin<'_>,
+    rows: &Chunk,
+) -> Result<SegmentMeta> {
+    if rows.rows == 0 || rows.columns.is_empty() || !rows.sorted {
+        return Err(Error::Invalid(format!("segment {file} needs sorted rows and at least one")));
+    }
+    let fields = rows.columns.iter().map(|(id, t, _)| arrow_field(*id, &column_name(origin.schema, *id), *t)).collect();
+    let arrays = rows.columns.iter().map(|(.., array)| array.clone()).collect();
+    let bytes = encode(fields, file_metadata(origin, rows), arrays)?;
+    let meta = describe(file, origin.schema.version, rows, &bytes)?;
+    write_file(env, &table_dir.join(file), &bytes)?;
+    Ok(meta)
+}
+
+/// Returns a column's name; a column that was dropped while its rows were in memory is named by its id.
+fn column_name(schema: &Schema, id: ColumnId) -> String {
+    schema.column_by_id(id).map_or_else(|| format!("dropped_{id}"), |c| c.name.clone())
+}
+
+fn file_metadata(origin: SegmentOrigin<'_>, rows: &Chunk) -> HashMap<String, String> {
+    let pairs = [
+        (SEGMENT_VERSION_KEY, SEGMENT_VERSION.to_owned()),
+        ("table_id", origin.table.to_string()),
+        ("schema_version", origin.schema.version.to_string()),
+        ("timeline", origin.timeline.to_string()),
+        ("first_seq", rows.first_seq.to_string()),
+        ("last_seq", rows.last_seq.to_string()),
+        ("rows", rows.rows.to_string()),
+    ];
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// Returns the meta of a file's bytes. It reads the layout as the reader does, so a file that we could not read is never named.
+fn describe(file: &str, schema_version: u64, rows: &Chunk, bytes: &[u8]) -> Result<SegmentMeta> {
+    let unreadable = |detail: String| Error::Invalid(format!("segment {file} cannot be read back: {detail}"));
+    let layout = IpcFile::parse(bytes).map_err(unreadable)?;
+    let mut columns = Vec::with_capacity(layout.columns.len());
+    for (column, (id, column_type, array)) in layout.columns.iter().zip(&rows.columns) {
+        debug_assert_eq!(column.id, *id);
+        let bounds = bounds(*column_type, array);
+        columns.push(ColumnMeta {
+            id: *id,
+            column_type: *column_type,
+            start: column.bytes.start as u64,
+            end: column.bytes.end as u64,
+            crc32c: crc32c::crc32c(&bytes[column.bytes.clone()]),
+            null_count: column.null_count as u64,
+            min: bounds.map(|b| b.0),
+            max: bounds.map(|b| b.1),
+        });
+    }
+    Ok(SegmentMeta {
+        file: file.to_owned(),
+        format: SegmentMeta::ARROW.to_owned(),
+        rows: rows.rows as u64,
+        first_seq: rows.first_seq,
+        last_seq: rows.last_seq,
+        ts_min_us: rows.ts_min,
+        ts_max_us: rows.ts_max,
+        schema_version,
+        len_bytes: bytes.len() as u64,
+        crc32c: crc32c::crc32c(bytes),
+        envelope_crc32c: envelope_crc32c(bytes, &layout),
+        columns,
+        dead: None,
+    })
+}
+
+/// Returns the checksum of everything but the columns.
+pub(super) fn envelope_crc32c(bytes: &[u8], layout: &IpcFile) -> u32 {
+    let body = layout.body();
+    crc32c::crc32c_append(crc32c::crc32c(&bytes[..body.start]), &bytes[body.end..])
+}
+
+/// Returns least and greatest value of a column of integers, times or symbol codes.
+fn bounds(column_type: ColumnType, array: &ArrayRef) -> Option<(i64, i64)> {
+    fn of<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>) -> Option<(i64, i64)>
+    where
+        T::Native: Into<i64> + Ord,
+    {
+        let start = array.iter().flatten().next()?;
+        let (min, max) = array.iter().flatten().fold((start, start), |(lo, hi), v| (lo.min(v), hi.max(v)));
+        Some((min.into(), max.into()))
+    }
+    match column_type {
+        ColumnType::Short => of(array.as_primitive::<Int16Type>()),
+        ColumnType::Int | ColumnType::Symbol => of(array.as_primitive::<Int32Type>()),
+        ColumnType::Long => of(array.as_primitive::<Int64Type>()),
+        ColumnType::Date => of(array.as_primitive::<TimestampMillisecondType>()),
+        ColumnType::Timestamp => of(array.as_primitive::<TimestampMicrosecondType>()),
+        ColumnType::Boolean | ColumnType::Double | ColumnType::String | ColumnType::Varchar => None,
+    }
+}

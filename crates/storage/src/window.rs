@@ -1,0 +1,124 @@
+//! A range of an array's rows that is charged with these rows only: [`window`].
+//!
+//! A slice of an Arrow array shares its buffers, and whoever counts memory by buffers (ORDER BY and joins of the query
+//! engine) counts the whole of them for each slice. Here every range gets buffers that are allocations of their own over the
+//! same bytes. Nothing is copied but the offsets of text, 4 bytes a row.
+
+use std::ops::Range;
+use std::panic::AssertUnwindSafe;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use arrow_array::types::{
+    Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
+};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, StringArray, cast::AsArray};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, TimeUnit};
+
+/// Returns some rows of a stored column.
+///
+/// # Panics
+/// When `offset + len` is beyond the rows.
+pub fn window(array: &ArrayRef, offset: usize, len: usize) -> ArrayRef {
+    let inside = offset.checked_add(len).is_some_and(|end| end <= array.len());
+    assert!(inside, "rows {offset} and {len} more of {}", array.len());
+    if len == array.len() && !is_slice(array) {
+        return array.clone();
+    }
+    match array.data_type() {
+        DataType::Boolean => {
+            let flags = array.as_boolean();
+            Arc::new(BooleanArray::new(bits(flags.values(), offset, len), nulls(array, offset, len)))
+        }
+        DataType::Int16 => primitive::<Int16Type>(array, offset, len),
+        DataType::Int32 => primitive::<Int32Type>(array, offset, len),
+        DataType::Int64 => primitive::<Int64Type>(array, offset, len),
+        DataType::Float64 => primitive::<Float64Type>(array, offset, len),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => primitive::<TimestampMillisecondType>(array, offset, len),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => primitive::<TimestampMicrosecondType>(array, offset, len),
+        DataType::Utf8 => text(array, offset, len),
+        _ => array.slice(offset, len),
+    }
+}
+
+/// Returns whether an array is charged with much more than its rows.
+fn is_slice(array: &ArrayRef) -> bool {
+    let fair = array.to_data().get_slice_memory_size().unwrap_or(0);
+    array.get_buffer_memory_size() > 2 * fair + 64
+}
+
+/// Returns a range of a buffer as an allocation of its own, which keeps the buffer alive.
+fn part(buffer: &Buffer, bytes: Range<usize>) -> Buffer {
+    let slice = &buffer.as_slice()[bytes];
+    let owner = Arc::new(AssertUnwindSafe(buffer.clone()));
+    // SAFETY: the bytes belong to the buffer, which the owner keeps alive, and buffers never change.
+    unsafe { Buffer::from_custom_allocation(NonNull::from(slice).cast::<u8>(), slice.len(), owner) }
+}
+
+fn bits(bits: &BooleanBuffer, offset: usize, len: usize) -> BooleanBuffer {
+    let start = bits.offset() + offset;
+    BooleanBuffer::new(part(bits.inner(), start / 8..(start + len).div_ceil(8)), start % 8, len)
+}
+
+fn nulls(array: &dyn Array, offset: usize, len: usize) -> Option<NullBuffer> {
+    let nulls = array.nulls()?;
+    Some(NullBuffer::new(bits(nulls.inner(), offset, len))).filter(|n| n.null_count() > 0)
+}
+
+fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef, offset: usize, len: usize) -> ArrayRef {
+    let width = size_of::<T::Native>();
+    let values = part(array.as_primitive::<T>().values().inner(), offset * width..(offset + len) * width);
+    Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::new(values, 0, len), nulls(array, offset, len)))
+}
+
+fn text(array: &ArrayRef, offset: usize, len: usize) -> ArrayRef {
+    let array = array.as_string::<i32>();
+    let offsets = &array.value_offsets()[offset..=offset + len];
+    let (first, last) = (offsets[0], offsets[len]);
+    let moved: ScalarBuffer<i32> = offsets.iter().map(|o| o - first).collect();
+    let values = part(array.values(), first as usize..last as usize);
+    let nulls = nulls(array, offset, len);
+    // SAFETY: a valid array's offsets rise and fall between characters; all were moved by the same amount as the text.
+    Arc::new(unsafe { StringArray::new_unchecked(OffsetBuffer::new_unchecked(moved), values, nulls) })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::new_null_array;
+    use types::ColumnType;
+
+    use super::*;
+    use crate::arrow_type::arrow_type;
+
+    /// Every window equals the slice of the same rows and is charged for no more than they need.
+    fn check(array: ArrayRef) {
+        for (offset, len) in [(0, 1), (0, 100), (1, 7), (8, 16), (13, 60), (99, 1), (100, 0), (37, 0)] {
+            for array in [array.clone(), array.slice(5, 100)] {
+                let got = window(&array, offset, len);
+                assert_eq!(&got, &array.slice(offset, len), "{} {offset}+{len}", array.data_type());
+                got.to_data().validate_full().unwrap();
+                let fair = 24 * len + 64;
+                assert!(got.get_buffer_memory_size() <= fair, "{}: {}", got.data_type(), got.get_buffer_memory_size());
+            }
+        }
+        assert!(Arc::ptr_eq(&window(&array, 0, array.len()), &array));
+    }
+
+    #[test]
+    fn windows_equal_slices_and_are_charged_alone() {
+        let n = 1000i64;
+        let some = |i: i64| (i % 7 != 3).then_some(i);
+        check(Arc::new((0..n).map(some).collect::<PrimitiveArray<Int64Type>>()));
+        check(Arc::new((0..n).map(some).collect::<PrimitiveArray<TimestampMicrosecondType>>()));
+        check(Arc::new((0..n).map(some).collect::<PrimitiveArray<TimestampMillisecondType>>()));
+        check(Arc::new((0..n).map(|i| some(i).map(|i| i as i32)).collect::<PrimitiveArray<Int32Type>>()));
+        check(Arc::new((0..n).map(|i| some(i).map(|i| i as f64)).collect::<PrimitiveArray<Float64Type>>()));
+        check(Arc::new((0..n as i16).map(Some).collect::<PrimitiveArray<Int16Type>>()));
+        check(Arc::new((0..n).map(|i| Some(i % 3 == 0)).collect::<BooleanArray>()));
+        check(Arc::new((0..n).map(|i| some(i).map(|i| format!("日{i}"))).collect::<StringArray>()));
+        for column_type in ColumnType::ALL {
+            check(new_null_array(&arrow_type(column_type), 1000));
+        }
+    }
+}
