@@ -262,8 +262,8 @@ fn text(column: StrColumn) -> Result<StringArray> {
     ends.insert(0, 0);
     let offsets = OffsetBuffer::new(ScalarBuffer::<i32>::from(Buffer::from_vec(ends)));
     let nulls = nulls.contains(&true).then(|| NullBuffer::new(!&BooleanBuffer::from(nulls)));
-    // SAFETY: the bytes come out of a String, and every end was its length after a whole &str was pushed.
-    Ok(unsafe { StringArray::new_unchecked(offsets, Buffer::from_vec(bytes.into_bytes()), nulls) })
+    StringArray::try_new(offsets, Buffer::from_vec(bytes.into_bytes()), nulls)
+        .map_err(|e| Error::Invalid(format!("text column is broken: {e}")))
 }
 
 #[cfg(test)]

@@ -62,12 +62,12 @@ impl Dictionary {
     pub fn code_of(&self, text: &str) -> Option<i32> {
         let inner = self.read();
         if let Some(codes) = &inner.codes {
-            return codes.find(text, &inner.texts);
+            return codes.find(text.as_bytes(), &inner.texts);
         }
         drop(inner);
         let mut inner = self.write();
         let (texts, codes) = inner.with_codes();
-        codes.find(text, texts)
+        codes.find(text.as_bytes(), texts)
     }
 
     /// Returns the code of a text and whether it is new; a new text gets the next code.
@@ -77,7 +77,7 @@ impl Dictionary {
     pub fn intern(&self, text: &str) -> Result<(i32, bool)> {
         let mut inner = self.write();
         let (texts, codes) = inner.with_codes();
-        if let Some(code) = codes.find(text, texts) {
+        if let Some(code) = codes.find(text.as_bytes(), texts) {
             return Ok((code, false));
         }
         let code = self.next_code(texts)?;
@@ -101,7 +101,7 @@ impl Dictionary {
                 return Err(Error::Invalid(format!("symbols {have}..{code} of column {} are missing", self.column)));
             }
             if code < inner.texts.len() {
-                if inner.texts.get(code) != text {
+                if inner.texts.get(code) != text.as_bytes() {
                     return Err(Error::Invalid(format!("symbol {code} of column {} has two texts", self.column)));
                 }
                 continue;
@@ -133,7 +133,7 @@ impl Dictionary {
     pub fn text(&self, code: i32) -> Option<String> {
         let inner = self.read();
         let code = usize::try_from(code).ok().filter(|&c| c < inner.texts.len())?;
-        Some(inner.texts.get(code).to_owned())
+        Some(inner.texts.text(code))
     }
 
     /// Returns the texts of a range of codes.
@@ -142,7 +142,7 @@ impl Dictionary {
     /// When the range is beyond the codes.
     pub fn texts(&self, codes: Range<usize>) -> Vec<String> {
         let inner = self.read();
-        codes.map(|code| inner.texts.get(code).to_owned()).collect()
+        codes.map(|code| inner.texts.text(code)).collect()
     }
 
     /// Returns how many codes are in symbol files that an edit names.

@@ -1,8 +1,8 @@
-//! A range of an array's rows that is charged with these rows only: [`window`].
+//! Mapped files as Arrow buffers, and ranges of an array's rows that are charged with these rows only: [`window`].
 //!
 //! A slice of an Arrow array shares its buffers, and whoever counts memory by buffers (ORDER BY and joins of the query
 //! engine) counts the whole of them for each slice. Here every range gets buffers that are allocations of their own over the
-//! same bytes. Nothing is copied but the offsets of text, 4 bytes a row.
+//! same bytes. Nothing is copied but the offsets of text, 4 bytes a row. All use of memory that Arrow did not allocate is here.
 
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
@@ -15,6 +15,8 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, StringArray, cast::AsArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
+
+use crate::env::fs::Mapped;
 
 /// Returns some rows of a stored column.
 ///
@@ -48,8 +50,19 @@ fn is_slice(array: &ArrayRef) -> bool {
     array.get_buffer_memory_size() > 2 * fair + 64
 }
 
+/// Returns the bytes of a mapped file as a buffer, which keeps the map alive.
+pub fn mapped_buffer(map: Mapped) -> Buffer {
+    let bytes: &[u8] = &map;
+    let (start, len) = (NonNull::from(bytes).cast::<u8>(), bytes.len());
+    // SAFETY: the owner keeps the map, which does not move when its handle does, and nobody writes to a mapped file.
+    unsafe { Buffer::from_custom_allocation(start, len, Arc::new(AssertUnwindSafe(map))) }
+}
+
 /// Returns a range of a buffer as an allocation of its own, which keeps the buffer alive.
-fn part(buffer: &Buffer, bytes: Range<usize>) -> Buffer {
+///
+/// # Panics
+/// When the range is not within the buffer.
+pub fn part(buffer: &Buffer, bytes: Range<usize>) -> Buffer {
     let slice = &buffer.as_slice()[bytes];
     let owner = Arc::new(AssertUnwindSafe(buffer.clone()));
     // SAFETY: the bytes belong to the buffer, which the owner keeps alive, and buffers never change.

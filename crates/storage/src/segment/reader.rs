@@ -4,24 +4,20 @@
 //! Next: [`crate::run`], which lets scans read segments and memtable chunks alike.
 
 use std::ops::Range;
-use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use arrow_array::types::{
     Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
 };
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, StringArray};
-use arrow_buffer::alloc::Allocation;
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use types::{ColumnId, ColumnType};
 
 use super::meta::{SEGMENT_VERSION, SEGMENT_VERSION_KEY, SegmentMeta};
 use crate::env::Env;
-use crate::env::fs::Mapped;
-use crate::ipc::{IpcColumn, IpcFile, check_text, checksum_file};
-use crate::window::window;
+use crate::ipc::{IpcColumn, IpcFile, check_offsets, checksum_file};
+use crate::window::{mapped_buffer, part, window};
 use crate::{Error, Result};
 
 const REMEDY: &str = "restore from a snapshot; other tables are unaffected";
@@ -30,9 +26,7 @@ const REMEDY: &str = "restore from a snapshot; other tables are unaffected";
 pub struct Segment {
     path: PathBuf,
     meta: Arc<SegmentMeta>,
-    map: Mapped,
-    /// The same map, as the owner of Arrow buffers.
-    owner: Arc<dyn Allocation>,
+    map: Buffer,
     verify: bool,
     columns: Vec<SegmentColumn>,
 }
@@ -64,9 +58,8 @@ impl Segment {
         check_envelope(&map, &meta).map_err(corrupt)?;
         let file = IpcFile::parse(&map).map_err(corrupt)?;
         check_layout(&file, &meta).map_err(corrupt)?;
-        let owner: Arc<dyn Allocation> = Arc::new(AssertUnwindSafe(map.clone()));
         let columns = file.columns.into_iter().map(|place| SegmentColumn { place, checked: OnceLock::new() }).collect();
-        Ok(Arc::new(Segment { path: path.to_owned(), meta, map, owner, verify, columns }))
+        Ok(Arc::new(Segment { path: path.to_owned(), meta, map: mapped_buffer(map), verify, columns }))
     }
 
     /// Returns what edits say about the segment.
@@ -123,46 +116,26 @@ impl Segment {
         if self.map.as_ptr().align_offset(size_of::<i64>()) != 0 {
             return Err("not aligned in memory".to_owned());
         }
-        if place.buffers.len() == 3 {
-            self.check_text(place)?;
-        }
-        // SAFETY: sizes, offsets and text were just checked.
-        let array = unsafe { self.array(place, self.rows()) };
+        let array = self.array(place, self.rows())?;
         if array.null_count() != place.null_count {
             return Err(format!("{} values are NULL, {} were written", array.null_count(), place.null_count));
         }
         Ok(array)
     }
 
-    fn check_text(&self, place: &IpcColumn) -> Result<(), String> {
-        let offsets: ScalarBuffer<i32> = self.scalars(&place.buffers[1], self.rows() + 1);
-        check_text(&offsets, &self.map[place.buffers[2].clone()])
-    }
-
-    /// Returns a buffer over the map that owns its own entry of the memory accounts.
-    fn buffer(&self, range: Range<usize>) -> Buffer {
-        let bytes = &self.map[range];
-        let start = NonNull::from(bytes).cast::<u8>();
-        // SAFETY: the bytes belong to the map, which `owner` keeps alive, and nobody writes to a mapped segment.
-        unsafe { Buffer::from_custom_allocation(start, bytes.len(), self.owner.clone()) }
-    }
-
     fn scalars<T: ArrowNativeType>(&self, values: &Range<usize>, len: usize) -> ScalarBuffer<T> {
-        ScalarBuffer::new(self.buffer(values.start..values.start + len * size_of::<T>()), 0, len)
+        ScalarBuffer::new(part(&self.map, values.start..values.start + len * size_of::<T>()), 0, len)
     }
 
     fn bits(&self, values: &Range<usize>, len: usize) -> BooleanBuffer {
-        BooleanBuffer::new(self.buffer(values.start..values.start + len.div_ceil(8)), 0, len)
+        BooleanBuffer::new(part(&self.map, values.start..values.start + len.div_ceil(8)), 0, len)
     }
 
     /// Returns a whole column over the map.
-    ///
-    /// # Safety
-    /// Buffer sizes, offsets and text of the column were checked.
-    unsafe fn array(&self, place: &IpcColumn, rows: usize) -> ArrayRef {
+    fn array(&self, place: &IpcColumn, rows: usize) -> Result<ArrayRef, String> {
         let nulls = (place.null_count > 0).then(|| NullBuffer::new(self.bits(&place.buffers[0], rows)));
         let values = &place.buffers[1];
-        match place.column_type {
+        Ok(match place.column_type {
             ColumnType::Boolean => Arc::new(BooleanArray::new(self.bits(values, rows), nulls)),
             ColumnType::Short => self.primitive::<Int16Type>(values, rows, nulls),
             ColumnType::Int | ColumnType::Symbol => self.primitive::<Int32Type>(values, rows, nulls),
@@ -171,13 +144,13 @@ impl Segment {
             ColumnType::Date => self.primitive::<TimestampMillisecondType>(values, rows, nulls),
             ColumnType::Timestamp => self.primitive::<TimestampMicrosecondType>(values, rows, nulls),
             ColumnType::String | ColumnType::Varchar => {
-                // SAFETY: the caller checked that offsets rise from 0 to the end of the text or before.
-                let offsets = unsafe { OffsetBuffer::new_unchecked(self.scalars(values, rows + 1)) };
-                let text = self.buffer(place.buffers[2].clone());
-                // SAFETY: the caller checked that the text is UTF-8 and offsets fall between characters.
-                Arc::new(unsafe { StringArray::new_unchecked(offsets, text, nulls) })
+                let offsets: ScalarBuffer<i32> = self.scalars(values, rows + 1);
+                check_offsets(&offsets, place.buffers[2].len())?;
+                let text = part(&self.map, place.buffers[2].clone());
+                let array = StringArray::try_new(OffsetBuffer::new(offsets), text, nulls);
+                Arc::new(array.map_err(|e| format!("text is damaged: {e}"))?)
             }
-        }
+        })
     }
 
     fn primitive<T: ArrowPrimitiveType>(

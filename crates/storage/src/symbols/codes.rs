@@ -26,7 +26,7 @@ impl CodeTable {
     }
 
     /// Returns the code of a text, if it has one.
-    pub fn find(&self, text: &str, texts: &Texts) -> Option<i32> {
+    pub fn find(&self, text: &[u8], texts: &Texts) -> Option<i32> {
         let hash = self.hash(text);
         let mut at = self.start(hash);
         loop {
@@ -65,7 +65,7 @@ impl CodeTable {
         self.slots[at] = slot;
     }
 
-    fn hash(&self, text: &str) -> u32 {
+    fn hash(&self, text: &[u8]) -> u32 {
         self.hasher.hash_one(text) as u32
     }
 

@@ -14,7 +14,7 @@ use types::{ColumnId, ColumnType, TableId, TimelineId};
 use super::Dictionary;
 use crate::arrow_type::arrow_field;
 use crate::env::Env;
-use crate::ipc::{IpcFile, check_text, encode, write_file};
+use crate::ipc::{IpcFile, check_offsets, encode, write_file};
 use crate::{Error, Result};
 
 const VERSION_KEY: &str = "stillpoint.symbols";
@@ -141,8 +141,12 @@ fn decode(bytes: Vec<u8>, meta: &SymbolFileMeta) -> Result<(Buffer, Vec<usize>),
     if offsets.len() != layout.rows + 1 {
         return Err("fewer texts than rows".to_owned());
     }
-    check_text(&offsets, &bytes[column.buffers[2].clone()])?;
     let text = column.buffers[2].clone();
+    check_offsets(&offsets, text.len())?;
+    let chars = std::str::from_utf8(&bytes[text.clone()]).map_err(|e| format!("text is not UTF-8: {e}"))?;
+    if !offsets.iter().all(|&o| chars.is_char_boundary(o as usize)) {
+        return Err("a text ends within a character".to_owned());
+    }
     let block = Buffer::from_vec(bytes).slice_with_length(text.start, text.len());
     Ok((block, offsets[1..].iter().map(|&o| o as usize).collect()))
 }

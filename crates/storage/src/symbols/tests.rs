@@ -131,3 +131,27 @@ fn every_changed_byte_of_a_file_is_found() {
         }
     }
 }
+
+fn fixtures() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// Writes the fixture anew; only for a new version of the format, under that version's name.
+#[test]
+#[ignore = "makes the fixture"]
+#[expect(clippy::disallowed_methods, reason = "a fixture is a file of the source tree")]
+fn make_fixture() {
+    let (env, dictionary) = (sim(), filled(10));
+    let origin = (TableId(1), TimelineId { number: 1, tag: 2 });
+    let meta = write_symbols(&env, Path::new(DIR), "symbols-v1.arrow", origin, &dictionary, 10).unwrap();
+    let bytes = env.fs.read(&Path::new(DIR).join("symbols-v1.arrow")).unwrap();
+    std::fs::write(fixtures().join("symbols-v1.arrow"), bytes).unwrap();
+    std::fs::write(fixtures().join("symbols-v1.json"), serde_json::to_string_pretty(&meta).unwrap() + "\n").unwrap();
+}
+
+#[test]
+fn a_symbol_file_of_version_1_loads() {
+    let json = std::fs::read_to_string(fixtures().join("symbols-v1.json")).unwrap();
+    let meta: SymbolFileMeta = serde_json::from_str(&json).unwrap();
+    check(&load(&Env::os(), &fixtures(), COLUMN, &[meta]).unwrap(), 10);
+}

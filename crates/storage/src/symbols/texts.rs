@@ -12,7 +12,7 @@ const BLOCK_LEN: usize = 64 << 10;
 #[derive(Default)]
 pub(super) struct Texts {
     /// Arrow's views: length, then the text, or its first four bytes, block and offset.
-    views: Vec<u128>,
+    views: Vec<[u8; 16]>,
     blocks: Vec<Buffer>,
     /// The open block; its number is `blocks.len()`.
     open: Vec<u8>,
@@ -23,22 +23,23 @@ impl Texts {
         self.views.len()
     }
 
+    /// Returns the text of a code, as bytes of UTF-8.
+    ///
+    /// # Panics
+    /// When there is no such code.
+    pub fn get(&self, code: usize) -> &[u8] {
+        let view = &self.views[code];
+        let number = |at: usize| u32::from_le_bytes([view[at], view[at + 1], view[at + 2], view[at + 3]]) as usize;
+        let len = number(0);
+        if len <= INLINE_LEN { &view[4..4 + len] } else { &self.block(number(8))[number(12)..number(12) + len] }
+    }
+
     /// Returns the text of a code.
     ///
     /// # Panics
     /// When there is no such code.
-    pub fn get(&self, code: usize) -> &str {
-        let view = &self.views[code];
-        let len = *view as u32 as usize;
-        let bytes = if len <= INLINE_LEN {
-            // SAFETY: a u128 has 16 bytes, of which the text begins at the fifth (views are little-endian).
-            unsafe { std::slice::from_raw_parts(std::ptr::from_ref(view).cast::<u8>().add(4), len) }
-        } else {
-            let (block, start) = ((*view >> 64) as u32 as usize, (*view >> 96) as usize);
-            &self.block(block)[start..start + len]
-        };
-        // SAFETY: views are made by push from a whole str and by push_block from checked text.
-        unsafe { std::str::from_utf8_unchecked(bytes) }
+    pub fn text(&self, code: usize) -> String {
+        String::from_utf8(self.get(code).to_owned()).expect("texts come as a str or were checked")
     }
 
     fn block(&self, block: usize) -> &[u8] {
@@ -82,13 +83,14 @@ impl Texts {
         if !self.open.is_empty() {
             blocks.push(Buffer::from(self.open.as_slice()));
         }
-        // SAFETY: every view is inline or names a block that is in the list, at text that was checked.
-        unsafe { StringViewArray::new_unchecked(ScalarBuffer::from(self.views.clone()), blocks, None) }
+        let views = ScalarBuffer::from(Buffer::from(self.views.as_flattened()));
+        // SAFETY: every view is inline or names a block that is in the list, at text that came as a str or was checked.
+        unsafe { StringViewArray::new_unchecked(views, blocks, None) }
     }
 }
 
 /// Returns Arrow's view of a text at a place in a block.
-fn view(text: &[u8], block: usize, start: usize) -> u128 {
+fn view(text: &[u8], block: usize, start: usize) -> [u8; 16] {
     let mut view = [0u8; 16];
     view[..4].copy_from_slice(&(text.len() as u32).to_le_bytes());
     if text.len() <= INLINE_LEN {
@@ -98,5 +100,5 @@ fn view(text: &[u8], block: usize, start: usize) -> u128 {
         view[8..12].copy_from_slice(&(block as u32).to_le_bytes());
         view[12..].copy_from_slice(&(start as u32).to_le_bytes());
     }
-    u128::from_le_bytes(view)
+    view
 }

@@ -118,7 +118,7 @@ fn meta_survives_json_and_knows_bounds() {
 fn columns_are_views_of_the_map() {
     let (env, count) = (sim(), 10_000);
     let segment = open(&env, &write(&env, &rows(count)).unwrap()).unwrap();
-    let map = segment.map.as_ptr_range();
+    let map = segment.map.as_slice().as_ptr_range();
     for column in &segment.columns {
         let whole = segment.column(column.place.id).unwrap().unwrap();
         let part = segment.chunked(column.place.id, 4096, 4096).unwrap().unwrap();
@@ -242,6 +242,33 @@ fn a_segment_is_one_synced_file_and_never_overwritten() {
     assert_eq!(after.written_bytes - before.written_bytes, meta.len_bytes);
     assert!(after.writes - before.writes >= meta.len_bytes >> 20, "pieces of at most 1 MiB");
     assert!(matches!(write(&env, &rows), Err(Error::Io { .. })));
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// Writes the fixture anew; only for a new version of the format, under that version's name.
+#[test]
+#[ignore = "makes the fixture"]
+#[expect(clippy::disallowed_methods, reason = "a fixture is a file of the source tree")]
+fn make_fixture() {
+    let env = sim();
+    let meta = write(&env, &rows(10)).unwrap();
+    std::fs::write(fixtures().join("segment-v1.arrow"), env.fs.read(&path()).unwrap()).unwrap();
+    std::fs::write(fixtures().join("segment-v1.json"), serde_json::to_string_pretty(&meta).unwrap() + "\n").unwrap();
+}
+
+#[test]
+fn a_segment_of_version_1_opens() {
+    let json = std::fs::read_to_string(fixtures().join("segment-v1.json")).unwrap();
+    let meta: SegmentMeta = serde_json::from_str(&json).unwrap();
+    let file = fixtures().join("segment-v1.arrow");
+    let segment = Segment::open(&Env::os(), &file, Arc::new(meta.clone()), true).unwrap();
+    verify_whole(&Env::os(), &file, &meta).unwrap();
+    for (id, column_type, array) in &rows(10).columns {
+        assert_eq!(&segment.column(*id).unwrap().unwrap(), array, "{column_type}");
+    }
 }
 
 #[test]
