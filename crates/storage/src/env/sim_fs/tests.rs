@@ -138,6 +138,15 @@ fn a_length_survives_without_bytes_and_never_bytes_without_the_length() {
 }
 
 #[test]
+fn a_file_made_shorter_may_come_back_at_either_length() {
+    let fs = machine();
+    let file = durable_file(&fs, "/d/f", &[1; 2 * PAGE]);
+    file.set_len(10).expect("cut");
+    let lengths: BTreeSet<_> = outcomes(&fs, "/d/f", Survive::Subset).into_iter().flatten().map(|b| b.len()).collect();
+    assert_eq!(lengths, [10, 2 * PAGE].into());
+}
+
+#[test]
 fn bytes_cut_off_and_never_written_again_do_not_come_back_beyond_the_end() {
     let fs = machine();
     let file = durable_file(&fs, "/d/f", &[1; PAGE]);
