@@ -14,7 +14,8 @@ use crate::scratch::{Scratch, copy, put_back};
 use crate::server::Server;
 use crate::workload::{Mark, Workload};
 
-const ROUNDS: u64 = 10;
+/// Rounds of a run unless the command line says otherwise.
+pub const ROUNDS: u64 = 10;
 const ROWS_BETWEEN: u64 = 10_000;
 
 /// Runs the cycles; the first deviation is an error that names the seed.

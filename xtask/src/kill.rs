@@ -19,7 +19,8 @@ use crate::scratch::{Scratch, put_back};
 use crate::server::Server;
 use crate::workload::{Mark, Running, Workload};
 
-const ROUNDS: u64 = 100;
+/// Rounds of a run unless the command line says otherwise.
+pub const ROUNDS: u64 = 100;
 const ROUNDS_A_HISTORY: u64 = 10;
 
 /// What the rounds came across, for the last line.

@@ -8,8 +8,10 @@
 #![allow(clippy::disallowed_methods)]
 
 mod cargo;
+mod clients;
 mod content;
 mod cycles;
+mod damage;
 mod demo;
 mod http;
 mod kill;
@@ -21,6 +23,7 @@ mod server;
 mod table;
 mod test;
 mod tidy;
+mod walk;
 mod workload;
 
 use std::process::ExitCode;
@@ -38,8 +41,10 @@ const USAGE: &str = "usage: cargo xtask TASK
   test       all tests
   tidy       the rules of the house: crate graph, module docs, paths in documents, licences, …
   ci         what .ci/run runs: format, lint, tidy, test
+  walk       the commands of the guide and the README, as they stand
   kill       kill -9 of the server under writers; --rounds N, --seed N
   cycles     snapshot under writers, copy, restore, twice over; --rounds N, --seed N
+  damage     every file of a copy missing, short, flipped: refused or harmless
   sample DIR makes examples/nycflights13 from the full nycflights13 files in DIR
 STILLPOINT=path runs a task with that server instead of the development build.";
 
@@ -48,6 +53,8 @@ fn main() -> ExitCode {
     let (task, rest) = args.split_first().map_or(("", &[][..]), |(task, rest)| (task.as_str(), rest));
     let done = match task {
         "demo" => demo::run(),
+        "damage" => damage::run(),
+        "walk" => walk::run(),
         "kill" => kill::run(rest),
         "cycles" => cycles::run(rest),
         "tidy" => tidy::run(),

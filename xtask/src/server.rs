@@ -59,29 +59,27 @@ impl Ports {
 impl Server {
     /// Starts the binary on a root and returns once it answers a query.
     pub fn start(binary: &Path, root: &Path) -> Result<Server> {
+        Server::start_or_end(binary, root)?
+            .map_err(|(status, said)| format!("the server ended with {status}: {said}").into())
+    }
+
+    /// Starts the binary on a root; where it refuses to serve, returns its exit status and what it printed.
+    pub fn start_or_end(binary: &Path, root: &Path) -> Result<std::result::Result<Server, (ExitStatus, String)>> {
         let mut server = Server::spawn(binary, root)?;
         let started = Instant::now();
         loop {
             if let Ok(Ok(_)) = Http::connect(server.http_port).map(|mut http| http.exec("select 1")) {
                 server.started_in = started.elapsed();
-                return Ok(server);
+                return Ok(Ok(server));
             }
             if let Some(status) = server.child.try_wait()? {
-                return Err(format!("the server ended with {status}: {}", server.output()).into());
+                return Ok(Err((status, server.output())));
             }
             if started.elapsed() > START_LIMIT {
                 return Err(format!("the server did not answer in {START_LIMIT:?}: {}", server.output()).into());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-    }
-
-    /// Starts the binary on a root that it must refuse; returns the exit status and what it printed.
-    pub fn start_refused(binary: &Path, root: &Path) -> Result<(ExitStatus, String)> {
-        let mut server = Server::spawn(binary, root)?;
-        let status = wait(&mut server.child, START_LIMIT)?;
-        let status = status.ok_or("the server started on a root that it should refuse")?;
-        Ok((status, server.output()))
     }
 
     fn spawn(binary: &Path, root: &Path) -> Result<Server> {

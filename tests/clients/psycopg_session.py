@@ -1,0 +1,65 @@
+"""psycopg 3 against a running server: parameters, types, transactions, errors. usage: psycopg_session.py HTTP_PORT PG_PORT"""
+import sys
+from datetime import datetime
+
+import psycopg
+
+DSN = f"host=127.0.0.1 port={sys.argv[2]} user=admin password=quest dbname=qdb"
+checks = 0
+
+
+def check(seen, want):
+    global checks
+    checks += 1
+    assert seen == want, f"check {checks}: {seen!r}, not {want!r}"
+
+
+with psycopg.connect(DSN, autocommit=True) as c:
+    check(c.execute("select 1").fetchall(), [(1,)])
+    c.execute(
+        "create table psy (ts timestamp, k symbol, b boolean, s short, i int, l long, d double, v varchar) "
+        "timestamp(ts) partition by day"
+    )
+    insert = "insert into psy values (%s, %s, %s, %s, %s, %s, %s, %s)"
+    at = [datetime(2024, 1, 1, 10, minute) for minute in range(4)]
+    c.execute(insert, (at[0], "one", True, 7, 70_000, 7_000_000_000, 1.5, "größe 'x'"))
+    c.execute(insert, (at[1], None, False, -1, None, None, None, None))
+    with c.cursor() as cursor:
+        cursor.executemany(insert, [(at[n], f"k{n}", True, n, n, n, n / 4, f"row {n}") for n in (2, 3)])
+    check(
+        c.execute("select * from psy").fetchall(),
+        [
+            (at[0], "one", True, 7, 70_000, 7_000_000_000, 1.5, "größe 'x'"),
+            (at[1], None, False, -1, None, None, None, None),
+            (at[2], "k2", True, 2, 2, 2, 0.5, "row 2"),
+            (at[3], "k3", True, 3, 3, 3, 0.75, "row 3"),
+        ],
+    )
+    check(c.execute("select count() from psy where k = %s", ("one",)).fetchall(), [(1,)])
+    check(c.execute("select l from psy where i > %s order by l", (2,)).fetchall(), [(3,), (7_000_000_000,)])
+    check(c.execute("select v from psy where ts = %s", (at[3],)).fetchall(), [("row 3",)])
+    # The same statement often: psycopg names it after five runs.
+    for n in range(8):
+        check(c.execute("select i from psy where s = %s", (3,)).fetchone(), (3,))
+    try:
+        c.execute("select nothing from psy")
+        check("no error", "an error")
+    except psycopg.Error as error:
+        check("nothing" in str(error), True)
+    check(c.execute("select count() from psy").fetchone(), (4,))
+
+with psycopg.connect(DSN) as c:
+    c.execute("insert into psy values (%s, 'x', true, 1, 1, 1, 1, 'rolled back')", (at[0],))
+    c.rollback()
+    check(c.execute("select count() from psy").fetchone(), (4,))
+    c.execute("insert into psy values (%s, 'x', true, 1, 1, 1, 1, 'kept')", (at[0],))
+    c.commit()
+    check(c.execute("select count() from psy").fetchone(), (5,))
+    c.rollback()
+
+with psycopg.connect(DSN, autocommit=True, cursor_factory=psycopg.ClientCursor) as c:
+    check(c.execute("select v from psy where v = %s", (r"C:\new 'x'",)).fetchall(), [])
+    c.execute("insert into psy values (%s, %s, %s, 5, 5, 5, 5, %s)", (at[0], "k", True, r"C:\new 'x'"))
+    check(c.execute("select v from psy where s = 5").fetchall(), [(r"C:\new 'x'",)])
+
+print(f"psycopg {psycopg.__version__}: {checks} checks passed")
