@@ -1,1 +1,72 @@
-//! Own physical operators, each beside its plain meaning.
+//! Own operators where time order or QuestDB's rules need more than DataFusion has: each a logical node and, beside
+//! it, the physical operator.
+//!
+//! Reading order: [`latest_on`], [`asof_join`], [`fill`] (SAMPLE BY's missing buckets), [`slice`] (LIMIT from the end);
+//! then what they share: `column_place`, `kept_rows`, `key_index`. Every operator reads single partitions, states the order
+//! that it needs, and charges what it keeps to the memory pool: a query that does not fit is an error that names the
+//! operator. The planner builds nodes through the functions re-exported here and gives [`extension_planners`] to
+//! DataFusion.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::{Result, internal_err};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+
+pub mod asof_join;
+mod column_place;
+pub mod fill;
+mod kept_rows;
+mod key_index;
+pub mod latest_on;
+pub mod slice;
+#[cfg(test)]
+mod testing;
+
+pub use asof_join::{AsofSpec, asof_join};
+pub use fill::{FillSpec, FillWith, fill};
+pub use latest_on::latest_on;
+pub use slice::slice;
+
+/// Returns the planners that turn the nodes of this module into operators.
+pub fn extension_planners() -> Vec<Arc<dyn ExtensionPlanner + Send + Sync>> {
+    vec![Arc::new(OperatorPlanner)]
+}
+
+#[derive(Debug)]
+struct OperatorPlanner;
+
+#[async_trait]
+impl ExtensionPlanner for OperatorPlanner {
+    async fn plan_extension(
+        &self,
+        _planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        _session: &dyn Session,
+        _planning_ctx: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let node = node.as_any();
+        let input = |place: usize| match physical_inputs.get(place) {
+            Some(input) => Ok(Arc::clone(input)),
+            None => internal_err!("input {place} is missing"),
+        };
+        let operator = if let Some(latest) = node.downcast_ref::<latest_on::LatestOn>() {
+            latest.physical(input(0)?)?
+        } else if let Some(fill) = node.downcast_ref::<fill::Fill>() {
+            fill.physical(input(0)?)?
+        } else if let Some(slice) = node.downcast_ref::<slice::Slice>() {
+            slice.physical(input(0)?)?
+        } else if let Some(join) = node.downcast_ref::<asof_join::AsofJoin>() {
+            join.physical(input(0)?, input(1)?)?
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(operator))
+    }
+}

@@ -43,7 +43,9 @@ pub fn expand(head: &str, timed: bool, now_us: i64) -> Result<Vec<Local>, Interv
                     return Err(IntervalError::new("Empty element in date list".to_owned()));
                 }
                 let mut inner = Entry::split(element)?;
-                let date = format!("{}{behind}", inner.date);
+                // An element with a time of its own keeps it.
+                let timed = cut_outside(inner.date, 'T')?.1.is_some();
+                let date = if timed { inner.date.to_owned() } else { format!("{}{behind}", inner.date) };
                 inner.date = &date;
                 inner.zone = inner.zone.or(entry.zone);
                 inner.days = inner.days.or(entry.days);
@@ -204,7 +206,7 @@ fn expand_fields(text: &str) -> Result<Vec<String>, IntervalError> {
         };
         let (first, last) = item.split_once("..").unwrap_or((item, item));
         let (Some(first), Some(last)) = (number(first), number(last)) else {
-            return Err(IntervalError::new(format!("Expected ',' or end of bracket: {}", item.trim())));
+            return Err(IntervalError::new("Expected number in bracket expansion".to_owned()));
         };
         if first > last {
             return Err(IntervalError::new(format!("Range must be ascending: {first}..{last}")));

@@ -33,6 +33,7 @@ fn a_timestamp_covers_its_written_period() {
     check("2024-01-01T00", "2024-01-01..2024-01-01T01:00:00");
     check("2024-02-29T12:30:15.123", "2024-02-29T12:30:15.123000..2024-02-29T12:30:15.124000");
     check("2024-W22", "2024-05-27..2024-06-03");
+    check("2024-05-17 13:47", "2024-05-17T13:47:00..2024-05-17T13:47:00.000001");
     check("2024-01-01T10:00:00Z", "2024-01-01T10:00:00..2024-01-01T10:00:00.000001");
 }
 
@@ -43,6 +44,7 @@ fn a_duration_counts_from_the_start() {
     check("2024-06;1d", "2024-06-01..2024-06-02");
     check("2024;3M", "2024-01-01..2024-04-01");
     check("2024-01-31;1M", "2024-01-31..2024-02-29");
+    check("2024-01-31;1M1d", "2024-01-31..2024-03-01");
     check("2024-05-29T09:30;6h30m", "2024-05-29T09:30:00..2024-05-29T16:00:00");
     check("2024-01-01;", "");
     check("2024-01-01;900n", "");
@@ -83,6 +85,10 @@ fn brackets_expand_to_every_combination() {
     check(
         "[2024-05-27,2024-05-28]T09:30",
         "2024-05-27T09:30:00..2024-05-27T09:31:00 2024-05-28T09:30:00..2024-05-28T09:31:00",
+    );
+    check(
+        "[2024-05-27,2024-05-28T10]T09:30",
+        "2024-05-27T09:30:00..2024-05-27T09:31:00 2024-05-28T10:00:00..2024-05-28T11:00:00",
     );
     check("2024-W22-[1..2]", "2024-05-27..2024-05-29");
 }
@@ -139,6 +145,9 @@ fn errors_are_those_of_the_reference() {
     check_error("2024-02-29;1d;1d;x", "Count not a number");
     check_error("2024-06-[05..01]", "Range must be ascending: 5..1");
     check_error("2024-06-[29..31]", "Invalid date: 2024-06-31");
+    check_error("2024-06-[x]", "Expected number in bracket expansion");
+    check_error("2024-06-[1,,2]", "Expected number in bracket expansion");
+    check_error("2024-06-[01]x", "Invalid date: 2024-06-01x");
     check_error("2024-06-[29", "Unclosed '[' in interval");
     check_error("2024-06-[]", "Empty bracket expansion");
     check_error("[2024-06-01,,2024-06-02]", "Empty element in date list");

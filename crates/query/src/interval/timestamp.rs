@@ -165,10 +165,11 @@ impl Scanner<'_> {
         Some(field.iter().fold(0, |n, d| n * 10 + i64::from(d - b'0')))
     }
 
-    /// Reads one to nine digits of a second: their value and the length of their last place, at least 1 us.
+    /// Reads up to nine digits of a second (none is a whole one): their value and the length of their last place, at
+    /// least 1 us.
     fn fraction(&mut self) -> Option<(i64, i64)> {
         let digits = self.rest.iter().take_while(|b| b.is_ascii_digit()).count();
-        if !(1..=9).contains(&digits) {
+        if digits > 9 {
             return None;
         }
         let (mut value, mut place_us) = (0, US_PER_SECOND);
@@ -227,6 +228,7 @@ mod tests {
         check("2024-05-17T13", Some("2024-05-17T13:00:00.000000Z"));
         check("2024-05-17T13:47", Some("2024-05-17T13:47:00.000000Z"));
         check("2024-05-17T13:47:12.1234569", Some("2024-05-17T13:47:12.123456Z"));
+        check("2024-05-17T13:47:12.", Some("2024-05-17T13:47:12.000000Z"));
         check("2024-05-17T13:47:12.12", Some("2024-05-17T13:47:12.120000Z"));
         check("2024-05-17 13:47", Some("2024-05-17T13:47:00.000000Z"));
         check("2024-05-17T13:47:12Z", Some("2024-05-17T13:47:12.000000Z"));
@@ -259,7 +261,7 @@ mod tests {
             "2024-13",
             "2024-05-17T13:60",
             "2024-05-17T",
-            "2024-05-17T13:47:12.",
+            "2024-05-17T13:47:12.1234567891",
             "2024-W54",
             "yesterday",
             "12024-01-01",

@@ -1,0 +1,45 @@
+//! Columns of own logical nodes: expressions while DataFusion optimizes, places in a schema when the plan is made.
+//!
+//! A node keeps its columns as expressions because the optimizer prunes inputs, which moves every place.
+
+use arrow::array::{ArrayRef, AsArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
+use arrow::record_batch::RecordBatch;
+use datafusion::common::{Column, DFSchema, Result, internal_err, plan_err};
+use datafusion::logical_expr::Expr;
+
+/// Returns the column at `place` of `schema` as an expression.
+pub fn column_at(schema: &DFSchema, place: usize) -> Result<Expr> {
+    if place >= schema.fields().len() {
+        return internal_err!("column {place} of {} columns", schema.fields().len());
+    }
+    Ok(Expr::Column(Column::from(schema.qualified_field(place))))
+}
+
+/// Returns the place of a column expression in `schema`.
+pub fn place_of(schema: &DFSchema, expr: &Expr) -> Result<usize> {
+    match expr {
+        Expr::Column(column) => schema.index_of_column(column),
+        Expr::Alias(alias) => place_of(schema, &alias.expr),
+        other => internal_err!("a plain column was expected, found {other}"),
+    }
+}
+
+/// An error unless the column at `place` is a TIMESTAMP in microseconds.
+pub fn expect_time(schema: &DFSchema, place: usize, operator: &str) -> Result<()> {
+    let field = schema.field(place);
+    match field.data_type() {
+        DataType::Timestamp(TimeUnit::Microsecond, None) => Ok(()),
+        other => plan_err!("{operator}: column {} is {other}, a timestamp in microseconds is needed", field.name()),
+    }
+}
+
+/// Returns the column at `place`, which `expect_time` has accepted.
+pub fn times(batch: &RecordBatch, place: usize) -> &TimestampMicrosecondArray {
+    batch.column(place).as_primitive::<TimestampMicrosecondType>()
+}
+
+/// Returns the columns at `places`.
+pub fn columns(batch: &RecordBatch, places: &[usize]) -> Vec<ArrayRef> {
+    places.iter().map(|place| batch.column(*place).clone()).collect()
+}
