@@ -10,6 +10,8 @@ use std::str::FromStr;
 use types::{Invalid, Seq, TableId, TableName, TimelineId};
 
 use crate::env::Env;
+use crate::env::fs::DirEntry;
+use crate::{Error, Result};
 
 /// Directory in a table's directory that lists its partitions and segments.
 pub const TABLE_BASE_DIR: &str = "_base";
@@ -70,6 +72,22 @@ impl Layout {
     /// Returns the path in a form that messages show: relative to the root.
     pub fn relative<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
         path.strip_prefix(&self.root).unwrap_or(path).display()
+    }
+}
+
+/// A root and the machine that it lies on.
+#[derive(Clone)]
+pub struct Disk {
+    pub env: Env,
+    pub layout: Layout,
+}
+
+/// Returns the names in a directory; none when it is not there.
+pub fn list_or_none(disk: &Disk, dir: &Path) -> Result<Vec<DirEntry>> {
+    match disk.env.fs.list(dir) {
+        Ok(entries) => Ok(entries),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(Error::io(dir)(e)),
     }
 }
 

@@ -1,20 +1,48 @@
 //! A root directory: log, segments, bases, snapshots, restore. No SQL, no sockets, no DataFusion.
+//!
+//! Reading order: [`env`] and [`layout`]; [`log`] (the only commit point) and [`record`] (what a frame says);
+//! [`chunk`], [`segment`], [`symbols`], [`run`], [`merge`] (rows); [`memtable`], [`table`], [`catalog`] (the state in memory);
+//! [`database`] (commits and views), [`flush`], [`rewrite`], [`gc`] (what follows them); [`timeline`], [`base`],
+//! [`snapshot`], [`recovery`], [`restore`]; [`engine`] (the thread). A module uses those before it.
 
 pub mod arrow_type;
+pub mod base;
+pub mod catalog;
 pub mod chunk;
+pub mod database;
+pub mod document;
+pub mod engine;
 pub mod env;
 mod error;
+pub mod flush;
+pub mod gc;
 mod ipc;
 pub mod layout;
 pub mod log;
+pub mod memtable;
 pub mod merge;
+#[doc(hidden)]
+pub mod planted;
+pub mod read_view;
+pub mod record;
+pub mod recovery;
+pub mod restore;
+pub mod rewrite;
+pub mod root;
 pub mod run;
 pub mod segment;
+pub mod snapshot;
 pub mod symbols;
+pub mod table;
+pub mod timeline;
 mod window;
 
 pub use arrow_type::arrow_type;
+pub use database::{CommitMode, Database, NewColumn, NewTable, Options, StartReport};
+pub use engine::Engine;
 pub use env::Env;
 pub use error::{Error, Result};
 pub use merge::TableScan;
+pub use read_view::{PartitionInfo, ReadView, TableView};
 pub use run::Run;
+pub use snapshot::SnapshotInfo;

@@ -150,6 +150,11 @@ impl SymbolColumn {
     /// The code of NULL.
     pub const NULL: i32 = -1;
 
+    /// Returns a column of codes into a dictionary that lies elsewhere.
+    pub fn of_codes(codes: Vec<i32>) -> SymbolColumn {
+        SymbolColumn { codes, ..SymbolColumn::default() }
+    }
+
     /// Appends a value.
     pub fn push(&mut self, value: Option<&str>) {
         let code = match value {

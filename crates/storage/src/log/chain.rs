@@ -12,7 +12,7 @@ use types::{Seq, TimelineId};
 use super::frame::{self, Frame};
 use super::header::{self, FIRST_FRAME_OFFSET, HeaderRead, LogHeader};
 use crate::env::Env;
-use crate::layout::{Layout, LogName};
+use crate::layout::{Disk, LogName};
 use crate::{Error, Result};
 
 /// The log files that lie in a root, by name only.
@@ -26,23 +26,23 @@ pub struct LogFiles {
 
 impl LogFiles {
     /// Lists both directories; names that are not ours are ignored.
-    pub fn list(env: &Env, layout: &Layout) -> Result<LogFiles> {
+    pub fn list(disk: &Disk) -> Result<LogFiles> {
         let names = |dir: PathBuf| -> Result<BTreeSet<LogName>> {
-            match env.fs.list(&dir) {
+            match disk.env.fs.list(&dir) {
                 Ok(entries) => Ok(entries.iter().filter_map(|e| e.name.parse().ok()).collect()),
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
                 Err(e) => Err(Error::io(&dir)(e)),
             }
         };
-        Ok(LogFiles { live: names(layout.live())?, sealed: names(layout.log())? })
+        Ok(LogFiles { live: names(disk.layout.live())?, sealed: names(disk.layout.log())? })
     }
 
     /// Returns where to read a file: of one name in both directories, `_log/` counts.
-    pub fn path(&self, layout: &Layout, name: LogName) -> Option<PathBuf> {
+    pub fn path(&self, disk: &Disk, name: LogName) -> Option<PathBuf> {
         if self.sealed.contains(&name) {
-            Some(layout.log().join(name.to_string()))
+            Some(disk.layout.log().join(name.to_string()))
         } else if self.live.contains(&name) {
-            Some(layout.live().join(name.to_string()))
+            Some(disk.layout.live().join(name.to_string()))
         } else {
             None
         }
@@ -97,65 +97,64 @@ pub fn read_header(env: &Env, path: &std::path::Path) -> Result<Option<LogHeader
 }
 
 /// Returns the newest file of the timeline that has a good header.
-pub fn newest(env: &Env, layout: &Layout, files: &LogFiles, timeline: TimelineId) -> Result<Option<LogName>> {
+pub fn newest(disk: &Disk, files: &LogFiles, timeline: TimelineId) -> Result<Option<LogName>> {
     for name in files.of_timeline(timeline).into_iter().rev() {
-        let path = files.path(layout, name).expect("the name was listed");
-        if read_header(env, &path)?.is_some_and(|h| h.name == name) {
+        let path = files.path(disk, name).expect("the name was listed");
+        if read_header(&disk.env, &path)?.is_some_and(|h| h.name == name) {
             return Ok(Some(name));
         }
     }
     Ok(None)
 }
 
-/// Returns the chain from the file that holds the frame after `after` (or the first file there is) to `end`, oldest first.
+/// Returns the chain from `first` (or the first file there is) to `end`, oldest first.
 ///
 /// # Errors
 /// [`Error::Corrupt`] naming a link that is missing, short, without a header or of another database.
 pub fn links(
-    env: &Env,
-    layout: &Layout,
+    disk: &Disk,
     files: &LogFiles,
     database_id: u128,
     end: ChainEnd,
-    after: Seq,
+    first: Option<LogName>,
 ) -> Result<Vec<Link>> {
     let mut links = Vec::new();
     let mut next = Some(end);
     while let Some(ChainEnd { name, end }) = next {
-        let link = link(env, layout, files, database_id, name, end)?;
-        let enough = link.header.first_seq <= after.next();
+        let link = link(disk, files, database_id, name, end)?;
         next = link.header.predecessor.map(|p| ChainEnd { name: p.name, end: Some((p.used_bytes, p.last_seq)) });
-        if let Some(p) = &link.header.predecessor
-            && p.last_seq.next() != link.header.first_seq
-        {
+        let begins = link.header.predecessor.map_or(Seq(1), |p| p.last_seq.next());
+        if begins != link.header.first_seq {
             return Err(Error::corrupt(&link.path, "header: the predecessor does not end where this file begins"));
         }
         links.push(link);
-        if enough {
-            break;
+        if Some(name) == first {
+            next = None;
         }
     }
     links.reverse();
-    Ok(links)
+    match first {
+        Some(first) if links.first().map(|l| l.name) != Some(first) => Err(Error::corrupt(
+            &disk.layout.log().join(first.to_string()),
+            "log file is not part of the log; restore a snapshot or the file",
+        )),
+        _ => Ok(links),
+    }
 }
 
-fn link(
-    env: &Env,
-    layout: &Layout,
-    files: &LogFiles,
-    database_id: u128,
-    name: LogName,
-    end: Option<(u64, Seq)>,
-) -> Result<Link> {
-    let path = files.path(layout, name).ok_or_else(|| {
-        Error::corrupt(&layout.log().join(name.to_string()), "log file is missing; restore a snapshot or the file")
+fn link(disk: &Disk, files: &LogFiles, database_id: u128, name: LogName, end: Option<(u64, Seq)>) -> Result<Link> {
+    let path = files.path(disk, name).ok_or_else(|| {
+        Error::corrupt(&disk.layout.log().join(name.to_string()), "log file is missing; restore a snapshot or the file")
     })?;
-    let header = read_header(env, &path)?
+    let header = read_header(&disk.env, &path)?
         .ok_or_else(|| Error::corrupt(&path, "log header is damaged at offset 0; restore a snapshot or the file"))?;
     if header.name != name || header.database_id != database_id {
-        return Err(Error::corrupt(&path, format!("log header belongs to {} of another place or database", header.name)));
+        return Err(Error::corrupt(
+            &path,
+            format!("log header belongs to {} of another place or database", header.name),
+        ));
     }
-    let len_bytes = env.fs.metadata(&path).map_err(Error::io(&path))?.len_bytes;
+    let len_bytes = disk.env.fs.metadata(&path).map_err(Error::io(&path))?.len_bytes;
     if let Some((used_bytes, _)) = end
         && len_bytes < used_bytes
     {

@@ -11,8 +11,8 @@ use types::{Seq, TimelineId};
 
 use super::frame::{self, Frame};
 use super::header::{self, FIRST_FRAME_OFFSET, HEADER_COPY_OFFSETS, LogHeader, Place, Predecessor};
-use crate::env::fs::{FsFile, write_all_at};
 use crate::env::Env;
+use crate::env::fs::{FsFile, write_all_at};
 use crate::layout::{Layout, LogName};
 use crate::{Error, Result};
 
@@ -77,6 +77,8 @@ struct Queue {
     unsynced_bytes: u64,
     leading: bool,
     failed: Option<String>,
+    /// Every file of the log that may still be needed, oldest first, with the Seq of its first frame.
+    chain: VecDeque<(LogName, Seq)>,
 }
 
 struct Active {
@@ -111,6 +113,8 @@ pub struct LogStart {
     pub next_number: u64,
     /// Frames after the predecessor's durable end, repeated at the head of the new file.
     pub carried: Vec<Frame>,
+    /// Files of the chain before the new one, oldest first, with the Seq of their first frame.
+    pub chain: Vec<(LogName, Seq)>,
 }
 
 /// The log of one running database.
@@ -142,6 +146,7 @@ impl LogWriter {
             unsynced_bytes: 0,
             leading: false,
             failed: None,
+            chain: start.chain.into(),
         };
         let io = Io { active: None, predecessor: start.predecessor, last_seq: durable_seq, durable_seq };
         let writer = LogWriter {
@@ -178,8 +183,8 @@ impl LogWriter {
         write_header(&*spare.file, &head).map_err(Error::io(&path))?;
         spare.file.sync().map_err(Error::io(&path))?;
         let used_bytes = FIRST_FRAME_OFFSET + bytes.len() as u64;
-        queue.plan =
-            Some(Plan { name: spare.name, offset_bytes: used_bytes, capacity_bytes: spare.capacity_bytes });
+        queue.chain.push_back((spare.name, head.first_seq));
+        queue.plan = Some(Plan { name: spare.name, offset_bytes: used_bytes, capacity_bytes: spare.capacity_bytes });
         io.last_seq = durable_seq;
         io.durable_seq = durable_seq;
         io.active = Some(Active { name: spare.name, file: spare.file, salt: head.salt, used_bytes, sealed: false });
@@ -218,8 +223,8 @@ impl LogWriter {
             if let Some(plan) = queue.plan.take() {
                 queue.last_used_bytes = plan.offset_bytes;
             }
-            queue.plan =
-                Some(Plan { name: spare.name, offset_bytes: 0, capacity_bytes: spare.capacity_bytes });
+            queue.chain.push_back((spare.name, frame.seq));
+            queue.plan = Some(Plan { name: spare.name, offset_bytes: 0, capacity_bytes: spare.capacity_bytes });
             file = Some(spare);
         }
         if seal {
@@ -441,6 +446,32 @@ impl LogWriter {
             written_bytes: queue.written_bytes,
             unsynced_bytes: queue.unsynced_bytes,
         }
+    }
+
+    /// Returns the file that holds the frame of that Seq, or the newest file when it is not written yet.
+    pub fn file_with(&self, seq: Seq) -> LogName {
+        let queue = self.lock_queue();
+        let after = queue.chain.partition_point(|(_, first)| *first <= seq);
+        queue.chain[after.saturating_sub(1)].0
+    }
+
+    /// Forgets the files before `first`, which nothing needs any more, and returns their names.
+    pub fn forget_before(&self, first: LogName) -> Vec<LogName> {
+        let mut queue = self.lock_queue();
+        match queue.chain.iter().position(|(name, _)| *name == first) {
+            Some(n) => queue.chain.drain(..n).map(|(name, _)| name).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Returns the number of log files that a recovery would read.
+    pub fn chain_len(&self) -> usize {
+        self.lock_queue().chain.len()
+    }
+
+    /// Returns the files of the log, oldest first; the last one is being written.
+    pub fn chain(&self) -> Vec<LogName> {
+        self.lock_queue().chain.iter().map(|(name, _)| *name).collect()
     }
 
     /// Returns why writing has stopped, if it has.

@@ -111,6 +111,15 @@ pub fn load(env: &Env, table_dir: &Path, column: ColumnId, files: &[SymbolFileMe
     Ok(dictionary)
 }
 
+/// Reads a file whole and checks it.
+///
+/// # Errors
+/// `Io` when it cannot be read; `Corrupt` when it is not what its meta says.
+pub fn verify_whole(env: &Env, path: &Path, meta: &SymbolFileMeta) -> Result<()> {
+    let bytes = env.fs.read(path).map_err(Error::io(path))?;
+    decode(bytes, meta).map(drop).map_err(|detail| Error::corrupt(path, format!("{detail}; {REMEDY}")))
+}
+
 /// Checks a file's bytes and returns its text and the end of each text in it.
 fn decode(bytes: Vec<u8>, meta: &SymbolFileMeta) -> Result<(Buffer, Vec<usize>), String> {
     if bytes.len() as u64 != meta.len_bytes {

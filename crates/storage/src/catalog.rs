@@ -1,0 +1,181 @@
+//! The whole database at one Seq: [`DbState`]. Commits and recovery change it by the same function, [`DbState::apply`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use types::{Seq, TableId};
+
+use crate::layout::Disk;
+use crate::record::{CatalogChange, Record};
+use crate::segment::SegmentHandle;
+use crate::snapshot::Pin;
+use crate::table::TableState;
+use crate::{Error, Result};
+
+const SHARDS: usize = 64;
+
+/// Tables by id, in shards, so that a commit after a clone copies one shard and not the map.
+#[derive(Clone)]
+pub struct TableMap(Arc<Vec<Arc<HashMap<TableId, Arc<TableState>>>>>);
+
+impl Default for TableMap {
+    fn default() -> TableMap {
+        TableMap(Arc::new(vec![Arc::default(); SHARDS]))
+    }
+}
+
+impl TableMap {
+    fn shard(id: TableId) -> usize {
+        id.0 as usize % SHARDS
+    }
+
+    /// Returns the table of that id.
+    pub fn get(&self, id: TableId) -> Option<&Arc<TableState>> {
+        self.0[Self::shard(id)].get(&id)
+    }
+
+    /// Puts a table in, in place of an older state of it.
+    pub fn insert(&mut self, table: TableState) {
+        let shards = Arc::make_mut(&mut self.0);
+        Arc::make_mut(&mut shards[Self::shard(table.id)]).insert(table.id, Arc::new(table));
+    }
+
+    /// Takes a table out.
+    pub fn remove(&mut self, id: TableId) -> Option<Arc<TableState>> {
+        let shards = Arc::make_mut(&mut self.0);
+        Arc::make_mut(&mut shards[Self::shard(id)]).remove(&id)
+    }
+
+    /// Returns all tables, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<TableState>> {
+        self.0.iter().flat_map(|shard| shard.values())
+    }
+
+    /// Returns the number of tables.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|shard| shard.len()).sum()
+    }
+
+    /// Returns whether there are no tables.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a change took out of the current state; its files go when nothing needs them any more.
+#[derive(Clone)]
+pub enum Garbage {
+    Segment(Arc<SegmentHandle>),
+    Table(Arc<TableState>),
+}
+
+/// The whole database at one Seq. A clone shares everything.
+#[derive(Clone, Default)]
+pub struct DbState {
+    pub seq: Seq,
+    /// Commit time of that frame.
+    pub commit_us: i64,
+    pub tables: TableMap,
+    /// Folded names.
+    pub names: Arc<HashMap<String, TableId>>,
+    /// Next table id; above every id ever given out in this root.
+    pub next_table: u64,
+    /// Grows by one with each cut.
+    pub generation: u64,
+    /// Snapshots that are not released, by name.
+    pub snapshots: Arc<BTreeMap<String, Arc<Pin>>>,
+}
+
+impl DbState {
+    /// Returns the table of a folded name.
+    pub fn table_named(&self, folded: &str) -> Option<&Arc<TableState>> {
+        self.names.get(folded).and_then(|id| self.tables.get(*id))
+    }
+
+    /// Takes the records of one frame. `garbage` receives what left the state.
+    ///
+    /// # Errors
+    /// A record that does not fit the state. A commit has checked that it does; from a log it is corruption.
+    pub fn apply(
+        &mut self,
+        disk: &Disk,
+        records: Vec<Record>,
+        seq: Seq,
+        commit_us: i64,
+        garbage: &mut Vec<Garbage>,
+    ) -> Result<()> {
+        for record in records {
+            self.apply_one(disk, record, seq, garbage)?;
+        }
+        self.seq = seq;
+        self.commit_us = self.commit_us.max(commit_us);
+        Ok(())
+    }
+
+    fn apply_one(&mut self, disk: &Disk, record: Record, seq: Seq, garbage: &mut Vec<Garbage>) -> Result<()> {
+        match record {
+            Record::Rows(rows) => {
+                let mut table = self.owned(rows.table)?;
+                table.append(rows, seq, self.generation)?;
+                self.tables.insert(table);
+            }
+            Record::Catalog(change) => self.apply_catalog(change, seq, garbage)?,
+            Record::Edit(edit) => {
+                let mut table = self.owned(edit.table)?;
+                let removed = table.edit(disk, &edit, seq)?;
+                garbage.extend(removed.into_iter().map(Garbage::Segment));
+                self.tables.insert(table);
+            }
+            Record::Cut(pin) => {
+                self.generation = pin.generation;
+                Arc::make_mut(&mut self.snapshots).insert(pin.name.clone(), Arc::new(pin));
+            }
+            Record::Release { id } => Arc::make_mut(&mut self.snapshots).retain(|_, pin| pin.id != id),
+        }
+        Ok(())
+    }
+
+    fn apply_catalog(&mut self, change: CatalogChange, seq: Seq, garbage: &mut Vec<Garbage>) -> Result<()> {
+        match change {
+            CatalogChange::Create { table, name, dir, schema } => {
+                Arc::make_mut(&mut self.names).insert(name.folded(), table);
+                self.next_table = self.next_table.max(table.0 + 1);
+                self.tables.insert(TableState::new(table, name, &dir, schema, seq));
+            }
+            CatalogChange::Drop { table } => {
+                let gone = self.tables.remove(table).ok_or_else(|| unknown(table))?;
+                Arc::make_mut(&mut self.names).remove(&gone.name.folded());
+                garbage.push(Garbage::Table(gone));
+            }
+            CatalogChange::Rename { table, name } => {
+                let mut state = self.owned(table)?;
+                let names = Arc::make_mut(&mut self.names);
+                names.remove(&state.name.folded());
+                names.insert(name.folded(), table);
+                state.name = name;
+                state.last_seq = seq;
+                self.tables.insert(state);
+            }
+            CatalogChange::Alter { table, schema } => {
+                let mut state = self.owned(table)?;
+                state.alter(schema, seq);
+                self.tables.insert(state);
+            }
+            CatalogChange::Truncate { table } => {
+                let mut state = self.owned(table)?;
+                let removed = state.truncate(seq);
+                garbage.extend(removed.into_iter().map(Garbage::Segment));
+                self.tables.insert(state);
+            }
+        }
+        Ok(())
+    }
+
+    fn owned(&self, id: TableId) -> Result<TableState> {
+        self.tables.get(id).map(|t| TableState::clone(t)).ok_or_else(|| unknown(id))
+    }
+}
+
+fn unknown(id: TableId) -> Error {
+    Error::Conflict(format!("table {id} does not exist any more"))
+}

@@ -1,0 +1,281 @@
+//! One open database: [`Database`]. It opens a root, commits changes one after the other, and shows them to readers.
+//!
+//! A commit takes the head lock only to check, number and apply its records in memory; bytes reach the disk behind
+//! it ([`crate::log::writer`]), and readers see the new state once the log is as durable as the commit mode asks.
+//! Statements: [`append`], [`ddl`]; background steps: [`crate::flush`], [`crate::gc`], [`crate::snapshot::open`].
+//! It starts no thread: [`crate::engine`] does, and the simulator calls the steps itself.
+
+use std::collections::{HashSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use arc_swap::ArcSwap;
+use types::{Seq, TimelineId};
+
+use crate::base::BaseHandle;
+use crate::catalog::{DbState, Garbage};
+use crate::gc::GcState;
+use crate::layout::Disk;
+use crate::log::writer::{LogWriter, Urgency};
+use crate::log::{Frame, FrameKind, Place};
+use crate::read_view::ReadView;
+use crate::record::{self, Record};
+use crate::timeline::History;
+use crate::{Error, Result};
+
+mod append;
+mod ddl;
+mod open;
+
+pub use append::RowsByTable;
+pub(crate) use append::{Resolver, payload_bytes};
+pub use ddl::{NewColumn, NewTable};
+pub use open::StartReport;
+
+/// When a commit is acknowledged and shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitMode {
+    /// When it is durable.
+    Sync,
+    /// When it is in the page cache: survives the death of the process, not of the machine.
+    NoSync,
+}
+
+/// Runs two pieces of work, at once if it can.
+pub type Join = fn(&(dyn Fn() + Sync), &(dyn Fn() + Sync));
+
+/// How a database is opened.
+#[derive(Clone)]
+pub struct Options {
+    pub root: PathBuf,
+    pub commit_mode: CommitMode,
+    /// A table whose memtable holds more bytes is flushed.
+    pub flush_bytes: u64,
+    /// Bytes of log since the last base at which a new one is written.
+    pub base_bytes: u64,
+    /// Log files at which tables are flushed and a base is written.
+    pub log_files_max: usize,
+    /// How independent syncs run; one after the other where nothing may start threads.
+    pub join: Join,
+    /// Faults planted to prove that the simulator finds them; `None` but in its tests.
+    #[doc(hidden)]
+    pub planted: Option<crate::planted::Planted>,
+}
+
+impl Options {
+    /// Returns the defaults for a root.
+    pub fn new(root: impl Into<PathBuf>) -> Options {
+        Options {
+            root: root.into(),
+            commit_mode: CommitMode::Sync,
+            flush_bytes: 64 << 20,
+            base_bytes: 64 << 20,
+            log_files_max: 256,
+            join: |first, second| {
+                first();
+                second();
+            },
+            planted: None,
+        }
+    }
+}
+
+/// The newest state, not all of it durable, and what waits to be shown.
+pub(crate) struct Head {
+    pub state: DbState,
+    /// States that readers do not see yet, by their Seq.
+    pending: VecDeque<Arc<DbState>>,
+    /// What left the state, with the Seq of the frame that says so.
+    pub garbage: VecDeque<(Seq, Garbage)>,
+    /// The last frame only carried `durable_seq`: an idle database writes one of these, not many.
+    marked: bool,
+}
+
+/// One open database.
+pub struct Database {
+    pub(crate) disk: Disk,
+    pub(crate) options: Options,
+    pub(crate) database_id: String,
+    pub(crate) timeline: TimelineId,
+    pub(crate) history: History,
+    pub(crate) place: Place,
+    pub(crate) log: LogWriter,
+    pub(crate) head: Mutex<Head>,
+    visible: ArcSwap<DbState>,
+    pub(crate) base: Mutex<BaseProgress>,
+    pub(crate) gc: Mutex<GcState>,
+    /// One change of segments at a time: flush, rewrite, drop of partitions.
+    pub(crate) mutator: Mutex<()>,
+    /// Directories of tables whose names this run has made durable.
+    pub(crate) durable_dirs: Mutex<HashSet<PathBuf>>,
+    report: StartReport,
+    _lock: Box<dyn Send + Sync>,
+}
+
+/// The newest base, and how far the log has gone on since.
+pub(crate) struct BaseProgress {
+    pub handle: Option<Arc<BaseHandle>>,
+    pub log_bytes: u64,
+}
+
+impl Database {
+    /// Returns the committed state: everything that was acknowledged, of all tables at one Seq. Never blocks a writer.
+    pub fn view(&self) -> ReadView {
+        ReadView::new(self.visible.load_full(), self.disk.clone())
+    }
+
+    /// Returns what the start found and did.
+    pub fn start_report(&self) -> &StartReport {
+        &self.report
+    }
+
+    /// Returns why writing has stopped, if it has; reads go on.
+    pub fn write_failure(&self) -> Option<String> {
+        self.log.failure()
+    }
+
+    /// Returns the root.
+    pub fn layout_root(&self) -> PathBuf {
+        self.disk.layout.root().to_owned()
+    }
+
+    /// Returns the timeline in force.
+    pub fn timeline(&self) -> TimelineId {
+        self.timeline
+    }
+
+    pub(crate) fn lock_head(&self) -> MutexGuard<'_, Head> {
+        self.head.lock().expect("no holder of the head lock panics")
+    }
+
+    /// Commits records that do not depend on the state, if `check` finds them in order. Visible on return, and durable
+    /// as the commit mode says.
+    pub(crate) fn commit_records(
+        &self,
+        urgency: Urgency,
+        records: Vec<Record>,
+        check: impl FnOnce(&DbState) -> Result<()>,
+    ) -> Result<Seq> {
+        let bytes = record::encode(&records).len();
+        self.commit(urgency, bytes, |state| check(state).map(|()| records))
+    }
+
+    /// Commits what `build` makes of the newest state, in at most `max_bytes` of payload. `build` runs under the head
+    /// lock, once; an error from it leaves no trace.
+    pub(crate) fn commit(
+        &self,
+        urgency: Urgency,
+        max_bytes: usize,
+        build: impl FnOnce(&mut DbState) -> Result<Vec<Record>>,
+    ) -> Result<Seq> {
+        let mut head = self.head_with_room(urgency, max_bytes)?;
+        let records = build(&mut head.state)?;
+        let payload = record::encode(&records);
+        debug_assert!(payload.len() <= max_bytes);
+        let placement = self.log.place(payload.len(), urgency).expect("there was room for more");
+        let (seq, commit_us) = self.number(&head.state);
+        self.apply(&mut head, records, seq, commit_us)?;
+        let frame = Frame { kind: FrameKind::Commit, seq, commit_us, durable_seq: Seq::ZERO, payload };
+        self.log.push(frame, placement, false);
+        drop(head);
+        self.acknowledge(seq)?;
+        Ok(seq)
+    }
+
+    /// Takes the head lock when the log has room for a frame.
+    pub(crate) fn head_with_room(&self, urgency: Urgency, payload_bytes: usize) -> Result<MutexGuard<'_, Head>> {
+        if payload_bytes > crate::log::frame::MAX_PAYLOAD_BYTES {
+            return Err(Error::Invalid(format!("a commit of {payload_bytes} bytes is too large: send it in parts")));
+        }
+        loop {
+            if let Some(why) = self.log.failure() {
+                return Err(Error::Unavailable(why));
+            }
+            let head = self.lock_head();
+            if self.log.place(payload_bytes, urgency).is_some() {
+                return Ok(head);
+            }
+            drop(head);
+            self.log.add_spare(crate::log::frame::frame_bytes(payload_bytes) as u64)?;
+        }
+    }
+
+    /// Returns the next Seq and its commit time, which never goes back.
+    pub(crate) fn number(&self, state: &DbState) -> (Seq, i64) {
+        (state.seq.next(), state.commit_us.max(self.disk.env.clock.now_us()))
+    }
+
+    /// Applies records to the head and queues the new state for readers.
+    pub(crate) fn apply(&self, head: &mut Head, records: Vec<Record>, seq: Seq, commit_us: i64) -> Result<()> {
+        let mut next = head.state.clone();
+        let mut garbage = Vec::new();
+        next.apply(&self.disk, records, seq, commit_us, &mut garbage)?;
+        head.garbage.extend(garbage.into_iter().map(|g| (seq, g)));
+        head.pending.push_back(Arc::new(next.clone()));
+        head.state = next;
+        head.marked = false;
+        Ok(())
+    }
+
+    /// Waits until a commit may be acknowledged and shows it.
+    pub(crate) fn acknowledge(&self, seq: Seq) -> Result<()> {
+        match self.options.commit_mode {
+            CommitMode::Sync => self.log.wait_durable(seq)?,
+            CommitMode::NoSync => self.log.wait_written(seq)?,
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Shows readers every state that the log has caught up with.
+    pub(crate) fn publish(&self) {
+        let mut head = self.lock_head();
+        let progress = self.log.progress();
+        let shown = match self.options.commit_mode {
+            CommitMode::Sync => progress.durable_seq,
+            CommitMode::NoSync => progress.written_seq,
+        };
+        let mut newest = None;
+        while head.pending.front().is_some_and(|state| state.seq <= shown) {
+            newest = head.pending.pop_front();
+        }
+        if let Some(state) = newest {
+            self.visible.store(state);
+        }
+    }
+
+    /// Writes one more frame after a quiet moment, so that the frames before it are known to be durable. Durable when
+    /// this returns.
+    pub fn step_mark(&self) -> Result<()> {
+        let mut head = self.head_with_room(Urgency::Urgent, 0)?;
+        if head.marked || head.state.seq == Seq::ZERO {
+            drop(head);
+            return self.log.wait_durable(self.log.progress().queued_seq);
+        }
+        // The mark can only say what was synced before it.
+        let before = head.state.seq;
+        drop(head);
+        self.log.wait_durable(before)?;
+        head = self.head_with_room(Urgency::Urgent, 0)?;
+        let placement = self.log.place(0, Urgency::Urgent).expect("there was room");
+        let (seq, commit_us) = self.number(&head.state);
+        self.apply(&mut head, Vec::new(), seq, commit_us)?;
+        head.marked = true;
+        let frame = Frame { kind: FrameKind::Mark, seq, commit_us, durable_seq: Seq::ZERO, payload: Vec::new() };
+        self.log.push(frame, placement, false);
+        drop(head);
+        self.log.wait_durable(seq)?;
+        self.publish();
+        Ok(())
+    }
+
+    /// Makes a spare log file if there is none, so that no commit has to wait for one.
+    pub fn step_spare(&self) -> Result<()> {
+        if self.log.has_spare() { Ok(()) } else { self.log.add_spare(0) }
+    }
+
+    /// Ends a run cleanly: everything is durable, and known to be. Nothing else may be called afterwards.
+    pub fn close(&self) -> Result<()> {
+        self.step_mark()
+    }
+}

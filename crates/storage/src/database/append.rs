@@ -1,0 +1,136 @@
+//! Rows from clients into the log: checked against the newest schema, symbols resolved to codes.
+
+use std::collections::BTreeMap;
+
+use types::{ColumnData, ColumnId, RowBatch, Seq, SymbolColumn, TableId};
+
+use super::Database;
+use crate::catalog::DbState;
+use crate::chunk::{ResolvedBatch, ResolvedColumn};
+use crate::log::writer::Urgency;
+use crate::record::{NewSymbols, Record, Rows};
+use crate::table::TableState;
+use crate::{Error, Result};
+
+/// Rows for one or more tables that are committed together.
+pub type RowsByTable = Vec<(TableId, RowBatch)>;
+
+impl Database {
+    /// Appends rows to tables as one commit. Visible on return; durable as the commit mode says.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a designated timestamp that is NULL or before 1970; [`Error::Conflict`] when a table or a
+    /// column is not there any more (look again and retry); nothing of the commit was stored.
+    pub fn append(&self, rows: RowsByTable) -> Result<Seq> {
+        let max_bytes = rows.iter().map(|(_, batch)| payload_bytes(batch)).sum();
+        self.commit(Urgency::Ordinary, max_bytes, |state| {
+            rows.iter().try_for_each(|(table, batch)| check(table_of(state, *table)?, batch))?;
+            let mut resolver = Resolver::default();
+            rows.into_iter()
+                .map(|(id, batch)| resolver.resolve(table_of(state, id)?, batch).map(Record::Rows))
+                .collect()
+        })
+    }
+}
+
+fn table_of(state: &DbState, id: TableId) -> Result<&TableState> {
+    state.tables.get(id).map(|t| &**t).ok_or_else(|| Error::Conflict(format!("table {id} does not exist any more")))
+}
+
+/// Checks that a batch fits its table.
+pub(super) fn check(table: &TableState, batch: &RowBatch) -> Result<()> {
+    for column in batch.columns() {
+        let known = table.schema.column_by_id(column.id);
+        if known.is_none_or(|c| {
+            std::mem::discriminant(&ColumnData::new(c.column_type)) != std::mem::discriminant(&column.data)
+        }) {
+            return Err(Error::Conflict(format!("column {} of table {} has changed", column.id, table.name)));
+        }
+    }
+    let Some(designated) = table.schema.designated else { return Ok(()) };
+    let Some(ColumnData::I64(times)) = batch.column(designated) else {
+        return if batch.rows() == 0 { Ok(()) } else { Err(missing_timestamp()) };
+    };
+    match times.iter().find(|&&t| t < 0) {
+        None => Ok(()),
+        Some(&i64::MIN) => Err(missing_timestamp()),
+        Some(_) => Err(Error::Invalid("designated timestamp before 1970-01-01 is not allowed".to_owned())),
+    }
+}
+
+fn missing_timestamp() -> Error {
+    Error::Invalid("designated timestamp column cannot be NULL".to_owned())
+}
+
+/// An upper bound of the bytes that a batch takes in a frame.
+pub(crate) fn payload_bytes(batch: &RowBatch) -> usize {
+    let values = |data: &ColumnData| match data {
+        ColumnData::Boolean(v) => v.len(),
+        ColumnData::I16(v) => v.len() * 2,
+        ColumnData::I32(v) => v.len() * 4,
+        ColumnData::I64(v) => v.len() * 8,
+        ColumnData::F64(v) => v.len() * 8,
+        ColumnData::Str(v) => v.len() * 4 + v.iter().flatten().map(str::len).sum::<usize>(),
+        ColumnData::Symbol(v) => v.codes.len() * 4 + v.values.iter().map(|t| t.len() + 4).sum::<usize>(),
+    };
+    64 + batch.columns().iter().map(|c| values(&c.data) + 32).sum::<usize>() + UNLOGGED_SYMBOL_BYTES
+}
+
+/// Room for codes that an earlier, failed commit gave out and that the next one lists.
+const UNLOGGED_SYMBOL_BYTES: usize = 4 << 10;
+
+/// Gives symbols their codes, over several batches of one commit.
+#[derive(Default)]
+pub(crate) struct Resolver {
+    /// Codes that this commit already lists, by table and column.
+    listed: BTreeMap<(TableId, ColumnId), u32>,
+}
+
+impl Resolver {
+    /// Replaces the batch's own symbol codes by those of the table's dictionaries and lists the codes that are new.
+    pub fn resolve(&mut self, table: &TableState, batch: RowBatch) -> Result<Rows> {
+        let rows = batch.rows();
+        let mut new_symbols = Vec::new();
+        let mut columns = Vec::with_capacity(batch.columns().len());
+        for column in batch.into_columns() {
+            let known = table.schema.column_by_id(column.id);
+            let column_type = known.expect("check() has found the column").column_type;
+            let data = match column.data {
+                ColumnData::Symbol(symbols) => {
+                    let (codes, new) = self.symbols(table, column.id, symbols)?;
+                    new_symbols.extend(new);
+                    codes
+                }
+                other => other,
+            };
+            columns.push(ResolvedColumn { id: column.id, column_type, data });
+        }
+        Ok(Rows { table: table.id, new_symbols, batch: ResolvedBatch { rows, columns } })
+    }
+
+    fn symbols(
+        &mut self,
+        table: &TableState,
+        column: ColumnId,
+        symbols: SymbolColumn,
+    ) -> Result<(ColumnData, Option<NewSymbols>)> {
+        let state = &table.symbols[&column];
+        let mut of_local = Vec::with_capacity(symbols.values.len());
+        for text in &symbols.values {
+            of_local.push(state.dictionary.intern(text)?.0);
+        }
+        let codes =
+            symbols.codes.iter().map(|&c| if c < 0 { SymbolColumn::NULL } else { of_local[c as usize] }).collect();
+        // Everything behind the table's last listed code: also what a commit that failed in between gave out.
+        let first_code = self.listed.get(&(table.id, column)).copied().unwrap_or(state.len);
+        let len = state.dictionary.len() as u32;
+        self.listed.insert((table.id, column), len);
+        let new = (len > first_code).then(|| NewSymbols {
+            column,
+            first_code,
+            texts: state.dictionary.texts(first_code as usize..len as usize),
+        });
+        let data = ColumnData::Symbol(SymbolColumn::of_codes(codes));
+        Ok((data, new))
+    }
+}

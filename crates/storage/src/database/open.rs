@@ -1,0 +1,273 @@
+//! From a root to an open database: lock, identify, restore if asked, recover, begin a log file.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use types::{Seq, TimelineId};
+
+use super::{BaseProgress, Database, Head, Options};
+use crate::env::Env;
+use crate::gc::GcState;
+use crate::layout::{Disk, Layout};
+use crate::log::Place;
+use crate::log::chain::LogFiles;
+use crate::log::writer::{LogStart, LogWriter, RunIdentity};
+use crate::recovery::{self, Recovered};
+use crate::restore::{self, RestoreReport};
+use crate::root;
+use crate::snapshot::open::ensure_pin_files;
+use crate::timeline::{self, History, LastLog, Parent, TIMELINE_FORMAT_VERSION, Timeline};
+use crate::{Error, Result};
+
+/// What a start found and did.
+#[derive(Debug, Clone, Default)]
+pub struct StartReport {
+    pub restore: Option<RestoreReport>,
+    pub replayed_frames: u64,
+    pub tables: usize,
+    pub seq: Seq,
+    /// Sentences for the operator.
+    pub notices: Vec<String>,
+}
+
+impl Database {
+    /// Opens a root, making an empty database in an empty one. Everything recovered is durable when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] and [`Error::Corrupt`] name the file and what to do; the root was not modified.
+    pub fn open(env: Env, options: Options) -> Result<Database> {
+        Database::open_with_progress(env, options, &|_| {})
+    }
+
+    /// As [`Database::open`]; `progress` is told what a long start is doing.
+    pub fn open_with_progress(env: Env, options: Options, progress: &dyn Fn(&str)) -> Result<Database> {
+        let disk = Disk { env, layout: Layout::new(&options.root) };
+        let trigger = disk.layout.restore_trigger();
+        let wants_restore = disk.env.fs.exists(&trigger).map_err(Error::io(&trigger))?;
+        if wants_restore {
+            root::refuse_symlink(&disk, &disk.layout.db())?;
+            root::read_marker(&disk)?;
+        } else {
+            root::make_db_dir(&disk)?;
+        }
+        let lock = lock(&disk)?;
+        let mut report = StartReport { restore: restore::run(&disk, progress)?, ..StartReport::default() };
+        let marker = root::identify(&disk)?;
+        let place = root::place(&disk)?;
+        let database_id = marker.id().expect("identify() checked the id");
+        let files = LogFiles::list(&disk)?;
+        let history = match timeline::history(&disk, &files)? {
+            Some(history) => history,
+            None => begin_history(&disk, &marker.database_id, &files)?,
+        };
+        let mut recovered = recovery::recover(&disk, database_id, &history, &files)?;
+        verify_presence(&disk, &recovered)?;
+        root::make_dirs(&disk)?;
+        let history = leave_other_place(&disk, &marker.database_id, history, &recovered, place, &mut report)?;
+        link_left_files(&disk, &files, &recovered)?;
+        ensure_pin_files(&disk, history.current().timeline, &recovered.state, &mut report.notices)?;
+        let log = start_log(&disk, database_id, history.current().timeline, place, &files, &mut recovered)?;
+        report.replayed_frames = recovered.replayed_frames;
+        report.tables = recovered.state.tables.len();
+        report.seq = recovered.state.seq;
+        Ok(Database::assemble(disk, options, marker.database_id, history, place, log, recovered, report, lock))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the one place where all parts of a database meet")]
+    fn assemble(
+        disk: Disk,
+        options: Options,
+        database_id: String,
+        history: History,
+        place: Place,
+        log: LogWriter,
+        recovered: Recovered,
+        report: StartReport,
+        lock: Box<dyn Send + Sync>,
+    ) -> Database {
+        let seq = recovered.state.seq;
+        let head = Head {
+            state: recovered.state.clone(),
+            pending: VecDeque::new(),
+            garbage: recovered.garbage.into_iter().map(|g| (seq, g)).collect(),
+            marked: false,
+        };
+        Database {
+            disk,
+            options,
+            database_id,
+            timeline: history.current().timeline,
+            history,
+            place,
+            log,
+            head: Mutex::new(head),
+            visible: ArcSwap::from_pointee(recovered.state),
+            base: Mutex::new(BaseProgress { handle: recovered.base.map(Arc::new), log_bytes: 0 }),
+            gc: Mutex::new(GcState::default()),
+            mutator: Mutex::new(()),
+            durable_dirs: Mutex::default(),
+            report,
+            _lock: lock,
+        }
+    }
+}
+
+fn lock(disk: &Disk) -> Result<Box<dyn Send + Sync>> {
+    let db = disk.layout.db();
+    disk.env.fs.lock_dir(&db).map_err(|e| match e.kind() {
+        std::io::ErrorKind::WouldBlock => Error::Refused(format!(
+            "{} is in use by another server: stop it first, or choose another root with -d",
+            disk.layout.root().display()
+        )),
+        _ => Error::io(&db)(e),
+    })
+}
+
+/// Writes the first timeline of a new database.
+fn begin_history(disk: &Disk, database_id: &str, files: &LogFiles) -> Result<History> {
+    if !files.sealed.is_empty() || !files.live.is_empty() {
+        return Err(Error::corrupt(
+            &disk.layout.timeline(),
+            "there are log files but no timeline; restore a snapshot or put the files back",
+        ));
+    }
+    root::make_dirs(disk)?;
+    let taken = timeline::list(disk)?.last().map_or(0, |t| t.number);
+    let first = Timeline {
+        format: TIMELINE_FORMAT_VERSION,
+        database_id: database_id.to_owned(),
+        timeline: TimelineId { number: taken + 1, tag: disk.env.rng.next_u64() as u32 },
+        created_us: disk.env.clock.now_us(),
+        parent: None,
+    };
+    let bytes = timeline::publish(disk, &first)?;
+    Ok(History::begin(first, &bytes))
+}
+
+/// Checks by name that every file of the recovered state is there: one listing a directory.
+fn verify_presence(disk: &Disk, recovered: &Recovered) -> Result<()> {
+    for table in recovered.state.tables.iter() {
+        let mut listed = std::collections::HashMap::new();
+        for file in table.files() {
+            let path = table.path(&disk.layout).join(&file);
+            let dir = path.parent().expect("a file stands in a directory").to_owned();
+            let names = match listed.entry(dir) {
+                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::hash_map::Entry::Vacant(slot) => {
+                    let entries = match disk.env.fs.list(slot.key()) {
+                        Ok(entries) => entries,
+                        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+                        Err(e) => return Err(Error::io(slot.key())(e)),
+                    };
+                    slot.insert(entries.into_iter().map(|e| e.name).collect::<std::collections::HashSet<_>>())
+                }
+            };
+            if !path.file_name().is_some_and(|name| names.contains(&*name.to_string_lossy())) {
+                let detail = format!(
+                    "is missing, table {} needs it; if this is a copy of a running database, touch {} and start again",
+                    table.name,
+                    disk.layout.restore_trigger().display()
+                );
+                return Err(Error::corrupt(&path, detail));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A start in another place than the last one begins a new timeline, so that two roots never hand out one name.
+fn leave_other_place(
+    disk: &Disk,
+    database_id: &str,
+    history: History,
+    recovered: &Recovered,
+    place: Place,
+    report: &mut StartReport,
+) -> Result<History> {
+    let current = history.current().timeline;
+    // The newest log file may still be the parent's, just after a restore: then the timeline is new already.
+    let written_here = recovered.predecessor.is_some_and(|p| p.name.timeline == current);
+    let (Some(last), Some(predecessor)) = (recovered.last_place, recovered.predecessor) else { return Ok(history) };
+    if last == place || !written_here {
+        return Ok(history);
+    }
+    let seq = recovered.state.seq;
+    let used_bytes = recovered.used_bytes;
+    let next = Timeline {
+        format: TIMELINE_FORMAT_VERSION,
+        database_id: database_id.to_owned(),
+        timeline: TimelineId { number: current.number + 1, tag: disk.env.rng.next_u64() as u32 },
+        created_us: disk.env.clock.now_us(),
+        parent: Some(Parent {
+            timeline: current,
+            seq,
+            base: recovered.base.as_ref().map(|b| b.file.clone()),
+            last_log: Some(LastLog { file: predecessor.name.to_string(), used_bytes }),
+            next_table: recovered.state.next_table,
+            served_snapshot: None,
+        }),
+    };
+    let bytes = timeline::publish(disk, &next)?;
+    report
+        .notices
+        .push(format!("started in another place than before: timeline {} begins at seq {seq}", next.timeline));
+    Ok(history.continued(next, &bytes))
+}
+
+/// Links what the run before left in `_live/` into `_log/`, uncut. Durable when this returns.
+fn link_left_files(disk: &Disk, files: &LogFiles, recovered: &Recovered) -> Result<()> {
+    let left: Vec<_> = recovered.chain.iter().filter(|(name, _)| !files.sealed.contains(name)).collect();
+    for (name, _) in &left {
+        let to = disk.layout.log().join(name.to_string());
+        disk.env.fs.hard_link(&disk.layout.live().join(name.to_string()), &to).map_err(|e| match e.kind() {
+            std::io::ErrorKind::Unsupported | std::io::ErrorKind::PermissionDenied => Error::Refused(format!(
+                "{} lies on a file system without hard links ({e}), which the log needs: choose a root on another one",
+                disk.layout.root().display()
+            )),
+            _ => Error::io(&to)(e),
+        })?;
+    }
+    if !left.is_empty() {
+        disk.env.fs.sync_dir(&disk.layout.log()).map_err(Error::io(&disk.layout.log()))?;
+    }
+    Ok(())
+}
+
+/// Begins the first log file of this run. On a full disk the former run's unused spare makes room.
+fn start_log(
+    disk: &Disk,
+    database_id: u128,
+    timeline: TimelineId,
+    place: Place,
+    files: &LogFiles,
+    recovered: &mut Recovered,
+) -> Result<LogWriter> {
+    let newest = files.of_timeline(timeline).last().map_or(0, |n| n.number);
+    let start = |next_number| LogStart {
+        identity: RunIdentity { database_id, timeline, place },
+        predecessor: recovered.predecessor,
+        next_number,
+        carried: recovered.carried.clone(),
+        chain: recovered.chain.clone(),
+    };
+    match LogWriter::start(disk.env.clone(), disk.layout.clone(), start(newest + 1)) {
+        Err(Error::Unavailable(_)) if remove_unused_spares(disk, files, recovered)? > 0 => {
+            LogWriter::start(disk.env.clone(), disk.layout.clone(), start(newest + 2))
+        }
+        other => other,
+    }
+}
+
+fn remove_unused_spares(disk: &Disk, files: &LogFiles, recovered: &Recovered) -> Result<usize> {
+    let mut removed = 0;
+    for name in files.live.difference(&files.sealed) {
+        let path = disk.layout.live().join(name.to_string());
+        let in_log = recovered.chain.iter().any(|(link, _)| link == name);
+        if !in_log && crate::log::chain::read_header(&disk.env, &path)?.is_none() {
+            disk.env.fs.unlink(&path).map_err(Error::io(&path))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}

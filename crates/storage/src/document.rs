@@ -1,0 +1,91 @@
+//! JSON files with a checksum as their last member: bases, timelines, pins, table bases.
+//!
+//! The file is one JSON object on one line; its last member is `"crc32c":"<8 hex digits>"`, the checksum of all
+//! bytes before the comma of that member. Page: `docs/format/README.md`.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::env::Env;
+use crate::env::fs::write_all_at;
+use crate::snapshot::FileRef;
+use crate::{Error, Result};
+
+const TAIL_BYTES: usize = r#","crc32c":"00000000"}"#.len() + 1;
+
+/// Returns the bytes of a document.
+pub fn encode(body: &impl Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(body).expect("documents have text keys only");
+    assert_eq!(bytes.pop(), Some(b'}'), "a document is a JSON object");
+    let crc = crc32c::crc32c(&bytes);
+    bytes.extend_from_slice(format!(",\"crc32c\":\"{crc:08x}\"}}\n").as_bytes());
+    bytes
+}
+
+/// Returns the body of a document whose checksum is right.
+///
+/// # Errors
+/// What is wrong with the bytes, without their file's name.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let split = bytes.len().checked_sub(TAIL_BYTES).ok_or("file is too short")?;
+    let (body, tail) = bytes.split_at(split);
+    if tail != format!(",\"crc32c\":\"{:08x}\"}}\n", crc32c::crc32c(body)).as_bytes() {
+        return Err("checksum differs".to_owned());
+    }
+    serde_json::from_slice(bytes).map_err(|e| format!("not understood: {e}"))
+}
+
+/// Writes a document under a new name. Durable when this returns, except for the name: sync the directory.
+pub fn write(env: &Env, path: &Path, bytes: &[u8]) -> Result<()> {
+    let file = env.fs.create_new(path).map_err(Error::io(path))?;
+    write_all_at(&*file, 0, bytes).map_err(Error::io(path))?;
+    file.sync().map_err(Error::io(path))
+}
+
+/// Reads a document.
+///
+/// # Errors
+/// [`Error::Corrupt`] when the checksum differs, [`Error::Io`] when it cannot be read.
+pub fn read<T: DeserializeOwned>(env: &Env, path: &Path) -> Result<T> {
+    let bytes = env.fs.read(path).map_err(Error::io(path))?;
+    decode(&bytes).map_err(|why| Error::corrupt(path, why))
+}
+
+/// Reads a document that another one names with length and checksum of all its bytes.
+pub fn read_named<T: DeserializeOwned>(env: &Env, path: &Path, named: &FileRef) -> Result<T> {
+    let bytes = match env.fs.read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Error::corrupt(path, "file is missing")),
+        Err(e) => return Err(Error::io(path)(e)),
+    };
+    if bytes.len() as u64 != named.len_bytes || crc32c::crc32c(&bytes) != named.crc32c {
+        return Err(Error::corrupt(path, "length or checksum differs from what names it"));
+    }
+    decode(&bytes).map_err(|why| Error::corrupt(path, why))
+}
+
+/// Returns how another document names these bytes.
+pub fn reference(file: String, bytes: &[u8]) -> FileRef {
+    FileRef { file, len_bytes: bytes.len() as u64, crc32c: crc32c::crc32c(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_changed_byte_is_noticed() {
+        let body = serde_json::json!({"a": 1, "text": "ä"});
+        let bytes = encode(&body);
+        assert_eq!(decode::<serde_json::Value>(&bytes).unwrap()["a"], 1);
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert!(decode::<serde_json::Value>(&damaged).is_err(), "byte {at}");
+            assert!(decode::<serde_json::Value>(&bytes[..at]).is_err(), "cut at {at}");
+        }
+        assert!(decode::<serde_json::Value>(&[]).is_err());
+    }
+}

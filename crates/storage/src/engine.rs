@@ -1,0 +1,129 @@
+//! A running database: [`Engine`] owns the background thread. The only place of this crate that starts threads.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::Result;
+use crate::database::{Database, Options};
+use crate::env::Env;
+
+/// How often the background thread looks for work.
+const TICK: Duration = Duration::from_millis(100);
+/// Ticks without a commit after which a mark is written.
+const IDLE_TICKS: u32 = 10;
+
+/// A database and the thread that flushes, writes bases, makes spares and collects garbage for it.
+pub struct Engine {
+    database: Arc<Database>,
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Stop {
+    asked: Mutex<bool>,
+    changed: Condvar,
+    poisoned: AtomicBool,
+}
+
+impl Engine {
+    /// Opens a root and starts the background work.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open(env: Env, options: Options) -> Result<Engine> {
+        Engine::open_with_progress(env, options, &|_| {})
+    }
+
+    /// As [`Engine::open`]; `progress` is told what a long start is doing.
+    pub fn open_with_progress(env: Env, mut options: Options, progress: &dyn Fn(&str)) -> Result<Engine> {
+        options.join = at_once;
+        let database = Arc::new(Database::open_with_progress(env, options, progress)?);
+        let stop = Arc::new(Stop::default());
+        let work = Background { database: database.clone(), stop: stop.clone() };
+        let thread = std::thread::Builder::new()
+            .name("storage".to_owned())
+            .spawn(move || work.run())
+            .map_err(|source| crate::Error::Io { path: database.layout_root(), source })?;
+        Ok(Engine { database, stop, thread: Some(thread) })
+    }
+
+    /// Returns the database.
+    pub fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+
+    /// Stops the background work and ends the run cleanly: everything is durable on return.
+    pub fn shutdown(mut self) -> Result<()> {
+        self.stop_thread();
+        self.database.close()
+    }
+
+    fn stop_thread(&mut self) {
+        *self.stop.asked.lock().expect("the background thread does not panic with this lock") = true;
+        self.stop.changed.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the background thread of storage panicked; commits were not affected");
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop_thread();
+    }
+}
+
+fn at_once(first: &(dyn Fn() + Sync), second: &(dyn Fn() + Sync)) {
+    std::thread::scope(|scope| {
+        scope.spawn(second);
+        first();
+    });
+}
+
+struct Background {
+    database: Arc<Database>,
+    stop: Arc<Stop>,
+}
+
+impl Background {
+    fn run(self) {
+        let mut quiet = 0;
+        let mut last_seq = self.database.view().seq();
+        while !self.wait() {
+            self.step("flush", |db| db.step_flush().map(drop));
+            self.step("base", |db| db.step_base().map(drop));
+            self.step("gc", |db| db.step_gc().map(drop));
+            self.step("spare", Database::step_spare);
+            let seq = self.database.view().seq();
+            quiet = if seq == last_seq { quiet + 1 } else { 0 };
+            if quiet == IDLE_TICKS {
+                self.step("mark", Database::step_mark);
+            }
+            last_seq = self.database.view().seq();
+        }
+    }
+
+    /// Waits a tick; returns whether to stop.
+    fn wait(&self) -> bool {
+        let asked = self.stop.asked.lock().expect("no holder of this lock panics");
+        let (asked, _) =
+            self.stop.changed.wait_timeout_while(asked, TICK, |asked| !*asked).expect("no holder of this lock panics");
+        *asked
+    }
+
+    fn step(&self, name: &str, step: impl Fn(&Database) -> Result<()>) {
+        if let Err(e) = step(&self.database) {
+            // Said once; the same fault comes back each tick until the operator mends it.
+            if !self.stop.poisoned.swap(true, Ordering::Relaxed) {
+                tracing::error!("background {name} failed, it will be tried again: {e}");
+            }
+        } else if name == "flush" {
+            self.stop.poisoned.store(false, Ordering::Relaxed);
+        }
+    }
+}

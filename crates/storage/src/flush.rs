@@ -1,0 +1,185 @@
+//! From memtable to segments: [`Database::step_flush`].
+//!
+//! Order on disk: the log is durable through the flushed rows; directories, segments and symbol files are written and
+//! synced; then one edit names them. Until the edit is there, everything written is garbage that a later start removes.
+
+use std::path::Path;
+
+use types::{PartitionKey, Seq, TableId};
+
+use crate::catalog::DbState;
+use crate::chunk::Chunk;
+use crate::database::Database;
+use crate::layout::{FileId, SYMBOLS_DIR};
+use crate::log::writer::Urgency;
+use crate::record::{AddedSegment, Edit, EditCause, Record};
+use crate::segment::{SegmentMeta, SegmentOrigin, write_segment};
+use crate::symbols::{SymbolFileMeta, file::write_symbols};
+use crate::table::TableState;
+use crate::{Error, Result};
+
+/// A segment holds no more rows than this.
+const MAX_SEGMENT_ROWS: usize = 4 << 20;
+
+impl Database {
+    /// Flushes the tables whose memtables are large, or all whose rows hold old log files when there are many.
+    /// Returns whether there was something to do.
+    pub fn step_flush(&self) -> Result<bool> {
+        let _one = self.mutator.lock().expect("no mutator panics");
+        let state = self.view().state().clone();
+        let mut due: Vec<TableId> = Vec::new();
+        let too_many_files = self.log.chain_len() > self.options.log_files_max;
+        let total: u64 = state.tables.iter().map(|t| t.memtable.bytes()).sum();
+        for table in state.tables.iter().filter(|t| t.memtable.rows() > 0) {
+            let large = table.memtable.bytes() >= self.options.flush_bytes;
+            if large || too_many_files || total >= 4 * self.options.flush_bytes {
+                due.push(table.id);
+            }
+        }
+        due.sort();
+        for id in &due {
+            self.flush_locked(*id)?;
+        }
+        Ok(!due.is_empty())
+    }
+
+    /// Flushes all rows of a table that are visible now, in as many segments as live snapshots ask for.
+    pub fn flush_table(&self, id: TableId) -> Result<()> {
+        let _one = self.mutator.lock().expect("no mutator panics");
+        self.flush_locked(id)
+    }
+
+    /// As [`Database::flush_table`], under the mutator lock that the caller holds.
+    pub(crate) fn flush_locked(&self, id: TableId) -> Result<()> {
+        loop {
+            let view = self.view();
+            let Some(table) = view.state().tables.get(id) else { return Ok(()) };
+            let Some(last) = table.memtable.last_seq() else { return Ok(()) };
+            let through = end_of_group(view.state(), table, last);
+            match self.flush_through(table, through) {
+                Ok(()) if through < last => {}
+                // A truncate or a drop came first: the output is garbage, and there is nothing left to flush.
+                Ok(()) | Err(Error::Conflict(_)) => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn flush_through(&self, table: &TableState, through: Seq) -> Result<()> {
+        self.log.wait_durable(through)?;
+        let chunks = table.memtable.through(through)?;
+        let chunks: Vec<Chunk> = chunks.into_iter().map(|c| without_dropped(table, c)).collect();
+        let mut added = Vec::new();
+        for group in Chunk::groups_that_fit(&chunks.iter().collect::<Vec<_>>()) {
+            let rows = Chunk::concat(group)?.sorted()?;
+            added.extend(self.write_partitions(table, &rows)?);
+        }
+        let symbol_files = self.write_symbol_files(table)?;
+        let edit = Edit {
+            table: table.id,
+            cause: EditCause::Flush,
+            flushed_through: Some(through),
+            truncate_seq: table.truncate_seq,
+            removed: Vec::new(),
+            added,
+            symbol_files,
+        };
+        self.commit_edit(edit)
+    }
+
+    /// Commits an edit if it still fits. Durable on return, in every commit mode.
+    pub(crate) fn commit_edit(&self, edit: Edit) -> Result<()> {
+        let outcome = self.commit_records(Urgency::Urgent, vec![Record::Edit(edit.clone())], |state| {
+            let gone = || Error::Conflict(format!("table {} was dropped", edit.table));
+            let table = state.tables.get(edit.table).ok_or_else(gone)?;
+            table.conflict(&edit).map_or(Ok(()), |why| Err(Error::Conflict(why)))
+        });
+        match outcome {
+            Ok(seq) => self.log.wait_durable(seq),
+            Err(e) => {
+                self.discard(&edit);
+                Err(e)
+            }
+        }
+    }
+
+    /// Writes sorted rows as segments of their partitions. Files and names are durable on return.
+    pub(crate) fn write_partitions(&self, table: &TableState, rows: &Chunk) -> Result<Vec<AddedSegment>> {
+        let mut added = Vec::new();
+        for (partition, range) in rows.partitions(table.schema.partition_by)? {
+            let mut start = range.start;
+            while start < range.end {
+                let end = range.end.min(start + MAX_SEGMENT_ROWS);
+                let mut part = rows.slice(start..end)?;
+                part.sorted = true;
+                let segment = self.write_one(table, partition, &part)?;
+                added.push(AddedSegment { partition, segment });
+                start = end;
+            }
+        }
+        Ok(added)
+    }
+
+    fn write_one(&self, table: &TableState, partition: PartitionKey, rows: &Chunk) -> Result<SegmentMeta> {
+        let partition_dir = table.schema.partition_by.partition_name(partition);
+        let dir = table.path(&self.disk.layout);
+        self.make_table_dir(&dir, &partition_dir)?;
+        let file = format!("{partition_dir}/{}.arrow", FileId::new(&self.disk.env, self.timeline));
+        let origin = SegmentOrigin { table: table.id, schema: &table.schema, timeline: self.timeline };
+        let meta = write_segment(&self.disk.env, &dir, &file, origin, rows)?;
+        let parent = dir.join(&partition_dir);
+        self.disk.env.fs.sync_dir(&parent).map_err(Error::io(&parent))?;
+        Ok(meta)
+    }
+
+    /// Makes a table's directory and one below it, where they are missing. Their names are durable on return.
+    pub(crate) fn make_table_dir(&self, dir: &Path, below: &str) -> Result<()> {
+        let fs = &self.disk.env.fs;
+        let mut durable = self.durable_dirs.lock().expect("no holder of this lock panics");
+        for (dir, parent) in [(dir.to_owned(), self.disk.layout.db()), (dir.join(below), dir.to_owned())] {
+            if durable.contains(&dir) {
+                continue;
+            }
+            match fs.create_dir(&dir) {
+                Ok(()) => {}
+                // A run that was killed may have made it without syncing its name.
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(Error::io(&dir)(e)),
+            }
+            fs.sync_dir(&parent).map_err(Error::io(&parent))?;
+            durable.insert(dir);
+        }
+        Ok(())
+    }
+
+    /// Writes the codes that rows of this state may use and that no file holds yet. Durable on return.
+    pub(crate) fn write_symbol_files(&self, table: &TableState) -> Result<Vec<SymbolFileMeta>> {
+        let mut files = Vec::new();
+        let dir = table.path(&self.disk.layout);
+        for (column, symbols) in table.symbols.iter().filter(|(_, s)| s.len > s.persisted) {
+            self.make_table_dir(&dir, SYMBOLS_DIR)?;
+            let file = format!("{SYMBOLS_DIR}/{column}.{}.arrow", FileId::new(&self.disk.env, self.timeline));
+            let origin = (table.id, self.timeline);
+            let count = symbols.len as usize;
+            files.extend(write_symbols(&self.disk.env, &dir, &file, origin, &symbols.dictionary, count)?);
+        }
+        if !files.is_empty() {
+            let symbols_dir = dir.join(SYMBOLS_DIR);
+            self.disk.env.fs.sync_dir(&symbols_dir).map_err(Error::io(&symbols_dir))?;
+        }
+        Ok(files)
+    }
+}
+
+/// The last Seq that may share segments with the memtable's first rows: a cut of a live snapshot lies behind it.
+fn end_of_group(state: &DbState, table: &TableState, last: Seq) -> Seq {
+    let first = table.memtable.first_seq().unwrap_or(last);
+    let cuts = state.snapshots.values().map(|pin| pin.seq).filter(|cut| *cut >= first);
+    cuts.min().map_or(last, |cut| cut.min(last))
+}
+
+/// Rows of columns that were dropped since they came are not written.
+fn without_dropped(table: &TableState, mut chunk: Chunk) -> Chunk {
+    chunk.columns.retain(|(id, ..)| table.schema.column_by_id(*id).is_some());
+    chunk
+}

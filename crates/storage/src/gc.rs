@@ -1,0 +1,266 @@
+//! Disk space comes back: bases in the background ([`Database::step_base`]) and the removal of what nothing needs
+//! ([`Database::step_gc`]).
+//!
+//! A file goes when the frame that frees it is durable, no state, reader or edit in flight holds it, and no snapshot is
+//! open: while one is, nothing is unlinked at all. Files of other timelines and files that are not ours are left alone.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use types::Seq;
+
+use crate::base::{self, BaseHandle};
+use crate::catalog::Garbage;
+use crate::database::Database;
+use crate::env::fs::FileKind;
+use crate::layout::{BaseName, FileId, LogName, TABLE_BASE_DIR, parse_table_dir};
+use crate::log::chain::LogFiles;
+use crate::record::Edit;
+use crate::table::TableState;
+use crate::{Error, Result};
+
+/// Files unlinked under one hold of the lock; PREPARE waits for a batch at most.
+const BATCH_FILES: usize = 64;
+/// Log files behind the newest base at which another one is written.
+const MAX_LOG_FILES: usize = 64;
+
+/// What gc has still to do; its lock keeps PREPARE out while a batch is unlinked.
+#[derive(Default)]
+pub struct GcState {
+    /// Paths that nothing needs.
+    paths: VecDeque<PathBuf>,
+    /// Directories to remove once they are empty.
+    dirs: VecDeque<PathBuf>,
+    /// What a former run left was looked for.
+    swept: bool,
+}
+
+impl Database {
+    /// Writes a base when the log has grown enough since the last one. Returns whether it did.
+    pub fn step_base(&self) -> Result<bool> {
+        let written = self.log.progress().written_bytes;
+        let due = {
+            let base = self.base.lock().expect("no holder of this lock panics");
+            written.saturating_sub(base.log_bytes) >= self.options.base_bytes
+                || self.log.chain_len() > MAX_LOG_FILES.min(self.options.log_files_max)
+        };
+        if due {
+            self.write_base()?;
+        }
+        Ok(due)
+    }
+
+    /// Writes a base of what is visible now. Durable on return.
+    pub fn write_base(&self) -> Result<()> {
+        let _one = self.mutator.lock().expect("no mutator panics");
+        let view = self.view();
+        let state = view.state();
+        let written = self.log.progress().written_bytes;
+        let former = self.base.lock().expect("no holder of this lock panics").handle.clone();
+        if former.as_ref().is_some_and(|f| f.name.timeline == self.timeline && f.name.seq >= state.seq) {
+            return Ok(());
+        }
+        // A base must never be ahead of the log, also when commits are acknowledged before they are durable.
+        self.log.wait_durable(state.seq)?;
+        let first_log = self.log.file_with(base::first_needed_seq(state));
+        let make_dir = |dir: &Path| self.make_table_dir(dir, TABLE_BASE_DIR);
+        let handle =
+            base::write(&self.disk, &self.database_id, self.timeline, state, first_log, former.as_deref(), &make_dir)?;
+        let handle = Arc::new(handle);
+        {
+            let mut base = self.base.lock().expect("no holder of this lock panics");
+            base.handle = Some(handle.clone());
+            base.log_bytes = written;
+        }
+        self.forget_former(former.as_deref(), &handle);
+        Ok(())
+    }
+
+    /// Hands what the former base and the log before the new one held over to gc.
+    fn forget_former(&self, former: Option<&BaseHandle>, newest: &BaseHandle) {
+        let mut gc = self.gc.lock().expect("no holder of this lock panics");
+        if let Some(former) = former {
+            gc.paths.push_back(self.disk.layout.db().join(&former.file.file));
+            let kept: HashSet<&str> = newest.table_files.values().map(|(file, _)| file.file.as_str()).collect();
+            let gone = former.table_files.values().filter(|(file, _)| !kept.contains(file.file.as_str()));
+            gc.paths.extend(gone.map(|(file, _)| self.disk.layout.db().join(&file.file)));
+        }
+        for name in self.log.forget_before(newest.first_log) {
+            gc.paths.push_back(self.disk.layout.log().join(name.to_string()));
+            gc.paths.push_back(self.disk.layout.live().join(name.to_string()));
+        }
+    }
+
+    /// Unlinks a batch of files that nothing needs. Returns whether it unlinked any.
+    pub fn step_gc(&self) -> Result<bool> {
+        // Nothing that a flush or a rewrite has written and not yet named may look like a leftover.
+        let quiet = self.mutator.lock().expect("no mutator panics");
+        let mut gc = self.gc.lock().expect("no holder of this lock panics");
+        if !self.lock_head().state.snapshots.is_empty() {
+            return Ok(false);
+        }
+        if !gc.swept {
+            self.sweep(&mut gc)?;
+            gc.swept = true;
+        }
+        drop(quiet);
+        self.collect(&mut gc);
+        self.collect_sealed_live(&mut gc)?;
+        let mut unlinked = false;
+        for _ in 0..BATCH_FILES {
+            let Some(path) = gc.paths.pop_front() else { break };
+            match self.disk.env.fs.unlink(&path) {
+                Ok(()) => unlinked = true,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => {
+                    gc.paths.push_back(path.clone());
+                    return Err(Error::io(&path)(e));
+                }
+            }
+        }
+        if gc.paths.is_empty() {
+            self.remove_empty_dirs(&mut gc);
+        }
+        Ok(unlinked)
+    }
+
+    /// Takes from the head what nobody holds any more and whose edit is durable.
+    fn collect(&self, gc: &mut GcState) {
+        let durable = self.log.progress().durable_seq;
+        let mut head = self.lock_head();
+        let mut kept = VecDeque::new();
+        for (seq, garbage) in std::mem::take(&mut head.garbage) {
+            let free = seq <= durable
+                && match &garbage {
+                    Garbage::Segment(segment) => Arc::strong_count(segment) == 1,
+                    Garbage::Table(table) => self.table_is_free(table),
+                };
+            if !free {
+                kept.push_back((seq, garbage));
+                continue;
+            }
+            match garbage {
+                Garbage::Segment(segment) => gc.paths.push_back(segment.path().to_owned()),
+                Garbage::Table(table) => self.table_files(&table, gc),
+            }
+        }
+        head.garbage = kept;
+    }
+
+    fn table_is_free(&self, table: &Arc<TableState>) -> bool {
+        let segments = table.segments.values().flatten();
+        Arc::strong_count(table) == 1 && segments.into_iter().all(|s| Arc::strong_count(s) == 1)
+    }
+
+    fn table_files(&self, table: &TableState, gc: &mut GcState) {
+        let dir = table.path(&self.disk.layout);
+        gc.paths.extend(table.files().map(|file| dir.join(file)));
+        gc.dirs.push_back(dir);
+    }
+
+    /// A log file that is linked into `_log/` needs its `_live/` name no longer.
+    fn collect_sealed_live(&self, gc: &mut GcState) -> Result<()> {
+        let files = LogFiles::list(&self.disk)?;
+        let open: BTreeSet<LogName> = self.log.open_files().into_iter().collect();
+        let chain: BTreeSet<LogName> = self.log.chain().into_iter().collect();
+        let sealed: Vec<LogName> = files
+            .live
+            .intersection(&files.sealed)
+            .filter(|n| chain.contains(n) && !open.contains(n))
+            .copied()
+            .collect();
+        if !sealed.is_empty() {
+            // The name in `_log/` must be durable before the other one goes.
+            self.disk.env.fs.sync_dir(&self.disk.layout.log()).map_err(Error::io(&self.disk.layout.log()))?;
+            gc.paths.extend(sealed.iter().map(|n| self.disk.layout.live().join(n.to_string())));
+        }
+        Ok(())
+    }
+
+    /// Finds what a former run of this timeline left unnamed: output of a flush that was cut short, spares, bases that
+    /// never became whole, files whose removal was cut short.
+    fn sweep(&self, gc: &mut GcState) -> Result<()> {
+        let fs = &self.disk.env.fs;
+        let layout = &self.disk.layout;
+        let open: HashSet<LogName> = self.log.open_files().into_iter().chain(self.log.chain()).collect();
+        let files = LogFiles::list(&self.disk)?;
+        let ours = |name: &LogName| name.timeline == self.timeline && !open.contains(name);
+        gc.paths.extend(files.live.iter().filter(|n| ours(n)).map(|n| layout.live().join(n.to_string())));
+        gc.paths.extend(files.sealed.iter().filter(|n| ours(n)).map(|n| layout.log().join(n.to_string())));
+        let base = self.base.lock().expect("no holder of this lock panics").handle.clone();
+        for entry in fs.list(&layout.base()).map_err(Error::io(&layout.base()))? {
+            let Ok(name) = entry.name.parse::<BaseName>() else { continue };
+            if name.timeline == self.timeline && base.as_ref().is_none_or(|b| name < b.name) {
+                gc.paths.push_back(layout.base().join(&entry.name));
+            }
+        }
+        let view = self.view();
+        for entry in fs.list(&layout.db()).map_err(Error::io(&layout.db()))? {
+            if let Some(id) = parse_table_dir(&entry.name).filter(|_| entry.kind == FileKind::Dir) {
+                let table = view.state().tables.get(id).filter(|t| *t.dir == entry.name);
+                self.sweep_table(&layout.table(&entry.name), table, base.as_deref(), gc)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sweep_table(
+        &self,
+        dir: &Path,
+        table: Option<&Arc<TableState>>,
+        base: Option<&BaseHandle>,
+        gc: &mut GcState,
+    ) -> Result<()> {
+        let fs = &self.disk.env.fs;
+        let mut named: HashSet<PathBuf> = table.into_iter().flat_map(|t| t.files()).map(|f| dir.join(f)).collect();
+        let bases = base.into_iter().flat_map(|b| b.table_files.values());
+        named.extend(bases.map(|(file, _)| self.disk.layout.db().join(&file.file)));
+        for entry in fs.list(dir).map_err(Error::io(dir))?.into_iter().filter(|e| e.kind == FileKind::Dir) {
+            let below = dir.join(&entry.name);
+            for file in fs.list(&below).map_err(Error::io(&below))?.into_iter().filter(|e| e.kind == FileKind::File) {
+                let path = below.join(&file.name);
+                if self.is_of_this_timeline(&file.name) && !named.contains(&path) {
+                    gc.paths.push_back(path);
+                }
+            }
+        }
+        if table.is_none() {
+            gc.dirs.push_back(dir.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether a file name carries an id that this timeline gave out: `<id>.<ext>` or `<column>.<id>.<ext>`.
+    fn is_of_this_timeline(&self, name: &str) -> bool {
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        let id = stem.rsplit_once('.').map_or(stem, |(_, id)| id);
+        id.parse::<FileId>().is_ok_and(|id| id.timeline_tag() == self.timeline.tag)
+    }
+
+    fn remove_empty_dirs(&self, gc: &mut GcState) {
+        for dir in std::mem::take(&mut gc.dirs) {
+            let below = self.disk.env.fs.list(&dir).unwrap_or_default();
+            // A directory that holds something is not ours to remove: a file of another timeline, or an operator's.
+            for entry in below.iter().filter(|e| e.kind == FileKind::Dir) {
+                let _ = self.disk.env.fs.remove_dir(&dir.join(&entry.name));
+            }
+            let _ = self.disk.env.fs.remove_dir(&dir);
+        }
+    }
+
+    /// Hands the output of an edit that did not fit any more over to gc.
+    pub(crate) fn discard(&self, edit: &Edit) {
+        let Some(table) = self.view().table_by_id(edit.table) else { return };
+        let dir = self.disk.layout.table(table.directory());
+        let mut gc = self.gc.lock().expect("no holder of this lock panics");
+        gc.paths.extend(edit.added.iter().map(|a| dir.join(&a.segment.file)));
+        gc.paths.extend(edit.symbol_files.iter().map(|f| dir.join(&f.file)));
+    }
+
+    /// Returns the Seq through which recovery finds everything in the newest base.
+    pub fn base_seq(&self) -> Seq {
+        let base = self.base.lock().expect("no holder of this lock panics");
+        base.handle.as_ref().map_or(Seq::ZERO, |b| b.name.seq)
+    }
+}

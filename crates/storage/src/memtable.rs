@@ -1,0 +1,221 @@
+//! Rows that are in the log but not yet in a segment: [`Memtable`], an immutable list of parts in order of arrival.
+//!
+//! A commit makes a new memtable that shares all but the last parts with the old one, so a read view is a clone.
+//! Small parts of one generation are joined as they come (each row is copied a logarithmic number of times).
+
+use std::sync::{Arc, OnceLock};
+
+use types::{PartitionBy, PartitionKey, Seq};
+
+use crate::Result;
+use crate::chunk::Chunk;
+
+/// Parts are not joined beyond this.
+const MAX_PART_ROWS: usize = 64 << 10;
+
+/// Rows of one table between the last flush and now.
+#[derive(Clone, Default)]
+pub struct Memtable {
+    parts: Vec<Arc<Part>>,
+    rows: u64,
+    bytes: u64,
+}
+
+/// Adjacent commits of one generation.
+pub struct Part {
+    chunk: Chunk,
+    /// Seq of each commit and the row behind its last one.
+    commits: Vec<(Seq, usize)>,
+    runs: OnceLock<Vec<(PartitionKey, Arc<Chunk>)>>,
+}
+
+impl Part {
+    fn of_commit(chunk: Chunk) -> Part {
+        Part { commits: vec![(chunk.last_seq, chunk.rows)], chunk, runs: OnceLock::new() }
+    }
+
+    fn join(first: &Part, second: &Part) -> Result<Part> {
+        let chunk = Chunk::concat(&[&first.chunk, &second.chunk])?;
+        let mut commits = first.commits.clone();
+        commits.extend(second.commits.iter().map(|(seq, end)| (*seq, first.chunk.rows + end)));
+        Ok(Part { chunk, commits, runs: OnceLock::new() })
+    }
+
+    /// Returns the rows of commits in `seqs` (half open: after the first, through the second), in order of arrival.
+    fn between(&self, after: Seq, through: Seq) -> Result<Option<Chunk>> {
+        let rows_through = |seq: Seq| match self.commits.partition_point(|(s, _)| *s <= seq) {
+            0 => 0,
+            n => self.commits[n - 1].1,
+        };
+        let (start, end) = (rows_through(after), rows_through(through));
+        if start >= end {
+            return Ok(None);
+        }
+        if start == 0 && end == self.chunk.rows {
+            return Ok(Some(self.chunk.clone()));
+        }
+        let mut chunk = self.chunk.slice(start..end)?;
+        chunk.first_seq = self.commits[self.commits.partition_point(|(_, e)| *e <= start)].0;
+        chunk.last_seq = self.commits[self.commits.partition_point(|(_, e)| *e < end)].0;
+        Ok(Some(chunk))
+    }
+
+    /// Returns the rows by partition, each in the order of the designated timestamp; sorted once, then kept.
+    pub fn partitions(&self, by: PartitionBy) -> Result<&[(PartitionKey, Arc<Chunk>)]> {
+        if self.runs.get().is_none() {
+            let sorted = self.chunk.sorted()?;
+            let mut runs = Vec::new();
+            for (key, rows) in sorted.partitions(by)? {
+                runs.push((key, Arc::new(sorted.slice(rows)?)));
+            }
+            let _ = self.runs.set(runs);
+        }
+        Ok(self.runs.get().expect("it was set just now, here or by another reader"))
+    }
+
+    /// Returns the rows in order of arrival.
+    pub fn chunk(&self) -> &Chunk {
+        &self.chunk
+    }
+}
+
+impl Memtable {
+    /// Returns the memtable with the rows of one more commit.
+    pub fn with(&self, chunk: Chunk) -> Result<Memtable> {
+        let mut next = Memtable {
+            parts: self.parts.clone(),
+            rows: self.rows + chunk.rows as u64,
+            bytes: self.bytes + chunk.bytes as u64,
+        };
+        next.parts.push(Arc::new(Part::of_commit(chunk)));
+        while let [.., first, second] = &next.parts[..] {
+            let (a, b) = (&first.chunk, &second.chunk);
+            let joinable = a.generation == b.generation
+                && a.rows < 2 * b.rows
+                && a.rows + b.rows <= MAX_PART_ROWS
+                && Chunk::groups_that_fit(&[a, b]).len() == 1;
+            if !joinable {
+                break;
+            }
+            let joined = Arc::new(Part::join(first, second)?);
+            next.parts.truncate(next.parts.len() - 2);
+            next.parts.push(joined);
+        }
+        Ok(next)
+    }
+
+    /// Returns what is left when the rows of commits through `seq` are in segments or gone.
+    pub fn after(&self, seq: Seq) -> Result<Memtable> {
+        let mut next = Memtable::default();
+        for part in &self.parts {
+            if part.chunk.first_seq > seq {
+                next.rows += part.chunk.rows as u64;
+                next.bytes += part.chunk.bytes as u64;
+                next.parts.push(part.clone());
+            } else if part.chunk.last_seq > seq
+                && let Some(rest) = part.between(seq, Seq(u64::MAX))?
+            {
+                next.rows += rest.rows as u64;
+                next.bytes += rest.bytes as u64;
+                let shift = part.chunk.rows - rest.rows;
+                let commits = part.commits.iter().filter(|(s, _)| *s > seq).map(|(s, e)| (*s, e - shift)).collect();
+                next.parts.push(Arc::new(Part { chunk: rest, commits, runs: OnceLock::new() }));
+            }
+        }
+        Ok(next)
+    }
+
+    /// Returns the rows of commits through `seq`, in order of arrival.
+    pub fn through(&self, seq: Seq) -> Result<Vec<Chunk>> {
+        let mut chunks = Vec::new();
+        for part in &self.parts {
+            chunks.extend(part.between(Seq::ZERO, seq)?);
+        }
+        Ok(chunks)
+    }
+
+    /// Returns the parts in order of arrival.
+    pub fn parts(&self) -> &[Arc<Part>] {
+        &self.parts
+    }
+
+    /// Returns the number of rows.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Returns the bytes that the rows take.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns the Seq of the oldest commit in it.
+    pub fn first_seq(&self) -> Option<Seq> {
+        self.parts.first().map(|p| p.chunk.first_seq)
+    }
+
+    /// Returns the Seq of the newest commit in it.
+    pub fn last_seq(&self) -> Option<Seq> {
+        self.parts.last().map(|p| p.chunk.last_seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{ColumnData, ColumnDef, ColumnId, ColumnType, PartitionBy, Schema};
+
+    use super::*;
+    use crate::chunk::{ResolvedBatch, ResolvedColumn};
+
+    fn schema() -> Schema {
+        let column =
+            ColumnDef { id: ColumnId(1), name: "ts".into(), column_type: ColumnType::Timestamp, indexed: false };
+        Schema {
+            version: 1,
+            columns: vec![column],
+            designated: Some(ColumnId(1)),
+            partition_by: PartitionBy::Day,
+            wal: true,
+            next_column_id: 2,
+        }
+    }
+
+    fn commit(seq: u64, generation: u64, times: &[i64]) -> Chunk {
+        let data = ColumnData::I64(times.to_vec());
+        let columns = vec![ResolvedColumn { id: ColumnId(1), column_type: ColumnType::Timestamp, data }];
+        Chunk::from_batch(&schema(), ResolvedBatch { rows: times.len(), columns }, Seq(seq), generation).unwrap()
+    }
+
+    #[test]
+    fn small_commits_are_joined_and_can_be_parted_again() {
+        let mut memtable = Memtable::default();
+        for seq in 1..=100 {
+            memtable = memtable.with(commit(seq, 0, &[seq as i64, 0])).unwrap();
+        }
+        assert!(memtable.parts().len() <= 7, "{}", memtable.parts().len());
+        for seq in 0..=100 {
+            let (head, tail) = (memtable.through(Seq(seq)).unwrap(), memtable.after(Seq(seq)).unwrap());
+            assert_eq!(head.iter().map(|c| c.rows as u64).sum::<u64>(), 2 * seq);
+            assert_eq!(tail.rows(), 200 - 2 * seq);
+            assert_eq!(head.last().map(|c| c.last_seq), (seq > 0).then_some(Seq(seq)));
+            assert_eq!(tail.first_seq(), (seq < 100).then_some(Seq(seq + 1)));
+            assert_eq!(tail.after(Seq(100)).unwrap().rows(), 0);
+        }
+    }
+
+    #[test]
+    fn generations_stay_apart() {
+        let one = Memtable::default().with(commit(1, 0, &[1])).unwrap();
+        let two = one.with(commit(3, 1, &[2])).unwrap();
+        assert_eq!((one.parts().len(), two.parts().len()), (1, 2));
+    }
+
+    #[test]
+    fn an_unsorted_part_is_sorted_once() {
+        let memtable = Memtable::default().with(commit(1, 0, &[3, 1, 2])).unwrap();
+        let part = &memtable.parts()[0];
+        let runs = part.partitions(PartitionBy::Day).unwrap();
+        assert!(!part.chunk().sorted && runs.len() == 1 && runs[0].1.sorted);
+        assert!(std::ptr::eq(runs, part.partitions(PartitionBy::Day).unwrap()));
+    }
+}

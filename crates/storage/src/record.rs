@@ -1,0 +1,379 @@
+//! What a commit frame holds: a list of [`Record`]s that take effect together.
+//!
+//! Rows are binary and columnar; everything else is JSON, so that it can be read by eye. Page: `docs/format/log.md`.
+
+use serde::{Deserialize, Serialize};
+use types::{ColumnData, ColumnId, ColumnType, PartitionKey, Schema, Seq, StrColumn, SymbolColumn, TableId, TableName};
+
+use crate::chunk::{ResolvedBatch, ResolvedColumn};
+use crate::segment::SegmentMeta;
+use crate::snapshot::Pin;
+use crate::symbols::SymbolFileMeta;
+
+/// One change. All records of a frame take effect at its Seq, or none does.
+#[derive(Debug, Clone)]
+pub enum Record {
+    Rows(Rows),
+    Catalog(CatalogChange),
+    Edit(Edit),
+    /// A snapshot was taken: the state through this frame is pinned.
+    Cut(Pin),
+    /// The snapshot of that id is released.
+    Release {
+        id: String,
+    },
+}
+
+/// Rows of one table, symbols as codes of the table's dictionaries.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    pub table: TableId,
+    /// Codes that this record adds, in order; a record of no rows may add some for a later edit.
+    pub new_symbols: Vec<NewSymbols>,
+    pub batch: ResolvedBatch,
+}
+
+/// Texts that get the codes from `first_code` on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSymbols {
+    pub column: ColumnId,
+    pub first_code: u32,
+    pub texts: Vec<String>,
+}
+
+/// A change of what tables there are and how they look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum CatalogChange {
+    Create {
+        table: TableId,
+        name: TableName,
+        dir: String,
+        schema: Schema,
+    },
+    Drop {
+        table: TableId,
+    },
+    Rename {
+        table: TableId,
+        name: TableName,
+    },
+    /// Columns were added, dropped or renamed: the whole new schema.
+    Alter {
+        table: TableId,
+        schema: Schema,
+    },
+    Truncate {
+        table: TableId,
+    },
+}
+
+/// Why segments change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EditCause {
+    Flush,
+    Rewrite,
+    DropPartitions,
+}
+
+/// Segments and symbol files that one table gains and loses.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Edit {
+    pub table: TableId,
+    pub cause: EditCause,
+    /// Rows of the table up to this Seq are in segments (or gone) from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flushed_through: Option<Seq>,
+    /// The table's last truncate when the edit was prepared: an edit prepared before a truncate is refused.
+    pub truncate_seq: Seq,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<RemovedSegment>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<AddedSegment>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub symbol_files: Vec<SymbolFileMeta>,
+}
+
+/// A segment that an edit takes away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedSegment {
+    pub partition: PartitionKey,
+    /// Relative to the table's directory.
+    pub file: String,
+}
+
+/// A segment that an edit brings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AddedSegment {
+    pub partition: PartitionKey,
+    pub segment: SegmentMeta,
+}
+
+const KIND_ROWS: u8 = 1;
+const KIND_CATALOG: u8 = 2;
+const KIND_EDIT: u8 = 3;
+const KIND_CUT: u8 = 4;
+const KIND_RELEASE: u8 = 5;
+
+#[derive(Serialize, Deserialize)]
+struct ReleaseBody {
+    id: String,
+}
+
+/// Returns the payload of a commit frame.
+pub fn encode(records: &[Record]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for record in records {
+        let start = out.len();
+        out.extend_from_slice(&[0; 8]);
+        let kind = match record {
+            Record::Rows(rows) => {
+                encode_rows(rows, &mut out);
+                KIND_ROWS
+            }
+            Record::Catalog(change) => {
+                put_json(&mut out, change);
+                KIND_CATALOG
+            }
+            Record::Edit(edit) => {
+                put_json(&mut out, edit);
+                KIND_EDIT
+            }
+            Record::Cut(pin) => {
+                put_json(&mut out, pin);
+                KIND_CUT
+            }
+            Record::Release { id } => {
+                put_json(&mut out, &ReleaseBody { id: id.clone() });
+                KIND_RELEASE
+            }
+        };
+        let len = (out.len() - start - 8) as u32;
+        out[start] = kind;
+        out[start + 4..start + 8].copy_from_slice(&len.to_le_bytes());
+    }
+    out
+}
+
+fn put_json(out: &mut Vec<u8>, body: &impl Serialize) {
+    serde_json::to_writer(out, body).expect("a record has text keys only");
+}
+
+/// Returns the records of a frame's payload.
+///
+/// # Errors
+/// What is wrong with the bytes; their checksum was right, so another version wrote them.
+pub fn decode(payload: &[u8]) -> Result<Vec<Record>, String> {
+    let mut reader = Reader { bytes: payload };
+    let mut records = Vec::new();
+    while !reader.bytes.is_empty() {
+        let head = reader.take(8)?;
+        let len = u32::from_le_bytes(head[4..8].try_into().expect("four bytes were sliced")) as usize;
+        let kind = head[0];
+        let body = reader.take(len)?;
+        records.push(match kind {
+            KIND_ROWS => Record::Rows(decode_rows(body)?),
+            KIND_CATALOG => Record::Catalog(parse(body)?),
+            KIND_EDIT => Record::Edit(parse(body)?),
+            KIND_CUT => Record::Cut(parse(body)?),
+            KIND_RELEASE => Record::Release { id: parse::<ReleaseBody>(body)?.id },
+            other => return Err(format!("record kind {other} is unknown to this version")),
+        });
+    }
+    Ok(records)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|e| format!("record is not understood: {e}"))
+}
+
+fn put_u32(out: &mut Vec<u8>, n: usize) {
+    out.extend_from_slice(&u32::try_from(n).expect("counts of a frame fit 32 bits").to_le_bytes());
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_u32(out, text.len());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn encode_rows(rows: &Rows, out: &mut Vec<u8>) {
+    out.extend_from_slice(&rows.table.0.to_le_bytes());
+    put_u32(out, rows.batch.rows);
+    put_u32(out, rows.new_symbols.len());
+    for new in &rows.new_symbols {
+        put_u32(out, new.column.0 as usize);
+        put_u32(out, new.first_code as usize);
+        put_u32(out, new.texts.len());
+        for text in &new.texts {
+            put_text(out, text);
+        }
+    }
+    put_u32(out, rows.batch.columns.len());
+    for column in &rows.batch.columns {
+        put_u32(out, column.id.0 as usize);
+        out.push(column.column_type.tag());
+        encode_values(&column.data, out);
+    }
+}
+
+fn encode_values(data: &ColumnData, out: &mut Vec<u8>) {
+    match data {
+        ColumnData::Boolean(v) => out.extend(v.iter().map(|&b| u8::from(b))),
+        ColumnData::I16(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
+        ColumnData::I32(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
+        ColumnData::I64(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
+        ColumnData::F64(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
+        ColumnData::Symbol(v) => out.extend(v.codes.iter().flat_map(|n| n.to_le_bytes())),
+        ColumnData::Str(v) => {
+            // Lengths, u32::MAX for NULL, then the bytes of all values.
+            for value in v.iter() {
+                put_u32(out, value.map_or(u32::MAX as usize, str::len));
+            }
+            for value in v.iter().flatten() {
+                out.extend_from_slice(value.as_bytes());
+            }
+        }
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8], String> {
+        if n > self.bytes.len() {
+            return Err(format!("record ends {} bytes early", n - self.bytes.len()));
+        }
+        let (head, rest) = self.bytes.split_at(n);
+        self.bytes = rest;
+        Ok(head)
+    }
+
+    fn u32(&mut self) -> Result<u32, String> {
+        Ok(u32::from_le_bytes(self.take(4)?.try_into().expect("four bytes were taken")))
+    }
+
+    fn u64(&mut self) -> Result<u64, String> {
+        Ok(u64::from_le_bytes(self.take(8)?.try_into().expect("eight bytes were taken")))
+    }
+
+    fn text(&mut self) -> Result<String, String> {
+        let len = self.u32()? as usize;
+        text(self.take(len)?)
+    }
+
+    /// Takes `n` values of `N` bytes each.
+    fn values<const N: usize, T>(&mut self, n: usize, from: impl Fn([u8; N]) -> T) -> Result<Vec<T>, String> {
+        let bytes = self.take(n.checked_mul(N).ok_or("record claims too many rows")?)?;
+        Ok(bytes.chunks_exact(N).map(|c| from(c.try_into().expect("chunks have N bytes"))).collect())
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<String, String> {
+    String::from_utf8(bytes.to_vec()).map_err(|e| format!("record holds text that is not UTF-8: {e}"))
+}
+
+fn decode_rows(body: &[u8]) -> Result<Rows, String> {
+    let mut reader = Reader { bytes: body };
+    let table = TableId(reader.u64()?);
+    let rows = reader.u32()? as usize;
+    let mut new_symbols = Vec::new();
+    for _ in 0..reader.u32()? {
+        let column = ColumnId(reader.u32()?);
+        let first_code = reader.u32()?;
+        let count = reader.u32()?;
+        let texts = (0..count).map(|_| reader.text()).collect::<Result<_, _>>()?;
+        new_symbols.push(NewSymbols { column, first_code, texts });
+    }
+    let mut columns = Vec::new();
+    for _ in 0..reader.u32()? {
+        let id = ColumnId(reader.u32()?);
+        let tag = reader.take(1)?[0];
+        let column_type = ColumnType::from_tag(tag).ok_or_else(|| format!("column type {tag} is unknown"))?;
+        columns.push(ResolvedColumn { id, column_type, data: decode_values(&mut reader, column_type, rows)? });
+    }
+    if !reader.bytes.is_empty() {
+        return Err(format!("{} bytes follow the rows of a record", reader.bytes.len()));
+    }
+    Ok(Rows { table, new_symbols, batch: ResolvedBatch { rows, columns } })
+}
+
+fn decode_values(reader: &mut Reader, column_type: ColumnType, rows: usize) -> Result<ColumnData, String> {
+    Ok(match ColumnData::new(column_type) {
+        ColumnData::Boolean(_) => ColumnData::Boolean(reader.values(rows, |b: [u8; 1]| b[0] != 0)?),
+        ColumnData::I16(_) => ColumnData::I16(reader.values(rows, i16::from_le_bytes)?),
+        ColumnData::I32(_) => ColumnData::I32(reader.values(rows, i32::from_le_bytes)?),
+        ColumnData::I64(_) => ColumnData::I64(reader.values(rows, i64::from_le_bytes)?),
+        ColumnData::F64(_) => ColumnData::F64(reader.values(rows, f64::from_le_bytes)?),
+        ColumnData::Symbol(_) => ColumnData::Symbol(SymbolColumn::of_codes(reader.values(rows, i32::from_le_bytes)?)),
+        ColumnData::Str(_) => {
+            let lengths = reader.values(rows, u32::from_le_bytes)?;
+            let mut column = StrColumn::default();
+            for len in lengths {
+                match len {
+                    u32::MAX => column.push(None),
+                    len => column.push(Some(&text(reader.take(len as usize)?)?)),
+                }
+            }
+            ColumnData::Str(column)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Rows {
+        let mut text = StrColumn::default();
+        for value in [Some("a"), None, Some("")] {
+            text.push(value);
+        }
+        let column = |id, column_type, data| ResolvedColumn { id: ColumnId(id), column_type, data };
+        let codes = SymbolColumn::of_codes(vec![0, -1, 5]);
+        Rows {
+            table: TableId(9),
+            new_symbols: vec![NewSymbols { column: ColumnId(6), first_code: 5, texts: vec!["ä".into()] }],
+            batch: ResolvedBatch {
+                rows: 3,
+                columns: vec![
+                    column(1, ColumnType::Boolean, ColumnData::Boolean(vec![true, false, true])),
+                    column(2, ColumnType::Short, ColumnData::I16(vec![1, -2, 3])),
+                    column(3, ColumnType::Int, ColumnData::I32(vec![1, i32::MIN, 3])),
+                    column(4, ColumnType::Timestamp, ColumnData::I64(vec![1, 2, i64::MIN])),
+                    column(5, ColumnType::Double, ColumnData::F64(vec![0.5, -0.0, 1e300])),
+                    column(6, ColumnType::Symbol, ColumnData::Symbol(codes)),
+                    column(7, ColumnType::Varchar, ColumnData::Str(text)),
+                ],
+            },
+        }
+    }
+
+    #[test]
+    fn records_round_trip() {
+        let drop = CatalogChange::Drop { table: TableId(9) };
+        let payload = encode(&[Record::Rows(sample()), Record::Catalog(drop.clone())]);
+        let records = decode(&payload).unwrap();
+        let [Record::Rows(rows), Record::Catalog(change)] = &records[..] else { panic!("{records:?}") };
+        assert_eq!(change, &drop);
+        assert_eq!(rows.new_symbols, sample().new_symbols);
+        for (read, written) in rows.batch.columns.iter().zip(&sample().batch.columns) {
+            assert_eq!((read.id, read.column_type, &read.data), (written.id, written.column_type, &written.data));
+        }
+    }
+
+    #[test]
+    fn damaged_records_are_errors_not_panics() {
+        let payload = encode(&[Record::Rows(sample())]);
+        for cut in 1..payload.len() {
+            assert!(decode(&payload[..cut]).is_err(), "cut at {cut}");
+        }
+        for at in 0..payload.len() {
+            let mut damaged = payload.clone();
+            damaged[at] ^= 0x81;
+            let _ = decode(&damaged);
+        }
+    }
+}

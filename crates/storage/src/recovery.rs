@@ -1,0 +1,262 @@
+//! From the files of a root to the state in memory: [`recover`]. It reads and never changes or cuts a file.
+//!
+//! 1. the newest base of the timeline in force, else the one that its branch point names;
+//! 2. the chain of log files back from the newest one;
+//! 3. every frame from the base on, applied by the same code that commits use;
+//! 4. frames behind the last one known to be durable are handed on, to be written again at the head of a new file.
+
+use std::collections::VecDeque;
+
+use types::Seq;
+
+use crate::base::{self, BaseHandle};
+use crate::catalog::{DbState, Garbage};
+use crate::layout::{BaseName, Disk, LogName, list_or_none};
+use crate::log::chain::{self, ChainEnd, Link, LogFiles};
+use crate::log::{Frame, FrameKind, Place, Predecessor};
+use crate::record::{self, Record};
+use crate::snapshot::FileRef;
+use crate::timeline::History;
+use crate::{Error, Result};
+
+/// What recovery found.
+pub struct Recovered {
+    pub state: DbState,
+    pub base: Option<BaseHandle>,
+    /// Files of the chain, oldest first, with the Seq of their first frame.
+    pub chain: Vec<(LogName, Seq)>,
+    /// What the first file of the new run names; `None` in an empty database.
+    pub predecessor: Option<Predecessor>,
+    /// Bytes of the predecessor's file that hold frames, the carried ones included.
+    pub used_bytes: u64,
+    /// Frames behind the predecessor's end.
+    pub carried: Vec<Frame>,
+    /// Where the newest log file was written, if there is one.
+    pub last_place: Option<Place>,
+    /// What left the state during replay: its files may still lie there.
+    pub garbage: Vec<Garbage>,
+    pub replayed_frames: u64,
+}
+
+/// Reads the state of a history.
+///
+/// # Errors
+/// [`Error::Corrupt`] naming the file when something durable is missing or damaged; [`Error::Refused`] for a copy of a
+/// running database that was not restored.
+pub fn recover(disk: &Disk, database_id: u128, history: &History, files: &LogFiles) -> Result<Recovered> {
+    let current = history.current();
+    let newest = chain::newest(disk, files, current.timeline)?;
+    let (own_bases, known_durable) = own_bases(disk, history)?;
+    refuse_unrestored_copy(disk, files, history, newest, &own_bases)?;
+    let chosen = choose_base(history, &own_bases);
+    let end = newest.map(|name| ChainEnd { name, end: None }).or_else(|| branch_end(history));
+    let (state, handle) = match chosen {
+        None => (DbState::default(), None),
+        Some((file, named)) => {
+            let base = base::read(disk, &file, named.as_ref())?;
+            let bytes =
+                disk.env.fs.read(&disk.layout.db().join(&file)).map_err(Error::io(&disk.layout.db().join(&file)))?;
+            let (state, handle) = base::load(disk, &base, crate::document::reference(file, &bytes))?;
+            (state, Some(handle))
+        }
+    };
+    let first = handle.as_ref().map(|h| h.first_log);
+    let links = match end {
+        None => Vec::new(),
+        Some(end) => chain::links(disk, files, database_id, end, first)?,
+    };
+    let mut replay = Replay::new(disk, state, history);
+    for link in &links {
+        replay.file(link, known_durable)?;
+    }
+    replay.finish(links, handle)
+}
+
+/// Applies frames to a state, in order.
+pub struct Replay<'a> {
+    disk: &'a Disk,
+    state: DbState,
+    /// Frames through this Seq are in the base, but for rows that were not flushed.
+    base_seq: Seq,
+    history: &'a History,
+    last_seq: Option<Seq>,
+    /// Frames that are not known to be durable yet.
+    volatile: VecDeque<Frame>,
+    end: Option<chain::FileEnd>,
+    garbage: Vec<Garbage>,
+    frames: u64,
+}
+
+impl<'a> Replay<'a> {
+    /// Returns a replay that begins at the state of a base.
+    pub fn new(disk: &'a Disk, state: DbState, history: &'a History) -> Replay<'a> {
+        Replay {
+            disk,
+            base_seq: state.seq,
+            state,
+            history,
+            last_seq: None,
+            volatile: VecDeque::new(),
+            end: None,
+            garbage: Vec::new(),
+            frames: 0,
+        }
+    }
+
+    /// Returns the state so far.
+    pub fn state(&self) -> &DbState {
+        &self.state
+    }
+
+    /// Applies the frames of one file.
+    pub fn file(&mut self, link: &Link, known_durable: Seq) -> Result<()> {
+        self.volatile.clear();
+        let mut durable = link.header.durable_seq;
+        let end = chain::replay(&self.disk.env, link, known_durable, |frame| {
+            durable = durable.max(frame.durable_seq);
+            while self.volatile.front().is_some_and(|f| f.seq <= durable) {
+                self.volatile.pop_front();
+            }
+            self.frame(&frame).map_err(|e| match e {
+                Error::Io { .. } | Error::Corrupt { .. } => e,
+                other => Error::corrupt(&link.path, format!("frame {} does not fit: {other}", frame.seq)),
+            })?;
+            if link.end.is_none() && frame.seq > durable {
+                self.volatile.push_back(frame);
+            }
+            Ok(())
+        })?;
+        self.last_seq = Some(end.last_seq);
+        self.end = Some(end);
+        Ok(())
+    }
+
+    /// Applies one frame: rows that the base lacks, and everything behind the base.
+    pub fn frame(&mut self, frame: &Frame) -> Result<()> {
+        self.frames += 1;
+        if frame.kind == FrameKind::Commit {
+            let records = record::decode(&frame.payload).map_err(Error::Invalid)?;
+            let behind_base = frame.seq > self.base_seq;
+            let wanted = |record: &Record| match record {
+                Record::Rows(rows) => match self.state.tables.get(rows.table) {
+                    Some(table) => frame.seq > table.flushed_through,
+                    None => behind_base,
+                },
+                _ => behind_base,
+            };
+            let records: Vec<Record> = if behind_base {
+                // Within one frame a table may be created and filled: look at each record when its turn comes.
+                records
+            } else {
+                records.into_iter().filter(wanted).collect()
+            };
+            let (seq, commit_us) = (self.state.seq, self.state.commit_us);
+            self.state.apply(self.disk, records, frame.seq, frame.commit_us, &mut self.garbage)?;
+            if !behind_base {
+                (self.state.seq, self.state.commit_us) = (seq, commit_us);
+            }
+        }
+        if frame.seq > self.base_seq {
+            self.state.seq = frame.seq;
+            self.leave_parent(frame.seq);
+        }
+        Ok(())
+    }
+
+    /// At the cut that a restore served, no snapshot is open any more.
+    fn leave_parent(&mut self, seq: Seq) {
+        if self.history.restores().any(|parent| parent.seq == seq) {
+            self.state.snapshots = Default::default();
+        }
+    }
+
+    fn finish(mut self, links: Vec<Link>, base: Option<BaseHandle>) -> Result<Recovered> {
+        if let Some(last) = self.last_seq
+            && last < self.base_seq
+        {
+            let name = base.as_ref().map(|b| b.file.file.clone()).unwrap_or_default();
+            let path = links.last().map(|l| l.path.clone()).unwrap_or_default();
+            return Err(Error::corrupt(&path, format!("the log ends at seq {last}, before the base {name}")));
+        }
+        self.leave_parent(self.state.seq);
+        self.state.next_table = self.state.next_table.max(self.history.next_table()).max(1);
+        let predecessor = links.last().zip(self.end).map(|(link, end)| Predecessor {
+            name: link.name,
+            used_bytes: end.durable_bytes,
+            last_seq: end.durable_seq,
+        });
+        let carried =
+            predecessor.map(|p| self.volatile.into_iter().filter(|f| f.seq > p.last_seq).collect()).unwrap_or_default();
+        Ok(Recovered {
+            state: self.state,
+            base,
+            chain: links.iter().map(|l| (l.name, l.header.first_seq)).collect(),
+            predecessor,
+            used_bytes: self.end.map_or(0, |end| end.used_bytes),
+            carried,
+            last_place: links.last().map(|l| l.header.place),
+            garbage: self.garbage,
+            replayed_frames: self.frames,
+        })
+    }
+}
+
+fn branch_end(history: &History) -> Option<ChainEnd> {
+    let parent = history.current().parent.as_ref()?;
+    let last = parent.last_log.as_ref()?;
+    Some(ChainEnd { name: last.name()?, end: Some((last.used_bytes, parent.seq)) })
+}
+
+/// Bases of the timeline in force that are complete, newest first, and the highest Seq that one shows to be durable.
+fn own_bases(disk: &Disk, history: &History) -> Result<(Vec<BaseName>, Seq)> {
+    let entries = list_or_none(disk, &disk.layout.base())?;
+    let mut names: Vec<BaseName> = entries.iter().filter_map(|e| e.name.parse().ok()).collect();
+    names.retain(|n| n.timeline == history.current().timeline);
+    names.sort_by_key(|n| std::cmp::Reverse(n.seq));
+    for (i, name) in names.iter().enumerate() {
+        match base::read(disk, &format!("_base/{name}"), None) {
+            Ok(_) => return Ok((names[i..].to_vec(), name.seq)),
+            // Not complete: its writing was cut short, it never counted.
+            Err(Error::Corrupt { .. }) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok((Vec::new(), Seq::ZERO))
+}
+
+fn choose_base(history: &History, own: &[BaseName]) -> Option<(String, Option<FileRef>)> {
+    if let Some(name) = own.first() {
+        return Some((format!("_base/{name}"), None));
+    }
+    let named = history.current().parent.as_ref()?.base.clone()?;
+    Some((named.file.clone(), Some(named)))
+}
+
+/// A root whose log is there but whose active log file is not was copied from a running database.
+fn refuse_unrestored_copy(
+    disk: &Disk,
+    files: &LogFiles,
+    history: &History,
+    newest: Option<LogName>,
+    own_bases: &[BaseName],
+) -> Result<()> {
+    let without_live = match newest {
+        Some(name) => !files.live.contains(&name),
+        None if history.current().parent.is_some() => !own_bases.is_empty(),
+        None => has_tables_or_bases(disk)?,
+    };
+    if !without_live {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "{} is a copy of a running database: touch {} and start again",
+        disk.layout.root().display(),
+        disk.layout.restore_trigger().display()
+    )))
+}
+
+fn has_tables_or_bases(disk: &Disk) -> Result<bool> {
+    let entries = list_or_none(disk, &disk.layout.db())?;
+    let bases = list_or_none(disk, &disk.layout.base())?;
+    Ok(!bases.is_empty() || entries.iter().any(|e| crate::layout::parse_table_dir(&e.name).is_some()))
+}

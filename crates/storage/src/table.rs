@@ -1,0 +1,221 @@
+//! One table at one Seq: [`TableState`], immutable; a change makes a new one that shares what it did not touch.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use types::{ColumnId, ColumnType, PartitionKey, Schema, Seq, TableId, TableName};
+
+use crate::chunk::Chunk;
+use crate::layout::{Disk, Layout};
+use crate::memtable::Memtable;
+use crate::record::{AddedSegment, Edit, NewSymbols, Rows};
+use crate::segment::SegmentHandle;
+use crate::symbols::{Dictionary, SymbolFileMeta};
+use crate::{Error, Result};
+
+/// Segments of a table by partition, within one in the order of their first Seq.
+pub type SegmentMap = BTreeMap<PartitionKey, Vec<Arc<SegmentHandle>>>;
+
+/// A symbol column's dictionary as of one Seq.
+#[derive(Clone)]
+pub struct SymbolState {
+    /// Shared by all states of the table; it may already hold codes of later Seqs.
+    pub dictionary: Arc<Dictionary>,
+    /// Codes below this are known at this Seq.
+    pub len: u32,
+    /// Codes below this are in `files`.
+    pub persisted: u32,
+    pub files: Arc<Vec<SymbolFileMeta>>,
+    /// Seq of the first frame that brought a code that is not in `files`.
+    pub unpersisted_since: Option<Seq>,
+}
+
+impl SymbolState {
+    fn empty(column: ColumnId) -> SymbolState {
+        SymbolState::loaded(Dictionary::new(column), 0, Vec::new())
+    }
+
+    /// Returns the state of a column all of whose codes are in files.
+    pub fn loaded(dictionary: Dictionary, len: u32, files: Vec<SymbolFileMeta>) -> SymbolState {
+        SymbolState {
+            dictionary: Arc::new(dictionary),
+            len,
+            persisted: len,
+            files: Arc::new(files),
+            unpersisted_since: None,
+        }
+    }
+}
+
+/// One table at one Seq.
+#[derive(Clone)]
+pub struct TableState {
+    pub id: TableId,
+    pub name: TableName,
+    /// Name of its directory in `db/`; stays when the table is renamed.
+    pub dir: Arc<str>,
+    pub schema: Arc<Schema>,
+    pub segments: Arc<SegmentMap>,
+    pub segment_rows: u64,
+    pub memtable: Memtable,
+    pub symbols: Arc<BTreeMap<ColumnId, SymbolState>>,
+    /// Rows of commits through this Seq are in segments, or gone.
+    pub flushed_through: Seq,
+    /// Seq of the last truncate, 0 when there was none.
+    pub truncate_seq: Seq,
+    /// Seq of the last change that a query can see.
+    pub last_seq: Seq,
+}
+
+impl TableState {
+    /// Returns a table without rows.
+    pub fn new(id: TableId, name: TableName, dir: &str, schema: Schema, seq: Seq) -> TableState {
+        let mut table = TableState {
+            id,
+            name,
+            dir: dir.into(),
+            schema: Arc::new(schema),
+            segments: Arc::default(),
+            segment_rows: 0,
+            memtable: Memtable::default(),
+            symbols: Arc::default(),
+            flushed_through: seq,
+            truncate_seq: Seq::ZERO,
+            last_seq: seq,
+        };
+        table.match_symbols();
+        table
+    }
+
+    /// Returns the number of rows.
+    pub fn rows(&self) -> u64 {
+        self.segment_rows + self.memtable.rows()
+    }
+
+    /// Returns the table's directory.
+    pub fn path(&self, layout: &Layout) -> PathBuf {
+        layout.table(&self.dir)
+    }
+
+    /// Returns the files of the table at this Seq that must exist, relative to its directory.
+    pub fn files(&self) -> impl Iterator<Item = String> + '_ {
+        let segments = self.segments.values().flatten().map(|s| s.meta().file.clone());
+        let symbols = self.symbols.values().flat_map(|s| s.files.iter().map(|f| f.file.clone()));
+        segments.chain(symbols)
+    }
+
+    /// Gives each symbol column of the schema a dictionary, and forgets those of dropped columns.
+    fn match_symbols(&mut self) {
+        let wanted: Vec<ColumnId> =
+            self.schema.columns.iter().filter(|c| c.column_type == ColumnType::Symbol).map(|c| c.id).collect();
+        if wanted.iter().eq(self.symbols.keys()) {
+            return;
+        }
+        let symbols = Arc::make_mut(&mut self.symbols);
+        symbols.retain(|id, _| wanted.contains(id));
+        for id in wanted {
+            symbols.entry(id).or_insert_with(|| SymbolState::empty(id));
+        }
+    }
+
+    /// Takes a new schema.
+    pub fn alter(&mut self, schema: Schema, seq: Seq) {
+        self.schema = Arc::new(schema);
+        self.match_symbols();
+        self.last_seq = seq;
+    }
+
+    /// Takes the rows of a commit.
+    pub fn append(&mut self, rows: Rows, seq: Seq, generation: u64) -> Result<()> {
+        self.learn(&rows.new_symbols, seq)?;
+        if rows.batch.rows > 0 {
+            let chunk = Chunk::from_batch(&self.schema, rows.batch, seq, generation)?;
+            self.memtable = self.memtable.with(chunk)?;
+        }
+        self.last_seq = seq;
+        Ok(())
+    }
+
+    fn learn(&mut self, new_symbols: &[NewSymbols], seq: Seq) -> Result<()> {
+        for new in new_symbols {
+            // A replayed frame may belong to a column that was dropped since.
+            if let Some(state) = Arc::make_mut(&mut self.symbols).get_mut(&new.column) {
+                state.dictionary.append_at(new.first_code as usize, new.texts.iter().map(String::as_str))?;
+                state.len = state.len.max(new.first_code + new.texts.len() as u32);
+                if state.len > state.persisted {
+                    state.unpersisted_since.get_or_insert(seq);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets all rows; returns the segments that are not part of the table any more.
+    pub fn truncate(&mut self, seq: Seq) -> Vec<Arc<SegmentHandle>> {
+        let removed = self.segments.values().flatten().cloned().collect();
+        self.segments = Arc::default();
+        self.segment_rows = 0;
+        self.memtable = Memtable::default();
+        self.flushed_through = seq;
+        self.truncate_seq = seq;
+        self.last_seq = seq;
+        removed
+    }
+
+    /// Says why an edit does not fit any more, if so: a truncate or another edit came first.
+    pub fn conflict(&self, edit: &Edit) -> Option<String> {
+        if edit.truncate_seq != self.truncate_seq {
+            return Some(format!("table {} was truncated meanwhile", self.name));
+        }
+        let gone = edit.removed.iter().find(|r| self.segment(r.partition, &r.file).is_none());
+        gone.map(|r| format!("segment {} of table {} is gone", r.file, self.name))
+    }
+
+    fn segment(&self, partition: PartitionKey, file: &str) -> Option<&Arc<SegmentHandle>> {
+        self.segments.get(&partition)?.iter().find(|s| s.meta().file == file)
+    }
+
+    /// Takes an edit; returns the segments that are not part of the table any more.
+    pub fn edit(&mut self, disk: &Disk, edit: &Edit, seq: Seq) -> Result<Vec<Arc<SegmentHandle>>> {
+        if let Some(why) = self.conflict(edit) {
+            return Err(Error::Conflict(why));
+        }
+        let segments = Arc::make_mut(&mut self.segments);
+        let mut removed = Vec::new();
+        for gone in &edit.removed {
+            let in_partition = segments.get_mut(&gone.partition).expect("conflict() found the segment");
+            let at =
+                in_partition.iter().position(|s| s.meta().file == gone.file).expect("conflict() found the segment");
+            removed.push(in_partition.remove(at));
+            if in_partition.is_empty() {
+                segments.remove(&gone.partition);
+            }
+        }
+        for AddedSegment { partition, segment } in &edit.added {
+            let in_partition = segments.entry(*partition).or_default();
+            let at = in_partition.partition_point(|s| s.meta().first_seq <= segment.first_seq);
+            let dir = disk.layout.table(&self.dir);
+            in_partition.insert(at, Arc::new(SegmentHandle::new(&disk.env, &dir, Arc::new(segment.clone()), true)));
+        }
+        self.segment_rows = segments.values().flatten().map(|s| s.meta().rows).sum();
+        for file in &edit.symbol_files {
+            if let Some(state) = Arc::make_mut(&mut self.symbols).get_mut(&file.column) {
+                state.persisted = (file.first_code + file.count) as u32;
+                state.dictionary.set_persisted(state.persisted as usize);
+                Arc::make_mut(&mut state.files).push(file.clone());
+                if state.persisted == state.len {
+                    state.unpersisted_since = None;
+                }
+            }
+        }
+        if let Some(through) = edit.flushed_through {
+            self.memtable = self.memtable.after(through)?;
+            self.flushed_through = self.flushed_through.max(through);
+        }
+        if edit.cause != crate::record::EditCause::Flush {
+            self.last_seq = seq;
+        }
+        Ok(removed)
+    }
+}

@@ -1,0 +1,181 @@
+//! Timelines: which history of Seqs is in force, and where each left its parent.
+//!
+//! A timeline file is written by the first start, by a start in another place and by a restore; it is the one thing
+//! that is published without the log. The highest number is the history; a parent beyond the Seq where it was left
+//! is never read. Page: `docs/format/timeline.md`.
+
+use serde::{Deserialize, Serialize};
+use types::{Seq, TimelineId};
+
+use crate::document;
+use crate::layout::{Disk, LogName, list_or_none};
+use crate::log::chain::LogFiles;
+use crate::snapshot::FileRef;
+use crate::{Error, Result};
+
+/// Version of the timeline's format.
+pub const TIMELINE_FORMAT_VERSION: u32 = 1;
+
+/// Content of `db/_timeline/<timeline>.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeline {
+    pub format: u32,
+    pub database_id: String,
+    pub timeline: TimelineId,
+    pub created_us: i64,
+    /// `None` for the first timeline of a database.
+    pub parent: Option<Parent>,
+}
+
+/// Where a timeline leaves its parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    pub timeline: TimelineId,
+    /// The last Seq that both share.
+    pub seq: Seq,
+    /// Base from which that state is recovered, until this timeline has one of its own.
+    pub base: Option<FileRef>,
+    /// Log file that holds the frame `seq`, and how much of it counts; none when the parent had no log.
+    pub last_log: Option<LastLog>,
+    /// Table ids below this were seen in the root.
+    pub next_table: u64,
+    /// The snapshot that a restore served; with it every snapshot of the parent counts as released.
+    pub served_snapshot: Option<String>,
+}
+
+/// End of the parent's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastLog {
+    pub file: String,
+    pub used_bytes: u64,
+}
+
+impl LastLog {
+    /// Returns the file's name.
+    pub fn name(&self) -> Option<LogName> {
+        self.file.parse().ok()
+    }
+}
+
+/// The timeline in force and its ancestors.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// Newest first; each is the parent of the one before.
+    lines: Vec<Timeline>,
+    /// The files of `lines`, oldest first, as a pin names them.
+    files: Vec<FileRef>,
+}
+
+impl History {
+    /// Returns the history of a database that has just begun.
+    pub fn begin(first: Timeline, bytes: &[u8]) -> History {
+        History { files: vec![file_ref(first.timeline, bytes)], lines: vec![first] }
+    }
+
+    /// Returns the history that goes on with a new timeline, whose parent is the current one or an ancestor.
+    pub fn continued(&self, next: Timeline, bytes: &[u8]) -> History {
+        let parent = next.parent.as_ref().map(|p| p.timeline);
+        let skip = self.lines.iter().position(|l| Some(l.timeline) == parent).unwrap_or(self.lines.len());
+        let mut files = self.files[..self.files.len() - skip].to_vec();
+        files.push(file_ref(next.timeline, bytes));
+        let mut lines = vec![next];
+        lines.extend_from_slice(&self.lines[skip..]);
+        History { lines, files }
+    }
+
+    /// Returns the timeline in force.
+    pub fn current(&self) -> &Timeline {
+        &self.lines[0]
+    }
+
+    /// Returns the files of all timelines of the history, oldest first.
+    pub fn files(&self) -> &[FileRef] {
+        &self.files
+    }
+
+    /// Returns the branch points of restores: behind each of these Seqs no snapshot of the parent is open.
+    pub fn restores(&self) -> impl Iterator<Item = &Parent> {
+        self.lines.iter().filter_map(|l| l.parent.as_ref()).filter(|p| p.served_snapshot.is_some())
+    }
+
+    /// Returns the least id that a new table may get as far as branch points know.
+    pub fn next_table(&self) -> u64 {
+        self.lines.iter().filter_map(|l| l.parent.as_ref()).map(|p| p.next_table).max().unwrap_or(0)
+    }
+}
+
+fn file_ref(timeline: TimelineId, bytes: &[u8]) -> FileRef {
+    document::reference(format!("_timeline/{timeline}.json"), bytes)
+}
+
+/// Publishes a timeline. Durable when this returns.
+pub fn publish(disk: &Disk, timeline: &Timeline) -> Result<Vec<u8>> {
+    let bytes = document::encode(timeline);
+    let path = disk.layout.timeline().join(format!("{}.json", timeline.timeline));
+    document::write(&disk.env, &path, &bytes)?;
+    disk.env.fs.sync_dir(&disk.layout.timeline()).map_err(Error::io(&disk.layout.timeline()))?;
+    Ok(bytes)
+}
+
+/// Returns the names of timeline files that lie in the root.
+pub fn list(disk: &Disk) -> Result<Vec<TimelineId>> {
+    let dir = disk.layout.timeline();
+    let entries = list_or_none(disk, &dir)?;
+    let mut ids: Vec<TimelineId> = entries.iter().filter_map(|e| e.name.strip_suffix(".json")?.parse().ok()).collect();
+    ids.sort();
+    Ok(ids)
+}
+
+/// Returns the history in force: that of the highest timeline, or `None` in a root that has none yet.
+///
+/// A file whose checksum is wrong is passed over if nothing was ever written on it (its publishing was cut short).
+///
+/// # Errors
+/// [`Error::Corrupt`] when a timeline that counts is damaged or its parent is missing; [`Error::Refused`] when two
+/// timelines have the highest number.
+pub fn history(disk: &Disk, files: &LogFiles) -> Result<Option<History>> {
+    let mut ids = list(disk)?;
+    while let Some(id) = ids.pop() {
+        let path = disk.layout.timeline().join(format!("{id}.json"));
+        let bytes = disk.env.fs.read(&path).map_err(Error::io(&path))?;
+        match document::decode::<Timeline>(&bytes) {
+            Ok(timeline) if timeline.timeline == id => {
+                if let Some(twin) = ids.iter().find(|other| other.number == id.number) {
+                    return Err(Error::Refused(format!(
+                        "db/_timeline holds two timelines of number {}, {twin} and {id}: two copies lie in one root; \
+                         empty the root and put back one copy",
+                        id.number
+                    )));
+                }
+                return ancestors(disk, timeline, &bytes).map(Some);
+            }
+            Ok(_) => return Err(Error::corrupt(&path, "the timeline inside has another name")),
+            Err(why) if !files.of_timeline(id).is_empty() => return Err(Error::corrupt(&path, why)),
+            Err(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+fn ancestors(disk: &Disk, newest: Timeline, bytes: &[u8]) -> Result<History> {
+    let mut files = vec![file_ref(newest.timeline, bytes)];
+    let mut lines = vec![newest];
+    while let Some(parent) = lines.last().and_then(|l| l.parent.as_ref()) {
+        let path = disk.layout.timeline().join(format!("{}.json", parent.timeline));
+        let bytes = match disk.env.fs.read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::corrupt(&path, "timeline is missing; restore a snapshot or the file"));
+            }
+            Err(e) => return Err(Error::io(&path)(e)),
+        };
+        let line: Timeline = document::decode(&bytes).map_err(|why| Error::corrupt(&path, why))?;
+        if line.timeline != parent.timeline || line.timeline.number >= lines[lines.len() - 1].timeline.number {
+            return Err(Error::corrupt(&path, "the timeline inside is not the parent that its child names"));
+        }
+        files.push(file_ref(line.timeline, &bytes));
+        lines.push(line);
+    }
+    files.reverse();
+    Ok(History { lines, files })
+}

@@ -1,0 +1,6 @@
+//! Histories over a whole root in the simulated machine: what was acknowledged is there, whatever happens.
+
+mod support;
+
+mod life;
+mod snapshots;

@@ -1,0 +1,135 @@
+//! A database over a simulated machine, and the rows of a table as plain text.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef};
+use storage::env::clock::ManualClock;
+use storage::env::rng::SeededRng;
+use storage::env::sim_fs::SimFs;
+use storage::{Database, Env, NewColumn, NewTable, Options, Result, TableView};
+use types::{
+    Column, ColumnData, ColumnType, PartitionBy, RowBatch, StrColumn, SymbolColumn, TableId, TableName, TimeRange,
+};
+
+pub const ROOT: &str = "/root";
+pub const DAY_US: i64 = 86_400_000_000;
+
+/// A machine with an empty disk.
+pub fn machine() -> (Arc<SimFs>, Env) {
+    let fs = Arc::new(SimFs::new(7));
+    let env = Env {
+        fs: fs.clone(),
+        clock: Arc::new(ManualClock::new(1_700_000_000_000_000)),
+        rng: Arc::new(SeededRng::new(7)),
+    };
+    (fs, env)
+}
+
+/// The same machine, another process.
+pub fn on(env: &Env, fs: SimFs) -> Env {
+    on_arc(env, Arc::new(fs))
+}
+
+pub fn on_arc(env: &Env, fs: Arc<SimFs>) -> Env {
+    Env { fs, ..env.clone() }
+}
+
+pub fn open(env: &Env) -> Result<Database> {
+    open_at(env, ROOT)
+}
+
+pub fn open_at(env: &Env, root: impl AsRef<Path>) -> Result<Database> {
+    Database::open(env.clone(), Options::new(root.as_ref()))
+}
+
+pub fn column(name: &str, column_type: ColumnType) -> NewColumn {
+    NewColumn { name: name.to_owned(), column_type, indexed: false }
+}
+
+/// Makes `name (ts timestamp, sym symbol, v long, note varchar) timestamp(ts) partition by day`.
+pub fn create(db: &Database, name: &str) -> TableId {
+    let new = NewTable {
+        name: TableName::new(name).unwrap(),
+        columns: vec![
+            column("ts", ColumnType::Timestamp),
+            column("sym", ColumnType::Symbol),
+            column("v", ColumnType::Long),
+            column("note", ColumnType::Varchar),
+        ],
+        designated: Some(0),
+        partition_by: PartitionBy::Day,
+        wal: true,
+    };
+    db.create_table(new).unwrap()
+}
+
+/// One row of that table.
+pub type Row = (i64, Option<&'static str>, i64, Option<&'static str>);
+
+pub fn batch(db: &Database, table: &str, rows: &[Row]) -> (TableId, RowBatch) {
+    let view = db.view().table(table).unwrap();
+    let id = |name: &str| view.schema().column(name).unwrap().id;
+    let mut symbols = SymbolColumn::default();
+    let mut notes = StrColumn::default();
+    for row in rows {
+        symbols.push(row.1);
+        notes.push(row.3);
+    }
+    let columns = vec![
+        Column { id: id("ts"), data: ColumnData::I64(rows.iter().map(|r| r.0).collect()) },
+        Column { id: id("sym"), data: ColumnData::Symbol(symbols) },
+        Column { id: id("v"), data: ColumnData::I64(rows.iter().map(|r| r.2).collect()) },
+        Column { id: id("note"), data: ColumnData::Str(notes) },
+    ];
+    (view.id(), RowBatch::new(rows.len(), columns).unwrap())
+}
+
+pub fn insert(db: &Database, table: &str, rows: &[Row]) {
+    db.append(vec![batch(db, table, rows)]).unwrap();
+}
+
+/// The rows of a table, one line each, values separated by blanks, in the order of a scan.
+pub fn rows(db: &Database, table: &str) -> Vec<String> {
+    db.view().table(table).map(|view| rows_of(&view)).unwrap_or_default()
+}
+
+pub fn rows_of(view: &TableView) -> Vec<String> {
+    let columns = view.schema().columns.clone();
+    let ids: Vec<_> = columns.iter().map(|c| c.id).collect();
+    let mut lines = Vec::new();
+    for chunk in view.scan(&ids, &[TimeRange::ALL], 1000).unwrap() {
+        let chunk = chunk.unwrap();
+        for row in 0..chunk[0].len() {
+            let values: Vec<String> = columns
+                .iter()
+                .zip(&chunk)
+                .map(|(c, array)| match c.column_type {
+                    ColumnType::Symbol if array.is_valid(row) => {
+                        let code = array.as_primitive::<Int32Type>().value(row);
+                        view.dictionary(c.id).unwrap().value(code as usize).to_owned()
+                    }
+                    _ => value(array, row),
+                })
+                .collect();
+            lines.push(values.join(" "));
+        }
+    }
+    assert_eq!(lines.len() as u64, view.row_count());
+    lines
+}
+
+fn value(array: &ArrayRef, row: usize) -> String {
+    if array.is_null(row) {
+        return "null".to_owned();
+    }
+    if let Some(times) = array.as_primitive_opt::<TimestampMicrosecondType>() {
+        return times.value(row).to_string();
+    }
+    if let Some(longs) = array.as_primitive_opt::<Int64Type>() {
+        return longs.value(row).to_string();
+    }
+    array.as_string::<i32>().value(row).to_owned()
+}
