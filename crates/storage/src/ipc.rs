@@ -1,10 +1,10 @@
-//! Arrow IPC files with one record batch: [`encode`] makes their bytes, [`IpcFile::parse`] finds each column's buffers in
+//! Arrow IPC files with one record batch: [`write_columns`] and [`encode`] make them, [`IpcFile::parse`] finds each column's buffers in
 //! them. Segments and symbol files are such files.
 //!
 //! Values are never looked at here, and damaged bytes give an error, not a panic. Next: [`crate::segment`].
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use types::{ColumnId, ColumnType};
 
 use crate::arrow_type::{COLUMN_ID_KEY, TYPE_KEY};
 use crate::env::Env;
-use crate::env::fs::write_all_at;
+use crate::env::fs::{FsFile, write_all_at};
 use crate::{Error, Result};
 
 /// Buffers begin at multiples of this, in the file and so in the mapped memory.
@@ -55,16 +55,86 @@ pub struct IpcColumn {
 
 /// Returns the bytes of a file that holds the columns in one uncompressed record batch.
 pub fn encode(fields: Vec<Field>, metadata: HashMap<String, String>, columns: Vec<ArrayRef>) -> Result<Vec<u8>> {
-    let write = || -> Result<Vec<u8>, ArrowError> {
-        let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
-        let batch = RecordBatch::try_new(schema.clone(), columns)?;
-        let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
-        let mut writer = FileWriter::try_new_with_options(Vec::new(), &schema, options)?;
-        writer.write(&batch)?;
-        writer.finish()?;
-        writer.into_inner()
-    };
-    write().map_err(|e| Error::Invalid(format!("rows cannot be written as an Arrow file: {e}")))
+    encode_to(Vec::new(), fields, metadata, columns).map_err(not_an_arrow_file)
+}
+
+fn encode_to<W: Write>(
+    target: W,
+    fields: Vec<Field>,
+    metadata: HashMap<String, String>,
+    columns: Vec<ArrayRef>,
+) -> Result<W, ArrowError> {
+    let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
+    let batch = RecordBatch::try_new(schema.clone(), columns)?;
+    let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
+    let mut writer = FileWriter::try_new_with_options(target, &schema, options)?;
+    writer.write(&batch)?;
+    writer.finish()?;
+    writer.into_inner()
+}
+
+fn not_an_arrow_file(e: ArrowError) -> Error {
+    Error::Invalid(format!("rows cannot be written as an Arrow file: {e}"))
+}
+
+/// Writes a new file that holds the columns in one uncompressed record batch, piece by piece, and syncs it. Returns its length and crc32c.
+/// Its name is durable once the caller has synced the directory.
+pub fn write_columns(
+    env: &Env,
+    path: &Path,
+    fields: Vec<Field>,
+    metadata: HashMap<String, String>,
+    columns: Vec<ArrayRef>,
+) -> Result<(u64, u32)> {
+    let file = env.fs.create_new(path).map_err(Error::io(path))?;
+    let pieces = Pieces { file: file.as_ref(), piece: Vec::with_capacity(IO_BYTES), offset: 0, crc: 0 };
+    let written = encode_to(pieces, fields, metadata, columns).map_err(|e| match e {
+        ArrowError::IoError(_, source) => Error::Io { path: path.to_owned(), source },
+        other => not_an_arrow_file(other),
+    })?;
+    file.sync().map_err(Error::io(path))?;
+    Ok((written.offset, written.crc))
+}
+
+/// Writes to a file from its beginning on, in pieces of [`IO_BYTES`].
+struct Pieces<'a> {
+    file: &'a dyn FsFile,
+    piece: Vec<u8>,
+    /// Bytes handed to the file, and their checksum.
+    offset: u64,
+    crc: u32,
+}
+
+impl Pieces<'_> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        write_all_at(self.file, self.offset, bytes)?;
+        self.offset += bytes.len() as u64;
+        self.crc = crc32c::crc32c_append(self.crc, bytes);
+        Ok(())
+    }
+}
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.piece.is_empty() && bytes.len() >= IO_BYTES {
+            self.put(&bytes[..IO_BYTES])?;
+            return Ok(IO_BYTES);
+        }
+        let taken = bytes.len().min(IO_BYTES - self.piece.len());
+        self.piece.extend_from_slice(&bytes[..taken]);
+        if self.piece.len() == IO_BYTES {
+            self.flush()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut piece = std::mem::take(&mut self.piece);
+        self.put(&piece)?;
+        piece.clear();
+        self.piece = piece;
+        Ok(())
+    }
 }
 
 /// Writes a new file and syncs it; its name is durable once the caller has synced the directory.

@@ -7,13 +7,14 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use arrow_array::StringViewArray;
+use arrow_array::{Array, StringViewArray};
 use types::ColumnId;
 
 use crate::{Error, Result};
 
 mod codes;
 pub mod file;
+mod growing_buffer;
 mod texts;
 
 use codes::CodeTable;
@@ -33,7 +34,7 @@ struct Inner {
     texts: Texts,
     /// Made by the first look for a text: most columns of most tables are only read.
     codes: Option<CodeTable>,
-    /// The texts as an array, as long as none was added since.
+    /// The texts as an array, when it was last asked for.
     values: Option<Arc<StringViewArray>>,
 }
 
@@ -83,7 +84,6 @@ impl Dictionary {
         let code = self.next_code(texts)?;
         texts.push(text);
         codes.insert(code, texts);
-        inner.values = None;
         Ok((code, true))
     }
 
@@ -108,7 +108,6 @@ impl Dictionary {
             }
             let code = self.next_code(&inner.texts)?;
             inner.texts.push(text);
-            inner.values = None;
             let Inner { texts, codes, .. } = &mut *inner;
             if let Some(codes) = codes {
                 codes.insert(code, texts);
@@ -117,13 +116,13 @@ impl Dictionary {
         Ok(())
     }
 
-    /// Returns all texts by code. Codes of rows that the caller already sees are within it.
+    /// Returns all texts by code. Codes of rows that the caller already sees are within it. Costs the same however long it is.
     pub fn values(&self) -> Arc<StringViewArray> {
-        if let Some(values) = &self.read().values {
+        if let Some(values) = self.read().current_values() {
             return values.clone();
         }
         let mut inner = self.write();
-        if inner.values.is_none() {
+        if inner.current_values().is_none() {
             inner.values = Some(Arc::new(inner.texts.to_array()));
         }
         inner.values.clone().expect("the array was just made")
@@ -170,6 +169,10 @@ impl Dictionary {
 }
 
 impl Inner {
+    fn current_values(&self) -> Option<&Arc<StringViewArray>> {
+        self.values.as_ref().filter(|values| values.len() == self.texts.len())
+    }
+
     fn with_codes(&mut self) -> (&mut Texts, &mut CodeTable) {
         let codes = self.codes.get_or_insert_with(|| CodeTable::of(&self.texts));
         (&mut self.texts, codes)

@@ -1,26 +1,43 @@
 //! A segment that is mapped when it is first needed: [`SegmentHandle`].
+//!
+//! The kernel allows a process so many maps and no more, so only so many stay open: the one opened longest ago is let go
+//! (a query that reads it keeps its map to the end). What was verified is remembered and not read again.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, Weak};
 
+use arc_swap::ArcSwapOption;
+
+use super::reader::Verified;
 use super::{Segment, SegmentMeta};
 use crate::Result;
 use crate::env::Env;
+
+/// Segments that stay mapped at once; `vm.max_map_count` is 65,530 by default and counts the process's other maps too.
+const MAX_OPEN: usize = 16_384;
+
+/// The limit is the process's, and so is this list.
+static OPEN: OpenMaps = OpenMaps { limit: MAX_OPEN, oldest_first: Mutex::new(VecDeque::new()) };
 
 /// Names a segment of a table's version; opening many tables opens no segment.
 pub struct SegmentHandle {
     env: Env,
     path: PathBuf,
     meta: Arc<SegmentMeta>,
-    verify: bool,
-    opened: OnceLock<Arc<Segment>>,
+    verified: Arc<Verified>,
+    slot: Arc<Slot>,
 }
+
+/// A segment while it is mapped.
+type Slot = ArcSwapOption<Segment>;
 
 impl SegmentHandle {
     /// Returns the handle of the segment in `table_dir`; nothing is touched. `verify` as in [`Segment::open`].
     pub fn new(env: &Env, table_dir: &Path, meta: Arc<SegmentMeta>, verify: bool) -> SegmentHandle {
         let path = table_dir.join(&meta.file);
-        SegmentHandle { env: env.clone(), path, meta, verify, opened: OnceLock::new() }
+        let verified = Arc::new(Verified::new(&meta, !verify));
+        SegmentHandle { env: env.clone(), path, meta, verified, slot: Arc::default() }
     }
 
     /// Returns what edits say about the segment.
@@ -38,10 +55,80 @@ impl SegmentHandle {
     /// # Errors
     /// As [`Segment::open`]; a later call tries again.
     pub fn open(&self) -> Result<Arc<Segment>> {
-        if let Some(segment) = self.opened.get() {
-            return Ok(segment.clone());
+        if let Some(segment) = self.slot.load_full() {
+            return Ok(segment);
         }
-        let segment = Segment::open(&self.env, &self.path, self.meta.clone(), self.verify)?;
-        Ok(self.opened.get_or_init(|| segment).clone())
+        let segment = Segment::map(&self.env, &self.path, self.meta.clone(), self.verified.clone())?;
+        self.slot.store(Some(segment.clone()));
+        OPEN.add(&self.slot);
+        Ok(segment)
+    }
+}
+
+/// Which segments are mapped.
+struct OpenMaps {
+    limit: usize,
+    oldest_first: Mutex<VecDeque<Weak<Slot>>>,
+}
+
+impl OpenMaps {
+    /// Notes one more mapped segment and lets the oldest go when there are too many.
+    fn add(&self, slot: &Arc<Slot>) {
+        let mut open = self.oldest_first.lock().expect("no holder of this lock panics");
+        open.push_back(Arc::downgrade(slot));
+        let mut gone = Vec::new();
+        while open.len() > self.limit {
+            gone.extend(open.pop_front().and_then(|slot| slot.upgrade()));
+        }
+        drop(open);
+        // Unmapping takes a while: not under the lock.
+        gone.iter().for_each(|slot| slot.store(None));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reader::tests::{DIR, rows, sim, write};
+    use super::*;
+
+    #[test]
+    fn a_segment_is_mapped_at_first_use_and_once() {
+        let env = sim();
+        let meta = Arc::new(write(&env, &rows(10)).unwrap());
+        let calls = env.fs.counts().calls;
+        let handle = SegmentHandle::new(&env, Path::new(DIR), meta, true);
+        assert_eq!(env.fs.counts().calls, calls);
+        assert!(Arc::ptr_eq(&handle.open().unwrap(), &handle.open().unwrap()));
+        assert_eq!(env.fs.counts().calls, calls + 1);
+    }
+
+    #[test]
+    fn the_oldest_map_goes_first() {
+        let env = sim();
+        let meta = Arc::new(write(&env, &rows(10)).unwrap());
+        let open = OpenMaps { limit: 2, oldest_first: Mutex::default() };
+        let handles: Vec<SegmentHandle> =
+            (0..3).map(|_| SegmentHandle::new(&env, Path::new(DIR), meta.clone(), true)).collect();
+        for handle in &handles {
+            handle.open().unwrap();
+            open.add(&handle.slot);
+        }
+        let mapped: Vec<bool> = handles.iter().map(|h| h.slot.load().is_some()).collect();
+        assert_eq!(mapped, [false, true, true]);
+        handles[0].open().unwrap();
+    }
+
+    /// A column that was verified is not read for its checksum again when the segment is mapped anew.
+    #[test]
+    fn what_was_verified_stays_verified() {
+        let env = sim();
+        let meta = Arc::new(write(&env, &rows(10)).unwrap());
+        let handle = SegmentHandle::new(&env, Path::new(DIR), meta.clone(), true);
+        let [first, .., last] = [meta.columns[0].id, meta.columns[1].id, meta.columns[2].id];
+        handle.open().unwrap().column(first).unwrap();
+        assert!(handle.verified.contains(first) && !handle.verified.contains(last));
+        handle.slot.store(None);
+        handle.open().unwrap().column(last).unwrap();
+        assert!(handle.verified.contains(last));
     }
 }

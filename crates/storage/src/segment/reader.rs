@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arrow_array::types::{
@@ -27,8 +28,31 @@ pub struct Segment {
     path: PathBuf,
     meta: Arc<SegmentMeta>,
     map: Buffer,
-    verify: bool,
+    verified: Arc<Verified>,
     columns: Vec<SegmentColumn>,
+}
+
+/// Which columns' checksums were found right in this process.
+pub(super) struct Verified(Vec<(ColumnId, AtomicBool)>);
+
+impl Verified {
+    pub fn new(meta: &SegmentMeta, all: bool) -> Verified {
+        Verified(meta.columns.iter().map(|c| (c.id, AtomicBool::new(all))).collect())
+    }
+
+    pub fn contains(&self, id: ColumnId) -> bool {
+        self.flag(id).is_some_and(|flag| flag.load(Ordering::Acquire))
+    }
+
+    fn add(&self, id: ColumnId) {
+        if let Some(flag) = self.flag(id) {
+            flag.store(true, Ordering::Release);
+        }
+    }
+
+    fn flag(&self, id: ColumnId) -> Option<&AtomicBool> {
+        self.0.iter().find(|(column, _)| *column == id).map(|(_, flag)| flag)
+    }
 }
 
 struct SegmentColumn {
@@ -44,6 +68,12 @@ impl Segment {
     /// # Errors
     /// `Io` when the file cannot be mapped, `Corrupt` when it is not what `meta` says.
     pub fn open(env: &Env, path: &Path, meta: Arc<SegmentMeta>, verify: bool) -> Result<Arc<Segment>> {
+        let verified = Arc::new(Verified::new(&meta, !verify));
+        Segment::map(env, path, meta, verified)
+    }
+
+    /// As [`Segment::open`], with what is already known of the columns.
+    pub(super) fn map(env: &Env, path: &Path, meta: Arc<SegmentMeta>, verified: Arc<Verified>) -> Result<Arc<Segment>> {
         let corrupt = |detail: String| Error::corrupt(path, format!("{detail}; {REMEDY}"));
         if meta.format != SegmentMeta::ARROW {
             return Err(corrupt(format!("format {} is not known to this version", meta.format)));
@@ -59,7 +89,7 @@ impl Segment {
         let file = IpcFile::parse(&map).map_err(corrupt)?;
         check_layout(&file, &meta).map_err(corrupt)?;
         let columns = file.columns.into_iter().map(|place| SegmentColumn { place, checked: OnceLock::new() }).collect();
-        Ok(Arc::new(Segment { path: path.to_owned(), meta, map: mapped_buffer(map), verify, columns }))
+        Ok(Arc::new(Segment { path: path.to_owned(), meta, map: mapped_buffer(map), verified, columns }))
     }
 
     /// Returns what edits say about the segment.
@@ -108,9 +138,11 @@ impl Segment {
     /// Checks a column for its first touch and returns it whole.
     fn check(&self, place: &IpcColumn) -> Result<ArrayRef, String> {
         let meta = self.meta.column(place.id).ok_or("not in the edit")?;
-        let crc = if self.verify { crc32c::crc32c(&self.map[place.bytes.clone()]) } else { meta.crc32c };
-        if crc != meta.crc32c {
-            return Err("checksum differs".to_owned());
+        if !self.verified.contains(place.id) {
+            if crc32c::crc32c(&self.map[place.bytes.clone()]) != meta.crc32c {
+                return Err("checksum differs".to_owned());
+            }
+            self.verified.add(place.id);
         }
         check_sizes(place, self.rows())?;
         if self.map.as_ptr().align_offset(size_of::<i64>()) != 0 {
@@ -223,4 +255,4 @@ fn check_sizes(place: &IpcColumn, rows: usize) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

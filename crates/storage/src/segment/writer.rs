@@ -13,7 +13,7 @@ use super::meta::{ColumnMeta, SEGMENT_VERSION, SEGMENT_VERSION_KEY, SegmentMeta}
 use crate::arrow_type::arrow_field;
 use crate::chunk::Chunk;
 use crate::env::Env;
-use crate::ipc::{IpcFile, encode, write_file};
+use crate::ipc::{IpcFile, write_columns};
 use crate::{Error, Result};
 
 /// Where a segment's rows come from; kept in the file's metadata, for people.
@@ -31,7 +31,8 @@ pub struct SegmentOrigin<'a> {
 /// directory (and, when it is new, the table's).
 ///
 /// # Errors
-/// `Invalid` for rows that are not sorted or none at all; `Io` when the file exists or cannot be written or synced.
+/// `Invalid` for rows that are not sorted or none at all; `Io` when the file exists or cannot be written, synced or mapped; what was
+/// written stays, unnamed. `Corrupt` when it reads back otherwise.
 pub fn write_segment(
     env: &Env,
     table_dir: &Path,
@@ -44,10 +45,15 @@ pub fn write_segment(
     }
     let fields = rows.columns.iter().map(|(id, t, _)| arrow_field(*id, &column_name(origin.schema, *id), *t)).collect();
     let arrays = rows.columns.iter().map(|(.., array)| array.clone()).collect();
-    let bytes = encode(fields, file_metadata(origin, rows), arrays)?;
-    let meta = describe(file, origin.schema.version, rows, &bytes)?;
-    write_file(env, &table_dir.join(file), &bytes)?;
-    Ok(meta)
+    let path = table_dir.join(file);
+    let (len, crc) = write_columns(env, &path, fields, file_metadata(origin, rows), arrays)?;
+    // What was handed to the file is compared with what it now holds, and read as a query will read it: a file that
+    // nobody could read is never named.
+    let map = env.fs.map(&path).map_err(Error::io(&path))?;
+    if map.len() as u64 != len || crc32c::crc32c(&map) != crc {
+        return Err(Error::corrupt(&path, "reads back otherwise than it was written; check the disk"));
+    }
+    describe(file, origin.schema.version, rows, &map).map_err(|detail| Error::corrupt(&path, detail))
 }
 
 /// Returns a column's name; a column that was dropped while its rows were in memory is named by its id.
@@ -68,10 +74,9 @@ fn file_metadata(origin: SegmentOrigin<'_>, rows: &Chunk) -> HashMap<String, Str
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// Returns the meta of a file's bytes. It reads the layout as the reader does, so a file that we could not read is never named.
-fn describe(file: &str, schema_version: u64, rows: &Chunk, bytes: &[u8]) -> Result<SegmentMeta> {
-    let unreadable = |detail: String| Error::Invalid(format!("segment {file} cannot be read back: {detail}"));
-    let layout = IpcFile::parse(bytes).map_err(unreadable)?;
+/// Returns the meta of a file's bytes.
+fn describe(file: &str, schema_version: u64, rows: &Chunk, bytes: &[u8]) -> Result<SegmentMeta, String> {
+    let layout = IpcFile::parse(bytes)?;
     let mut columns = Vec::with_capacity(layout.columns.len());
     for (column, (id, column_type, array)) in layout.columns.iter().zip(&rows.columns) {
         debug_assert_eq!(column.id, *id);

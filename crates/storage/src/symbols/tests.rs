@@ -79,6 +79,7 @@ fn earlier_arrays_stay_as_they_were() {
 #[test]
 fn replayed_texts_keep_their_codes() {
     let dictionary = filled(5);
+    assert_eq!(dictionary.values().len(), 5);
     let texts: Vec<String> = (3..8).map(text).collect();
     dictionary.append_at(3, texts.iter().map(String::as_str)).unwrap();
     check(&dictionary, 8);

@@ -10,10 +10,10 @@ use crate::env::clock::ManualClock;
 use crate::env::rng::SeededRng;
 use crate::env::sim_fs::SimFs;
 
-const DIR: &str = "/table";
+pub const DIR: &str = "/table";
 const FILE: &str = "day.arrow";
 
-fn sim() -> Env {
+pub fn sim() -> Env {
     let env =
         Env { fs: Arc::new(SimFs::new(1)), clock: Arc::new(ManualClock::new(0)), rng: Arc::new(SeededRng::new(1)) };
     env.fs.create_dir(Path::new(DIR)).unwrap();
@@ -37,7 +37,7 @@ fn schema() -> Schema {
 }
 
 /// Returns rows with a NULL in every third place where the type has one.
-fn rows(count: usize) -> Chunk {
+pub fn rows(count: usize) -> Chunk {
     let schema = schema();
     let mut columns = Vec::new();
     for def in &schema.columns {
@@ -60,7 +60,7 @@ fn rows(count: usize) -> Chunk {
     Chunk::from_batch(&schema, ResolvedBatch { rows: count, columns }, Seq(9), 1).unwrap()
 }
 
-fn write(env: &Env, rows: &Chunk) -> Result<SegmentMeta> {
+pub fn write(env: &Env, rows: &Chunk) -> Result<SegmentMeta> {
     let origin =
         SegmentOrigin { table: TableId(7), schema: &schema(), timeline: TimelineId { number: 1, tag: 0xabcd } };
     write_segment(env, Path::new(DIR), FILE, origin, rows)
