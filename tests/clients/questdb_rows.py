@@ -24,7 +24,7 @@ def sql(text):
 
 
 START = 1_704_067_200_000_000
-with Sender.from_conf(f"http::addr=127.0.0.1:{PORT};") as sender:
+with Sender.from_conf(f"http::addr=127.0.0.1:{PORT};auto_flush=off;") as sender:
     for n in range(1000):
         sender.row(
             "readings",
@@ -37,7 +37,7 @@ check(sql("select device, n, value, lit, note, timestamp from readings limit 1")
       [["d0", 0, 0.0, True, 'a "quoted", ü 0', "2024-01-01T00:00:00.000000Z"]])
 check(sql("select count_distinct(device) from readings"), [[7]])
 
-with Sender.from_conf(f"http::addr=127.0.0.1:{PORT};") as sender:
+with Sender.from_conf(f"http::addr=127.0.0.1:{PORT};auto_flush=off;") as sender:
     # A column that is new, a row without it, a time as a column, and an older row.
     sender.row("readings", symbols={"device": "new"}, columns={"extra": 1.5, "seen": TimestampMicros(START)},
                at=datetime(2024, 1, 2, tzinfo=timezone.utc))
