@@ -15,6 +15,7 @@ mod damage;
 mod demo;
 mod http;
 mod kill;
+mod night;
 mod pg;
 mod random;
 mod sample;
@@ -42,6 +43,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   tidy       the rules of the house: crate graph, module docs, paths in documents, licences, …
   ci         what .ci/run runs: format, lint, tidy, test
   walk       the commands of the guide and the README, as they stand
+  night      what operators do around a nightly copy
   kill       kill -9 of the server under writers; --rounds N, --seed N
   cycles     snapshot under writers, copy, restore, twice over; --rounds N, --seed N
   damage     every file of a copy missing, short, flipped: refused or harmless
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
     let done = match task {
         "demo" => demo::run(),
         "damage" => damage::run(),
+        "night" => night::run(),
         "walk" => walk::run(),
         "kill" => kill::run(rest),
         "cycles" => cycles::run(rest),

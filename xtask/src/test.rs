@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything that must hold, from unit tests to walks through the built server.
 //!
 //! Cargo's own lines (`test result: ok. n passed`) go to stdout as they are. The parts after them drive the one
-//! development build over its ports: [`crate::demo`], [`crate::walk`], [`crate::clients`], [`crate::damage`], [`crate::cycles`], [`crate::kill`].
+//! development build over its ports: [`crate::demo`], [`crate::walk`], [`crate::clients`], [`crate::night`],
+//! [`crate::damage`], [`crate::cycles`], [`crate::kill`].
 
 use std::path::Path;
 use std::time::Instant;
@@ -12,10 +13,11 @@ use crate::random::seed;
 
 type Part = fn(&Path) -> Result<()>;
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("demo", crate::demo::run_with),
     ("walk", crate::walk::run_with),
     ("clients", crate::clients::run_with),
+    ("night", crate::night::run_with),
     ("damage", crate::damage::run_with),
     ("cycles", |binary| crate::cycles::run_with(binary, crate::cycles::ROUNDS, seed(&[])?)),
     ("kill", |binary| crate::kill::run_with(binary, crate::kill::ROUNDS, seed(&[])?)),

@@ -46,6 +46,9 @@ pub struct Running {
     threads: Vec<JoinHandle<Result<()>>>,
 }
 
+/// A writer, to be run in a thread until it is told to stop.
+type Write = Box<dyn FnOnce(&AtomicBool, Random) -> Result<()> + Send>;
+
 impl Workload {
     /// Returns writers that have written nothing yet.
     pub fn new(seed: u64) -> Workload {
@@ -60,7 +63,7 @@ impl Workload {
         let quiet = Arc::new(AtomicBool::new(false));
         let (http_port, pg_port) = (server.http_port, server.pg_port);
         let mut threads = Vec::new();
-        let mut spawn = |random: Random, write: Box<dyn FnOnce(&AtomicBool, Random) -> Result<()> + Send>| {
+        let mut spawn = |random: Random, write: Write| {
             let (stop, quiet) = (stop.clone(), quiet.clone());
             threads.push(std::thread::spawn(move || match write(&stop, random) {
                 // The server was killed under the writer: what it had sent is in the ledger.

@@ -184,7 +184,7 @@ fn note(n: u64) -> String {
 }
 
 fn value(n: u64) -> Option<f64> {
-    (n % 5 != 0).then(|| n as f64 + 0.25)
+    (!n.is_multiple_of(5)).then_some(n as f64 + 0.25)
 }
 
 /// Most rows come in order of time, each seventh three days late.
