@@ -14,9 +14,11 @@ use crate::{Error, Result};
 
 const SHARDS: usize = 64;
 
+type Shard = HashMap<TableId, Arc<TableState>>;
+
 /// Tables by id, in shards, so that a commit after a clone copies one shard and not the map.
 #[derive(Clone)]
-pub struct TableMap(Arc<Vec<Arc<HashMap<TableId, Arc<TableState>>>>>);
+pub struct TableMap(Arc<Vec<Arc<Shard>>>);
 
 impl Default for TableMap {
     fn default() -> TableMap {

@@ -32,6 +32,9 @@ pub(crate) use append::{Resolver, payload_bytes};
 pub use ddl::{NewColumn, NewTable};
 pub use open::StartReport;
 
+/// A crash of the machine loses at most about this much of what was acknowledged without a sync.
+const MAX_UNSYNCED_BYTES: u64 = 16 << 20;
+
 /// When a commit is acknowledged and shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommitMode {
@@ -106,6 +109,8 @@ pub struct Database {
     pub(crate) gc: Mutex<GcState>,
     /// One change of segments at a time: flush, rewrite, drop of partitions.
     pub(crate) mutator: Mutex<()>,
+    /// Files that the change in progress has written and no edit names yet.
+    pub(crate) outputs: Mutex<Vec<PathBuf>>,
     /// Directories of tables whose names this run has made durable.
     pub(crate) durable_dirs: Mutex<HashSet<PathBuf>>,
     report: StartReport,
@@ -267,6 +272,15 @@ impl Database {
         self.log.wait_durable(seq)?;
         self.publish();
         Ok(())
+    }
+
+    /// Syncs the log when more than a few megabytes of acknowledged commits are only in the page cache.
+    pub fn step_sync(&self) -> Result<()> {
+        let progress = self.log.progress();
+        if progress.unsynced_bytes < MAX_UNSYNCED_BYTES || progress.durable_seq >= progress.written_seq {
+            return Ok(());
+        }
+        self.log.wait_durable(progress.written_seq)
     }
 
     /// Makes a spare log file if there is none, so that no commit has to wait for one.

@@ -1,6 +1,5 @@
 //! A running database: [`Engine`] owns the background thread. The only place of this crate that starts threads.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -25,7 +24,6 @@ pub struct Engine {
 struct Stop {
     asked: Mutex<bool>,
     changed: Condvar,
-    poisoned: AtomicBool,
 }
 
 impl Engine {
@@ -90,19 +88,40 @@ struct Background {
     stop: Arc<Stop>,
 }
 
+type Step = fn(&Database) -> Result<()>;
+
+/// Steps in the order of a tick.
+const STEPS: [(&str, Step); 5] = [
+    ("sync", Database::step_sync),
+    ("flush", |db| db.step_flush().map(drop)),
+    ("base", |db| db.step_base().map(drop)),
+    ("gc", |db| db.step_gc().map(drop)),
+    ("spare", Database::step_spare),
+];
+
+/// A step that failed rests for 2, 4, 8 … ticks, at most this many.
+const MAX_REST_TICKS: u32 = 256;
+
+/// How a step has fared: a full disk comes back each tick until the operator mends it.
+#[derive(Clone, Copy, Default)]
+struct Fault {
+    failures: u32,
+    rest_ticks: u32,
+}
+
 impl Background {
     fn run(self) {
-        let mut quiet = 0;
+        let mut quiet_ticks = 0;
+        let mut faults = [Fault::default(); STEPS.len()];
         let mut last_seq = self.database.view().seq();
         while !self.wait() {
-            self.step("flush", |db| db.step_flush().map(drop));
-            self.step("base", |db| db.step_base().map(drop));
-            self.step("gc", |db| db.step_gc().map(drop));
-            self.step("spare", Database::step_spare);
+            for ((name, step), fault) in STEPS.iter().zip(&mut faults) {
+                self.step(name, *step, fault);
+            }
             let seq = self.database.view().seq();
-            quiet = if seq == last_seq { quiet + 1 } else { 0 };
-            if quiet == IDLE_TICKS {
-                self.step("mark", Database::step_mark);
+            quiet_ticks = if seq == last_seq { quiet_ticks + 1 } else { 0 };
+            if quiet_ticks == IDLE_TICKS {
+                self.step("mark", Database::step_mark, &mut Fault::default());
             }
             last_seq = self.database.view().seq();
         }
@@ -111,19 +130,24 @@ impl Background {
     /// Waits a tick; returns whether to stop.
     fn wait(&self) -> bool {
         let asked = self.stop.asked.lock().expect("no holder of this lock panics");
-        let (asked, _) =
-            self.stop.changed.wait_timeout_while(asked, TICK, |asked| !*asked).expect("no holder of this lock panics");
-        *asked
+        let waited = self.stop.changed.wait_timeout_while(asked, TICK, |asked| !*asked);
+        *waited.expect("no holder of this lock panics").0
     }
 
-    fn step(&self, name: &str, step: impl Fn(&Database) -> Result<()>) {
-        if let Err(e) = step(&self.database) {
-            // Said once; the same fault comes back each tick until the operator mends it.
-            if !self.stop.poisoned.swap(true, Ordering::Relaxed) {
-                tracing::error!("background {name} failed, it will be tried again: {e}");
+    fn step(&self, name: &str, step: Step, fault: &mut Fault) {
+        if fault.rest_ticks > 0 {
+            fault.rest_ticks -= 1;
+            return;
+        }
+        match step(&self.database) {
+            Ok(()) => *fault = Fault::default(),
+            Err(e) => {
+                if fault.failures == 0 {
+                    tracing::error!("background {name} failed, it will be tried again: {e}");
+                }
+                fault.failures += 1;
+                fault.rest_ticks = (1 << fault.failures.min(8)).min(MAX_REST_TICKS);
             }
-        } else if name == "flush" {
-            self.stop.poisoned.store(false, Ordering::Relaxed);
         }
     }
 }

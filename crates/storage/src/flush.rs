@@ -56,7 +56,7 @@ impl Database {
             let Some(table) = view.state().tables.get(id) else { return Ok(()) };
             let Some(last) = table.memtable.last_seq() else { return Ok(()) };
             let through = end_of_group(view.state(), table, last);
-            match self.flush_through(table, through) {
+            match self.settle(self.flush_through(table, through)) {
                 Ok(()) if through < last => {}
                 // A truncate or a drop came first: the output is garbage, and there is nothing left to flush.
                 Ok(()) | Err(Error::Conflict(_)) => return Ok(()),
@@ -89,18 +89,12 @@ impl Database {
 
     /// Commits an edit if it still fits. Durable on return, in every commit mode.
     pub(crate) fn commit_edit(&self, edit: Edit) -> Result<()> {
-        let outcome = self.commit_records(Urgency::Urgent, vec![Record::Edit(edit.clone())], |state| {
+        let seq = self.commit_records(Urgency::Urgent, vec![Record::Edit(edit.clone())], |state| {
             let gone = || Error::Conflict(format!("table {} was dropped", edit.table));
             let table = state.tables.get(edit.table).ok_or_else(gone)?;
             table.conflict(&edit).map_or(Ok(()), |why| Err(Error::Conflict(why)))
-        });
-        match outcome {
-            Ok(seq) => self.log.wait_durable(seq),
-            Err(e) => {
-                self.discard(&edit);
-                Err(e)
-            }
-        }
+        })?;
+        self.log.wait_durable(seq)
     }
 
     /// Writes sorted rows as segments of their partitions. Files and names are durable on return.
@@ -125,6 +119,7 @@ impl Database {
         let dir = table.path(&self.disk.layout);
         self.make_table_dir(&dir, &partition_dir)?;
         let file = format!("{partition_dir}/{}.arrow", FileId::new(&self.disk.env, self.timeline));
+        self.will_write(&dir.join(&file));
         let origin = SegmentOrigin { table: table.id, schema: &table.schema, timeline: self.timeline };
         let meta = write_segment(&self.disk.env, &dir, &file, origin, rows)?;
         let parent = dir.join(&partition_dir);
@@ -159,6 +154,7 @@ impl Database {
         for (column, symbols) in table.symbols.iter().filter(|(_, s)| s.len > s.persisted) {
             self.make_table_dir(&dir, SYMBOLS_DIR)?;
             let file = format!("{SYMBOLS_DIR}/{column}.{}.arrow", FileId::new(&self.disk.env, self.timeline));
+            self.will_write(&dir.join(&file));
             let origin = (table.id, self.timeline);
             let count = symbols.len as usize;
             files.extend(write_symbols(&self.disk.env, &dir, &file, origin, &symbols.dictionary, count)?);

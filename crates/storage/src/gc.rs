@@ -16,7 +16,6 @@ use crate::database::Database;
 use crate::env::fs::FileKind;
 use crate::layout::{BaseName, FileId, LogName, TABLE_BASE_DIR, parse_table_dir};
 use crate::log::chain::LogFiles;
-use crate::record::Edit;
 use crate::table::TableState;
 use crate::{Error, Result};
 
@@ -249,13 +248,18 @@ impl Database {
         }
     }
 
-    /// Hands the output of an edit that did not fit any more over to gc.
-    pub(crate) fn discard(&self, edit: &Edit) {
-        let Some(table) = self.view().table_by_id(edit.table) else { return };
-        let dir = self.disk.layout.table(table.directory());
-        let mut gc = self.gc.lock().expect("no holder of this lock panics");
-        gc.paths.extend(edit.added.iter().map(|a| dir.join(&a.segment.file)));
-        gc.paths.extend(edit.symbol_files.iter().map(|f| dir.join(&f.file)));
+    /// Notes a file that is about to be written for an edit.
+    pub(crate) fn will_write(&self, path: &Path) {
+        self.outputs.lock().expect("no holder of this lock panics").push(path.to_owned());
+    }
+
+    /// Settles what a change of segments has written: named by its edit, or garbage when the change failed.
+    pub(crate) fn settle<T>(&self, outcome: Result<T>) -> Result<T> {
+        let written = std::mem::take(&mut *self.outputs.lock().expect("no holder of this lock panics"));
+        if outcome.is_err() {
+            self.gc.lock().expect("no holder of this lock panics").paths.extend(written);
+        }
+        outcome
     }
 
     /// Returns the Seq through which recovery finds everything in the newest base.

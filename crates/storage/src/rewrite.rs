@@ -31,7 +31,7 @@ impl Database {
             let Some(partitions) = rewrite(&view.table_by_id(id).ok_or_else(|| dropped(id))?.segments_only())? else {
                 return Ok(());
             };
-            match self.replace(table, partitions) {
+            match self.settle(self.replace(table, partitions)) {
                 Err(Error::Conflict(_)) => {}
                 outcome => return outcome,
             }

@@ -23,13 +23,27 @@ impl Database {
     /// column is not there any more (look again and retry); nothing of the commit was stored.
     pub fn append(&self, rows: RowsByTable) -> Result<Seq> {
         let max_bytes = rows.iter().map(|(_, batch)| payload_bytes(batch)).sum();
-        self.commit(Urgency::Ordinary, max_bytes, |state| {
+        let tables: Vec<TableId> = rows.iter().map(|(table, _)| *table).collect();
+        let seq = self.commit(Urgency::Ordinary, max_bytes, |state| {
             rows.iter().try_for_each(|(table, batch)| check(table_of(state, *table)?, batch))?;
             let mut resolver = Resolver::default();
-            rows.into_iter()
-                .map(|(id, batch)| resolver.resolve(table_of(state, id)?, batch).map(Record::Rows))
-                .collect()
-        })
+            let mut resolve = |(id, batch)| resolver.resolve(table_of(state, id)?, batch).map(Record::Rows);
+            rows.into_iter().map(&mut resolve).collect()
+        })?;
+        self.hold_back(&tables)?;
+        Ok(seq)
+    }
+
+    /// Writers that outrun the background flush do its work themselves, so that memory stays bounded.
+    fn hold_back(&self, tables: &[TableId]) -> Result<()> {
+        let view = self.view();
+        for id in tables {
+            let held_bytes = view.state().tables.get(*id).map_or(0, |t| t.memtable.bytes());
+            if held_bytes >= 4 * self.options.flush_bytes {
+                self.flush_table(*id)?;
+            }
+        }
+        Ok(())
     }
 }
 

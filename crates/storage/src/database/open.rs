@@ -106,6 +106,7 @@ impl Database {
             base: Mutex::new(BaseProgress { handle: recovered.base.map(Arc::new), log_bytes: 0 }),
             gc: Mutex::new(GcState::default()),
             mutator: Mutex::new(()),
+            outputs: Mutex::default(),
             durable_dirs: Mutex::default(),
             report,
             _lock: lock,
