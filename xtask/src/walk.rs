@@ -13,7 +13,8 @@ use crate::cargo::{build_server, root};
 use crate::scratch::{Scratch, put_back};
 use crate::server::{Ports, Server};
 
-const PAGES: [&str; 2] = ["docs/guide/getting-started.md", "docs/guide/backup-and-restore.md"];
+const PAGES: [&str; 3] =
+    ["docs/guide/getting-started.md", "docs/guide/backup-and-restore.md", "docs/guide/configuration.md"];
 const MARK: &str = "@@@ block";
 
 /// Commands of one block and what they must print, if the page says so.
