@@ -1,0 +1,106 @@
+//! The `server.conf` of a first start: every key that the server acts on, commented out, with what it does.
+
+/// Returns the file's text.
+pub fn server_conf() -> String {
+    let mut text = String::from(HEAD);
+    for (title, keys) in SECTIONS {
+        text.push_str(&format!("\n# {title}\n"));
+        for (key, what) in *keys {
+            let default = super::keys::find(key).map_or("", |k| k.default);
+            text.push_str(&format!("\n# {what}\n#{key}={default}\n"));
+        }
+    }
+    text
+}
+
+const HEAD: &str = "\
+# Configuration of Stillpoint. A line that begins with # is a comment: take the # away to change a value, then
+# restart the server. Each key can also be set in the environment, which wins: pg.user is QDB_PG_USER there.
+# Sizes take k, m, g (64m); times take ms, s, m, h (60s), milliseconds without.
+# Keys of QuestDB that are not listed here are accepted and have no effect.
+";
+
+type Section = (&'static str, &'static [(&'static str, &'static str)]);
+
+const SECTIONS: &[Section] = &[
+    (
+        "HTTP: queries, InfluxDB line protocol, web page",
+        &[
+            ("http.enabled", "Whether to listen for HTTP at all."),
+            (
+                "http.net.bind.to",
+                "Where to listen (http.bind.to is the same). 0.0.0.0:9000 lets other machines in: http.user is needed then.",
+            ),
+            (
+                "http.user",
+                "With user and password set, every request but /settings and /ping needs basic authentication.",
+            ),
+            ("http.password", "See http.user."),
+            ("http.net.connection.limit", "Connections at a time; further ones are answered 503."),
+            ("http.net.connection.timeout", "How long a connection may stand without a request."),
+            ("http.static.public.directory", "Folder below the root whose files are served at /."),
+            ("http.static.index.file.name", "What is served for / itself."),
+            ("line.http.enabled", "Whether /write and /api/v2/write take rows."),
+            ("line.auto.create.new.tables", "Whether a line for a table that does not exist makes it."),
+            ("line.auto.create.new.columns", "Whether a field that a table lacks makes a column."),
+            ("line.default.partition.by", "NONE, HOUR, DAY, WEEK, MONTH or YEAR, for tables made so."),
+            ("line.string.default.column.type", "VARCHAR or STRING, for columns made by a quoted text."),
+            ("line.http.max.recv.buffer.size", "Largest body of one request, inflated; more is answered 413."),
+        ],
+    ),
+    (
+        "PostgreSQL wire protocol",
+        &[
+            ("pg.enabled", "Whether to listen for PostgreSQL clients."),
+            (
+                "pg.net.bind.to",
+                "Where to listen. 0.0.0.0:8812 lets other machines in: a pg.password of your own is needed then.",
+            ),
+            ("pg.user", "Name of the one user."),
+            ("pg.password", "The user's password."),
+            ("pg.net.connection.limit", "Connections at a time."),
+            ("pg.net.connection.timeout", "How long a connection may stand without a statement."),
+        ],
+    ),
+    (
+        "Health check",
+        &[
+            ("http.min.enabled", "Whether to answer health checks on a port of their own."),
+            ("http.min.net.bind.to", "Where to listen (http.min.bind.to is the same)."),
+        ],
+    ),
+    (
+        "Storage and queries",
+        &[
+            (
+                "cairo.commit.mode",
+                "sync: a commit is acknowledged when it is on disk. nosync: when the operating system has it, so that a power\n\
+                 # cut (not a crash of the server) may lose the last commits.",
+            ),
+            ("cairo.wal.enabled.default", "Whether CREATE TABLE without WAL or BYPASS WAL means WAL."),
+            ("query.timeout", "Longest run of one statement."),
+        ],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{file, keys};
+
+    #[test]
+    fn the_template_changes_nothing_and_knows_its_keys() {
+        let text = super::server_conf();
+        assert_eq!(file::read(&text), []);
+        let uncommented: String = text
+            .lines()
+            .filter_map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let settings = file::read(&uncommented);
+        assert!(settings.len() > 20);
+        for setting in settings {
+            let key = keys::find(&setting.key).unwrap_or_else(|| panic!("{}", setting.key));
+            assert_eq!(setting.value, key.default, "{}", setting.key);
+        }
+    }
+}
