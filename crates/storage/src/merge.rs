@@ -5,13 +5,11 @@
 //! copying; where runs interleave, rows are gathered. A segment is mapped when the scan reaches its first moment.
 //! [`spans`] decides the order, [`gather`] makes the arrays.
 
-use std::sync::Arc;
-
 use arrow_array::ArrayRef;
 use types::{ColumnId, ColumnType, TimeRange};
 
 use crate::Result;
-use crate::run::{OpenRun, Run};
+use crate::run::Run;
 
 mod gather;
 mod spans;
@@ -19,11 +17,10 @@ mod spans;
 use spans::Spans;
 
 /// Rows `start..start + len` of one run, which stand together in the result.
-#[derive(Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Span {
     /// Position of the run in the order of arrival.
     order: usize,
-    run: Arc<OpenRun>,
     start: usize,
     len: usize,
 }
@@ -31,7 +28,7 @@ struct Span {
 impl Span {
     /// Cuts the first `len` rows off; what is left stays in `self`.
     fn split_front(&mut self, len: usize) -> Span {
-        let front = Span { len, ..self.clone() };
+        let front = Span { len, ..*self };
         self.start += len;
         self.len -= len;
         front
@@ -68,6 +65,7 @@ impl TableScan {
 
     /// Returns spans of together at most `chunk_rows` rows, more than one only if they are short; empty at the end.
     fn next_spans(&mut self) -> Result<Vec<Span>> {
+        self.spans.close_finished(self.rest.map(|span| span.order));
         let (mut taken, mut rows) = (Vec::new(), 0);
         while rows < self.chunk_rows {
             let next = match self.rest.take() {
@@ -98,11 +96,17 @@ impl TableScan {
     }
 
     fn next_chunk(&mut self) -> Result<Option<Vec<ArrayRef>>> {
-        let spans = self.next_spans()?;
-        match spans.as_slice() {
+        let taken = self.next_spans()?;
+        let run = |span: &Span| self.spans.run(span.order);
+        match taken.as_slice() {
             [] => Ok(None),
-            [span] => self.columns.iter().map(|&(id, t)| gather::one(span, id, t)).collect::<Result<_>>().map(Some),
-            spans => gather::many(spans, &self.columns).map(Some),
+            [span] => self
+                .columns
+                .iter()
+                .map(|&(id, t)| gather::one(run(span), *span, id, t))
+                .collect::<Result<_>>()
+                .map(Some),
+            taken => gather::many(&self.spans, taken, &self.columns).map(Some),
         }
     }
 }

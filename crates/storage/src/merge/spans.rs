@@ -2,10 +2,10 @@
 //!
 //! A heap holds each run at its next moment, ties by arrival. The run on top gives all rows that come before the next run's
 //! moment, found by doubling steps, so runs that overlap little cost a few searches and not a comparison a row.
+//! Scans in falling order would keep the same heap with the greatest moments on top and walk runs from their ends.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::Arc;
 
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, cast::AsArray};
@@ -16,28 +16,78 @@ use super::Span;
 use crate::run::{OpenRun, Run};
 use crate::{Error, Result};
 
-/// A source of spans. Scans in falling order would keep the same heap with greatest moments on top and walk runs from their ends.
-pub(super) enum Spans {
-    Arrival { runs: std::iter::Enumerate<std::vec::IntoIter<Run>> },
+/// Runs in the order of arrival, those that the scan is at opened, and the order of their rows.
+pub(super) struct Spans {
+    runs: Vec<Run>,
+    /// By order of arrival.
+    open: Vec<Option<OpenRun>>,
+    /// Opened runs of which every span has been given.
+    finished: Vec<usize>,
+    order: Order,
+}
+
+enum Order {
+    Arrival { next: usize },
     Time(TimeMerge),
 }
 
 impl Spans {
     pub fn new(runs: Vec<Run>, designated: Option<ColumnId>, ranges: Vec<TimeRange>) -> Spans {
-        match designated {
-            None => Spans::Arrival { runs: runs.into_iter().enumerate() },
-            Some(designated) => Spans::Time(TimeMerge::new(runs, designated, ranges)),
-        }
+        let order = match designated {
+            None => Order::Arrival { next: 0 },
+            Some(designated) => Order::Time(TimeMerge {
+                designated,
+                ranges: ranges.into(),
+                range: TimeRange::EMPTY,
+                heads: BinaryHeap::new(),
+                cursors: runs.iter().map(|_| None).collect(),
+            }),
+        };
+        Spans { open: runs.iter().map(|_| None).collect(), runs, finished: Vec::new(), order }
+    }
+
+    /// Returns the number of runs.
+    pub fn runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Returns the run of a span.
+    ///
+    /// # Panics
+    /// When the run was closed since the span was given.
+    pub fn run(&self, order: usize) -> &OpenRun {
+        self.open[order].as_ref().expect("runs of spans in use are open")
+    }
+
+    /// Closes the runs that gave all their spans, but for `kept`, so that a long scan keeps few files mapped.
+    pub fn close_finished(&mut self, kept: Option<usize>) {
+        let open = &mut self.open;
+        self.finished.retain(|&order| {
+            let keep = kept == Some(order);
+            if !keep {
+                open[order] = None;
+            }
+            keep
+        });
     }
 
     /// Returns the rows that come next; None at the end.
     pub fn next_span(&mut self) -> Result<Option<Span>> {
-        match self {
-            Spans::Arrival { runs } => {
-                let Some((order, run)) = runs.find(|(_, run)| run.rows() > 0) else { return Ok(None) };
-                Ok(Some(Span { order, run: Arc::new(run.open()?), start: 0, len: run.rows() }))
+        let Spans { runs, open, finished, order } = self;
+        match order {
+            Order::Time(merge) => merge.next_span(runs, open, finished),
+            Order::Arrival { next } => {
+                while let Some(run) = runs.get(*next) {
+                    let order = *next;
+                    *next += 1;
+                    if run.rows() > 0 {
+                        open[order] = Some(run.open()?);
+                        finished.push(order);
+                        return Ok(Some(Span { order, start: 0, len: run.rows() }));
+                    }
+                }
+                Ok(None)
             }
-            Spans::Time(merge) => merge.next_span(),
         }
     }
 }
@@ -49,16 +99,14 @@ struct Head {
     order: usize,
 }
 
-/// A run of which some rows of the current range are still to come.
+/// Rows `next..end` of an opened run, which are still to come in the current range.
 struct Cursor {
-    run: Arc<OpenRun>,
     times: ScalarBuffer<i64>,
     next: usize,
     end: usize,
 }
 
-pub(super) struct TimeMerge {
-    runs: Vec<Run>,
+struct TimeMerge {
     designated: ColumnId,
     ranges: VecDeque<TimeRange>,
     range: TimeRange,
@@ -68,44 +116,56 @@ pub(super) struct TimeMerge {
 }
 
 impl TimeMerge {
-    fn new(runs: Vec<Run>, designated: ColumnId, ranges: Vec<TimeRange>) -> TimeMerge {
-        let cursors = runs.iter().map(|_| None).collect();
-        let (ranges, heads) = (ranges.into(), BinaryHeap::new());
-        TimeMerge { runs, designated, ranges, range: TimeRange::EMPTY, heads, cursors }
-    }
-
-    fn next_span(&mut self) -> Result<Option<Span>> {
+    fn next_span(
+        &mut self,
+        runs: &[Run],
+        open: &mut [Option<OpenRun>],
+        finished: &mut Vec<usize>,
+    ) -> Result<Option<Span>> {
         loop {
-            let Some(Reverse(head)) = self.heads.pop() else {
-                if !self.next_range() {
+            let Some(&Reverse(head)) = self.heads.peek() else {
+                if !self.next_range(runs) {
                     return Ok(None);
                 }
                 continue;
             };
-            let limit = self.heads.peek().map(|h| h.0);
-            if let Some(mut cursor) = self.cursors[head.order].take() {
-                let end = match limit {
-                    None => cursor.end,
-                    Some(limit) => first_after(&cursor.times[..cursor.end], cursor.next, head.order, limit),
-                };
-                let span =
-                    Span { order: head.order, run: cursor.run.clone(), start: cursor.next, len: end - cursor.next };
-                cursor.next = end;
-                self.put_back(head.order, cursor);
-                return Ok(Some(span));
+            // The next run's moment: one of the two below the top of the heap.
+            let limit = self.heads.as_slice()[1..].iter().take(2).map(|h| h.0).min();
+            let order = head.order;
+            let Some(cursor) = &mut self.cursors[order] else {
+                // It may have been finished with the range before.
+                finished.retain(|&other| other != order);
+                let span = self.reach(&runs[order], head, limit, &mut open[order])?;
+                if span.is_some() || self.cursors[order].is_none() {
+                    finished.push(order);
+                }
+                match span {
+                    Some(span) => return Ok(Some(span)),
+                    None => continue,
+                }
+            };
+            let start = cursor.next;
+            cursor.next =
+                limit.map_or(cursor.end, |limit| first_after(&cursor.times[..cursor.end], start, order, limit));
+            let span = Span { order, start, len: cursor.next - start };
+            if cursor.next < cursor.end {
+                let ts = cursor.times[cursor.next];
+                self.heads.peek_mut().expect("the run's own head").0.ts = ts;
+            } else {
+                self.heads.pop();
+                self.cursors[order] = None;
+                finished.push(order);
             }
-            if let Some(span) = self.reach(head, limit)? {
-                return Ok(Some(span));
-            }
+            return Ok(Some(span));
         }
     }
 
     /// Begins the next range that has rows; returns false when there is none.
-    fn next_range(&mut self) -> bool {
+    fn next_range(&mut self, runs: &[Run]) -> bool {
         while let Some(range) = self.ranges.pop_front() {
             self.range = range;
             let inside = |run: &Run| run.rows() > 0 && range.overlaps(run.ts_min, run.ts_max);
-            let reached = self.runs.iter().enumerate().filter(|(_, run)| inside(run));
+            let reached = runs.iter().enumerate().filter(|(_, run)| inside(run));
             // Before a run is opened its first moment in the range is known only from below, which is all that the heap needs.
             let heads = reached.map(|(order, run)| Reverse(Head { ts: run.ts_min.max(range.start_us), order }));
             self.heads.extend(heads);
@@ -116,37 +176,43 @@ impl TimeMerge {
         false
     }
 
-    /// Opens a run when the merge comes to it. Returns all of it when it lies within the range and before all others, without
-    /// looking at its times; else puts it back at its first moment in the range.
-    fn reach(&mut self, head: Head, limit: Option<Head>) -> Result<Option<Span>> {
-        let run = &self.runs[head.order];
-        let open = Arc::new(run.open()?);
+    /// Opens the run on top of the heap when the merge comes to it. Returns all of it when it lies within the range and before all others,
+    /// without looking at its times; else moves it to its first moment in the range, or off the heap if it has none.
+    fn reach(
+        &mut self,
+        run: &Run,
+        head: Head,
+        limit: Option<Head>,
+        open: &mut Option<OpenRun>,
+    ) -> Result<Option<Span>> {
+        let opened = match open.take() {
+            Some(opened) => opened,
+            None => run.open()?,
+        };
+        let opened = open.insert(opened);
         let within = self.range.contains(run.ts_min) && self.range.contains(run.ts_max);
         if within && limit.is_none_or(|limit| Head { ts: run.ts_max, order: head.order } < limit) {
-            return Ok(Some(Span { order: head.order, run: open, start: 0, len: run.rows() }));
+            self.heads.pop();
+            return Ok(Some(Span { order: head.order, start: 0, len: run.rows() }));
         }
-        let times = self.times(&open)?;
+        let times = times(opened, self.designated)?;
         let next = times.partition_point(|&t| t < self.range.start_us);
         let end = next + times[next..].partition_point(|&t| self.range.contains(t));
-        self.put_back(head.order, Cursor { run: open, times, next, end });
+        self.heads.pop();
+        if next < end {
+            self.heads.push(Reverse(Head { ts: times[next], order: head.order }));
+            self.cursors[head.order] = Some(Cursor { times, next, end });
+        }
         Ok(None)
     }
+}
 
-    fn put_back(&mut self, order: usize, cursor: Cursor) {
-        if cursor.next < cursor.end {
-            self.heads.push(Reverse(Head { ts: cursor.times[cursor.next], order }));
-            self.cursors[order] = Some(cursor);
-        }
-    }
-
-    fn times(&self, run: &OpenRun) -> Result<ScalarBuffer<i64>> {
-        let column = run.column(self.designated)?;
-        let times = column.as_ref().and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
-        let times = times.filter(|times| times.null_count() == 0);
-        times.map(|times| times.values().clone()).ok_or_else(|| {
-            Error::Invalid(format!("column {} is not a designated timestamp without NULL", self.designated))
-        })
-    }
+fn times(run: &OpenRun, designated: ColumnId) -> Result<ScalarBuffer<i64>> {
+    let column = run.column(designated)?;
+    let times = column.as_ref().and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
+    let times = times.filter(|times| times.null_count() == 0);
+    let broken = || Error::Invalid(format!("column {designated} is not a designated timestamp without NULL"));
+    times.map(|times| times.values().clone()).ok_or_else(broken)
 }
 
 /// Returns the first row after `next` that comes behind `limit`. The row at `next` comes before it.

@@ -1,5 +1,7 @@
 //! Scans over overlapping runs, against a plain stable sort of all rows.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, BooleanArray};
