@@ -25,7 +25,7 @@ mod key_index;
 pub mod latest_on;
 pub mod slice;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use asof_join::{AsofSpec, asof_join};
 pub use fill::{FillSpec, FillWith, fill};

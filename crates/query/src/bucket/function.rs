@@ -94,3 +94,81 @@ impl ScalarUDFImpl for BucketFunction {
         Ok(PreimageResult::Range { expr: ts.clone(), interval })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bucket::Stride;
+    use crate::exec::testing::{batch, explained, long, run, table, ts};
+    use datafusion::functions_aggregate::expr_fn::count;
+    use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ident, lit};
+
+    const MINUTE: i64 = 60_000_000;
+
+    fn every(stride: &str) -> Expr {
+        bucket_expr(ident("ts"), Grid::calendar(Stride::from_floor(stride).expect("a stride")))
+    }
+
+    fn rows() -> LogicalPlanBuilder {
+        let times = [Some(MINUTE), Some(59 * MINUTE), Some(60 * MINUTE), None, Some(150 * MINUTE), Some(-1)];
+        let values: Vec<Option<i64>> = (1..=times.len() as i64).map(Some).collect();
+        LogicalPlanBuilder::from(table("t", vec![batch(vec![("ts", ts(&times)), ("v", long(&values))])]))
+    }
+
+    fn filtered(by: Expr) -> LogicalPlan {
+        rows().filter(by).and_then(|b| b.project([ident("v")])).and_then(|b| b.build()).expect("a plan")
+    }
+
+    fn at(minutes: i64) -> Expr {
+        lit(ScalarValue::TimestampMicrosecond(Some(minutes * MINUTE), None))
+    }
+
+    #[test]
+    fn floors_values_and_keeps_nulls() {
+        let plan = rows().project([every("1h")]).and_then(|b| b.build()).expect("a plan");
+        assert_eq!(run(&plan), "00:00:00, 00:00:00, 01:00:00, -, 02:00:00, 23:00:00");
+    }
+
+    #[test]
+    fn comparisons_with_bucket_starts_become_bounds_on_the_time() {
+        for (by, expected) in [
+            (every("1h").eq(at(0)), "1, 2"),
+            (every("1h").gt_eq(at(60)), "3, 5"),
+            (every("1h").gt(at(60)), "5"),
+            (every("1h").lt_eq(at(60)), "1, 2, 3, 6"),
+        ] {
+            let plan = filtered(by);
+            assert_eq!(run(&plan), expected);
+            let shown = explained(&plan);
+            assert!(!shown.contains("__bucket"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn comparisons_with_other_moments_stay_as_written() {
+        let plan = filtered(every("1h").eq(at(1)));
+        assert_eq!(run(&plan), "");
+        assert_eq!(run(&filtered(every("1h").gt_eq(at(1)))), "3, 5");
+        assert_eq!(run(&filtered(every("1h").lt(at(1)))), "1, 2, 6");
+    }
+
+    #[test]
+    fn two_grids_in_one_statement_are_told_apart() {
+        let plan = rows().project([every("1h"), every("2h")]).and_then(|b| b.build()).expect("a plan");
+        assert!(run(&plan).ends_with("02:00:00 02:00:00, 23:00:00 22:00:00"));
+        let moved = Grid::calendar(Stride::from_floor("1h").expect("a stride")).with_offset(MINUTE);
+        let plan = rows().project([every("1h"), bucket_expr(ident("ts"), moved)]).and_then(|b| b.build());
+        assert!(run(&plan.expect("a plan")).starts_with("00:00:00 00:01:00"));
+    }
+
+    #[test]
+    fn grouping_an_ordered_input_by_buckets_needs_no_hash_of_all_groups() {
+        let plan = rows()
+            .sort([ident("ts").sort(true, true)])
+            .and_then(|b| b.aggregate([every("1h")], [count(ident("v"))]))
+            .and_then(|b| b.build())
+            .expect("a plan");
+        assert!(explained(&plan).contains("ordering_mode=Sorted"), "{}", explained(&plan));
+        assert_eq!(run(&plan), "- 1, 23:00:00 1, 00:00:00 2, 01:00:00 1, 02:00:00 1");
+    }
+}
