@@ -35,10 +35,7 @@ struct BucketFunction {
 impl BucketFunction {
     fn new(grid: Grid) -> BucketFunction {
         // Plans show the name, and expressions of one name are taken for one another: it must tell grids apart.
-        let mut name = format!("__bucket_{}", grid.stride());
-        if grid.start(0) != Grid::calendar(grid.stride()).start(0) {
-            name.push_str(&format!("_from_{}us", grid.start(0)));
-        }
+        let name = format!("__bucket {grid}");
         BucketFunction { signature: Signature::exact(vec![MICROS], Volatility::Immutable), name, grid }
     }
 }

@@ -162,7 +162,7 @@ impl UserDefinedLogicalNodeCore for Fill {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "Fill: {}, every {}", self.time, self.span.grid.stride())?;
+        write!(f, "Fill: {}, every {}", self.time, self.span.grid)?;
         for (column, with) in self.filled.iter().zip(&self.with) {
             write!(f, ", {column}={with}")?;
         }

@@ -1,17 +1,16 @@
-//! Time zones of interval texts: local wall time to UTC and back.
+//! Time zones: local wall time to UTC and back, for interval texts and for calendar buckets.
 //!
 //! A local time that exists twice means the earlier moment; one that a clock change skips means the end of the gap.
 
-use std::str::FromStr;
-
-use arrow::array::timezone::Tz;
 use chrono::offset::{LocalResult, Offset, TimeZone};
 use chrono::{DateTime, NaiveDateTime};
+use chrono_tz::{TZ_VARIANTS, Tz};
+use types::time::{US_PER_DAY, US_PER_SECOND};
 
 use super::timestamp::parse_offset;
 
 /// A zone, or a fixed distance from UTC.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Zone {
     Fixed { offset_us: i64 },
     Named(Tz),
@@ -28,10 +27,9 @@ impl Zone {
         if let Some(offset_us) = parse_offset(name) {
             return Some(Zone::Fixed { offset_us });
         }
-        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            return None;
-        }
-        Tz::from_str(name).or_else(|_| Tz::from_str(&capitalized(name))).ok().map(Zone::Named)
+        let exact = name.parse().ok();
+        let named = || TZ_VARIANTS.iter().find(|tz| tz.name().eq_ignore_ascii_case(name)).copied();
+        exact.or_else(named).map(Zone::Named)
     }
 
     /// Returns the wall time at `utc_us`, as microseconds since 1970-01-01T00:00 on the wall.
@@ -51,6 +49,31 @@ impl Zone {
             LocalResult::Ambiguous(one, other) => local_us - us(&one).max(us(&other)),
             LocalResult::None => self.end_of_gap(local_us),
         }
+    }
+
+    /// Returns how long the hour lasts that the wall shows twice, if it shows `local_us` twice.
+    pub fn repeated_us(&self, local_us: i64) -> Option<i64> {
+        match (self, naive(local_us)) {
+            (Zone::Named(tz), Some(local)) => match tz.offset_from_local_datetime(&local) {
+                LocalResult::Ambiguous(one, other) => Some((us(&one) - us(&other)).abs()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Returns the first moment after `before_us` that has the offset of `after_us`; both ends within one clock change.
+    pub fn change_between(&self, before_us: i64, after_us: i64) -> i64 {
+        let (mut before_us, mut after_us, later) = (before_us, after_us, self.offset_at(after_us));
+        while after_us - before_us > 1 {
+            let middle_us = before_us + (after_us - before_us) / 2;
+            if self.offset_at(middle_us) == later {
+                after_us = middle_us;
+            } else {
+                before_us = middle_us;
+            }
+        }
+        after_us
     }
 
     /// Returns whether the wall never shows `local_us` because a clock change skips it.
@@ -73,38 +96,26 @@ impl Zone {
     /// Returns the moment of the clock change that skips `local_us`: the search is between a day before and after,
     /// for the first moment with the later offset.
     fn end_of_gap(&self, local_us: i64) -> i64 {
-        let day = types::time::US_PER_DAY;
-        let (mut before_us, mut after_us) = (local_us - day, local_us + day);
-        let later = self.offset_at(after_us);
-        while after_us - before_us > 1 {
-            let middle_us = before_us + (after_us - before_us) / 2;
-            if self.offset_at(middle_us) == later {
-                after_us = middle_us;
-            } else {
-                before_us = middle_us;
-            }
+        self.change_between(local_us - US_PER_DAY, local_us + US_PER_DAY)
+    }
+}
+
+impl std::fmt::Display for Zone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Zone::Fixed { offset_us } => write!(f, "{:+}s", offset_us / US_PER_SECOND),
+            Zone::Named(tz) => write!(f, "{tz}"),
         }
-        after_us
     }
 }
 
 fn us(offset: &impl Offset) -> i64 {
-    i64::from(offset.fix().local_minus_utc()) * types::time::US_PER_SECOND
+    i64::from(offset.fix().local_minus_utc()) * US_PER_SECOND
 }
 
 /// Returns the date and time without zone; `None` beyond the years that the zone database can name.
 fn naive(ts_us: i64) -> Option<NaiveDateTime> {
     DateTime::from_timestamp_micros(ts_us).map(|t| t.naive_utc())
-}
-
-fn capitalized(name: &str) -> String {
-    let mut start_of_word = true;
-    let fold = |letter: char| {
-        let folded = if start_of_word { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() };
-        start_of_word = !letter.is_ascii_alphabetic();
-        folded
-    };
-    name.chars().map(fold).collect()
 }
 
 #[cfg(test)]

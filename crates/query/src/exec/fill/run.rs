@@ -77,7 +77,7 @@ impl DisplayAs for FillExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         let schema = self.input.schema();
         let fills: Vec<String> = self.fills.iter().map(|(p, w)| format!("{}={w}", schema.field(*p).name())).collect();
-        write!(f, "FillExec: every={}, fill=[{}]", self.span.grid.stride(), fills.join(", "))
+        write!(f, "FillExec: every={}, fill=[{}]", self.span.grid, fills.join(", "))
     }
 }
 
