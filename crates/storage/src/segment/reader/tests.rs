@@ -8,7 +8,7 @@ use super::*;
 use crate::chunk::{Chunk, ResolvedBatch, ResolvedColumn};
 use crate::env::clock::ManualClock;
 use crate::env::rng::SeededRng;
-use crate::env::sim_fs::SimFs;
+use crate::env::sim_fs::{Fault, FaultPlan, SimFs, Survive};
 
 pub const DIR: &str = "/table";
 const FILE: &str = "day.arrow";
@@ -268,6 +268,61 @@ fn a_segment_of_version_1_opens() {
     verify_whole(&Env::os(), &file, &meta).unwrap();
     for (id, column_type, array) in &rows(10).columns {
         assert_eq!(&segment.column(*id).unwrap().unwrap(), array, "{column_type}");
+    }
+}
+
+/// Each call of the writer goes wrong once: a failure is an error of the system and never a segment, a short or interrupted
+/// call changes nothing.
+#[test]
+fn every_failing_call_of_the_writer_is_an_error() {
+    let rows = rows(40_000);
+    let expected = write(&sim(), &rows).unwrap();
+    assert!(expected.len_bytes > 2 << 20, "several pieces are written");
+    let mut calls = 0;
+    for errno in [Fault::EIO, Fault::ENOSPC, Fault::EINTR] {
+        calls =
+            check_each_call(&rows, &expected, |at_op| Fault::Fail { at_op, errno, times: 1 }, errno != Fault::EINTR);
+    }
+    assert!(calls >= 6, "create, three writes, sync, map: {calls}");
+    check_each_call(&rows, &expected, |at_op| Fault::Short { at_op }, false);
+}
+
+/// Returns the number of calls that were tried.
+fn check_each_call(rows: &Chunk, expected: &SegmentMeta, fault: impl Fn(u64) -> Fault, fatal: bool) -> u64 {
+    for call in 1.. {
+        let fs = Arc::new(SimFs::new(1));
+        let env = Env { fs: fs.clone(), ..sim() };
+        env.fs.create_dir(Path::new(DIR)).unwrap();
+        let at_op = fs.op_count() + call;
+        fs.set_faults(FaultPlan::one(fault(at_op)));
+        let written = write(&env, rows);
+        if fs.op_count() < at_op {
+            return call - 1;
+        }
+        match written {
+            Ok(meta) => assert!(!fatal && meta == *expected, "{:?}", fault(call)),
+            Err(e) => assert!(matches!(e, Error::Io { .. }), "{:?}: {e}", fault(call)),
+        }
+    }
+    unreachable!("the writer ends")
+}
+
+#[test]
+fn a_written_segment_outlives_a_power_cut_once_its_directory_is_synced() {
+    let rows = rows(1000);
+    let seeded = (0..10).flat_map(|seed| [Survive::Subset(seed), Survive::TornTail(seed), Survive::EntriesLost(seed)]);
+    for survive in seeded.chain([Survive::Nothing, Survive::NamesOnly]) {
+        let fs = Arc::new(SimFs::new(1));
+        let env = Env { fs: fs.clone(), ..sim() };
+        env.fs.create_dir(Path::new(DIR)).unwrap();
+        let meta = write(&env, &rows).unwrap();
+        env.fs.sync_dir(Path::new(DIR)).unwrap();
+        env.fs.sync_dir(Path::new("/")).unwrap();
+        fs.power_cut(survive);
+        let env = Env { fs: Arc::new(fs.power_up()), ..sim() };
+        verify_whole(&env, &path(), &meta).unwrap();
+        let segment = open(&env, &meta).unwrap();
+        assert!(meta.columns.iter().all(|c| segment.column(c.id).is_ok()));
     }
 }
 
