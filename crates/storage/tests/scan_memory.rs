@@ -69,6 +69,7 @@ fn rows(first_ts: i64, count: usize) -> Chunk {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test's own folder on the real machine")]
 fn a_full_scan_of_three_columns_allocates_at_most_a_hundredth_of_their_bytes() {
     let dir = std::env::temp_dir().join(format!("stillpoint-scan-memory-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
