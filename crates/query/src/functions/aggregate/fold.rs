@@ -1,0 +1,269 @@
+//! One shape for all aggregates: a state for each group, a row at a time in one tight loop over a batch.
+
+use std::hash::{Hash, Hasher};
+use std::mem::size_of;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Result as DfResult, ScalarValue};
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature, Volatility,
+};
+
+use super::super::typed::Typed;
+use crate::kind::Kind;
+
+/// What an aggregate keeps for a group and how rows change it.
+///
+/// `save` and `load` carry states to disk when a statement needs more memory than it has.
+pub trait Fold: Send + Sync + 'static {
+    type State: Default + Send;
+    type Columns<'a>;
+
+    /// Returns readers of the arguments of a batch.
+    fn columns<'a>(&self, arrays: &'a [ArrayRef]) -> Self::Columns<'a>;
+    /// Adds a row.
+    fn add(&self, state: &mut Self::State, columns: &Self::Columns<'_>, row: usize);
+    /// Adds the state of later rows.
+    fn merge(&self, state: &mut Self::State, later: Self::State);
+    /// Returns the answers, one a state.
+    fn answers(&self, states: Vec<Self::State>) -> ArrayRef;
+    /// Returns the types of what `save` gives.
+    fn saved_types(&self) -> Vec<DataType>;
+    /// Returns a state as values.
+    fn save(&self, state: &Self::State) -> Vec<ScalarValue>;
+    /// Returns the state of saved values.
+    fn load(&self, saved: &[ScalarValue]) -> Self::State;
+    /// Returns the bytes that a state holds on the heap.
+    fn heap_bytes(&self, _state: &Self::State) -> usize {
+        0
+    }
+}
+
+/// Returns the call of an aggregate as a typed expression.
+pub fn call<F: Fold>(name: &str, fold: F, args: Vec<Typed>, kind: Kind, position: usize) -> Typed {
+    let fold = Arc::new(fold);
+    let types = args.iter().map(|a| a.kind.name()).collect::<Vec<_>>().join(" ");
+    let udf = Aggregate {
+        name: name.to_owned(),
+        key: format!("{name} {types} {kind}"),
+        returns: kind.arrow(),
+        saved: fold.saved_types(),
+        signature: Signature::any(args.len(), Volatility::Immutable),
+        make: Arc::new(move || Box::new(Grouped { fold: fold.clone(), states: Vec::new(), heap_bytes: 0 })),
+    };
+    let args = args.into_iter().map(|a| a.expr).collect();
+    let udf = Arc::new(AggregateUDF::new_from_impl(udf));
+    let call = AggregateFunction::new_udf(udf, args, false, None, vec![], None);
+    Typed::new(Expr::AggregateFunction(call), kind, position)
+}
+
+type MakeAccumulator = dyn Fn() -> Box<dyn GroupsAccumulator> + Send + Sync;
+
+/// An aggregate of ours as DataFusion sees it; equal when name and types are.
+struct Aggregate {
+    name: String,
+    key: String,
+    returns: DataType,
+    saved: Vec<DataType>,
+    signature: Signature,
+    make: Arc<MakeAccumulator>,
+}
+
+impl std::fmt::Debug for Aggregate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.key)
+    }
+}
+
+impl PartialEq for Aggregate {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Aggregate {}
+
+impl Hash for Aggregate {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+
+impl AggregateUDFImpl for Aggregate {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> DfResult<DataType> {
+        Ok(self.returns.clone())
+    }
+
+    fn accumulator(&self, _args: AccumulatorArgs) -> DfResult<Box<dyn Accumulator>> {
+        Ok(Box::new(OneGroup { groups: (self.make)() }))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> DfResult<Vec<FieldRef>> {
+        let field = |(i, t): (usize, &DataType)| Arc::new(Field::new(format!("{}[{i}]", args.name), t.clone(), true));
+        Ok(self.saved.iter().enumerate().map(field).collect())
+    }
+
+    fn groups_accumulator_supported(&self, _args: AccumulatorArgs) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(&self, _args: AccumulatorArgs) -> DfResult<Box<dyn GroupsAccumulator>> {
+        Ok((self.make)())
+    }
+}
+
+/// The states of all groups.
+struct Grouped<F: Fold> {
+    fold: Arc<F>,
+    states: Vec<F::State>,
+    heap_bytes: usize,
+}
+
+impl<F: Fold> Grouped<F> {
+    fn take(&mut self, emit_to: EmitTo) -> Vec<F::State> {
+        self.heap_bytes = 0;
+        emit_to.take_needed(&mut self.states)
+    }
+
+    fn measure(&mut self) {
+        self.heap_bytes = self.states.iter().map(|s| self.fold.heap_bytes(s)).sum();
+    }
+}
+
+impl<F: Fold> GroupsAccumulator for Grouped<F> {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> DfResult<()> {
+        self.states.resize_with(total_num_groups, F::State::default);
+        let columns = self.fold.columns(values);
+        for (row, group) in group_indices.iter().enumerate() {
+            if opt_filter.is_none_or(|f| f.is_valid(row) && f.value(row)) {
+                self.fold.add(&mut self.states[*group], &columns, row);
+            }
+        }
+        drop(columns);
+        self.measure();
+        Ok(())
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> DfResult<ArrayRef> {
+        let states = self.take(emit_to);
+        Ok(self.fold.answers(states))
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> DfResult<Vec<ArrayRef>> {
+        let states = self.take(emit_to);
+        let rows: Vec<Vec<ScalarValue>> = states.iter().map(|s| self.fold.save(s)).collect();
+        let types = self.fold.saved_types();
+        let column = |(i, t): (usize, &DataType)| match rows.is_empty() {
+            true => Ok(arrow::array::new_empty_array(t)),
+            false => ScalarValue::iter_to_array(rows.iter().map(|row| row[i].clone())),
+        };
+        types.iter().enumerate().map(column).collect()
+    }
+
+    fn merge_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        _opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> DfResult<()> {
+        self.states.resize_with(total_num_groups, F::State::default);
+        for (row, group) in group_indices.iter().enumerate() {
+            let saved = values.iter().map(|a| ScalarValue::try_from_array(a, row)).collect::<DfResult<Vec<_>>>()?;
+            let later = self.fold.load(&saved);
+            self.fold.merge(&mut self.states[*group], later);
+        }
+        self.measure();
+        Ok(())
+    }
+
+    fn size(&self) -> usize {
+        self.states.capacity() * size_of::<F::State>() + self.heap_bytes
+    }
+}
+
+/// An aggregate without keys: all rows are one group.
+struct OneGroup {
+    groups: Box<dyn GroupsAccumulator>,
+}
+
+impl std::fmt::Debug for OneGroup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("one group")
+    }
+}
+
+impl Accumulator for OneGroup {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> DfResult<()> {
+        let rows = values.first().map_or(0, |a| a.len());
+        self.groups.update_batch(values, &vec![0; rows], None, 1)
+    }
+
+    fn evaluate(&mut self) -> DfResult<ScalarValue> {
+        self.groups.merge_batch(&[], &[], None, 1)?;
+        ScalarValue::try_from_array(&self.groups.evaluate(EmitTo::All)?, 0)
+    }
+
+    fn size(&self) -> usize {
+        self.groups.size()
+    }
+
+    fn state(&mut self) -> DfResult<Vec<ScalarValue>> {
+        self.groups.merge_batch(&[], &[], None, 1)?;
+        self.groups.state(EmitTo::All)?.iter().map(|a| ScalarValue::try_from_array(a, 0)).collect()
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> DfResult<()> {
+        let rows = states.first().map_or(0, |a| a.len());
+        self.groups.merge_batch(states, &vec![0; rows], None, 1)
+    }
+}
+
+/// Returns the DOUBLE column of an argument.
+pub fn doubles(array: &ArrayRef) -> &arrow::array::Float64Array {
+    array.as_primitive()
+}
+
+/// Returns the DOUBLE at a row; None is NULL.
+pub fn double_at(array: &arrow::array::Float64Array, row: usize) -> Option<f64> {
+    array.is_valid(row).then(|| array.value(row))
+}
+
+/// Returns a saved DOUBLE.
+pub fn saved_double(value: &ScalarValue) -> f64 {
+    match value {
+        ScalarValue::Float64(Some(v)) => *v,
+        _ => 0.0,
+    }
+}
+
+/// Returns a saved LONG.
+pub fn saved_long(value: &ScalarValue) -> i64 {
+    match value {
+        ScalarValue::Int64(Some(v)) => *v,
+        _ => 0,
+    }
+}
+
+/// Returns a saved BOOLEAN.
+pub fn saved_flag(value: &ScalarValue) -> bool {
+    matches!(value, ScalarValue::Boolean(Some(true)))
+}

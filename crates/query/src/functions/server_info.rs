@@ -1,0 +1,124 @@
+//! What clients ask about the server: version, user, schemas, PostgreSQL's catalogue functions, typeOf.
+
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::Volatility;
+
+use super::kernel::{Args, Function, text_column};
+use super::typed::{Call, Typed};
+use super::{Binding, Environment};
+use crate::error::SqlError;
+use crate::kind::Kind;
+
+/// What `version()` answers: drivers parse it.
+pub const VERSION: &str = "PostgreSQL 12.3, compiled by Visual C++ build 1914, 64-bit, QuestDB";
+
+/// Returns the binding of a function about the server.
+pub fn find(name: &str) -> Option<Binding> {
+    Some(Binding::Own(match name {
+        "version" => |call, _| no_args(call).map(|()| text(call, VERSION)),
+        "build" => |call, _| {
+            no_args(call).map(|()| text(call, concat!("Build Information: Stillpoint ", env!("CARGO_PKG_VERSION"))))
+        },
+        "current_database" | "current_catalog" => |call, _| no_args(call).map(|()| text(call, "qdb")),
+        "current_schema" => |call, _| no_args(call).map(|()| text(call, "public")),
+        "current_user" | "session_user" => |call, environment| no_args(call).map(|()| text(call, &environment.user)),
+        "current_setting" => current_setting,
+        "set_config" => set_config,
+        "pg_is_in_recovery" => |call, _| Ok(Typed::boolean(false, call.position)),
+        "pg_table_is_visible" | "pg_type_is_visible" | "pg_function_is_visible" => visible,
+        "has_table_privilege" | "has_schema_privilege" | "has_database_privilege" => visible,
+        "pg_get_userbyid" => |call, _| Ok(text(call, "public")),
+        "pg_encoding_to_char" => |call, _| Ok(text(call, "UTF8")),
+        "format_type" => format_type,
+        "pg_get_expr"
+        | "pg_get_partkeydef"
+        | "pg_get_indexdef"
+        | "pg_get_constraintdef"
+        | "pg_get_viewdef"
+        | "obj_description"
+        | "col_description"
+        | "shobj_description"
+        | "pg_advisory_unlock_all" => none,
+        "age" => |call, _| Ok(Typed::long(0, call.position)),
+        "txid_current" => |call, _| no_args(call).map(|()| Typed::long(1, call.position)),
+        "pg_backend_pid" => |call, _| no_args(call).map(|()| Typed::int(1, call.position)),
+        "pg_postmaster_start_time" => |call, environment| {
+            let value = ScalarValue::TimestampMicrosecond(Some(environment.started_us), None);
+            no_args(call).map(|()| Typed::literal(value, Kind::Timestamp, call.position))
+        },
+        "typeof" | "pg_typeof" => type_of,
+        _ => return None,
+    }))
+}
+
+fn no_args(call: &Call) -> Result<(), SqlError> {
+    if call.args.is_empty() { Ok(()) } else { Err(call.wrong_count(0)) }
+}
+
+/// Returns a constant STRING, of whatever length.
+fn text(call: &Call, value: &str) -> Typed {
+    let value = ScalarValue::Utf8View(Some(value.to_owned()));
+    Typed::literal(value, Kind::String, call.position)
+}
+
+fn none(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
+    Ok(Typed::literal(Kind::String.null(), Kind::String, call.position))
+}
+
+/// Binds a function that answers true for every row.
+fn visible(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
+    Ok(Typed::boolean(true, call.position))
+}
+
+fn current_setting(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
+    let Some(name) = call.args.first() else { return Err(call.no_match()) };
+    let value = match name.as_text().unwrap_or_default() {
+        "server_version_num" => "123000",
+        "server_version" => "12.3",
+        "search_path" => "\"$user\", public",
+        "jit" => "off",
+        _ => "",
+    };
+    Ok(text(call, value))
+}
+
+/// Binds set_config(name, value, is_local): answers the value, sets nothing.
+fn set_config(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
+    let [_, value, _] = call.args.as_slice() else { return Err(call.no_match()) };
+    Ok(text(call, value.as_text().unwrap_or_default()))
+}
+
+/// Binds format_type(oid, typmod): the PostgreSQL name of a type that has a number here, else NULL.
+fn format_type(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
+    let [oid, modifier] = call.args.as_slice() else { return Err(call.no_match()) };
+    let long = |arg: &Typed| super::cast::implicit(arg.clone(), Kind::Long);
+    let kernel = Arc::new(|args: &Args| {
+        let oids = args.longs(0);
+        Ok(text_column(args.rows(), |row| type_name(oids.get(row)?)))
+    });
+    let function = Function::new("format_type", 2, Kind::String, Volatility::Immutable, kernel);
+    function.call(vec![long(oid)?, long(modifier)?], Kind::String, call.position)
+}
+
+fn type_name(oid: i64) -> Option<&'static str> {
+    Some(match oid {
+        16 => "boolean",
+        20 => "bigint",
+        21 => "smallint",
+        23 => "integer",
+        700 => "real",
+        701 => "double precision",
+        1043 => "character varying",
+        1114 => "timestamp without time zone",
+        _ => return None,
+    })
+}
+
+fn type_of(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
+    let [value] = call.args.as_slice() else { return Err(call.wrong_count(1)) };
+    let kind = if value.kind == Kind::Varchar { Kind::Varchar } else { Kind::String };
+    let name = ScalarValue::Utf8View(Some(value.kind.name().to_owned()));
+    Ok(Typed::literal(name, kind, call.position))
+}
