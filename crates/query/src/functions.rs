@@ -14,6 +14,7 @@ use crate::error::SqlError;
 pub mod aggregate;
 pub mod arithmetic;
 pub mod cast;
+pub mod catalog;
 pub mod comparison;
 pub mod conditional;
 pub mod environment;
@@ -31,6 +32,7 @@ pub mod operators;
 pub mod overload;
 pub mod random;
 pub mod server_info;
+pub mod table;
 pub mod text;
 pub mod typed;
 

@@ -74,16 +74,11 @@ pub fn binary(op: Arithmetic, left: Typed, right: Typed, position: usize) -> Res
         return Err(SqlError::new(position, message));
     };
     let start = left.position;
-    let args = vec![operand(left, plan.left)?, operand(right, plan.right)?];
+    let args = vec![cast::implicit(left, plan.left)?, cast::implicit(right, plan.right)?];
     let name = format!("{} {}", op.symbol(), plan.result);
     let kernel = Arc::new(move |args: &Args| Ok(run(op, plan.result, args)));
     let answer = Function::new(&name, 2, plan.result, Volatility::Immutable, kernel);
     Ok(answer.call(args, plan.result, position)?.at(start))
-}
-
-/// Converts an operand; moments become raw numbers unless the operation is on moments.
-fn operand(arg: Typed, to: Kind) -> Result<Typed, SqlError> {
-    cast::implicit(arg, to)
 }
 
 /// Returns the answer of two constants that fit INT: LONG if it does not fit INT, NULL if it is the sentinel.
@@ -283,7 +278,8 @@ pub fn negate(arg: Typed, position: usize) -> Result<Typed, SqlError> {
 
 /// Binds `~`; `position` is the operator's.
 pub fn bit_not(arg: Typed, position: usize) -> Result<Typed, SqlError> {
-    let kind = bitwise(arg.kind, arg.kind).ok_or_else(|| no_unary("~", arg.kind, position))?;
+    let bits = bits_beside(arg.kind, arg.kind);
+    let kind = bitwise(bits, bits).ok_or_else(|| no_unary("~", arg.kind, position))?;
     unary("~", arg, kind, position, move |args| match kind {
         Kind::Int => singles::<Int32Type>(args, |v| Some(!v).filter(|v| *v != i32::MIN)),
         _ => singles::<Int64Type>(args, |v| Some(!v).filter(|v| *v != i64::MIN)),

@@ -187,13 +187,15 @@ const DOUBLE_TOLERANCE: f64 = 1e-10;
 
 /// Returns what a comparison of two doubles says; None is NULL.
 pub fn doubles(op: Comparison, left: Option<f64>, right: Option<f64>) -> bool {
-    let (equal, less) = match (left, right) {
-        (Some(l), Some(r)) => ((l - r).abs() <= DOUBLE_TOLERANCE, l < r),
-        (l, r) => {
-            return l.is_none() && r.is_none() == matches!(op, Comparison::Eq | Comparison::Le | Comparison::Ge)
-                || op == Comparison::Ne && l.is_none() != r.is_none();
-        }
+    let (Some(l), Some(r)) = (left, right) else {
+        let both = left.is_none() && right.is_none();
+        return match op {
+            Comparison::Eq | Comparison::Le | Comparison::Ge => both,
+            Comparison::Ne => !both,
+            Comparison::Lt | Comparison::Gt => false,
+        };
     };
+    let (equal, less) = ((l - r).abs() <= DOUBLE_TOLERANCE, l < r);
     match op {
         Comparison::Eq => equal,
         Comparison::Ne => !equal,

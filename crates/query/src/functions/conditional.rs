@@ -87,6 +87,12 @@ pub fn union_kind(l: Kind, r: Kind) -> Option<Kind> {
     })
 }
 
+/// Returns the kind of a column of a UNION, EXCEPT or INTERSECT over branches of two kinds.
+pub fn set_kind(left: Kind, right: Kind, column: &str, position: usize) -> Result<Kind, SqlError> {
+    union_kind(left, right)
+        .ok_or_else(|| SqlError::new(position, format!("unsupported cast [column={column}, from={left}, to={right}]")))
+}
+
 /// Binds CASE. With an operand, each branch's first part is a constant that is compared with it, NULL included.
 pub fn case(
     operand: Option<Typed>,

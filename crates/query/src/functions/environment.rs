@@ -1,6 +1,6 @@
 //! What functions may know about the statement and its session: the clock, the user, chance.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use storage::env::Clock;
 
@@ -13,10 +13,31 @@ pub struct Environment {
     pub clock: Arc<dyn Clock>,
     /// The name of the connected user.
     pub user: String,
-    /// Two seeds for the random functions; those of `long_sequence(n, seed, seed)` make a statement repeatable.
-    pub seeds: (u64, u64),
+    /// The seeds of the random functions.
+    pub seeds: Seeds,
     /// When the server started, in microseconds since 1970.
     pub started_us: i64,
+}
+
+/// Two seeds for the random functions of one statement; `long_sequence(n, seed, seed)` replaces them while binding.
+#[derive(Clone)]
+pub struct Seeds(Arc<Mutex<(u64, u64)>>);
+
+impl Seeds {
+    /// Returns these seeds.
+    pub fn new(first: u64, second: u64) -> Seeds {
+        Seeds(Arc::new(Mutex::new((first, second))))
+    }
+
+    /// Returns the seeds that hold now.
+    pub fn get(&self) -> (u64, u64) {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Replaces the seeds for what is bound from now on.
+    pub fn set(&self, first: u64, second: u64) {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = (first, second);
+    }
 }
 
 /// Returns surroundings that never change, for tests.
@@ -26,7 +47,7 @@ pub fn fixed() -> Environment {
         now_us: 1_700_000_000_000_000,
         clock: Arc::new(storage::env::clock::ManualClock::new(1_700_000_000_000_000)),
         user: "admin".to_owned(),
-        seeds: (1, 2),
+        seeds: Seeds::new(1, 2),
         started_us: 1_600_000_000_000_000,
     }
 }

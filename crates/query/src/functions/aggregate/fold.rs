@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::mem::size_of;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
@@ -107,7 +107,7 @@ impl AggregateUDFImpl for Aggregate {
     }
 
     fn accumulator(&self, _args: AccumulatorArgs) -> DfResult<Box<dyn Accumulator>> {
-        Ok(Box::new(OneGroup { groups: (self.make)() }))
+        Ok(Box::new(OneGroup { groups: Mutex::new((self.make)()) }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> DfResult<Vec<FieldRef>> {
@@ -135,6 +135,16 @@ impl<F: Fold> Grouped<F> {
     fn take(&mut self, emit_to: EmitTo) -> Vec<F::State> {
         self.heap_bytes = 0;
         emit_to.take_needed(&mut self.states)
+    }
+
+    /// Returns states as columns.
+    fn saved(&self, states: &[F::State]) -> DfResult<Vec<ArrayRef>> {
+        let rows: Vec<Vec<ScalarValue>> = states.iter().map(|s| self.fold.save(s)).collect();
+        let column = |(i, t): (usize, &DataType)| match rows.is_empty() {
+            true => Ok(arrow::array::new_empty_array(t)),
+            false => ScalarValue::iter_to_array(rows.iter().map(|row| row[i].clone())),
+        };
+        self.fold.saved_types().iter().enumerate().map(column).collect()
     }
 
     fn measure(&mut self) {
@@ -169,22 +179,23 @@ impl<F: Fold> GroupsAccumulator for Grouped<F> {
 
     fn state(&mut self, emit_to: EmitTo) -> DfResult<Vec<ArrayRef>> {
         let states = self.take(emit_to);
-        let rows: Vec<Vec<ScalarValue>> = states.iter().map(|s| self.fold.save(s)).collect();
-        let types = self.fold.saved_types();
-        let column = |(i, t): (usize, &DataType)| match rows.is_empty() {
-            true => Ok(arrow::array::new_empty_array(t)),
-            false => ScalarValue::iter_to_array(rows.iter().map(|row| row[i].clone())),
-        };
-        types.iter().enumerate().map(column).collect()
+        self.saved(&states)
     }
 
-    fn merge_batch(
-        &mut self,
-        values: &[ArrayRef],
-        group_indices: &[usize],
-        _opt_filter: Option<&BooleanArray>,
-        total_num_groups: usize,
-    ) -> DfResult<()> {
+    fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> DfResult<Vec<ArrayRef>> {
+        let columns = self.fold.columns(values);
+        let state = |row: usize| {
+            let mut state = F::State::default();
+            if opt_filter.is_none_or(|f| f.is_valid(row) && f.value(row)) {
+                self.fold.add(&mut state, &columns, row);
+            }
+            state
+        };
+        let rows = values.first().map_or(0, |a| a.len());
+        self.saved(&(0..rows).map(state).collect::<Vec<_>>())
+    }
+
+    fn merge_batch(&mut self, values: &[ArrayRef], group_indices: &[usize], total_num_groups: usize) -> DfResult<()> {
         self.states.resize_with(total_num_groups, F::State::default);
         for (row, group) in group_indices.iter().enumerate() {
             let saved = values.iter().map(|a| ScalarValue::try_from_array(a, row)).collect::<DfResult<Vec<_>>>()?;
@@ -200,9 +211,18 @@ impl<F: Fold> GroupsAccumulator for Grouped<F> {
     }
 }
 
-/// An aggregate without keys: all rows are one group.
+/// An aggregate without keys: all rows are one group. The lock is never waited for: it only lets references be shared.
 struct OneGroup {
-    groups: Box<dyn GroupsAccumulator>,
+    groups: Mutex<Box<dyn GroupsAccumulator>>,
+}
+
+impl OneGroup {
+    /// Returns the accumulator, which knows the group even before its first row.
+    fn groups(&mut self) -> DfResult<&mut Box<dyn GroupsAccumulator>> {
+        let groups = self.groups.get_mut().unwrap_or_else(PoisonError::into_inner);
+        groups.merge_batch(&[], &[], 1)?;
+        Ok(groups)
+    }
 }
 
 impl std::fmt::Debug for OneGroup {
@@ -214,26 +234,24 @@ impl std::fmt::Debug for OneGroup {
 impl Accumulator for OneGroup {
     fn update_batch(&mut self, values: &[ArrayRef]) -> DfResult<()> {
         let rows = values.first().map_or(0, |a| a.len());
-        self.groups.update_batch(values, &vec![0; rows], None, 1)
+        self.groups()?.update_batch(values, &vec![0; rows], None, 1)
     }
 
     fn evaluate(&mut self) -> DfResult<ScalarValue> {
-        self.groups.merge_batch(&[], &[], None, 1)?;
-        ScalarValue::try_from_array(&self.groups.evaluate(EmitTo::All)?, 0)
+        ScalarValue::try_from_array(&self.groups()?.evaluate(EmitTo::All)?, 0)
     }
 
     fn size(&self) -> usize {
-        self.groups.size()
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).size()
     }
 
     fn state(&mut self) -> DfResult<Vec<ScalarValue>> {
-        self.groups.merge_batch(&[], &[], None, 1)?;
-        self.groups.state(EmitTo::All)?.iter().map(|a| ScalarValue::try_from_array(a, 0)).collect()
+        self.groups()?.state(EmitTo::All)?.iter().map(|a| ScalarValue::try_from_array(a, 0)).collect()
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> DfResult<()> {
         let rows = states.first().map_or(0, |a| a.len());
-        self.groups.merge_batch(states, &vec![0; rows], None, 1)
+        self.groups()?.merge_batch(states, &vec![0; rows], 1)
     }
 }
 

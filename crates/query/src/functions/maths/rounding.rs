@@ -17,8 +17,7 @@ pub fn half_away(value: f64, scale: i32) -> Option<f64> {
     if scale == 0 {
         return Some(half_up(value));
     }
-    // 1.005 is a little less than it looks; the peer rounds what looks like a half.
-    at_scale(value, scale, |size| half_up(size + size * 4.0 * f64::EPSILON))
+    at_scale(value, scale, |size| half_up(size + slack(size)))
 }
 
 /// Returns the value rounded to `scale` digits, halves to the even neighbour.
@@ -28,12 +27,17 @@ pub fn half_even(value: f64, scale: i32) -> Option<f64> {
 
 /// Returns the value cut to `scale` digits.
 pub fn down(value: f64, scale: i32) -> Option<f64> {
-    at_scale(value, scale, f64::trunc)
+    at_scale(value, scale, |size| (size + slack(size)).trunc())
 }
 
 /// Returns the value rounded away from zero to `scale` digits.
 pub fn up(value: f64, scale: i32) -> Option<f64> {
-    at_scale(value, scale, f64::ceil)
+    at_scale(value, scale, |size| (size - slack(size)).ceil())
+}
+
+/// Returns how far a product may lie beside the number that it looks like: 1.005 * 100 is a little less than 100.5.
+fn slack(size: f64) -> f64 {
+    size * 8.0 * f64::EPSILON
 }
 
 fn at_scale(value: f64, scale: i32, whole: impl Fn(f64) -> f64) -> Option<f64> {

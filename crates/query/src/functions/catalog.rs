@@ -1,0 +1,67 @@
+//! PostgreSQL's catalogue and the information schema, as far as clients look at them.
+//!
+//! Every relation is a small table made anew from the read view. Those that only psql's `\d` joins are always empty.
+//! Columns and their order are the peer's, some are added that drivers ask for. Next: [`postgres`], [`information`].
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::ScalarValue;
+use types::ColumnType;
+
+use super::table::Tables;
+use super::table::rows::{Column, table};
+use crate::error::SqlError;
+
+mod empty;
+mod information;
+mod postgres;
+
+/// The columns and rows of a relation.
+type Content = (&'static [Column], Vec<Vec<ScalarValue>>);
+
+/// Returns whether a name, with or without its schema, is a relation of the catalogue.
+pub fn names(name: &str) -> bool {
+    let (schema, relation) = name.split_once('.').unwrap_or(("", name));
+    let known = |columns: Option<&[Column]>| columns.is_some();
+    match schema {
+        "information_schema" => information::NAMES.contains(&relation),
+        "" | "pg_catalog" => postgres::NAMES.contains(&relation) || known(empty::columns(relation)),
+        _ => false,
+    }
+}
+
+/// Returns a relation of the catalogue by its names in lower case; None if there is none.
+pub fn relation(schema: &str, relation: &str, tables: &Tables) -> Option<Arc<dyn TableProvider>> {
+    let relation = relation.to_ascii_lowercase();
+    let content: Option<Content> = match schema.to_ascii_lowercase().as_str() {
+        "information_schema" => information::content(&relation, tables),
+        "" | "pg_catalog" => postgres::content(&relation, tables)
+            .or_else(|| empty::columns(&relation).map(|columns| (columns, Vec::new()))),
+        _ => None,
+    };
+    let (columns, rows) = content?;
+    let made: Result<_, SqlError> = table(columns, rows);
+    Some(made.expect("every row has a value of its kind for every column"))
+}
+
+/// The number, length and names of a type in PostgreSQL.
+struct PgType {
+    oid: i32,
+    length: i16,
+    sql_name: &'static str,
+}
+
+/// Returns what PostgreSQL's clients are told of a column type.
+fn pg_type(column: ColumnType) -> PgType {
+    let (oid, length, sql_name) = match column {
+        ColumnType::Boolean => (16, 1, "boolean"),
+        ColumnType::Short => (21, 2, "smallint"),
+        ColumnType::Int => (23, 4, "integer"),
+        ColumnType::Long => (20, 8, "bigint"),
+        ColumnType::Double => (701, 8, "double precision"),
+        ColumnType::Date | ColumnType::Timestamp => (1114, 8, "timestamp without time zone"),
+        ColumnType::String | ColumnType::Varchar | ColumnType::Symbol => (1043, -1, "character varying"),
+    };
+    PgType { oid, length, sql_name }
+}

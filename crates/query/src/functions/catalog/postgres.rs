@@ -1,0 +1,289 @@
+//! Relations of `pg_catalog` that have rows.
+
+use datafusion::common::ScalarValue;
+use storage::TableView;
+use types::Schema;
+
+use super::super::table::Tables;
+use super::super::table::meta::KEYWORDS;
+use super::super::table::rows::{Column, flag, int, long, short, text, text_or_null, timestamp};
+use super::{Content, pg_type};
+use crate::kind::Kind;
+
+/// The names of the relations here.
+pub const NAMES: &[&str] = &[
+    "pg_class",
+    "pg_attribute",
+    "pg_attrdef",
+    "pg_namespace",
+    "pg_type",
+    "pg_database",
+    "pg_roles",
+    "pg_extension",
+    "pg_get_keywords",
+];
+
+/// Returns the columns and rows of a relation.
+pub fn content(relation: &str, tables: &Tables) -> Option<Content> {
+    let all = tables.view.tables();
+    Some(match relation {
+        "pg_class" => (CLASS, class(&all)),
+        "pg_attribute" => (ATTRIBUTE, all.iter().flat_map(|t| attributes(t.id().0 as i32, t.schema())).collect()),
+        "pg_attrdef" => (ATTRDEF, all.iter().flat_map(|t| defaults(t.id().0 as i32, t.schema())).collect()),
+        "pg_namespace" => (NAMESPACE, vec![namespace("pg_catalog", CATALOG), namespace("public", PUBLIC)]),
+        "pg_type" => (TYPE, TYPES.iter().map(pg_type_row).collect()),
+        "pg_database" => (DATABASE, vec![database()]),
+        "pg_roles" => (ROLES, vec![role(&tables.environment.user)]),
+        "pg_extension" => (EXTENSION, vec![extension()]),
+        "pg_get_keywords" => (WORDS, KEYWORDS.iter().map(|word| keyword(word)).collect()),
+        _ => return None,
+    })
+}
+
+const CATALOG: i32 = 11;
+const PUBLIC: i32 = 2200;
+
+const CLASS: &[Column] = &[
+    ("oid", Kind::Int),
+    ("relname", Kind::String),
+    ("relnamespace", Kind::Int),
+    ("reltype", Kind::Int),
+    ("reloftype", Kind::Int),
+    ("relowner", Kind::Int),
+    ("relam", Kind::Int),
+    ("relfilenode", Kind::Int),
+    ("reltablespace", Kind::Int),
+    ("relpages", Kind::Boolean),
+    ("reltuples", Kind::Float),
+    ("relallvisible", Kind::Int),
+    ("reltoastrelid", Kind::Int),
+    ("relhasindex", Kind::Boolean),
+    ("relisshared", Kind::Boolean),
+    ("relpersistence", Kind::Char),
+    ("relkind", Kind::Char),
+    ("relnatts", Kind::Short),
+    ("relchecks", Kind::Short),
+    ("relhasrules", Kind::Boolean),
+    ("relhastriggers", Kind::Boolean),
+    ("relhassubclass", Kind::Boolean),
+    ("relrowsecurity", Kind::Boolean),
+    ("relforcerowsecurity", Kind::Boolean),
+    ("relispopulated", Kind::Boolean),
+    ("relreplident", Kind::Char),
+    ("relispartition", Kind::Boolean),
+    ("relrewrite", Kind::Int),
+    ("relfrozenxid", Kind::Long),
+    ("relminmxid", Kind::Long),
+    ("relacl", Kind::String),
+    ("reloptions", Kind::String),
+    ("relpartbound", Kind::String),
+    ("relhasoids", Kind::Boolean),
+    ("xmin", Kind::Long),
+];
+
+fn class(tables: &[TableView]) -> Vec<Vec<ScalarValue>> {
+    let own = class_row(1259, "pg_class", CATALOG, "u", false);
+    let tables = tables.iter().map(|t| class_row(t.id().0 as i32, t.name().as_str(), PUBLIC, "p", true));
+    std::iter::once(own).chain(tables).collect()
+}
+
+fn class_row(oid: i32, name: &str, namespace: i32, persistence: &str, populated: bool) -> Vec<ScalarValue> {
+    let mut row = vec![int(oid), text(name), int(namespace)];
+    row.extend((0..6).map(|_| int(0)));
+    row.extend([flag(false), ScalarValue::Float32(Some(-1.0)), int(0), int(0), flag(false), flag(false)]);
+    row.extend([text(persistence), text("r"), short(0), short(0)]);
+    row.extend((0..5).map(|_| flag(false)));
+    row.extend([flag(populated), text("d"), flag(false), int(0), long(0), long(0)]);
+    row.extend((0..3).map(|_| text_or_null(None)));
+    row.extend([flag(false), long(0)]);
+    row
+}
+
+const ATTRIBUTE: &[Column] = &[
+    ("attrelid", Kind::Int),
+    ("attname", Kind::String),
+    ("attnum", Kind::Short),
+    ("atttypid", Kind::Int),
+    ("attnotnull", Kind::Boolean),
+    ("atttypmod", Kind::Int),
+    ("attlen", Kind::Short),
+    ("attidentity", Kind::Char),
+    ("attisdropped", Kind::Boolean),
+    ("atthasdef", Kind::Boolean),
+    ("attcollation", Kind::Int),
+    ("attgenerated", Kind::Char),
+    ("attstorage", Kind::Char),
+    ("attstattarget", Kind::Int),
+    ("attndims", Kind::Int),
+];
+
+fn attributes(table: i32, schema: &Schema) -> Vec<Vec<ScalarValue>> {
+    let row = |(i, column): (usize, &types::ColumnDef)| {
+        let pg = pg_type(column.column_type);
+        vec![
+            int(table),
+            text(&column.name),
+            short(i as i16 + 1),
+            int(pg.oid),
+            flag(false),
+            int(-1),
+            short(pg.length),
+            text_or_null(None),
+            flag(false),
+            flag(true),
+            int(0),
+            text_or_null(None),
+            text("p"),
+            int(-1),
+            int(0),
+        ]
+    };
+    schema.columns.iter().enumerate().map(row).collect()
+}
+
+const ATTRDEF: &[Column] = &[("adrelid", Kind::Int), ("adnum", Kind::Short), ("adbin", Kind::String)];
+
+fn defaults(table: i32, schema: &Schema) -> Vec<Vec<ScalarValue>> {
+    (1..=schema.columns.len() as i16).map(|i| vec![int(table), short(i), text("")]).collect()
+}
+
+const NAMESPACE: &[Column] =
+    &[("nspname", Kind::String), ("oid", Kind::Int), ("xmin", Kind::Long), ("nspowner", Kind::Int)];
+
+fn namespace(name: &str, oid: i32) -> Vec<ScalarValue> {
+    vec![text(name), int(oid), long(0), int(1)]
+}
+
+const TYPE: &[Column] = &[
+    ("oid", Kind::Int),
+    ("typname", Kind::String),
+    ("typbasetype", Kind::Int),
+    ("typarray", Kind::Int),
+    ("typnamespace", Kind::Int),
+    ("typnotnull", Kind::Boolean),
+    ("typtypmod", Kind::Int),
+    ("typtype", Kind::Char),
+    ("typcategory", Kind::Char),
+    ("typrelid", Kind::Int),
+    ("typelem", Kind::Int),
+    ("typreceive", Kind::Int),
+    ("typdelim", Kind::Int),
+    ("typinput", Kind::Int),
+    ("typowner", Kind::Int),
+    ("typlen", Kind::Short),
+    ("typbyval", Kind::Boolean),
+    ("typispreferred", Kind::Boolean),
+    ("typisdefined", Kind::Boolean),
+    ("typalign", Kind::Char),
+    ("typstorage", Kind::Char),
+    ("typndims", Kind::Int),
+    ("typcollation", Kind::Int),
+    ("typdefault", Kind::String),
+    ("typsend", Kind::Int),
+];
+
+struct Type(i32, &'static str, i32, &'static str, i32, i16, Option<&'static str>);
+
+/// Number, name, number of its array type, category, element type, length, default.
+const TYPES: &[Type] = &[
+    Type(1043, "varchar", 1015, "S", 0, -1, None),
+    Type(1114, "timestamp", 1115, "D", 0, 8, None),
+    Type(701, "float8", 1022, "N", 0, 8, None),
+    Type(700, "float4", 1021, "N", 0, 4, None),
+    Type(23, "int4", 1007, "N", 0, 4, None),
+    Type(21, "int2", 1005, "N", 0, 2, Some("0")),
+    Type(1042, "bpchar", 0, "Z", 0, 2, Some("0")),
+    Type(20, "int8", 1016, "N", 0, 8, None),
+    Type(16, "bool", 1000, "B", 0, 1, Some("false")),
+    Type(17, "binary", 0, "U", 0, -1, None),
+    Type(1082, "date", 0, "D", 0, 8, None),
+    Type(2950, "uuid", 0, "U", 0, 16, None),
+    Type(2281, "internal", 0, "P", 0, 8, None),
+    Type(26, "oid", 0, "N", 0, 4, None),
+    Type(1022, "_float8", 0, "A", 701, -1, None),
+    Type(1700, "numeric", 0, "N", 0, -1, None),
+    Type(1015, "_varchar", 0, "A", 1043, -1, None),
+];
+
+fn pg_type_row(of: &Type) -> Vec<ScalarValue> {
+    let Type(oid, name, array, category, element, length, default) = of;
+    let relation = ScalarValue::Int32(None);
+    let mut row = vec![int(*oid), text(*name), int(0), int(*array), int(CATALOG), flag(false), int(0), text("b")];
+    row.extend([text(*category), relation, int(*element), int(0), int(0), int(0), int(0), short(*length)]);
+    row.extend([flag(false), flag(false), flag(true), text("c"), text("p"), int(0), int(0), text_or_null(*default)]);
+    row.push(int(0));
+    row
+}
+
+const DATABASE: &[Column] = &[
+    ("oid", Kind::Int),
+    ("datname", Kind::String),
+    ("datdba", Kind::Int),
+    ("encoding", Kind::Int),
+    ("datcollate", Kind::String),
+    ("datctype", Kind::String),
+    ("datistemplate", Kind::Boolean),
+    ("datallowconn", Kind::Boolean),
+    ("datconnlimit", Kind::Int),
+    ("datlastsysoid", Kind::Int),
+    ("datfrozenxid", Kind::Long),
+    ("datminmxid", Kind::Long),
+    ("dattablespace", Kind::Int),
+    ("datacl", Kind::String),
+];
+
+fn database() -> Vec<ScalarValue> {
+    let mut row = vec![int(1), text("qdb"), int(2), int(6), text("en_US.UTF-8"), text("en_US.UTF-8"), flag(false)];
+    row.extend([flag(true), int(-1), int(1), long(-1), long(0), int(3), text("")]);
+    row
+}
+
+const ROLES: &[Column] = &[
+    ("rolname", Kind::String),
+    ("rolsuper", Kind::Boolean),
+    ("rolinherit", Kind::Boolean),
+    ("rolcreaterole", Kind::Boolean),
+    ("rolcreatedb", Kind::Boolean),
+    ("rolcanlogin", Kind::Boolean),
+    ("rolreplication", Kind::Boolean),
+    ("rolconnlimit", Kind::Int),
+    ("rolpassword", Kind::String),
+    ("rolvaliduntil", Kind::Timestamp),
+    ("rolbypassrls", Kind::Boolean),
+    ("rolconfig", Kind::String),
+    ("oid", Kind::Int),
+];
+
+fn role(name: &str) -> Vec<ScalarValue> {
+    let mut row = vec![text(name), flag(true), flag(true), flag(true), flag(true), flag(true), flag(false), int(-1)];
+    row.extend([text_or_null(None), timestamp(None), flag(true), text_or_null(None), int(1)]);
+    row
+}
+
+const EXTENSION: &[Column] = &[
+    ("oid", Kind::String),
+    ("extname", Kind::String),
+    ("extowner", Kind::String),
+    ("extnamespace", Kind::String),
+    ("extrelocatable", Kind::Boolean),
+    ("extversion", Kind::String),
+    ("extconfig", Kind::String),
+    ("extcondition", Kind::String),
+];
+
+fn extension() -> Vec<ScalarValue> {
+    let (one, version) = (|| text("1"), env!("CARGO_PKG_VERSION"));
+    vec![one(), text("questdb"), one(), one(), flag(false), text(version), text_or_null(None), text_or_null(None)]
+}
+
+const WORDS: &[Column] = &[
+    ("word", Kind::String),
+    ("catcode", Kind::String),
+    ("barelabel", Kind::Boolean),
+    ("catdesc", Kind::String),
+    ("baredesc", Kind::String),
+];
+
+fn keyword(word: &str) -> Vec<ScalarValue> {
+    vec![text(word), text_or_null(None), flag(false), text_or_null(None), text_or_null(None)]
+}

@@ -1,0 +1,78 @@
+//! Table functions: calls that stand where a table may stand.
+//!
+//! [`rows`] makes small tables in memory; [`sequences`] generates rows as they are asked for; [`meta`] answers what the
+//! database knows of its tables and snapshots. Relations of PostgreSQL's catalogue: [`super::catalog`].
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use storage::{Database, ReadView, TableView};
+
+use super::typed::Call;
+use super::{Environment, catalog};
+use crate::error::SqlError;
+
+pub(super) mod meta;
+pub mod rows;
+mod sequences;
+
+/// What table functions may look at: one read view of one database.
+pub struct Tables<'a> {
+    pub database: &'a Arc<Database>,
+    pub view: &'a ReadView,
+    pub environment: &'a Environment,
+}
+
+/// Returns whether a table function of that name exists, in any case.
+pub fn is_table_function(name: &str) -> bool {
+    find(&name.to_ascii_lowercase()).is_some() || catalog::names(&name.to_ascii_lowercase())
+}
+
+type Bind = fn(&Call, &Tables) -> Result<Arc<dyn TableProvider>, SqlError>;
+
+fn find(name: &str) -> Option<Bind> {
+    Some(match name {
+        "long_sequence" => sequences::long_sequence,
+        "generate_series" => sequences::generate_series,
+        "tables" => meta::tables,
+        "all_tables" => meta::all_tables,
+        "table_columns" => meta::table_columns,
+        "table_partitions" => meta::table_partitions,
+        "table_storage" => meta::table_storage,
+        "wal_tables" => meta::wal_tables,
+        "checkpoint_status" => meta::checkpoint_status,
+        "snapshots" => meta::snapshots,
+        "materialized_views" => meta::materialized_views,
+        "keywords" => meta::keywords,
+        _ => return None,
+    })
+}
+
+/// Binds a call of a table function; relations of the catalogue may be called as well.
+pub fn bind(call: &Call, tables: &Tables) -> Result<Arc<dyn TableProvider>, SqlError> {
+    let name = call.name.to_ascii_lowercase();
+    if let Some(bind) = find(&name) {
+        return bind(call, tables);
+    }
+    let (schema, relation) = name.split_once('.').unwrap_or(("", &name));
+    catalog::relation(schema, relation, tables).ok_or_else(|| {
+        let message = format!("unknown function name: {}({})", call.name, call.kinds(","));
+        SqlError::new(call.position, message)
+    })
+}
+
+/// Returns the table that the first argument names.
+fn named_table(call: &Call, tables: &Tables) -> Result<TableView, SqlError> {
+    let [name] = call.args.as_slice() else { return Err(call.no_match()) };
+    let Some(text) = name.as_text() else { return Err(call.no_match()) };
+    let missing = || SqlError::new(name.position, format!("table does not exist [table={text}]"));
+    tables.view.table(text).ok_or_else(missing)
+}
+
+/// Returns the error of a storage call as a statement's.
+fn storage_error(error: storage::Error) -> SqlError {
+    SqlError { kind: crate::error::SqlErrorKind::Unavailable, ..SqlError::new(0, error.to_string()) }
+}
+
+#[cfg(test)]
+mod tests;

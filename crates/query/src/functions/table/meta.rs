@@ -1,0 +1,424 @@
+//! What the database knows of its tables, partitions and snapshots, in the peer's columns.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::ScalarValue;
+use storage::TableView;
+use types::{ColumnType, Schema};
+
+use super::super::maths::size_text;
+use super::super::typed::Call;
+use super::rows::{Column, flag, int, long, table, text, text_or_null, timestamp};
+use super::{Tables, named_table, storage_error};
+use crate::error::SqlError;
+use crate::kind::Kind;
+
+type Provider = Result<Arc<dyn TableProvider>, SqlError>;
+
+fn no_args(call: &Call) -> Result<(), SqlError> {
+    if call.args.is_empty() { Ok(()) } else { Err(call.wrong_count(0)) }
+}
+
+/// The symbol capacity that tables are created with, and the block size of their indexes.
+const SYMBOL_CAPACITY: i32 = 256;
+
+const TABLES: &[Column] = &[
+    ("id", Kind::Int),
+    ("table_name", Kind::String),
+    ("designatedTimestamp", Kind::String),
+    ("partitionBy", Kind::String),
+    ("walEnabled", Kind::Boolean),
+    ("dedup", Kind::Boolean),
+    ("ttlValue", Kind::Int),
+    ("ttlUnit", Kind::String),
+    ("matView", Kind::Boolean),
+    ("directoryName", Kind::String),
+    ("maxUncommittedRows", Kind::Int),
+    ("o3MaxLag", Kind::Long),
+    ("table_suspended", Kind::Boolean),
+    ("table_type", Kind::Char),
+    ("table_row_count", Kind::Long),
+    ("table_min_timestamp", Kind::Timestamp),
+    ("table_max_timestamp", Kind::Timestamp),
+    ("table_last_write_timestamp", Kind::Timestamp),
+    ("table_txn", Kind::Long),
+    ("table_memory_pressure_level", Kind::Int),
+    ("table_write_amp_count", Kind::Long),
+    ("table_write_amp_p50", Kind::Double),
+    ("table_write_amp_p90", Kind::Double),
+    ("table_write_amp_p99", Kind::Double),
+    ("table_write_amp_max", Kind::Double),
+    ("table_merge_rate_count", Kind::Long),
+    ("table_merge_rate_p50", Kind::Long),
+    ("table_merge_rate_p90", Kind::Long),
+    ("table_merge_rate_p99", Kind::Long),
+    ("table_merge_rate_max", Kind::Long),
+    ("wal_pending_row_count", Kind::Long),
+    ("wal_dedup_row_count_since_start", Kind::Long),
+    ("wal_txn", Kind::Long),
+    ("wal_max_timestamp", Kind::Timestamp),
+    ("wal_tx_count", Kind::Long),
+    ("wal_tx_size_p50", Kind::Long),
+    ("wal_tx_size_p90", Kind::Long),
+    ("wal_tx_size_p99", Kind::Long),
+    ("wal_tx_size_max", Kind::Long),
+    ("replica_batch_count", Kind::Long),
+    ("replica_batch_size_p50", Kind::Long),
+    ("replica_batch_size_p90", Kind::Long),
+    ("replica_batch_size_p99", Kind::Long),
+    ("replica_batch_size_max", Kind::Long),
+    ("replica_more_pending", Kind::Boolean),
+];
+
+/// Binds tables(). What is not measured here (write amplification, merge rates, replica batches) is 0.
+pub fn tables(call: &Call, tables: &Tables) -> Provider {
+    no_args(call)?;
+    let row = |t: &TableView| {
+        let schema = t.schema();
+        let bounds = t.time_bounds();
+        let txn = if schema.wal { long(t.last_seq().0 as i64) } else { ScalarValue::Int64(None) };
+        let mut row = vec![
+            int(t.id().0 as i32),
+            text(t.name().as_str()),
+            text_or_null(designated_name(schema)),
+            text(schema.partition_by.name()),
+            flag(schema.wal),
+            flag(false),
+            int(0),
+            text("HOUR"),
+            flag(false),
+            text(t.directory()),
+            int(500_000),
+            long(600_000_000),
+            flag(false),
+            text("T"),
+            long(t.row_count() as i64),
+            timestamp(bounds.map(|b| b.0)),
+            timestamp(bounds.map(|b| b.1)),
+            timestamp(None),
+            long(t.last_seq().0 as i64),
+            int(0),
+        ];
+        let measured = [("wal_txn", txn), ("wal_max_timestamp", timestamp(bounds.map(|b| b.1).filter(|_| schema.wal)))];
+        for (name, kind) in &TABLES[row.len()..] {
+            let known = measured.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+            row.push(known.unwrap_or_else(|| zero(*kind)));
+        }
+        row
+    };
+    table(TABLES, tables.view.tables().iter().map(row).collect())
+}
+
+fn zero(kind: Kind) -> ScalarValue {
+    match kind {
+        Kind::Long => long(0),
+        Kind::Double => ScalarValue::Float64(Some(0.0)),
+        kind => kind.null(),
+    }
+}
+
+fn designated_name(schema: &Schema) -> Option<&str> {
+    schema.designated.and_then(|id| schema.column_by_id(id)).map(|c| c.name.as_str())
+}
+
+/// Binds all_tables().
+pub fn all_tables(call: &Call, tables: &Tables) -> Provider {
+    no_args(call)?;
+    let rows = tables.view.tables().iter().map(|t| vec![text(t.name().as_str())]).collect();
+    table(&[("table_name", Kind::String)], rows)
+}
+
+const TABLE_COLUMNS: &[Column] = &[
+    ("column", Kind::String),
+    ("type", Kind::String),
+    ("indexed", Kind::Boolean),
+    ("indexBlockCapacity", Kind::Int),
+    ("symbolCached", Kind::Boolean),
+    ("symbolCapacity", Kind::Int),
+    ("symbolTableSize", Kind::Int),
+    ("designated", Kind::Boolean),
+    ("upsertKey", Kind::Boolean),
+];
+
+/// Binds table_columns('t'), which SHOW COLUMNS is too.
+pub fn table_columns(call: &Call, tables: &Tables) -> Provider {
+    let of = named_table(call, tables)?;
+    let schema = of.schema();
+    let rows = schema.columns.iter().map(|column| {
+        let symbol = column.column_type == ColumnType::Symbol;
+        let if_symbol = |value: i32| int(if symbol { value } else { 0 });
+        vec![
+            text(&column.name),
+            text(column.column_type.name()),
+            flag(column.indexed),
+            if_symbol(SYMBOL_CAPACITY),
+            flag(symbol),
+            if_symbol(SYMBOL_CAPACITY),
+            if_symbol(of.symbol_count(column.id).unwrap_or(0) as i32),
+            flag(schema.designated == Some(column.id)),
+            flag(false),
+        ]
+    });
+    table(TABLE_COLUMNS, rows.collect())
+}
+
+const TABLE_PARTITIONS: &[Column] = &[
+    ("index", Kind::Int),
+    ("partitionBy", Kind::String),
+    ("name", Kind::String),
+    ("minTimestamp", Kind::Timestamp),
+    ("maxTimestamp", Kind::Timestamp),
+    ("numRows", Kind::Long),
+    ("diskSize", Kind::Long),
+    ("diskSizeHuman", Kind::String),
+    ("readOnly", Kind::Boolean),
+    ("active", Kind::Boolean),
+    ("attached", Kind::Boolean),
+    ("detached", Kind::Boolean),
+    ("attachable", Kind::Boolean),
+    ("isParquet", Kind::Boolean),
+    ("parquetFileSize", Kind::Long),
+];
+
+/// Binds table_partitions('t'), which SHOW PARTITIONS is too.
+pub fn table_partitions(call: &Call, tables: &Tables) -> Provider {
+    let of = named_table(call, tables)?;
+    let partitions = of.partitions().map_err(storage_error)?;
+    let last = partitions.len().saturating_sub(1);
+    let rows = partitions.iter().enumerate().map(|(i, p)| {
+        vec![
+            int(i as i32),
+            text(of.schema().partition_by.name()),
+            text(&p.name),
+            timestamp(p.time_bounds.map(|b| b.0)),
+            timestamp(p.time_bounds.map(|b| b.1)),
+            long(p.rows as i64),
+            long(p.size_bytes as i64),
+            text(size_text(p.size_bytes as i64)),
+            flag(false),
+            flag(i == last),
+            flag(true),
+            flag(false),
+            flag(false),
+            flag(false),
+            long(-1),
+        ]
+    });
+    table(TABLE_PARTITIONS, rows.collect())
+}
+
+/// Binds table_storage().
+pub fn table_storage(call: &Call, tables: &Tables) -> Provider {
+    no_args(call)?;
+    let columns: &[Column] = &[
+        ("tableName", Kind::String),
+        ("walEnabled", Kind::Boolean),
+        ("partitionBy", Kind::String),
+        ("partitionCount", Kind::Long),
+        ("rowCount", Kind::Long),
+        ("diskSize", Kind::Long),
+    ];
+    let row = |t: &TableView| {
+        let partitions = t.partitions().map_err(storage_error)?;
+        Ok(vec![
+            text(t.name().as_str()),
+            flag(t.schema().wal),
+            text(t.schema().partition_by.name()),
+            long(partitions.len() as i64),
+            long(t.row_count() as i64),
+            long(partitions.iter().map(|p| p.size_bytes).sum::<u64>() as i64),
+        ])
+    };
+    table(columns, tables.view.tables().iter().map(row).collect::<Result<_, SqlError>>()?)
+}
+
+/// Binds wal_tables(): a commit is visible when it is acknowledged, so writer and sequencer never differ.
+pub fn wal_tables(call: &Call, tables: &Tables) -> Provider {
+    no_args(call)?;
+    let columns: &[Column] = &[
+        ("name", Kind::String),
+        ("suspended", Kind::Boolean),
+        ("writerTxn", Kind::Long),
+        ("bufferedTxnSize", Kind::Long),
+        ("sequencerTxn", Kind::Long),
+        ("errorTag", Kind::String),
+        ("errorMessage", Kind::String),
+        ("memoryPressure", Kind::Int),
+    ];
+    let row = |t: TableView| {
+        let txn = t.last_seq().0 as i64;
+        vec![text(t.name().as_str()), flag(false), long(txn), long(0), long(txn), text(""), text(""), int(0)]
+    };
+    table(columns, tables.view.tables().into_iter().filter(|t| t.schema().wal).map(row).collect())
+}
+
+/// Binds checkpoint_status(): whether a snapshot is open, and since when.
+pub fn checkpoint_status(call: &Call, tables: &Tables) -> Provider {
+    no_args(call)?;
+    let open = tables.database.snapshots();
+    let started_us = open.iter().map(|s| s.created_us).min();
+    let columns: &[Column] = &[("in_progress", Kind::Boolean), ("started_at", Kind::Timestamp)];
+    table(columns, vec![vec![flag(started_us.is_some()), timestamp(started_us)]])
+}
+
+/// Binds snapshots(): the open snapshots.
+pub fn snapshots(call: &Call, tables: &Tables) -> Provider {
+    no_args(call)?;
+    let columns: &[Column] = &[
+        ("name", Kind::String),
+        ("state", Kind::String),
+        ("seq", Kind::Long),
+        ("created", Kind::Timestamp),
+        ("tables", Kind::Long),
+        ("held_bytes", Kind::Long),
+    ];
+    let rows = tables.database.snapshots().into_iter().map(|s| {
+        let (tables, held) = (long(s.tables as i64), long(s.held_bytes as i64));
+        vec![text(s.name), text("open"), long(s.seq.0 as i64), timestamp(Some(s.created_us)), tables, held]
+    });
+    table(columns, rows.collect())
+}
+
+/// Binds materialized_views(): there are none, but consoles ask.
+pub fn materialized_views(call: &Call, _: &Tables) -> Provider {
+    no_args(call)?;
+    let columns: &[Column] = &[
+        ("view_name", Kind::String),
+        ("refresh_type", Kind::String),
+        ("base_table_name", Kind::String),
+        ("last_refresh_start_timestamp", Kind::Timestamp),
+        ("last_refresh_finish_timestamp", Kind::Timestamp),
+        ("view_sql", Kind::String),
+        ("view_table_dir_name", Kind::String),
+        ("invalidation_reason", Kind::String),
+        ("view_status", Kind::String),
+        ("refresh_period_hi", Kind::Timestamp),
+        ("refresh_base_table_txn", Kind::Long),
+        ("base_table_txn", Kind::Long),
+        ("refresh_limit", Kind::Int),
+        ("refresh_limit_unit", Kind::String),
+        ("timer_time_zone", Kind::String),
+        ("timer_start", Kind::Timestamp),
+        ("timer_interval", Kind::Int),
+        ("timer_interval_unit", Kind::String),
+        ("period_length", Kind::Int),
+        ("period_length_unit", Kind::String),
+        ("period_delay", Kind::Int),
+        ("period_delay_unit", Kind::String),
+    ];
+    table(columns, Vec::new())
+}
+
+/// The words that a statement may use as keywords.
+pub const KEYWORDS: &[&str] = &[
+    "add",
+    "all",
+    "alter",
+    "and",
+    "as",
+    "asc",
+    "asof",
+    "attach",
+    "begin",
+    "between",
+    "by",
+    "bypass",
+    "cache",
+    "capacity",
+    "case",
+    "cast",
+    "checkpoint",
+    "column",
+    "columns",
+    "commit",
+    "create",
+    "cross",
+    "database",
+    "desc",
+    "detach",
+    "distinct",
+    "drop",
+    "else",
+    "end",
+    "except",
+    "exists",
+    "explain",
+    "fill",
+    "first",
+    "foreign",
+    "from",
+    "grant",
+    "group",
+    "header",
+    "if",
+    "in",
+    "index",
+    "inner",
+    "insert",
+    "intersect",
+    "into",
+    "isolation",
+    "join",
+    "key",
+    "latest",
+    "left",
+    "level",
+    "limit",
+    "linear",
+    "list",
+    "lock",
+    "lt",
+    "nan",
+    "natural",
+    "nocache",
+    "none",
+    "not",
+    "null",
+    "observation",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "outer",
+    "over",
+    "partition",
+    "partitions",
+    "prev",
+    "primary",
+    "range",
+    "references",
+    "rename",
+    "repair",
+    "right",
+    "rollback",
+    "sample",
+    "select",
+    "set",
+    "show",
+    "snapshot",
+    "system",
+    "table",
+    "tables",
+    "then",
+    "to",
+    "transaction",
+    "truncate",
+    "type",
+    "union",
+    "unlock",
+    "update",
+    "values",
+    "when",
+    "where",
+    "with",
+    "writer",
+    "zone",
+];
+
+/// Binds keywords().
+pub fn keywords(call: &Call, _: &Tables) -> Provider {
+    no_args(call)?;
+    table(&[("keyword", Kind::String)], KEYWORDS.iter().map(|word| vec![text(*word)]).collect())
+}
