@@ -9,6 +9,7 @@ use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::AggregateFunction;
 
+use super::cast;
 use super::overload::convert;
 use super::typed::{Call, Typed};
 use crate::error::SqlError;
@@ -138,7 +139,10 @@ fn approx_count_distinct(call: &Call, arg: &Typed) -> Result<Typed, SqlError> {
 /// Converts a number, or text that holds one, to DOUBLE; None if the argument is neither.
 fn as_double(arg: &Typed) -> Option<Result<Typed, SqlError>> {
     let fits = arg.kind.is_number() || arg.kind.is_time() || arg.kind.is_text() || arg.kind == Kind::Null;
-    fits.then(|| convert(arg.clone(), Kind::Double))
+    fits.then(|| match arg.kind.is_text() {
+        true => cast::reduced(arg.clone(), Kind::Double),
+        false => convert(arg.clone(), Kind::Double),
+    })
 }
 
 #[cfg(test)]

@@ -169,8 +169,7 @@ fn with_moment(op: Arithmetic, left: &Typed, right: &Typed) -> Plan {
     if !moment {
         return Plan::same(Kind::Long);
     }
-    let right = if r == Kind::Date { Kind::Timestamp } else { Kind::Long };
-    Plan { left: Kind::Timestamp, right, result: Kind::Timestamp }
+    Plan { left: Kind::Timestamp, right: Kind::Long, result: Kind::Timestamp }
 }
 
 /// Returns the kind of a bit operation; None if an operand has no bits.

@@ -57,6 +57,17 @@ pub fn implicit(arg: Typed, to: Kind) -> Result<Typed, SqlError> {
     convert(arg, to, Misfit::Refuse)
 }
 
+/// Converts text that an aggregate adds up, row by row; the error says that it was met there.
+pub fn reduced(arg: Typed, to: Kind) -> Result<Typed, SqlError> {
+    let (from, position) = (arg.kind, arg.position);
+    let kernel = Arc::new(move |args: &super::kernel::Args| {
+        kernels::run(args, from, to, Misfit::Refuse)
+            .map_err(|e| SqlError { message: format!("unexpected reduce error: {}", e.message), ..e })
+    });
+    let name = format!("reduce {from} {to}");
+    Function::new(&name, 1, to, Volatility::Immutable, kernel).call(vec![arg], to, position)
+}
+
 /// Reads a constant text that stands for a moment.
 fn constant_moment(text: &str, to: Kind, position: usize) -> Result<Typed, SqlError> {
     let us =
