@@ -105,6 +105,8 @@ impl Database {
         }
         drop(quiet);
         self.collect(&mut gc);
+        let discarded = self.log.take_discarded();
+        gc.paths.extend(discarded.iter().map(|n| self.disk.layout.live().join(n.to_string())));
         self.collect_sealed_live(&mut gc)?;
         let mut unlinked = false;
         for _ in 0..BATCH_FILES {

@@ -67,6 +67,8 @@ struct Queue {
     frames: VecDeque<Queued>,
     plan: Option<Plan>,
     spares: VecDeque<Spare>,
+    /// Spares that were too small for a frame: files are used in the order of their numbers, so these never will be.
+    discarded: Vec<LogName>,
     next_number: u64,
     /// Used length of the last file that was planned full or sealed; sizes the next spare.
     last_used_bytes: u64,
@@ -137,6 +139,7 @@ impl LogWriter {
             frames: VecDeque::new(),
             plan: None,
             spares: VecDeque::new(),
+            discarded: Vec::new(),
             next_number: start.next_number,
             last_used_bytes: 0,
             queued_seq: last_seq,
@@ -261,8 +264,18 @@ impl LogWriter {
                 _ => Error::Io { path: path.clone(), source },
             }
         })?;
-        self.lock_queue().spares.push_back(Spare { name, file, capacity_bytes });
+        let mut queue = self.lock_queue();
+        let fits = |spare: &Spare| FIRST_FRAME_OFFSET + frame_bytes <= spare.capacity_bytes;
+        while let Some(small) = queue.spares.pop_front_if(|spare| !fits(spare)) {
+            queue.discarded.push(small.name);
+        }
+        queue.spares.push_back(Spare { name, file, capacity_bytes });
         Ok(())
+    }
+
+    /// Returns the spares that will never be used, once.
+    pub fn take_discarded(&self) -> Vec<LogName> {
+        std::mem::take(&mut self.lock_queue().discarded)
     }
 
     fn zero_filled(&self, name: LogName, capacity_bytes: u64) -> std::io::Result<Box<dyn FsFile>> {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use storage::env::Fs;
+
 use types::PartitionBy;
 
 use crate::support::*;
@@ -141,4 +143,22 @@ fn a_root_in_use_or_of_another_kind_is_refused_untouched() {
     }
     fs.make_dirs(Path::new("/fresh/db/lost+found"));
     assert!(open_at(&env, "/fresh").is_ok());
+}
+
+#[test]
+fn a_commit_larger_than_the_spare_log_file_gets_a_larger_one() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    create(&db, "t");
+    db.step_spare().unwrap();
+    let many: Vec<Row> = (0..100_000).map(|i| (i, Some("a"), i, None)).collect();
+    insert(&db, "t", &many);
+    insert(&db, "t", &many);
+    while db.step_gc().unwrap() {}
+    let files = fs.list(&Path::new(ROOT).join("db/_live")).unwrap();
+    assert!(files.len() <= 3, "{files:?}");
+    drop(db);
+    fs.power_cut(storage::env::sim_fs::Survive::Nothing);
+    let db = open(&on(&env, fs.power_up())).unwrap();
+    assert_eq!(db.view().table("t").unwrap().row_count(), 200_000);
 }
