@@ -20,6 +20,7 @@ pub mod conditional;
 pub mod environment;
 #[cfg(test)]
 mod golden;
+pub mod json;
 pub mod kernel;
 pub mod matching;
 pub mod maths;
@@ -54,7 +55,7 @@ pub enum Binding {
 pub fn find(name: &str) -> Option<Binding> {
     let name = name.to_ascii_lowercase();
     let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
-    [text::find, maths::find, moment::find, conditional::find, random::find, server_info::find]
+    [text::find, maths::find, moment::find, conditional::find, random::find, server_info::find, json::find]
         .iter()
         .find_map(|family| family(name))
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use datafusion::logical_expr::Volatility;
 
 use super::kernel::Function;
-use super::moment;
 use super::typed::Typed;
+use super::{json, moment};
 use crate::error::SqlError;
 use crate::kind::Kind;
 
@@ -31,6 +31,9 @@ enum Misfit {
 pub fn explicit(arg: Typed, to: Kind, position: usize) -> Result<Typed, SqlError> {
     if arg.kind == Kind::Null {
         return Ok(Typed::literal(to.null(), to, position));
+    }
+    if let Some(read) = json::cast(&arg, to, position) {
+        return read;
     }
     if arg.kind == to || (arg.kind.is_text() && to.is_text()) {
         return Ok(arg.with_kind(to).at(position));

@@ -84,6 +84,14 @@ pub fn find(name: &str) -> Option<Binding> {
             const { &[form(&[Double], Kind::Double, |a| of_double(a, |v| v * (std::f64::consts::PI / 180.0)))] }
         }
         "pi" => const { &[form(&[], Kind::Double, |a| Ok(double_column(a.rows(), |_| Some(std::f64::consts::PI))))] },
+        "mid" => const { &[form(&[Double, Double], Kind::Double, |a| of_doubles(a, |bid, ask| (bid + ask) / 2.0))] },
+        "spread_bps" => {
+            const {
+                &[form(&[Double, Double], Kind::Double, |a| {
+                    of_doubles(a, |bid, ask| (ask - bid) / ((bid + ask) / 2.0) * 10_000.0)
+                })]
+            }
+        }
         "size_pretty" => const { &[form(&[Long], Kind::String, size_pretty)] },
         _ => return None,
     }))

@@ -30,6 +30,8 @@ pub fn find(name: &str) -> Option<Binding> {
         "pg_table_is_visible" | "pg_type_is_visible" | "pg_function_is_visible" => visible,
         "has_table_privilege" | "has_schema_privilege" | "has_database_privilege" => visible,
         "pg_get_userbyid" => |call, _| Ok(text(call, "public")),
+        "pg_relation_is_publishable" => |call, _| Ok(Typed::boolean(false, call.position)),
+        "array_to_string" => array_to_string,
         "pg_encoding_to_char" => |call, _| Ok(text(call, "UTF8")),
         "format_type" => format_type,
         "pg_get_expr"
@@ -37,6 +39,9 @@ pub fn find(name: &str) -> Option<Binding> {
         | "pg_get_indexdef"
         | "pg_get_constraintdef"
         | "pg_get_viewdef"
+        | "pg_get_function_result"
+        | "pg_get_function_arguments"
+        | "pg_get_triggerdef"
         | "obj_description"
         | "col_description"
         | "shobj_description"
@@ -65,6 +70,15 @@ fn text(call: &Call, value: &str) -> Typed {
 
 fn none(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
     Ok(Typed::literal(Kind::String.null(), Kind::String, call.position))
+}
+
+/// Binds array_to_string(list, separator): there are no lists of texts here, so a text stands for itself.
+fn array_to_string(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
+    let [list, _] = call.args.as_slice() else { return Err(call.no_match()) };
+    if !list.kind.is_text() && list.kind != Kind::Null {
+        return Err(call.no_match());
+    }
+    super::cast::explicit(list.clone(), Kind::String, call.position)
 }
 
 /// Binds a function that answers true for every row.

@@ -129,6 +129,8 @@ impl<T: ArrowPrimitiveType> Fold for End<T> {
 struct EndText(Which);
 
 impl Fold for EndText {
+    const ON_HEAP: bool = true;
+
     type State = Kept<String>;
     type Columns<'a> = &'a StringViewArray;
 

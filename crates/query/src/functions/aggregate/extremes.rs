@@ -119,6 +119,8 @@ impl ExtremeText {
 }
 
 impl Fold for ExtremeText {
+    const ON_HEAP: bool = true;
+
     type State = Option<String>;
     type Columns<'a> = &'a StringViewArray;
 

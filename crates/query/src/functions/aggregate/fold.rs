@@ -22,6 +22,8 @@ use crate::kind::Kind;
 pub trait Fold: Send + Sync + 'static {
     type State: Default + Send;
     type Columns<'a>;
+    /// Whether a state holds memory beside itself.
+    const ON_HEAP: bool = false;
 
     /// Returns readers of the arguments of a batch.
     fn columns<'a>(&self, arrays: &'a [ArrayRef]) -> Self::Columns<'a>;
@@ -133,8 +135,11 @@ struct Grouped<F: Fold> {
 
 impl<F: Fold> Grouped<F> {
     fn take(&mut self, emit_to: EmitTo) -> Vec<F::State> {
-        self.heap_bytes = 0;
-        emit_to.take_needed(&mut self.states)
+        let states = emit_to.take_needed(&mut self.states);
+        if F::ON_HEAP {
+            self.heap_bytes = self.states.iter().map(|s| self.fold.heap_bytes(s)).sum();
+        }
+        states
     }
 
     /// Returns states as columns.
@@ -147,8 +152,15 @@ impl<F: Fold> Grouped<F> {
         self.fold.saved_types().iter().enumerate().map(column).collect()
     }
 
-    fn measure(&mut self) {
-        self.heap_bytes = self.states.iter().map(|s| self.fold.heap_bytes(s)).sum();
+    /// Changes the state of a group and keeps count of the memory that it holds.
+    fn change(&mut self, group: usize, change: impl FnOnce(&F, &mut F::State)) {
+        let state = &mut self.states[group];
+        if !F::ON_HEAP {
+            return change(&self.fold, state);
+        }
+        let before = self.fold.heap_bytes(state);
+        change(&self.fold, state);
+        self.heap_bytes = self.heap_bytes + self.fold.heap_bytes(state) - before;
     }
 }
 
@@ -161,14 +173,13 @@ impl<F: Fold> GroupsAccumulator for Grouped<F> {
         total_num_groups: usize,
     ) -> DfResult<()> {
         self.states.resize_with(total_num_groups, F::State::default);
-        let columns = self.fold.columns(values);
+        let fold = self.fold.clone();
+        let columns = fold.columns(values);
         for (row, group) in group_indices.iter().enumerate() {
             if opt_filter.is_none_or(|f| f.is_valid(row) && f.value(row)) {
-                self.fold.add(&mut self.states[*group], &columns, row);
+                self.change(*group, |fold, state| fold.add(state, &columns, row));
             }
         }
-        drop(columns);
-        self.measure();
         Ok(())
     }
 
@@ -200,9 +211,8 @@ impl<F: Fold> GroupsAccumulator for Grouped<F> {
         for (row, group) in group_indices.iter().enumerate() {
             let saved = values.iter().map(|a| ScalarValue::try_from_array(a, row)).collect::<DfResult<Vec<_>>>()?;
             let later = self.fold.load(&saved);
-            self.fold.merge(&mut self.states[*group], later);
+            self.change(*group, |fold, state| fold.merge(state, later));
         }
-        self.measure();
         Ok(())
     }
 

@@ -52,6 +52,8 @@ impl Tally {
 }
 
 impl Fold for Mode {
+    const ON_HEAP: bool = true;
+
     type State = Tally;
     type Columns<'a> = &'a ArrayRef;
 
@@ -155,6 +157,8 @@ impl Joined {
 }
 
 impl Fold for Joined {
+    const ON_HEAP: bool = true;
+
     type State = Texts;
     type Columns<'a> = &'a StringViewArray;
 
