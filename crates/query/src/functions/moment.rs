@@ -3,9 +3,13 @@
 //! All arithmetic is on microseconds since 1970 in the proleptic Gregorian calendar, so that every moment a LONG can
 //! hold has a year, month and day. Next: [`super::moment_parts`], [`super::moment_units`], [`super::moment_format`].
 
-use types::time::{US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_SECOND};
+use types::time::{US_PER_DAY, US_PER_SECOND};
 
 use super::{Binding, moment_format, moment_parts, moment_units};
+use crate::bucket::calendar;
+
+pub use crate::bucket::calendar::days_in_month;
+pub use crate::interval::parse_timestamp;
 
 /// Returns the binding of a date or time function.
 pub fn find(name: &str) -> Option<Binding> {
@@ -22,42 +26,20 @@ pub struct Day {
     pub day: i64,
 }
 
-/// Returns the day of a number of days since 1970-01-01 (Howard Hinnant's civil_from_days).
+/// Returns the day of a number of days since 1970-01-01.
 pub fn day_of(days: i64) -> Day {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    Day { year, month, day: day_of_year - (153 * march_month + 2) / 5 + 1 }
+    let (year, month, day) = calendar::civil_from_days(days);
+    Day { year, month, day }
 }
 
-/// Returns the number of days from 1970-01-01 to a day (Howard Hinnant's days_from_civil).
+/// Returns the number of days from 1970-01-01 to a day.
 pub fn days_to(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    calendar::days_from_civil(year, month, day)
 }
 
 /// Returns whether a year has 366 days.
 pub fn is_leap(year: i64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
-/// Returns the number of days of a month.
-pub fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
 }
 
 /// Returns the calendar day of a moment.
@@ -109,114 +91,6 @@ fn seconds_text(seconds: i64) -> String {
     let second = seconds.rem_euclid(86_400);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     format!("{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}", day.year, day.month, day.day)
-}
-
-/// Reads a TIMESTAMP from ISO text: `2024`, `2024-05`, `2024-05-17`, `2024-05-17T13`, `..:47`, `..:12.345`, with `T` or
-/// a blank between, a zone only after seconds, or an ISO week `2024-W20-5`. Digits beyond microseconds are cut.
-///
-/// None is no moment: text of another form, a day or hour that does not exist.
-pub fn parse_timestamp(text: &str) -> Option<i64> {
-    let mut reader = Reader { rest: text.as_bytes() };
-    let year = reader.digits(4)?;
-    let mut days = days_to(year, 1, 1);
-    if reader.rest.is_empty() {
-        return Some(days * US_PER_DAY);
-    }
-    reader.expect(b'-')?;
-    if reader.skip(b'W') {
-        let week = reader.digits(2).filter(|w| (1..=53).contains(w))?;
-        days = iso_week_start(year, week) / US_PER_DAY;
-        if reader.skip(b'-') {
-            days += reader.digits(1).filter(|d| (1..=7).contains(d))? - 1;
-        }
-    } else {
-        let month = reader.digits(2).filter(|m| (1..=12).contains(m))?;
-        days = days_to(year, month, 1);
-        if reader.rest.is_empty() {
-            return Some(days * US_PER_DAY);
-        }
-        reader.expect(b'-')?;
-        days += reader.digits(2).filter(|d| (1..=days_in_month(year, month)).contains(d))? - 1;
-    }
-    if reader.rest.is_empty() {
-        return Some(days * US_PER_DAY);
-    }
-    if !reader.skip(b'T') {
-        reader.expect(b' ')?;
-    }
-    Some(days * US_PER_DAY + reader.time()?)
-}
-
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl Reader<'_> {
-    /// Reads exactly `count` digits.
-    fn digits(&mut self, count: usize) -> Option<i64> {
-        let digits = self.rest.get(..count).filter(|d| d.iter().all(u8::is_ascii_digit))?;
-        self.rest = &self.rest[count..];
-        Some(digits.iter().fold(0, |n, d| n * 10 + i64::from(d - b'0')))
-    }
-
-    fn skip(&mut self, byte: u8) -> bool {
-        let found = self.rest.first() == Some(&byte);
-        if found {
-            self.rest = &self.rest[1..];
-        }
-        found
-    }
-
-    fn expect(&mut self, byte: u8) -> Option<()> {
-        self.skip(byte).then_some(())
-    }
-
-    /// Reads the time of day and the zone behind it, as microseconds to add to midnight.
-    fn time(&mut self) -> Option<i64> {
-        let mut us = self.digits(2).filter(|h| *h < 24)? * US_PER_HOUR;
-        if self.rest.is_empty() {
-            return Some(us);
-        }
-        self.expect(b':')?;
-        us += self.digits(2).filter(|m| *m < 60)? * US_PER_MINUTE;
-        if self.rest.is_empty() {
-            return Some(us);
-        }
-        self.expect(b':')?;
-        us += self.digits(2).filter(|s| *s < 60)? * US_PER_SECOND;
-        if self.skip(b'.') {
-            us += self.fraction()?;
-        }
-        Some(us - self.zone()?)
-    }
-
-    fn fraction(&mut self) -> Option<i64> {
-        let count = self.rest.iter().take_while(|b| b.is_ascii_digit()).count();
-        if count == 0 || count > 9 {
-            return None;
-        }
-        let digits = self.digits(count)?;
-        Some(if count <= 6 { digits * 10_i64.pow(6 - count as u32) } else { digits / 10_i64.pow(count as u32 - 6) })
-    }
-
-    /// Reads nothing, `Z`, `+01`, `+0130` or `+01:30` up to the end.
-    fn zone(&mut self) -> Option<i64> {
-        if self.rest.is_empty() || self.rest == b"Z" {
-            return Some(0);
-        }
-        let sign = match self.rest[0] {
-            b'+' => 1,
-            b'-' => -1,
-            _ => return None,
-        };
-        self.rest = &self.rest[1..];
-        let mut us = self.digits(2).filter(|h| *h < 24)? * US_PER_HOUR;
-        if !self.rest.is_empty() {
-            self.skip(b':');
-            us += self.digits(2).filter(|m| *m < 60)? * US_PER_MINUTE;
-        }
-        self.rest.is_empty().then_some(sign * us)
-    }
 }
 
 #[cfg(test)]

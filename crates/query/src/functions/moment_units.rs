@@ -11,6 +11,7 @@ use super::kernel::{Args, Function, column};
 use super::overload::convert;
 use super::typed::{Call, Typed};
 use super::{Binding, Environment};
+use crate::bucket;
 use crate::error::SqlError;
 use crate::kind::Kind;
 
@@ -89,7 +90,7 @@ fn dateadd(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
         let count = i64::from(args.ints(1).get(row)?);
         Some(match &zone {
             None => of.add(us, count),
-            Some(zone) => zone.to_utc(of.add(zone.to_local(us), count)),
+            Some(zone) => zones::to_utc(zone, of.add(zone.to_local(us), count)),
         })
     })
 }
@@ -119,7 +120,11 @@ fn date_trunc(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
     let Some(of) = Trunc::from_name(&name) else {
         return Err(SqlError::new(unit.position, format!("invalid unit '{name}'")));
     };
-    over_moments("date_trunc", vec![unit.clone(), at?], 1, call.position, move |_, _, us| Some(of.floor(us)))
+    let at = at?;
+    if let Some(stride) = of.stride_text().filter(|_| !at.is_literal()) {
+        return bucketed(stride, at, call.position);
+    }
+    over_moments("date_trunc", vec![unit.clone(), at], 1, call.position, move |_, _, us| Some(of.floor(us)))
 }
 
 /// Binds timestamp_floor(stride, moment [, from [, offset, zone]]); with a zone the answer is local time.
@@ -134,7 +139,11 @@ fn timestamp_floor(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
     let Some(by) = Stride::parse(&text) else {
         return Err(SqlError::new(stride.position, format!("invalid unit '{text}'")));
     };
-    let mut args = vec![stride.clone(), at?];
+    let at = at?;
+    if call.args.len() == 2 && !at.is_literal() {
+        return bucketed(&text, at, call.position);
+    }
+    let mut args = vec![stride.clone(), at];
     let mut from = None;
     if let Some(arg) = call.args.get(2) {
         let arg = moment(arg).ok_or_else(|| call.no_match())??;
@@ -162,6 +171,12 @@ fn timestamp_floor(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
     })
 }
 
+/// Returns the start of the stride that a moment lies in, as the function that the optimizer can see through.
+fn bucketed(stride: &str, at: Typed, position: usize) -> Result<Typed, SqlError> {
+    let stride = bucket::Stride::from_floor(stride).map_err(|message| SqlError::new(position, message))?;
+    Ok(Typed::new(bucket::bucket_expr(at.expr, bucket::Grid::calendar(stride)), Kind::Timestamp, position))
+}
+
 fn timestamp_ceil(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
     let [unit, at] = call.args.as_slice() else { return Err(call.wrong_count(2)) };
     let Some(at) = moment(at) else { return Err(call.no_match()) };
@@ -184,7 +199,7 @@ fn to_zone(call: &Call, local: bool) -> Result<Typed, SqlError> {
         return Err(call.no_match());
     }
     let name = if local { "to_timezone" } else { "to_utc" };
-    let shift = move |zone: &zones::Zone, us: i64| if local { zone.to_local(us) } else { zone.to_utc(us) };
+    let shift = move |zone: &zones::Zone, us: i64| if local { zone.to_local(us) } else { zones::to_utc(zone, us) };
     let args = vec![at?, zone.clone()];
     if zone.is_literal() {
         let constant = zones::constant(zone)?;

@@ -5,7 +5,7 @@ use types::time::{US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_SECOND};
 use super::super::moment::{
     day_of_us, day_of_year, days_in_month, days_to, iso_week_start, iso_weekday, iso_year_week,
 };
-use super::super::moment_units::zones::Zone;
+use super::super::moment_units::zones::{self, Zone};
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -219,13 +219,9 @@ impl Parts {
 
     fn take_zone<'a>(&mut self, text: &'a str) -> Option<&'a str> {
         let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"+-:/_".contains(c)).unwrap_or(text.len());
-        match Zone::parse(&text[..end])? {
-            Zone::Fixed(us) => self.zone_us = us,
-            zone => {
-                let local = self.moment()?;
-                self.zone_us = local - zone.to_utc(local);
-            }
-        }
+        let zone = Zone::parse(&text[..end])?;
+        let local = self.moment()?;
+        self.zone_us = local - zones::to_utc(&zone, local);
         Some(&text[end..])
     }
 

@@ -185,6 +185,21 @@ impl Trunc {
         })
     }
 
+    /// Returns the unit as a stride's text, if it is a stride.
+    pub fn stride_text(self) -> Option<&'static str> {
+        let Trunc::Stride(stride) = self else { return (self == Trunc::Years(1)).then_some("1y") };
+        Some(match stride.unit {
+            Unit::Months if stride.count == 3 => "3M",
+            Unit::Months => "1M",
+            Unit::Fixed(US_PER_WEEK) => "1w",
+            Unit::Fixed(US_PER_DAY) => "1d",
+            Unit::Fixed(US_PER_HOUR) => "1h",
+            Unit::Fixed(US_PER_MINUTE) => "1m",
+            Unit::Fixed(US_PER_SECOND) => "1s",
+            _ => return None,
+        })
+    }
+
     /// Returns the start of the unit that a moment lies in.
     pub fn floor(self, us: i64) -> i64 {
         let year = |year: i64| days_to(year, 1, 1) * US_PER_DAY;

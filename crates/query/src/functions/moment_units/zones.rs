@@ -1,61 +1,18 @@
 //! Time zones: names of the tz database and fixed offsets.
 
-use arrow::array::timezone::Tz;
-use chrono::{DateTime, NaiveDateTime, Offset, TimeZone};
-use types::time::{US_PER_HOUR, US_PER_MINUTE, US_PER_SECOND};
+use types::time::{US_PER_DAY, US_PER_HOUR, US_PER_MINUTE};
 
 use super::super::typed::Typed;
 use crate::error::SqlError;
 
-/// A time zone.
-#[derive(Clone)]
-pub enum Zone {
-    /// Microseconds east of UTC, always.
-    Fixed(i64),
-    Named(Tz),
-}
+pub use crate::interval::zone::Zone;
 
-impl Zone {
-    /// Reads `Europe/Berlin`, `+02:00`, `UTC+02:00`, `Z`; None if there is no such zone.
-    pub fn parse(text: &str) -> Option<Zone> {
-        if text == "Z" {
-            return Some(Zone::Fixed(0));
-        }
-        let offset = text.strip_prefix("UTC").or_else(|| text.strip_prefix("GMT")).unwrap_or(text);
-        if let Some(us) = offset_us(offset).filter(|_| offset.starts_with(['+', '-'])) {
-            return Some(Zone::Fixed(us));
-        }
-        text.parse().ok().map(Zone::Named)
+/// Returns the moment of a local time. A time in a gap is read with the offset before it: Berlin's 02:30 is 01:30Z.
+pub fn to_utc(zone: &Zone, local_us: i64) -> i64 {
+    if zone.is_skipped(local_us) {
+        return local_us - zone.offset_at(local_us - US_PER_DAY);
     }
-
-    /// Returns the local time of a moment.
-    pub fn to_local(&self, us: i64) -> i64 {
-        us + self.offset_at(us)
-    }
-
-    /// Returns the moment of a local time: the first of two, and after a gap as much later as the gap is long.
-    pub fn to_utc(&self, local_us: i64) -> i64 {
-        let Zone::Named(zone) = self else { return local_us - self.offset_at(local_us) };
-        let Some(local) = naive(local_us) else { return local_us };
-        match zone.offset_from_local_datetime(&local).earliest() {
-            Some(offset) => local_us - i64::from(offset.fix().local_minus_utc()) * US_PER_SECOND,
-            // In a gap the offset before it holds: 02:30 is 01:30Z.
-            None => local_us - self.offset_at(local_us - 3 * US_PER_HOUR),
-        }
-    }
-
-    fn offset_at(&self, us: i64) -> i64 {
-        match self {
-            Zone::Fixed(us) => *us,
-            Zone::Named(zone) => naive(us).map_or(0, |utc| {
-                i64::from(zone.offset_from_utc_datetime(&utc).fix().local_minus_utc()) * US_PER_SECOND
-            }),
-        }
-    }
-}
-
-fn naive(us: i64) -> Option<NaiveDateTime> {
-    DateTime::from_timestamp_micros(us).map(|t| t.naive_utc())
+    zone.to_utc(local_us)
 }
 
 /// Returns the zone that a constant argument names.
