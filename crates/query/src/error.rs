@@ -39,6 +39,23 @@ impl SqlError {
         DataFusionError::External(Box::new(self))
     }
 
+    /// Returns an error of storage as the statement's, without a place.
+    pub fn from_storage(error: &storage::Error) -> SqlError {
+        let kind = match error {
+            storage::Error::Unavailable(_) => SqlErrorKind::Unavailable,
+            storage::Error::Corrupt { .. } | storage::Error::Io { .. } | storage::Error::Refused(_) => {
+                SqlErrorKind::Internal
+            }
+            _ => SqlErrorKind::Statement,
+        };
+        SqlError { message: error.to_string(), position: 0, kind }
+    }
+
+    /// Returns a failure that is not the statement's fault.
+    pub fn internal(message: impl Into<String>) -> SqlError {
+        SqlError { message: message.into(), position: 0, kind: SqlErrorKind::Internal }
+    }
+
     /// Returns our own error inside `error`, or one that shows the root of it.
     pub fn from_datafusion(error: &DataFusionError) -> SqlError {
         match error.find_root() {

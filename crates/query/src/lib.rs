@@ -1,8 +1,9 @@
 //! SQL over the read views of storage: the DataFusion room.
 //!
-//! Reading order: `session` (one statement from text to outcome), `parser` (QuestDB's grammar), `planner` (logical plans
-//! and own nodes), `kind` (the types of expressions), `interval` and
-//! `bucket` (time as texts and calendar buckets), `exec` (own operators), `functions`, `provider` (a table as DataFusion sees it).
+//! Reading order: [`session`] (one statement from text to outcome), [`parser`] (QuestDB's grammar), [`planner`] (logical
+//! plans and own nodes), [`kind`] (the types of expressions), [`interval`] and [`bucket`] (time as texts and calendar
+//! buckets), [`exec`] (own operators), [`functions`], [`provider`] (a table as DataFusion sees it), [`outcome`] and
+//! [`settings`] (what goes out and what comes in).
 
 pub mod bucket;
 pub mod error;
@@ -10,5 +11,15 @@ pub mod exec;
 pub mod functions;
 pub mod interval;
 pub mod kind;
+pub mod outcome;
 pub mod parser;
 pub mod planner;
+pub mod provider;
+pub mod session;
+pub mod settings;
+
+pub use error::{SqlError, SqlErrorKind};
+pub use outcome::{Described, Outcome, OutputColumn, OutputType, Rows};
+pub use planner::parameters::Param;
+pub use session::Session;
+pub use settings::{Parameter, Settings};

@@ -23,8 +23,13 @@ use self::ast::{Query, Spelling, Statement, Transaction};
 use self::cursor::Cursor;
 use crate::error::SqlError;
 
-pub use self::expression::operator_text;
+pub use self::create::check_column_name;
 pub use self::text::expression_text;
+
+/// Returns whether a text holds nothing but blanks, comments and `;`.
+pub fn is_blank(sql: &str) -> Result<bool, SqlError> {
+    Ok(lexer::tokenize(sql)?.iter().all(|t| t.kind == lexer::TokenKind::End))
+}
 
 /// Returns the one statement of a text, a closing `;` allowed.
 ///

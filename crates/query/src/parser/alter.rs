@@ -66,6 +66,7 @@ fn drop(cursor: &mut Cursor) -> Result<AlterAction, SqlError> {
     if cursor.take_word("column") {
         return Ok(AlterAction::DropColumns(names(cursor)?));
     }
+    let position = cursor.peek().position;
     if !cursor.take_word("partition") {
         return Err(cursor.error("'column' or 'partition' expected"));
     }
@@ -79,12 +80,12 @@ fn drop(cursor: &mut Cursor) -> Result<AlterAction, SqlError> {
             cursor.next();
             list.push(Ident { name: token.text.clone(), position: token.position });
             if !cursor.take_sign(",") {
-                return Ok(AlterAction::DropPartitionList(list));
+                return Ok(AlterAction::DropPartitionList { names: list, position });
             }
         }
     }
     if cursor.take_word("where") {
-        return Ok(AlterAction::DropPartitionWhere(expression(cursor)?));
+        return Ok(AlterAction::DropPartitionWhere { filter: expression(cursor)?, position });
     }
     Err(cursor.error("'list' or 'where' expected"))
 }

@@ -122,8 +122,15 @@ pub enum AlterAction {
     },
     DropColumns(Vec<Ident>),
     RenameColumns(Vec<(Ident, Ident)>),
-    DropPartitionList(Vec<Ident>),
-    DropPartitionWhere(Expr),
+    /// `position` is that of the word PARTITION.
+    DropPartitionList {
+        names: Vec<Ident>,
+        position: usize,
+    },
+    DropPartitionWhere {
+        filter: Expr,
+        position: usize,
+    },
     /// Tuning of a column (index, cache, capacity): checked for the column, without effect.
     TuneColumn(Ident),
     /// Tuning of the table (SET PARAM, SET TYPE, SQUASH, RESUME WAL): without effect.

@@ -13,7 +13,7 @@ pub fn expression_text(expr: &Expr) -> String {
         ExprKind::Name { qualifier: None, name } => name.clone(),
         ExprKind::Name { qualifier: Some(table), name } => format!("{table}.{name}"),
         ExprKind::Number(text) | ExprKind::Word(text) => text.clone(),
-        ExprKind::Text(text) => format!("'{text}'"),
+        ExprKind::Text(text) => format!("'{}'", text.replace('\'', "''")),
         ExprKind::Param(n) => format!("${n}"),
         ExprKind::Star => "*".to_owned(),
         ExprKind::Unary { op, arg } => {

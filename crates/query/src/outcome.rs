@@ -1,0 +1,57 @@
+//! What a statement answers.
+
+use datafusion::execution::SendableRecordBatchStream;
+
+use crate::kind::Kind;
+
+/// The type of a result column.
+pub type OutputType = Kind;
+
+/// A result column. Batches carry the columns in this order; their field names mean nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputColumn {
+    pub name: String,
+    pub kind: OutputType,
+}
+
+/// The rows of a query.
+pub struct Rows {
+    pub columns: Vec<OutputColumn>,
+    /// The column that rows are ordered by as the designated timestamp.
+    pub timestamp_index: Option<usize>,
+    /// Errors in it are read by [`crate::error::SqlError::from_datafusion`].
+    pub stream: SendableRecordBatchStream,
+}
+
+/// The answer of a statement.
+pub enum Outcome {
+    Rows(Rows),
+    /// Done, nothing to say: DDL, SNAPSHOT, VACUUM.
+    Ddl,
+    Insert {
+        rows: u64,
+        select: bool,
+    },
+    CreateAs {
+        rows: u64,
+    },
+    Update {
+        rows: u64,
+    },
+    Begin,
+    Commit,
+    Rollback,
+    /// SET, RESET and their kin.
+    Set,
+    /// Nothing but blanks and comments.
+    Empty,
+}
+
+/// What a statement that is not yet run takes and gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// The kinds of `$1` … `$n`.
+    pub params: Vec<OutputType>,
+    /// `None` for a statement without rows.
+    pub columns: Option<Vec<OutputColumn>>,
+}

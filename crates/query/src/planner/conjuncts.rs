@@ -1,0 +1,83 @@
+//! WHERE: conditions joined by AND, each filtered by itself; IN (sub-query) becomes a null-safe semi-join.
+
+use datafusion::common::{Column as PlanColumn, JoinType, NullEquality};
+
+use super::relation::Relation;
+use super::scope::Scope;
+use super::{build, plan_error};
+use crate::error::SqlError;
+use crate::kind::Kind;
+use crate::parser::ast::{Binary, Expr as Tree, ExprKind, Query};
+
+/// Returns the conditions that AND joins.
+pub fn split(tree: &Tree) -> Vec<&Tree> {
+    match &tree.kind {
+        ExprKind::Binary { op: Binary::And, left, right } => {
+            let mut list = split(left);
+            list.extend(split(right));
+            list
+        }
+        _ => vec![tree],
+    }
+}
+
+/// Returns the relation with only the rows that meet every condition.
+pub fn filter(scope: &Scope, relation: Relation, conditions: &[&Tree]) -> Result<Relation, SqlError> {
+    let mut relation = relation;
+    let mut predicate = None;
+    for condition in conditions {
+        if let Some((value, query, negated)) = in_query(condition) {
+            relation = semi_join(scope, relation, value, query, negated)?;
+            continue;
+        }
+        let test = scope.condition(condition)?;
+        predicate = Some(match predicate {
+            None => test,
+            Some(earlier) => datafusion::logical_expr::and(earlier, test),
+        });
+    }
+    match predicate {
+        Some(predicate) => relation.filtered(predicate),
+        None => Ok(relation),
+    }
+}
+
+fn in_query(tree: &Tree) -> Option<(&Tree, &Query, bool)> {
+    let ExprKind::In { value, list, negated, .. } = &tree.kind else { return None };
+    match &list[..] {
+        [Tree { kind: ExprKind::Query(query), .. }] => Some((value, query, *negated)),
+        _ => None,
+    }
+}
+
+fn semi_join(
+    scope: &Scope,
+    relation: Relation,
+    value: &Tree,
+    query: &Query,
+    negated: bool,
+) -> Result<Relation, SqlError> {
+    let value = scope.bind(value)?;
+    match value.kind {
+        Kind::Symbol => {}
+        Kind::String | Kind::Varchar => return Err(SqlError::new(query.position, "constant expected")),
+        kind => return Err(SqlError::new(value.position, format!("cannot compare {kind} with type CURSOR"))),
+    }
+    let list = scope.planner.query(query, scope.ctes)?.shown()?;
+    let first = list.columns.first().ok_or_else(|| SqlError::new(query.position, "column expression expected"))?;
+    if !matches!(first.kind, Kind::Symbol | Kind::String | Kind::Varchar) {
+        let message = format!("supported column types are VARCHAR, SYMBOL and STRING, found: {}", first.kind);
+        return Err(SqlError::new(query.position, message));
+    }
+    let datafusion::logical_expr::Expr::Column(key) = value.expr else {
+        return Err(SqlError::new(value.position, "a column is expected before IN (sub-query)"));
+    };
+    let keys: (Vec<PlanColumn>, Vec<PlanColumn>) = (vec![key], vec![PlanColumn::new_unqualified(&first.field)]);
+    let join_type = if negated { JoinType::LeftAnti } else { JoinType::LeftSemi };
+    let right = build(|b| b.distinct(), list.plan)?;
+    let plan = datafusion::logical_expr::LogicalPlanBuilder::from(relation.plan.clone())
+        .join_detailed(right, join_type, keys, None, NullEquality::NullEqualsNull)
+        .and_then(|b| b.build())
+        .map_err(plan_error)?;
+    Ok(relation.with_plan(plan))
+}

@@ -1,0 +1,211 @@
+//! Times against texts: `ts IN '2024-01'`, `ts = '2024-01-01'`, times against a sub-query.
+//!
+//! What is said of the designated timestamp becomes plain comparisons with constants, which the table provider turns
+//! into ranges of time. Texts are read by [`crate::interval`].
+
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{Expr, Subquery};
+use types::TimeRange;
+
+use super::scope::{Scope, binary_op};
+use crate::error::SqlError;
+use crate::functions::{self, Typed};
+use crate::interval::{parse_interval, parse_timestamp, ranges, written_period};
+use crate::kind::Kind;
+use crate::parser::ast::{Binary, Expr as Tree, ExprKind, Query};
+
+/// Returns the constant of a moment.
+pub fn moment(us: i64, position: usize) -> Typed {
+    Typed::literal(ScalarValue::TimestampMicrosecond(Some(us), None), Kind::Timestamp, position)
+}
+
+/// Binds a comparison of the designated timestamp with a text; `None` when no text is there.
+pub fn against_text(op: Binary, left: &Typed, right: &Typed) -> Result<Option<Typed>, SqlError> {
+    let (time, text, op) = match (left.as_text(), right.as_text()) {
+        (None, Some(_)) => (left, right, op),
+        (Some(_), None) => (right, left, mirrored(op)),
+        _ => return Ok(None),
+    };
+    let written = text.as_text().expect("chosen because it is a text");
+    let position = text.position;
+    match op {
+        Binary::Eq => {
+            let us = parse_timestamp(written).ok_or_else(|| not_a_moment(written, position))?;
+            compare(Binary::Eq, time, us, left.position).map(Some)
+        }
+        Binary::Ne => {
+            let range = written_period(written).ok_or_else(|| not_a_moment(written, position))?;
+            Ok(Some(within(time, &ranges::complement(&[range]), false, left.position)))
+        }
+        Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge => {
+            let invalid = || SqlError::new(position, format!("Invalid date [str='{written}']"));
+            let us = parse_timestamp(written).ok_or_else(invalid)?;
+            compare(op, time, us, left.position).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn compare(op: Binary, time: &Typed, us: i64, position: usize) -> Result<Typed, SqlError> {
+    functions::operators::binary(binary_op(op), time.clone(), moment(us, position), position)
+}
+
+fn not_a_moment(text: &str, position: usize) -> SqlError {
+    let message = match parse_interval(text, 0) {
+        Ok(_) => "not a timestamp, use IN keyword with intervals",
+        Err(_) => "invalid timestamp",
+    };
+    SqlError::new(position, message)
+}
+
+fn mirrored(op: Binary) -> Binary {
+    match op {
+        Binary::Lt => Binary::Gt,
+        Binary::Le => Binary::Ge,
+        Binary::Gt => Binary::Lt,
+        Binary::Ge => Binary::Le,
+        other => other,
+    }
+}
+
+/// Binds IN for a timestamp or date: one text is an interval, several values are moments.
+pub fn in_list(
+    scope: &Scope,
+    value: Typed,
+    list: Vec<Typed>,
+    negated: bool,
+    is_time: bool,
+    position: usize,
+) -> Result<Typed, SqlError> {
+    if let [one] = &list[..] {
+        if let Some(text) = one.as_text() {
+            let found = parse_interval(text, scope.planner.environment.now_us)
+                .map_err(|e| SqlError::new(one.position, e.message))?;
+            return Ok(within(&value, &found, negated, value.position));
+        }
+    }
+    let mut moments = Vec::new();
+    for item in list {
+        moments.push(match item.as_text() {
+            Some(text) => {
+                let us = parse_timestamp(text).ok_or_else(|| SqlError::new(item.position, "Invalid date"))?;
+                moment(us, item.position)
+            }
+            None => item,
+        });
+    }
+    let instants: Option<Vec<i64>> = moments.iter().map(instant).collect();
+    match instants {
+        Some(instants) if is_time && value.kind == Kind::Timestamp => {
+            let found = ranges::union(instants.iter().map(|us| TimeRange { start_us: *us, end_us: us + 1 }));
+            Ok(within(&value, &found, negated, value.position))
+        }
+        _ => functions::comparison::in_list(value, moments, negated, position),
+    }
+}
+
+fn instant(value: &Typed) -> Option<i64> {
+    match value.as_literal() {
+        Some(ScalarValue::TimestampMicrosecond(Some(us), _)) => Some(*us),
+        _ => value.as_integer(),
+    }
+}
+
+/// Returns the test whether a time lies in any of the ranges; NULL lies in none.
+fn within(time: &Typed, found: &[TimeRange], negated: bool, position: usize) -> Typed {
+    let column = match time.kind {
+        Kind::Date => {
+            Expr::Cast(datafusion::logical_expr::Cast::new(Box::new(time.expr.clone()), Kind::Timestamp.arrow()))
+        }
+        _ => time.expr.clone(),
+    };
+    let literal = |us: i64| Expr::Literal(ScalarValue::TimestampMicrosecond(Some(us), None), None);
+    let one = |range: &TimeRange| {
+        let above = (range.start_us != i64::MIN).then(|| column.clone().gt_eq(literal(range.start_us)));
+        let below = (range.end_us != i64::MAX).then(|| column.clone().lt(literal(range.end_us)));
+        match (above, below) {
+            (Some(above), Some(below)) => above.and(below),
+            (Some(side), None) | (None, Some(side)) => side,
+            (None, None) => column.clone().is_not_null(),
+        }
+    };
+    let any = found.iter().filter(|r| !r.is_empty()).map(one).reduce(Expr::or);
+    let test = match any {
+        Some(test) => test.is_true(),
+        None => Expr::Literal(ScalarValue::Boolean(Some(false)), None),
+    };
+    let test = if negated { functions::comparison::negate(test) } else { test };
+    Typed::new(test, Kind::Boolean, position)
+}
+
+/// Binds BETWEEN; the texts of a timestamp's bounds are moments.
+pub fn between(
+    scope: &Scope,
+    value: Typed,
+    low: Typed,
+    high: Typed,
+    negated: bool,
+    position: usize,
+) -> Result<Typed, SqlError> {
+    if value.kind != Kind::Timestamp || value.is_literal() {
+        return functions::comparison::between(value, low, high, negated, position);
+    }
+    let _ = scope;
+    let read = |bound: Typed| match bound.as_text() {
+        Some(text) => match parse_timestamp(text) {
+            Some(us) => Ok(moment(us, bound.position)),
+            None => Err(SqlError::new(bound.position, "Invalid date")),
+        },
+        None => Ok(bound),
+    };
+    let (low, high) = (read(low)?, read(high)?);
+    match (instant(&low), instant(&high)) {
+        (Some(a), Some(b)) => {
+            let range = TimeRange { start_us: a.min(b), end_us: a.max(b).saturating_add(1) };
+            let position = value.position;
+            Ok(within(&value, &[range], negated, position))
+        }
+        _ => functions::comparison::between(value, low, high, negated, position),
+    }
+}
+
+/// Binds a comparison of a timestamp with an uncorrelated sub-query; `None` when there is no sub-query.
+pub fn against_query(
+    scope: &Scope,
+    op: Binary,
+    left: &Tree,
+    right: &Tree,
+    position: usize,
+) -> Result<Option<Typed>, SqlError> {
+    let compares = matches!(op, Binary::Eq | Binary::Ne | Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge);
+    let (value, query, op) = match (&left.kind, &right.kind) {
+        (_, ExprKind::Query(query)) if compares => (left, query, op),
+        (ExprKind::Query(query), _) if compares => (right, query, mirrored(op)),
+        _ => return Ok(None),
+    };
+    let value = scope.bind(value)?;
+    if value.kind != Kind::Timestamp {
+        let message = format!("left operand must be a TIMESTAMP, found: {}", value.kind);
+        return Err(SqlError::new(value.position, message));
+    }
+    let result = scalar_query(scope, query)?;
+    if result.kind != Kind::Timestamp {
+        return Err(SqlError::new(position, format!("cannot compare TIMESTAMP and {}", result.kind)));
+    }
+    let position = value.position;
+    let test = functions::operators::binary(binary_op(op), value, result.clone(), position)?;
+    // An empty or NULL result keeps no row, also for <> and for <= where NULL would equal NULL.
+    Ok(Some(Typed::new(test.expr.and(result.expr.is_not_null()), Kind::Boolean, position)))
+}
+
+/// Returns the first row's only column of a sub-query.
+fn scalar_query(scope: &Scope, query: &Query) -> Result<Typed, SqlError> {
+    let relation = scope.planner.query(query, scope.ctes)?.shown()?;
+    let [column] = &relation.columns[..] else {
+        return Err(SqlError::new(query.position, "select must provide exactly one column"));
+    };
+    let kind = column.kind;
+    let plan = super::build(|b| b.limit(0, Some(1)), relation.plan)?;
+    let subquery = Subquery { subquery: plan.into(), outer_ref_columns: Vec::new(), spans: Default::default() };
+    Ok(Typed::new(Expr::ScalarSubquery(subquery), kind, query.position))
+}

@@ -1,0 +1,186 @@
+//! ORDER BY and LIMIT.
+
+use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr};
+
+use super::relation::{Column, Relation};
+use super::scope::Scope;
+use super::select::ordinal;
+use super::{Ctes, Planner, build, plan_error};
+use crate::error::SqlError;
+use crate::exec;
+use crate::functions::Typed;
+use crate::kind::Kind;
+use crate::parser::ast::{Expr as Tree, ExprKind, Limit, OrderItem};
+
+/// What rows are ordered by.
+pub struct Key {
+    pub by: By,
+    pub descending: bool,
+}
+
+/// A place among the outputs, or a value that is not among them.
+pub enum By {
+    Output(usize),
+    Extra(Typed),
+}
+
+/// Returns the error for an ORDER BY item that must be an output.
+pub fn not_selected(tree: &Tree) -> SqlError {
+    let text = crate::parser::expression_text(tree);
+    let message = format!("ORDER BY expressions must appear in select list. Invalid column: {text}");
+    SqlError::new(tree.position, message)
+}
+
+/// Returns what each ORDER BY item means: an ordinal, an output's name, or a value that `bind` finds.
+pub fn resolve(
+    order_by: &[OrderItem],
+    outputs: &[Column],
+    bind: impl Fn(&Tree) -> Result<Typed, SqlError>,
+) -> Result<Vec<Key>, SqlError> {
+    let mut keys = Vec::new();
+    for item in order_by {
+        let by = match output_place(item, outputs)? {
+            Some(place) => By::Output(place),
+            None => By::Extra(bind(&item.expr)?),
+        };
+        keys.push(Key { by, descending: item.descending });
+    }
+    Ok(keys)
+}
+
+fn output_place(item: &OrderItem, outputs: &[Column]) -> Result<Option<usize>, SqlError> {
+    let visible = outputs.iter().filter(|c| c.visible).count();
+    if let Some(number) = ordinal(&item.expr) {
+        let place = usize::try_from(number).ok().filter(|n| (1..=visible).contains(n));
+        let message = format!("order column position is out of range [max={visible}]");
+        return place.map(|n| Some(n - 1)).ok_or_else(|| SqlError::new(item.expr.position, message));
+    }
+    let ExprKind::Name { qualifier: None, name } = &item.expr.kind else { return Ok(None) };
+    let folded = name.to_lowercase();
+    Ok(outputs.iter().position(|c| c.visible && c.name.to_lowercase() == folded))
+}
+
+fn sort_expr(expr: Expr, kind: Kind, descending: bool) -> SortExpr {
+    // The peer's NULL is the smallest integer, moment or text, but greater than any floating number.
+    let floating = matches!(kind, Kind::Float | Kind::Double);
+    SortExpr::new(expr, !descending, floating == descending)
+}
+
+/// Returns the projection of `exprs` as `columns`, made distinct if asked, sorted by `keys`; `time` is the place of the
+/// timestamp that unsorted rows ascend by.
+pub fn sorted_projection(
+    planner: &Planner,
+    input: LogicalPlan,
+    mut exprs: Vec<Expr>,
+    columns: Vec<Column>,
+    keys: Vec<Key>,
+    time: Option<(usize, bool)>,
+    distinct: bool,
+) -> Result<Relation, SqlError> {
+    let mut sorts = Vec::new();
+    let mut extras = false;
+    for key in &keys {
+        let (expr, kind) = match &key.by {
+            By::Output(place) => (columns[*place].expr(), columns[*place].kind),
+            By::Extra(value) => {
+                extras = true;
+                let field = planner.field("key");
+                exprs.push(value.expr.clone().alias(&field));
+                (Expr::Column(datafusion::common::Column::new_unqualified(field)), value.kind)
+            }
+        };
+        sorts.push(sort_expr(expr, kind, key.descending));
+    }
+    let mut plan = build(|b| b.project(exprs), input)?;
+    if distinct {
+        plan = build(|b| b.distinct(), plan)?;
+    }
+    let (mut time, mut ascending) = (time.map(|t| t.0), time.is_some_and(|t| t.1));
+    if let Some(first) = keys.first() {
+        plan = build(|b| b.sort(sorts), plan)?;
+        (time, ascending) = order_of(first, &columns, time);
+    }
+    if extras {
+        let kept: Vec<Expr> = columns.iter().map(Column::expr).collect();
+        plan = build(|b| b.project(kept), plan)?;
+    }
+    Ok(Relation { plan, columns, time, ascending, is_table: false })
+}
+
+/// Returns the timestamp that sorted rows are ordered by: what they are sorted by first, if it is one.
+fn order_of(first: &Key, columns: &[Column], time: Option<usize>) -> (Option<usize>, bool) {
+    match &first.by {
+        By::Output(place) if columns[*place].kind == Kind::Timestamp => (Some(*place), !first.descending),
+        By::Output(_) => (None, false),
+        By::Extra(value) => {
+            let hidden = time.filter(|t| !columns[*t].visible);
+            match hidden {
+                Some(t) if value.kind == Kind::Timestamp => (Some(t), !first.descending),
+                _ => (None, false),
+            }
+        }
+    }
+}
+
+/// Returns a relation ordered by its own columns, as the end of a set operation is.
+pub fn by_outputs(
+    planner: &Planner,
+    relation: Relation,
+    order_by: &[OrderItem],
+    ctes: Ctes,
+) -> Result<Relation, SqlError> {
+    if order_by.is_empty() {
+        return Ok(relation);
+    }
+    let columns = relation.columns.clone();
+    let scope = Scope { planner, ctes, columns: &columns, time: relation.time, aliases: &[], grouping: None };
+    let keys = resolve(order_by, &columns, |tree| scope.bind(tree))?;
+    let exprs = columns.iter().map(Column::expr).collect();
+    let time = relation.time.map(|t| (t, relation.ascending));
+    sorted_projection(planner, relation.plan, exprs, columns.clone(), keys, time, false)
+}
+
+/// Returns the rows that LIMIT keeps.
+pub fn limit(planner: &Planner, relation: Relation, limit: Option<&Limit>) -> Result<Relation, SqlError> {
+    let Some(limit) = limit else { return Ok(relation) };
+    let low = bound(planner, limit.low.as_ref())?;
+    let high = bound(planner, limit.high.as_ref())?;
+    let plan = match (low, high) {
+        (None, None) => return Ok(relation),
+        (Some(n), None | Some(0)) | (None | Some(0), Some(n)) => rows(relation.plan.clone(), n)?,
+        (Some(low), Some(high)) if low >= 0 && high >= 0 => {
+            let (skip, end) = (low.min(high) as usize, low.max(high) as usize);
+            build(|b| b.limit(skip, Some(end - skip)), relation.plan.clone())?
+        }
+        (Some(low), Some(high)) if low < 0 && high > 0 => {
+            return Err(SqlError::new(limit.position, "LIMIT <negative>, <positive> is not allowed"));
+        }
+        (low, high) => exec::slice(relation.plan.clone(), low, high).map_err(plan_error)?,
+    };
+    Ok(relation.with_plan(plan))
+}
+
+fn rows(plan: LogicalPlan, n: i64) -> Result<LogicalPlan, SqlError> {
+    match usize::try_from(n) {
+        Ok(n) => build(|b| b.limit(0, Some(n)), plan),
+        Err(_) => exec::slice(plan, None, Some(n)).map_err(plan_error),
+    }
+}
+
+/// Returns the constant of a bound; `None` for no bound and for a parameter that is NULL.
+fn bound(planner: &Planner, tree: Option<&Tree>) -> Result<Option<i64>, SqlError> {
+    let Some(tree) = tree else { return Ok(None) };
+    let value = Scope::constants(planner).bind_wanted(tree, Kind::Long)?;
+    let is_param = matches!(tree.kind, ExprKind::Param(_));
+    if is_param && (value.is_null_literal() || planner.parameters.is_described()) {
+        return Ok(None);
+    }
+    if let (true, Some(text)) = (is_param, value.as_text()) {
+        let number = text.trim().parse();
+        return number.map(Some).map_err(|_| SqlError::new(tree.position, format!("invalid LONG value [{text}]")));
+    }
+    match value.as_integer() {
+        Some(n) => Ok(Some(n)),
+        None => Err(SqlError::new(tree.position, format!("invalid type: {}", value.kind))),
+    }
+}

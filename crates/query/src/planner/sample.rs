@@ -1,0 +1,231 @@
+//! SAMPLE BY: groups by calendar buckets of the designated timestamp, with the empty buckets filled in.
+
+use std::cell::RefCell;
+
+use datafusion::logical_expr::{LogicalPlan, SortExpr};
+
+use super::group::{self, Grouping, Key};
+use super::moments::moment;
+use super::relation::Relation;
+use super::scope::Scope;
+use super::select::Input;
+use super::{build, plan_error};
+use crate::bucket::{Grid, Stride, bucket_expr};
+use crate::error::SqlError;
+use crate::exec::{self, FillSpec, FillWith};
+use crate::functions::{self, Typed};
+use crate::interval::parse_timestamp;
+use crate::kind::Kind;
+use crate::parser::ast::{Align, Expr as Tree, ExprKind, Item, OrderItem, Sample, Select};
+
+/// Returns the plan of a SELECT with SAMPLE BY; its rows ascend by bucket.
+pub fn select(
+    scope: &Scope,
+    select: &Select,
+    sample: &Sample,
+    order_by: &[OrderItem],
+    relation: Relation,
+) -> Result<Relation, SqlError> {
+    check(scope, select, sample, &relation)?;
+    let time = relation.time.expect("checked");
+    let (from_us, to_us) = (bound(scope, sample.from.as_ref())?, bound(scope, sample.to.as_ref())?);
+    let grid = grid(scope, sample, from_us)?;
+    let time = relation.columns[time].expr();
+    let input = bounded(relation, &time, from_us, to_us)?;
+
+    let field = scope.planner.field("bucket");
+    let bucket = Typed::new(bucket_expr(time.clone(), grid), Kind::Timestamp, sample.period.position);
+    let bucket_column = Typed::new(datafusion::logical_expr::ident(&field), Kind::Timestamp, 0);
+    let grouping = RefCell::new(Grouping::by_bucket(time, Key { value: bucket, field }));
+    let outputs = group::outputs(scope, select, &grouping)?;
+    let order = group::order_values(scope, order_by, &outputs, &grouping)?;
+    let grouping = grouping.into_inner();
+    if (from_us.is_some() || to_us.is_some()) && grouping.keys.len() > 1 {
+        return Err(SqlError::new(0, "FROM-TO intervals are not supported for keyed SAMPLE BY queries"));
+    }
+    let plan = group::node(input, &grouping)?;
+    let plan = filled(scope, sample, plan, &grouping, grid, (from_us, to_us))?;
+    let input = Input { plan, time: Some((bucket_column.expr, true)) };
+    group::finish(scope, select, outputs, order_by, order, input)
+}
+
+fn check(scope: &Scope, select: &Select, sample: &Sample, relation: &Relation) -> Result<(), SqlError> {
+    for item in &select.items {
+        if let Item::Star { position, .. } = item {
+            return Err(SqlError::new(*position, "wildcard column select is not allowed in sample-by queries"));
+        }
+    }
+    let has_aggregate = |item: &Item| match item {
+        Item::Expr { expr, .. } => group::contains_aggregate(scope, expr),
+        Item::Star { .. } => false,
+    };
+    if !select.items.iter().any(has_aggregate) {
+        let message = "at least one aggregation function must be present in 'select' clause";
+        return Err(SqlError::new(sample.position, message));
+    }
+    if relation.time.is_none() {
+        return Err(SqlError::new(0, "base query does not provide designated TIMESTAMP column"));
+    }
+    if !relation.ascending {
+        return Err(SqlError::new(0, "base query does not provide ASC order over designated TIMESTAMP column"));
+    }
+    Ok(())
+}
+
+fn grid(scope: &Scope, sample: &Sample, from_us: Option<i64>) -> Result<Grid, SqlError> {
+    let position = sample.period.position;
+    let stride = Stride::from_sample_by(&sample.period.name).map_err(|message| SqlError::new(position, message))?;
+    let grid = Grid::calendar(stride);
+    let grid = from_us.map_or(grid, |us| grid.with_origin(us));
+    match &sample.align {
+        Align::FirstObservation { position } => {
+            Err(SqlError::new(*position, "ALIGN TO FIRST OBSERVATION is not supported yet"))
+        }
+        Align::Calendar { zone: Some(zone), .. } => {
+            Err(SqlError::new(zone.position, "ALIGN TO CALENDAR TIME ZONE is not supported yet"))
+        }
+        Align::Calendar { zone: None, offset: Some(offset) } => {
+            Ok(offset_us(scope, offset)?.map_or(grid, |us| grid.with_offset(us)))
+        }
+        Align::Calendar { zone: None, offset: None } => Ok(grid),
+    }
+}
+
+/// Returns the microseconds of `'+HH:mm'`; NULL is none.
+fn offset_us(scope: &Scope, tree: &Tree) -> Result<Option<i64>, SqlError> {
+    let value = Scope::constants(scope.planner).bind(tree)?;
+    if value.is_null_literal() {
+        return Ok(None);
+    }
+    let text = value.as_text().unwrap_or_default();
+    let invalid = || SqlError::new(tree.position, format!("invalid offset: {text}"));
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (hours, minutes) = digits.split_once(':').ok_or_else(invalid)?;
+    if hours.len() != 2 || minutes.len() != 2 {
+        return Err(invalid());
+    }
+    let (hours, minutes): (i64, i64) = (hours.parse().map_err(|_| invalid())?, minutes.parse().map_err(|_| invalid())?);
+    if hours > 23 || minutes > 59 {
+        return Err(invalid());
+    }
+    Ok(Some(sign * (hours * 60 + minutes) * types::time::US_PER_MINUTE))
+}
+
+/// Returns the moment of FROM or TO.
+fn bound(scope: &Scope, tree: Option<&Tree>) -> Result<Option<i64>, SqlError> {
+    let Some(tree) = tree else { return Ok(None) };
+    let value = Scope::constants(scope.planner).bind(tree)?;
+    if let Some(text) = value.as_text() {
+        let us = parse_timestamp(text);
+        let message = format!("Invalid date [str='{text}']");
+        return us.map(Some).ok_or_else(|| SqlError::new(tree.position, message));
+    }
+    match value.as_literal() {
+        Some(datafusion::common::ScalarValue::TimestampMicrosecond(us, _)) => Ok(*us),
+        _ => Err(SqlError::new(tree.position, "FROM and TO expect constant timestamps")),
+    }
+}
+
+fn bounded(
+    relation: Relation,
+    time: &datafusion::logical_expr::Expr,
+    from_us: Option<i64>,
+    to_us: Option<i64>,
+) -> Result<LogicalPlan, SqlError> {
+    let mut relation = relation;
+    if let Some(us) = from_us {
+        relation = relation.filtered(time.clone().gt_eq(moment(us, 0).expr))?;
+    }
+    if let Some(us) = to_us {
+        relation = relation.filtered(time.clone().lt(moment(us, 0).expr))?;
+    }
+    Ok(relation.plan)
+}
+
+/// Returns the groups in the order of their buckets, with the missing ones made by FILL.
+fn filled(
+    scope: &Scope,
+    sample: &Sample,
+    plan: LogicalPlan,
+    grouping: &Grouping,
+    grid: Grid,
+    (from_us, to_us): (Option<i64>, Option<i64>),
+) -> Result<LogicalPlan, SqlError> {
+    let fills = fills(scope, sample, grouping)?;
+    if fills.is_empty() {
+        let bucket = datafusion::logical_expr::ident(&grouping.keys[0].field);
+        return build(|b| b.sort(vec![SortExpr::new(bucket, true, false)]), plan);
+    }
+    let keys = (1..grouping.keys.len()).collect();
+    let plan = exec::fill(plan, FillSpec { time: 0, keys, fills, bucket: grid, from_us, to_us }).map_err(plan_error)?;
+    without_nulls(plan, grouping)
+}
+
+/// Returns the plan with false and 0 for the NULLs that FILL made in columns that know none.
+fn without_nulls(plan: LogicalPlan, grouping: &Grouping) -> Result<LogicalPlan, SqlError> {
+    let aggregates = grouping.aggregates.iter().map(|a| (&a.field, a.kind));
+    let fields = grouping.keys.iter().map(|k| (&k.field, k.value.kind)).chain(aggregates);
+    let exprs: Vec<_> = fields
+        .map(|(field, kind)| {
+            let column = datafusion::logical_expr::ident(field);
+            match super::join::default_of(kind) {
+                Some(_) => super::join::or_default(column, kind).alias(field),
+                None => column,
+            }
+        })
+        .collect();
+    build(|b| b.project(exprs), plan)
+}
+
+/// Returns how each aggregate is filled; empty for FILL(NONE) and without FILL.
+fn fills(scope: &Scope, sample: &Sample, grouping: &Grouping) -> Result<Vec<(usize, FillWith)>, SqlError> {
+    let count = grouping.aggregates.len();
+    let Some(first) = sample.fill.first() else { return Ok(Vec::new()) };
+    let word = |tree: &Tree| match &tree.kind {
+        ExprKind::Word(word) => word.to_ascii_lowercase(),
+        _ => String::new(),
+    };
+    let single = sample.fill.len() == 1;
+    if single && word(first) == "none" {
+        return Ok(Vec::new());
+    }
+    let for_all = single && matches!(word(first).as_str(), "null" | "prev" | "linear");
+    if !for_all && sample.fill.len() < count {
+        if single && grouping.keys.len() == 1 {
+            return Err(SqlError::new(0, "not enough fill values"));
+        }
+        let given = sample.fill.len();
+        let last = sample.fill.last().expect("not empty");
+        let message =
+            format!("insufficient fill values for SAMPLE BY FILL: expected {count} values but only {given} provided");
+        return Err(SqlError::new(last.position, message));
+    }
+    let mut list = Vec::new();
+    for (i, aggregate) in grouping.aggregates.iter().enumerate() {
+        let tree = if for_all { first } else { &sample.fill[i] };
+        let with = match word(tree).as_str() {
+            "null" => FillWith::Null,
+            "prev" => FillWith::Prev,
+            "none" => return Err(SqlError::new(tree.position, "invalid fill value: none")),
+            "linear" => return Err(SqlError::new(tree.position, "FILL(LINEAR) is not supported yet")),
+            _ => FillWith::Constant(constant(scope, tree, aggregate.kind)?),
+        };
+        list.push((grouping.keys.len() + i, with));
+    }
+    Ok(list)
+}
+
+fn constant(scope: &Scope, tree: &Tree, kind: Kind) -> Result<datafusion::common::ScalarValue, SqlError> {
+    let value = Scope::constants(scope.planner).bind(tree)?;
+    if let (Some(text), true) = (value.as_text(), matches!(kind, Kind::Timestamp | Kind::Date)) {
+        return Err(SqlError::new(tree.position, format!("invalid fill value: '{text}'")));
+    }
+    let value = functions::cast::explicit(value, kind, tree.position)?;
+    match value.as_literal() {
+        Some(literal) => Ok(literal.clone()),
+        None => Err(SqlError::new(tree.position, "invalid fill value: a constant is expected")),
+    }
+}

@@ -1,0 +1,328 @@
+//! Names and expressions: from trees to bound expressions.
+//!
+//! Where a name may stand (WHERE, select list, GROUP BY) is decided by who makes the [`Scope`]; what an operator or
+//! function means is decided by [`crate::functions`]. Times against texts are in `moments`.
+
+use std::cell::RefCell;
+
+use datafusion::logical_expr::Expr;
+
+use super::group::Grouping;
+use super::relation::Column;
+use super::{Ctes, Planner, moments, numbers};
+use crate::error::SqlError;
+use crate::functions::arithmetic::Arithmetic;
+use crate::functions::comparison::Comparison;
+use crate::functions::matching::Matching;
+use crate::functions::operators::{BinaryOp, UnaryOp};
+use crate::functions::{self, Call, Typed};
+use crate::kind::Kind;
+use crate::parser::ast::{Binary, CastSpelling, Expr as Tree, ExprKind, Unary};
+
+/// What an expression can see.
+#[derive(Clone, Copy)]
+pub struct Scope<'s> {
+    pub planner: &'s Planner<'s>,
+    pub ctes: Ctes<'s>,
+    pub columns: &'s [Column],
+    /// The designated timestamp, as a place in `columns`.
+    pub time: Option<usize>,
+    /// Select items that later expressions may call by their alias.
+    pub aliases: &'s [(String, Tree)],
+    /// Where aggregates are collected; without it they are an error.
+    pub grouping: Option<&'s RefCell<Grouping>>,
+}
+
+impl<'s> Scope<'s> {
+    /// Returns a scope without columns.
+    pub fn constants(planner: &'s Planner<'s>) -> Scope<'s> {
+        Scope { planner, ctes: Ctes::NONE, columns: &[], time: None, aliases: &[], grouping: None }
+    }
+
+    /// Returns the bound expression.
+    pub fn bind(&self, tree: &Tree) -> Result<Typed, SqlError> {
+        if let Some(grouping) = self.grouping {
+            if let Some(found) = super::group::grouped(self, grouping, tree)? {
+                return Ok(found);
+            }
+        }
+        self.bind_node(tree)
+    }
+
+    /// Binds an expression for a place that asks for a kind, which tells the type of a parameter there.
+    pub fn bind_wanted(&self, tree: &Tree, wanted: Kind) -> Result<Typed, SqlError> {
+        match &tree.kind {
+            ExprKind::Param(number) => self.planner.parameters.bind(*number, Some(wanted), tree.position),
+            _ => self.bind(tree),
+        }
+    }
+
+    /// Binds two operands of which one may tell the type of the other.
+    fn bind_pair(&self, left: &Tree, right: &Tree) -> Result<(Typed, Typed), SqlError> {
+        if matches!(left.kind, ExprKind::Param(_)) {
+            let right = self.bind(right)?;
+            return Ok((self.bind_wanted(left, right.kind)?, right));
+        }
+        let left = self.bind(left)?;
+        let right = self.bind_wanted(right, left.kind)?;
+        Ok((left, right))
+    }
+
+    fn bind_node(&self, tree: &Tree) -> Result<Typed, SqlError> {
+        let position = tree.position;
+        match &tree.kind {
+            ExprKind::Name { qualifier, name } => self.name(qualifier.as_deref(), name, position),
+            ExprKind::Number(text) => numbers::literal(text, position),
+            ExprKind::Text(text) => Ok(Typed::text(text, position)),
+            ExprKind::Word(word) => Ok(word_literal(word, position)),
+            ExprKind::Param(number) => self.planner.parameters.bind(*number, None, position),
+            ExprKind::Star => Err(SqlError::new(position, "unexpected token [*]")),
+            ExprKind::Unary { op, arg } => functions::operators::unary(unary_op(*op), self.bind(arg)?, position),
+            ExprKind::Binary { op, left, right } => self.binary(*op, left, right, position),
+            ExprKind::Call { name, args, distinct } => self.call(name, args, *distinct, position),
+            ExprKind::Case { operand, branches, otherwise } => {
+                self.case(operand.as_deref(), branches, otherwise.as_deref(), position)
+            }
+            ExprKind::Cast { arg, type_name, type_position, spelling } => {
+                let kind = cast_kind(type_name, *spelling, *type_position)?;
+                let arg = self.bind_wanted(arg, kind)?;
+                functions::cast::explicit(arg, kind, position)
+            }
+            ExprKind::In { value, list, negated, bare } => self.in_list(value, list, *negated, *bare, position),
+            ExprKind::Between { value, low, high, negated } => {
+                let value = self.bind(value)?;
+                let low = self.bind_wanted(low, value.kind)?;
+                let high = self.bind_wanted(high, value.kind)?;
+                moments::between(self, value, low, high, *negated, position)
+            }
+            ExprKind::IsNull { arg, negated } => {
+                let arg = self.bind(arg)?;
+                let op = if *negated { Comparison::Ne } else { Comparison::Eq };
+                functions::operators::binary(BinaryOp::Comparison(op), arg, Typed::null(position), position)
+            }
+            ExprKind::Query(_) => Err(SqlError::new(position, "query is not expected, did you mean column?")),
+        }
+    }
+
+    /// Returns the column or alias of that name.
+    fn name(&self, qualifier: Option<&str>, name: &str, position: usize) -> Result<Typed, SqlError> {
+        if let Some(place) = self.place(qualifier, name, position)? {
+            return Ok(self.columns[place].typed(position));
+        }
+        if qualifier.is_none() {
+            if let Some(tree) = self.alias(name) {
+                let outer = Scope { aliases: &[], ..*self };
+                return outer.bind(tree).map(|t| t.at(position));
+            }
+            if name.eq_ignore_ascii_case("count") && self.grouping.is_some() {
+                return self.call(name, &[], false, position);
+            }
+        }
+        let shown = qualifier.map_or(name.to_owned(), |q| format!("{q}.{name}"));
+        Err(SqlError::new(position, format!("Invalid column: {shown}")))
+    }
+
+    /// Returns the select item of that alias.
+    pub fn alias(&self, name: &str) -> Option<&'s Tree> {
+        let folded = name.to_lowercase();
+        self.aliases.iter().find(|(alias, _)| *alias == folded).map(|(_, tree)| tree)
+    }
+
+    /// Returns the place of a column by its name.
+    ///
+    /// # Errors
+    /// An unknown qualifier; a bare name that several tables have.
+    pub fn place(&self, qualifier: Option<&str>, name: &str, position: usize) -> Result<Option<usize>, SqlError> {
+        let folded = name.to_lowercase();
+        let table = qualifier.map(|q| super::relation::unqualified(q).to_lowercase());
+        let of_table = |c: &Column| match &table {
+            Some(table) => c.table.as_ref().is_some_and(|t| t.to_lowercase() == *table),
+            None => true,
+        };
+        let candidates = self.columns.iter().enumerate().filter(|(_, c)| c.visible && of_table(c));
+        let found: Vec<usize> = candidates.filter(|(_, c)| c.name.to_lowercase() == folded).map(|(i, _)| i).collect();
+        match (&found[..], &table) {
+            ([place], _) => Ok(Some(*place)),
+            ([], Some(_)) if !self.columns.iter().any(|c| c.visible && of_table(c)) => {
+                Err(SqlError::new(position, "Invalid table name or alias"))
+            }
+            ([], _) => Ok(None),
+            ([first, rest @ ..], _) if rest.iter().all(|r| self.columns[*r].table == self.columns[*first].table) => {
+                let exact = found.iter().find(|i| self.columns[**i].name == name);
+                Ok(Some(*exact.unwrap_or(first)))
+            }
+            _ => Err(SqlError::new(position, format!("Ambiguous column [name={name}]"))),
+        }
+    }
+
+    /// Returns whether the tree names the designated timestamp.
+    pub fn is_time(&self, tree: &Tree) -> bool {
+        match &tree.kind {
+            ExprKind::Name { qualifier, name } => {
+                let place = self.place(qualifier.as_deref(), name, 0).ok().flatten();
+                place.is_some() && place == self.time
+            }
+            _ => false,
+        }
+    }
+
+    fn binary(&self, op: Binary, left: &Tree, right: &Tree, position: usize) -> Result<Typed, SqlError> {
+        if let Some(found) = moments::against_query(self, op, left, right, position)? {
+            return Ok(found);
+        }
+        let (left_value, right_value) = self.bind_pair(left, right)?;
+        if self.is_time(left) || self.is_time(right) {
+            if let Some(found) = moments::against_text(op, &left_value, &right_value)? {
+                return Ok(found);
+            }
+        }
+        let negated = matches!(op, Binary::NotLike | Binary::NotILike);
+        let bound = functions::operators::binary(binary_op(op), left_value, right_value, position)?;
+        if negated { functions::operators::unary(UnaryOp::Not, bound, position) } else { Ok(bound) }
+    }
+
+    fn call(&self, name: &str, args: &[Tree], distinct: bool, position: usize) -> Result<Typed, SqlError> {
+        let lower = name.to_ascii_lowercase();
+        let plain = lower.strip_prefix("pg_catalog.").unwrap_or(&lower);
+        if functions::aggregate::is_aggregate(plain) {
+            return super::group::aggregate(self, name, args, distinct, position);
+        }
+        if matches!(
+            plain,
+            "row_number" | "rank" | "dense_rank" | "percent_rank" | "lag" | "lead" | "ntile" | "cume_dist"
+        ) {
+            let message = "window function called in non-window context, make sure to add OVER clause";
+            return Err(SqlError::new(position, message));
+        }
+        if args.iter().any(|a| matches!(a.kind, ExprKind::Query(_))) {
+            return Err(SqlError::new(position, format!("unknown function name: {name}(CURSOR)")));
+        }
+        let args = args.iter().map(|a| self.bind(a)).collect::<Result<Vec<_>, _>>()?;
+        functions::scalar(&Call::new(name, position, args), self.planner.environment)
+    }
+
+    fn case(
+        &self,
+        operand: Option<&Tree>,
+        branches: &[(Tree, Tree)],
+        otherwise: Option<&Tree>,
+        position: usize,
+    ) -> Result<Typed, SqlError> {
+        let operand = operand.map(|o| self.bind(o)).transpose()?;
+        let mut bound = Vec::new();
+        for (condition, result) in branches {
+            bound.push((self.bind(condition)?, self.bind(result)?));
+        }
+        let otherwise = otherwise.map(|o| self.bind(o)).transpose()?;
+        functions::conditional::case(operand, bound, otherwise, position)
+    }
+
+    fn in_list(
+        &self,
+        value: &Tree,
+        list: &[Tree],
+        negated: bool,
+        bare: bool,
+        position: usize,
+    ) -> Result<Typed, SqlError> {
+        let is_time = self.is_time(value);
+        let value = self.bind(value)?;
+        if let [Tree { kind: ExprKind::Query(query), .. }] = list {
+            return Err(in_query_error(&value, query.position));
+        }
+        let list = list.iter().map(|e| self.bind_wanted(e, value.kind)).collect::<Result<Vec<_>, _>>()?;
+        if matches!(value.kind, Kind::Timestamp | Kind::Date) {
+            return moments::in_list(self, value, list, negated, is_time, position);
+        }
+        if bare && !matches!(value.kind, Kind::Null) {
+            return functions::comparison::in_list(value, list, negated, position);
+        }
+        functions::comparison::in_list(value, list, negated, position)
+    }
+
+    /// Binds a condition as WHERE and ON have it.
+    ///
+    /// # Errors
+    /// `boolean expression expected`.
+    pub fn condition(&self, tree: &Tree) -> Result<Expr, SqlError> {
+        let bound = self.bind(tree)?;
+        if bound.kind != Kind::Boolean {
+            return Err(SqlError::new(tree.position, "boolean expression expected"));
+        }
+        Ok(functions::comparison::in_filter(bound.expr))
+    }
+}
+
+fn in_query_error(value: &Typed, position: usize) -> SqlError {
+    let message = match value.kind {
+        Kind::Symbol => "IN (sub-query) is supported only as a condition of WHERE".to_owned(),
+        Kind::String | Kind::Varchar => "constant expected".to_owned(),
+        kind => format!("cannot compare {kind} with type CURSOR"),
+    };
+    SqlError::new(position, message)
+}
+
+/// Returns the constant that a literal word is.
+pub fn word_literal(word: &str, position: usize) -> Typed {
+    match word.to_ascii_lowercase().as_str() {
+        "true" => Typed::boolean(true, position),
+        "false" => Typed::boolean(false, position),
+        _ => Typed::null(position),
+    }
+}
+
+/// Returns the kind that a type name means in a cast.
+fn cast_kind(name: &str, spelling: CastSpelling, position: usize) -> Result<Kind, SqlError> {
+    let kind = match spelling {
+        CastSpelling::Colons => Kind::from_colon_name(name),
+        CastSpelling::Call | CastSpelling::Prefix => Kind::from_cast_name(name),
+    };
+    let later =
+        ["uuid", "long256", "long128", "ipv4", "binary", "timestamp_ns", "interval", "regclass", "regprocedure"];
+    let lower = name.to_ascii_lowercase();
+    let is_later = later.contains(&lower.as_str())
+        || lower.starts_with("geohash")
+        || lower.starts_with("decimal")
+        || lower.starts_with("numeric")
+        || lower.ends_with("[]");
+    kind.ok_or_else(|| match spelling {
+        _ if is_later => SqlError::new(position, format!("type {} is not supported yet", name.to_uppercase())),
+        CastSpelling::Colons => SqlError::new(position, format!("invalid constant: {name}")),
+        _ => SqlError::new(position, "unsupported cast"),
+    })
+}
+
+fn unary_op(op: Unary) -> UnaryOp {
+    match op {
+        Unary::Neg => UnaryOp::Minus,
+        Unary::Not => UnaryOp::Not,
+        Unary::BitNot => UnaryOp::BitNot,
+    }
+}
+
+/// Returns the operator as the functions know it; a negated match is its plain one.
+pub fn binary_op(op: Binary) -> BinaryOp {
+    match op {
+        Binary::Add => BinaryOp::Arithmetic(Arithmetic::Add),
+        Binary::Sub => BinaryOp::Arithmetic(Arithmetic::Sub),
+        Binary::Mul => BinaryOp::Arithmetic(Arithmetic::Mul),
+        Binary::Div => BinaryOp::Arithmetic(Arithmetic::Div),
+        Binary::Mod => BinaryOp::Arithmetic(Arithmetic::Mod),
+        Binary::BitAnd => BinaryOp::Arithmetic(Arithmetic::BitAnd),
+        Binary::BitOr => BinaryOp::Arithmetic(Arithmetic::BitOr),
+        Binary::BitXor => BinaryOp::Arithmetic(Arithmetic::BitXor),
+        Binary::Concat => BinaryOp::Concat,
+        Binary::Eq => BinaryOp::Comparison(Comparison::Eq),
+        Binary::Ne => BinaryOp::Comparison(Comparison::Ne),
+        Binary::Lt => BinaryOp::Comparison(Comparison::Lt),
+        Binary::Le => BinaryOp::Comparison(Comparison::Le),
+        Binary::Gt => BinaryOp::Comparison(Comparison::Gt),
+        Binary::Ge => BinaryOp::Comparison(Comparison::Ge),
+        Binary::And => BinaryOp::And,
+        Binary::Or => BinaryOp::Or,
+        Binary::Like | Binary::NotLike => BinaryOp::Matching(Matching::Like),
+        Binary::ILike | Binary::NotILike => BinaryOp::Matching(Matching::ILike),
+        Binary::Match => BinaryOp::Matching(Matching::Regex),
+        Binary::NotMatch => BinaryOp::Matching(Matching::NotRegex),
+    }
+}

@@ -1,0 +1,225 @@
+//! One connection's conversation: a statement's text in, its outcome out.
+//!
+//! `execute` parses, plans over one read view, and runs: queries on the async runtime, everything that touches storage on
+//! blocking threads. A transaction buffers inserted rows and appends them as one commit. Reading order: [`run`] (plans),
+//! [`insert`], [`update`], [`create`], [`alter`]; [`rows`] turns values into storage's batches.
+
+mod alter;
+mod create;
+mod explain;
+mod insert;
+mod rows;
+mod run;
+mod update;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use datafusion::execution::SessionState;
+use storage::{Database, ReadView};
+use types::{RowBatch, TableId};
+
+use crate::error::SqlError;
+use crate::functions::Environment;
+use crate::functions::environment::Seeds;
+use crate::outcome::{Described, Outcome, OutputColumn};
+use crate::parser::ast::{Spelling, Statement, Transaction};
+use crate::planner::parameters::{Param, Parameters};
+use crate::planner::relation::{Relation, missing_table, unqualified};
+use crate::planner::{Ctes, Planner};
+use crate::settings::Settings;
+use crate::{kind::Kind, parser};
+
+/// The name of the snapshot that SNAPSHOT PREPARE and CHECKPOINT CREATE open.
+const SNAPSHOT: &str = "default";
+
+/// One connection.
+pub struct Session {
+    database: Arc<Database>,
+    settings: Arc<Settings>,
+    state: SessionState,
+    /// Rows inserted since BEGIN.
+    transaction: Option<Vec<(TableId, RowBatch)>>,
+}
+
+/// What a statement is planned over: one read view, one moment.
+struct Moment {
+    view: ReadView,
+    environment: Environment,
+}
+
+impl Session {
+    /// Returns a session without a transaction.
+    pub fn new(database: Arc<Database>, settings: Arc<Settings>) -> Session {
+        let state = run::state(settings.memory_limit_bytes);
+        Session { database, settings, state, transaction: None }
+    }
+
+    /// Returns the byte ranges of the statements of a script; empty ones are left out.
+    pub fn split(sql: &str) -> Result<Vec<Range<usize>>, SqlError> {
+        parser::split(sql)
+    }
+
+    /// Returns whether BEGIN was said and neither COMMIT nor ROLLBACK since.
+    pub fn in_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    /// Carries out one statement. What it changes is visible to every session, and durable as the commit mode says, when
+    /// this returns; rows are read while the stream is.
+    ///
+    /// # Errors
+    /// The peer's text and place for a wrong statement; nothing of it was stored.
+    pub async fn execute(&mut self, sql: &str, params: &[Param]) -> Result<Outcome, SqlError> {
+        if parser::is_blank(sql)? {
+            return Ok(Outcome::Empty);
+        }
+        match parser::parse(sql)? {
+            Statement::Query(query) => {
+                let moment = self.moment();
+                let relation = self.planner(&moment, Parameters::bound(params)).query(&query, Ctes::NONE)?;
+                self.rows(relation).await.map(Outcome::Rows)
+            }
+            Statement::Explain(inner) => self.explain(&inner, params).await,
+            Statement::Insert(insert) => self.insert(sql, insert, params).await,
+            Statement::Update(update) => self.update(sql, update, params).await,
+            Statement::CreateTable(create) => self.create(create, params).await,
+            Statement::Transaction(step) => self.transact(step).await,
+            Statement::Accepted => Ok(Outcome::Set),
+            Statement::SnapshotPrepare(spelling) => self.prepare_snapshot(spelling).await,
+            Statement::SnapshotComplete(_) => {
+                self.blocking(|database| database.complete_snapshot(SNAPSHOT)).await?;
+                Ok(Outcome::Ddl)
+            }
+            Statement::Maintain(table) => {
+                self.table(&table)?;
+                Ok(Outcome::Ddl)
+            }
+            other => self.change_tables(other).await,
+        }
+    }
+
+    /// Returns the parameters and the result columns of a statement without running it; `hints` are the kinds that the
+    /// client gave for its parameters.
+    pub fn describe(&self, sql: &str, hints: &[Option<Kind>]) -> Result<Described, SqlError> {
+        if parser::is_blank(sql)? {
+            return Ok(Described { params: Vec::new(), columns: None });
+        }
+        let moment = self.moment();
+        let planner = self.planner(&moment, Parameters::described(hints));
+        let columns = match parser::parse(sql)? {
+            Statement::Query(query) => Some(columns_of(&planner.query(&query, Ctes::NONE)?.shown()?)),
+            Statement::Explain(_) => Some(vec![explain::column()]),
+            Statement::Insert(insert) => {
+                insert::describe(&planner, sql, &insert)?;
+                None
+            }
+            Statement::Update(update) => {
+                update::describe(&planner, &update)?;
+                None
+            }
+            _ => None,
+        };
+        Ok(Described { params: planner.parameters.kinds(), columns })
+    }
+
+    fn moment(&self) -> Moment {
+        let env = &self.settings.env;
+        let seeds = Seeds::new(env.rng.next_u64(), env.rng.next_u64());
+        let environment = Environment {
+            now_us: env.clock.now_us(),
+            clock: env.clock.clone(),
+            user: self.settings.user.clone(),
+            seeds,
+            started_us: self.settings.started_us,
+        };
+        Moment { view: self.database.view(), environment }
+    }
+
+    fn planner<'a>(&'a self, moment: &'a Moment, parameters: Parameters) -> Planner<'a> {
+        Planner::new(&self.database, &moment.view, &moment.environment, &self.settings, parameters)
+    }
+
+    /// Returns the stored table of that name.
+    fn table(&self, name: &parser::ast::Ident) -> Result<storage::TableView, SqlError> {
+        self.database.view().table(unqualified(&name.name)).ok_or_else(|| missing_table(name))
+    }
+
+    /// Runs a blocking call of storage away from the async runtime.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Database) -> storage::Result<T> + Send + 'static,
+    ) -> Result<T, SqlError> {
+        let database = self.database.clone();
+        self.off_runtime(move || call(&database).map_err(|e| SqlError::from_storage(&e))).await
+    }
+
+    async fn off_runtime<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> Result<T, SqlError> + Send + 'static,
+    ) -> Result<T, SqlError> {
+        match tokio::task::spawn_blocking(call).await {
+            Ok(result) => result,
+            Err(error) => Err(SqlError::internal(format!("the statement's thread ended: {error}"))),
+        }
+    }
+
+    async fn transact(&mut self, step: Transaction) -> Result<Outcome, SqlError> {
+        match step {
+            Transaction::Begin => {
+                self.transaction.get_or_insert_with(Vec::new);
+                Ok(Outcome::Begin)
+            }
+            Transaction::Commit => {
+                let rows = self.transaction.take().unwrap_or_default();
+                self.append(rows).await?;
+                Ok(Outcome::Commit)
+            }
+            Transaction::Rollback => {
+                self.transaction = None;
+                Ok(Outcome::Rollback)
+            }
+        }
+    }
+
+    /// Appends rows now, or at COMMIT.
+    async fn append_or_buffer(&mut self, rows: Vec<(TableId, RowBatch)>) -> Result<(), SqlError> {
+        match &mut self.transaction {
+            Some(buffered) => {
+                buffered.extend(rows);
+                Ok(())
+            }
+            None => self.append(rows).await,
+        }
+    }
+
+    async fn append(&self, rows: Vec<(TableId, RowBatch)>) -> Result<(), SqlError> {
+        let rows: Vec<_> = rows.into_iter().filter(|(_, batch)| batch.rows() > 0).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.blocking(move |database| database.append(rows)).await.map(drop)
+    }
+
+    async fn prepare_snapshot(&self, spelling: Spelling) -> Result<Outcome, SqlError> {
+        let open = self.blocking(|database| match database.prepare_snapshot(SNAPSHOT) {
+            Err(storage::Error::Conflict(_)) => Ok(false),
+            other => other.map(|()| true),
+        });
+        if open.await? {
+            return Ok(Outcome::Ddl);
+        }
+        Err(SqlError::new(
+            0,
+            match spelling {
+                Spelling::Snapshot => "Waiting for SNAPSHOT COMPLETE to be called",
+                Spelling::Checkpoint => "Waiting for CHECKPOINT RELEASE to be called",
+            },
+        ))
+    }
+}
+
+/// Returns the result columns of a relation without hidden ones.
+fn columns_of(relation: &Relation) -> Vec<OutputColumn> {
+    relation.columns.iter().map(|c| OutputColumn { name: c.name.clone(), kind: c.kind }).collect()
+}

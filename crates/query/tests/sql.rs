@@ -1,0 +1,207 @@
+//! Statements against a real database in a temporary root, with the answers that QuestDB 9.3.4 gave.
+//!
+//! Each file of `tests/sql` is one history: a statement a line, as JSON with its recorded answer (columns, rows,
+//! designated timestamp, or error and position). `SQL_SCORE='a.jsonl b.jsonl'` scores other recordings instead and prints
+//! what differs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes as arrow_types;
+use futures::StreamExt;
+use query::{Outcome, Session, Settings, SqlError};
+use serde_json::{Value, json};
+use storage::{Engine, Env, Options};
+
+/// A root that is removed at the end.
+struct TempRoot(PathBuf);
+
+impl TempRoot {
+    fn new(name: &str) -> TempRoot {
+        let path = std::env::temp_dir().join(format!("stillpoint-sql-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a temporary directory");
+        TempRoot(path)
+    }
+}
+
+impl Drop for TempRoot {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).thread_stack_size(8 << 20).enable_all().build().expect("a runtime")
+}
+
+fn cell(batch: &RecordBatch, column: usize, row: usize, kind: &str) -> Value {
+    let array = batch.column(column);
+    if array.is_null(row) {
+        return if kind == "CHAR" { json!("") } else { Value::Null };
+    }
+    match array.data_type() {
+        arrow_types::DataType::Boolean => json!(array.as_boolean().value(row)),
+        arrow_types::DataType::Int8 => json!(array.as_primitive::<arrow_types::Int8Type>().value(row)),
+        arrow_types::DataType::Int16 => json!(array.as_primitive::<arrow_types::Int16Type>().value(row)),
+        arrow_types::DataType::Int32 => json!(array.as_primitive::<arrow_types::Int32Type>().value(row)),
+        arrow_types::DataType::Int64 => json!(array.as_primitive::<arrow_types::Int64Type>().value(row)),
+        arrow_types::DataType::Float32 => {
+            let value = array.as_primitive::<arrow_types::Float32Type>().value(row);
+            json!(value.to_string().parse::<f64>().expect("a float's text is a number"))
+        }
+        arrow_types::DataType::Float64 => json!(array.as_primitive::<arrow_types::Float64Type>().value(row)),
+        arrow_types::DataType::Utf8View => json!(array.as_string_view().value(row)),
+        arrow_types::DataType::Timestamp(arrow_types::TimeUnit::Microsecond, _) => {
+            let us = array.as_primitive::<arrow_types::TimestampMicrosecondType>().value(row);
+            json!(types::TimestampUs(us).to_string())
+        }
+        arrow_types::DataType::Timestamp(arrow_types::TimeUnit::Millisecond, _) => {
+            let ms = array.as_primitive::<arrow_types::TimestampMillisecondType>().value(row);
+            let text = types::TimestampUs(ms * 1000).to_string();
+            json!(text.replace("000Z", "Z"))
+        }
+        other => json!(format!("{other}")),
+    }
+}
+
+async fn answer(database: &Arc<storage::Database>, settings: &Arc<Settings>, sql: &str) -> Value {
+    let mut session = Session::new(database.clone(), settings.clone());
+    let outcome = match session.execute(sql, &[]).await {
+        Ok(outcome) => outcome,
+        Err(error) => return failed(&error),
+    };
+    let rows = match outcome {
+        Outcome::Rows(rows) => rows,
+        Outcome::Insert { .. } | Outcome::Update { .. } => return json!({"ok": "dml"}),
+        Outcome::Empty => return json!({"error": "empty query", "position": "0"}),
+        _ => return json!({"ok": "ddl"}),
+    };
+    let columns: Vec<Value> = rows.columns.iter().map(|c| json!([c.name, shown_kind(c.kind.name())])).collect();
+    let kinds: Vec<&str> = rows.columns.iter().map(|c| c.kind.name()).collect();
+    let timestamp = rows.timestamp_index.map_or(-1, |i| i as i64);
+    let (mut stream, mut list) = (rows.stream, Vec::new());
+    while let Some(batch) = stream.next().await {
+        match batch {
+            Ok(batch) => {
+                list.extend((0..batch.num_rows()).map(|row| {
+                    Value::Array((0..batch.num_columns()).map(|c| cell(&batch, c, row, kinds[c])).collect())
+                }))
+            }
+            Err(error) => return failed(&SqlError::from_datafusion(&error)),
+        }
+    }
+    json!({"columns": columns, "timestamp": timestamp, "rows": list})
+}
+
+fn shown_kind(name: &str) -> &str {
+    if name == "NULL" { "STRING" } else { name }
+}
+
+fn failed(error: &SqlError) -> Value {
+    json!({"error": error.message, "position": error.position})
+}
+
+fn close(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64().unwrap_or(0.0), b.as_f64().unwrap_or(0.0));
+            a == b || (a - b).abs() <= 1e-9 * a.abs().max(b.abs()) || (a - b).abs() <= 1e-14
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| close(a, b)),
+        _ => a == b,
+    }
+}
+
+fn rows_match(sql: &str, got: &Value, want: &Value) -> bool {
+    if close(got, want) {
+        return true;
+    }
+    let lower = sql.to_lowercase();
+    if ["order", "sample", "latest", "limit", "over"].iter().any(|w| lower.contains(w)) {
+        return false;
+    }
+    let sorted = |rows: &Value| {
+        let mut rows = rows.as_array().cloned().unwrap_or_default();
+        rows.sort_by_key(|r| r.to_string());
+        Value::Array(rows)
+    };
+    close(&sorted(got), &sorted(want))
+}
+
+/// Returns whether an answer is exactly the recorded one, and whether it has the same values.
+fn judge(sql: &str, got: &Value, want: &Value) -> (bool, bool) {
+    if let Some(error) = want.get("error") {
+        let same_place = want["position"].is_null() || got.get("position") == Some(&want["position"]);
+        return (got.get("error") == Some(error) && same_place, got.get("error").is_some());
+    }
+    if let Some(rows) = want.get("rows") {
+        let values = got.get("rows").is_some_and(|r| rows_match(sql, r, rows));
+        return (values && got["columns"] == want["columns"] && got["timestamp"] == want["timestamp"], values);
+    }
+    (got.get("ok") == want.get("ok"), got.get("ok").is_some())
+}
+
+struct Score {
+    exact: usize,
+    values: usize,
+    of: usize,
+    wrong: Vec<String>,
+}
+
+fn play(path: &Path) -> Score {
+    let name = path.file_stem().expect("a file").to_string_lossy().into_owned();
+    let root = TempRoot::new(&name);
+    let engine = Engine::open(Env::os(), Options::new(&root.0)).expect("a fresh root opens");
+    let settings = Settings::new(Env::os()).shared();
+    let runtime = runtime();
+    let mut score = Score { exact: 0, values: 0, of: 0, wrong: Vec::new() };
+    let text = std::fs::read_to_string(path).expect("a recording");
+    for line in text.lines().filter(|l| !l.trim().is_empty()) {
+        let want: Value = serde_json::from_str(line).expect("a line of JSON");
+        let sql = want["sql"].as_str().expect("a statement").to_owned();
+        let (database, settings, text) = (engine.database().clone(), settings.clone(), sql.clone());
+        let task = runtime.spawn(async move { answer(&database, &settings, &text).await });
+        let got = runtime.block_on(task).unwrap_or_else(|e| json!({"error": format!("panicked: {e}"), "position": -1}));
+        if want.get("volatile").is_some() || want.get("failed").is_some() {
+            continue;
+        }
+        let (exact, values) = judge(&sql, &got, &want);
+        score.of += 1;
+        score.exact += usize::from(exact);
+        score.values += usize::from(values);
+        if !exact {
+            let mut want = want.clone();
+            want.as_object_mut().expect("an object").retain(|k, _| k != "sql" && k != "note");
+            let cut = |v: &Value| v.to_string().chars().take(400).collect::<String>();
+            let mark = if values { "~" } else { "x" };
+            score.wrong.push(format!("{mark} {sql}\n    want {}\n    got  {}", cut(&want), cut(&got)));
+        }
+    }
+    drop(runtime);
+    engine.shutdown().expect("a clean stop");
+    score
+}
+
+#[test]
+fn answers_are_those_of_the_reference_server() {
+    if let Ok(files) = std::env::var("SQL_SCORE") {
+        for file in files.split_whitespace() {
+            let score = play(Path::new(file));
+            println!("{}", score.wrong.join("\n"));
+            println!("SCORE {file} exact {}/{} values {}/{}", score.exact, score.of, score.values, score.of);
+        }
+        return;
+    }
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sql");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(dir).expect("tests/sql").map(|e| e.expect("an entry").path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        let score = play(&file);
+        assert_eq!(score.exact, score.of, "{}\n{}", file.display(), score.wrong.join("\n"));
+    }
+}
