@@ -301,6 +301,7 @@ fn no_star_alias(cursor: &Cursor, star: Item) -> Result<Item, SqlError> {
 }
 
 fn item_alias(cursor: &mut Cursor, expr: &Expr) -> Result<Option<Ident>, SqlError> {
+    let position = cursor.peek().position;
     let explicit = cursor.take_word("as");
     let token = cursor.peek();
     match token.kind {
@@ -319,7 +320,7 @@ fn item_alias(cursor: &mut Cursor, expr: &Expr) -> Result<Option<Ident>, SqlErro
         return Ok(None);
     }
     cursor.next();
-    Ok(Some(Ident { name: token.text.clone(), position: token.position }))
+    Ok(Some(Ident { name: token.text.clone(), position }))
 }
 
 /// Words behind an expression or a source that begin the next clause instead of being an alias.

@@ -41,10 +41,10 @@ fn one_row() -> Result<Relation, SqlError> {
 fn check_aliases(items: &[Item]) -> Result<(), SqlError> {
     let mut seen: Vec<String> = Vec::new();
     for item in items {
-        if let Item::Expr { expr, alias: Some(alias) } = item {
+        if let Item::Expr { alias: Some(alias), .. } = item {
             let folded = alias.name.to_lowercase();
             if seen.contains(&folded) {
-                return Err(SqlError::new(expr.position, format!("Duplicate column [name={}]", alias.name)));
+                return Err(SqlError::new(alias.position, format!("Duplicate column [name={}]", alias.name)));
             }
             seen.push(folded);
         }
