@@ -1,6 +1,7 @@
 //! From a root to an open database: lock, identify, restore if asked, recover, begin a log file.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -9,7 +10,7 @@ use types::{Seq, TimelineId};
 use super::{BaseProgress, Database, Head, Options};
 use crate::env::Env;
 use crate::gc::GcState;
-use crate::layout::{Disk, Layout};
+use crate::layout::{Disk, Layout, list_or_none};
 use crate::log::Place;
 use crate::log::chain::LogFiles;
 use crate::log::writer::{LogStart, LogWriter, RunIdentity};
@@ -17,6 +18,7 @@ use crate::recovery::{self, Recovered};
 use crate::restore::{self, RestoreReport};
 use crate::root;
 use crate::snapshot::open::ensure_pin_files;
+use crate::table::TableState;
 use crate::timeline::{self, History, LastLog, Parent, TIMELINE_FORMAT_VERSION, Timeline};
 use crate::{Error, Result};
 
@@ -146,31 +148,40 @@ fn begin_history(disk: &Disk, database_id: &str, files: &LogFiles) -> Result<His
     Ok(History::begin(first, &bytes))
 }
 
-/// Checks by name that every file of the recovered state is there: one listing a directory.
+/// Checks by name that every file of the recovered state is there, with one listing a directory, and that segments
+/// use no symbol that the dictionaries lack.
 fn verify_presence(disk: &Disk, recovered: &Recovered) -> Result<()> {
     for table in recovered.state.tables.iter() {
-        let mut listed = std::collections::HashMap::new();
+        let mut listings: HashMap<PathBuf, HashSet<String>> = HashMap::new();
         for file in table.files() {
             let path = table.path(&disk.layout).join(&file);
-            let dir = path.parent().expect("a file stands in a directory").to_owned();
-            let names = match listed.entry(dir) {
-                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::hash_map::Entry::Vacant(slot) => {
-                    let entries = match disk.env.fs.list(slot.key()) {
-                        Ok(entries) => entries,
-                        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-                        Err(e) => return Err(Error::io(slot.key())(e)),
-                    };
-                    slot.insert(entries.into_iter().map(|e| e.name).collect::<std::collections::HashSet<_>>())
-                }
-            };
-            if !path.file_name().is_some_and(|name| names.contains(&*name.to_string_lossy())) {
+            let (dir, name) = (path.parent().expect("a file stands in a directory"), file.rsplit('/').next());
+            if !listings.contains_key(dir) {
+                let names = list_or_none(disk, dir)?.into_iter().map(|entry| entry.name).collect();
+                listings.insert(dir.to_owned(), names);
+            }
+            if !name.is_some_and(|name| listings[dir].contains(name)) {
+                let trigger = disk.layout.restore_trigger();
                 let detail = format!(
                     "is missing, table {} needs it; if this is a copy of a running database, touch {} and start again",
                     table.name,
-                    disk.layout.restore_trigger().display()
+                    trigger.display()
                 );
                 return Err(Error::corrupt(&path, detail));
+            }
+        }
+        verify_codes(table)?;
+    }
+    Ok(())
+}
+
+fn verify_codes(table: &TableState) -> Result<()> {
+    for segment in table.segments.values().flatten() {
+        for (column, symbols) in table.symbols.iter() {
+            let max = segment.meta().column(*column).and_then(|c| c.max);
+            if max.is_some_and(|max| max >= i64::from(symbols.len)) {
+                let detail = format!("column {column} uses symbols that table {} does not have", table.name);
+                return Err(Error::corrupt(segment.path(), detail));
             }
         }
     }

@@ -217,3 +217,27 @@ pub(crate) fn ensure_pin_files(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::env::clock::ManualClock;
+    use crate::env::fs::Fs;
+    use crate::env::rng::SeededRng;
+    use crate::env::sim_fs::SimFs;
+    use crate::{Database, Env, Options};
+
+    #[test]
+    fn the_cut_touches_no_file() {
+        let fs = Arc::new(SimFs::new(1));
+        let env = Env { fs: fs.clone(), clock: Arc::new(ManualClock::new(1)), rng: Arc::new(SeededRng::new(1)) };
+        let db = Database::open(env, Options::new("/root")).unwrap();
+        db.step_spare().unwrap();
+        let before = fs.counts();
+        let pin = db.cut("default").unwrap();
+        assert_eq!(fs.counts(), before);
+        db.make_cut_durable(&pin).unwrap();
+        assert_eq!(fs.counts().syncs, before.syncs + 4);
+    }
+}

@@ -112,7 +112,7 @@ fn a_plain_start_on_a_copy_is_refused_and_says_what_to_do() {
 
 #[test]
 fn prepare_makes_four_syncs_at_any_number_of_tables() {
-    for tables in [1, 300] {
+    for tables in [1, 1000] {
         let (fs, env) = machine();
         let db = open(&env).unwrap();
         for i in 0..tables {
