@@ -4,7 +4,7 @@
 //! partitions and segments of a table stand in a file of their own, which later bases name again while it is true.
 //! Page: `docs/format/base.md`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -74,6 +74,13 @@ pub struct BaseHandle {
     pub first_log: LogName,
     /// Table bases that it names, with the segments that they list.
     pub table_files: HashMap<TableId, (FileRef, Arc<SegmentMap>)>,
+    /// Symbol files that it names, relative to `db/`.
+    pub symbol_files: HashSet<String>,
+}
+
+fn symbol_files(base: &Base) -> HashSet<String> {
+    let of_table = |t: &BaseTable| t.symbol_files.iter().map(|f| format!("{}/{}", t.dir, f.file)).collect::<Vec<_>>();
+    base.tables.iter().flat_map(of_table).collect()
 }
 
 /// Returns the Seq of the first frame that recovery needs from the log beside a base at this state.
@@ -137,7 +144,8 @@ pub fn write(
     let bytes = document::encode(&base);
     document::write(&disk.env, &disk.layout.base().join(name.to_string()), &bytes)?;
     disk.env.fs.sync_dir(&disk.layout.base()).map_err(Error::io(&disk.layout.base()))?;
-    Ok(BaseHandle { name, file: document::reference(format!("_base/{name}"), &bytes), first_log, table_files })
+    let file = document::reference(format!("_base/{name}"), &bytes);
+    Ok(BaseHandle { name, file, first_log, table_files, symbol_files: symbol_files(&base) })
 }
 
 fn write_table_base(
@@ -213,7 +221,7 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
     state.names = Arc::new(names);
     state.snapshots = Arc::new(base.snapshots.iter().map(|p| (p.name.clone(), Arc::new(p.clone()))).collect());
     let name = BaseName { timeline: base.timeline, seq: base.seq };
-    Ok((state, BaseHandle { name, file: bytes, first_log, table_files }))
+    Ok((state, BaseHandle { name, file: bytes, first_log, table_files, symbol_files: symbol_files(base) }))
 }
 
 fn load_segments(disk: &Disk, table: &BaseTable) -> Result<SegmentMap> {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use types::{PartitionKey, Seq, TableId};
 
+use crate::arrow_type::absent_column;
 use crate::catalog::DbState;
 use crate::chunk::Chunk;
 use crate::database::Database;
@@ -121,7 +122,7 @@ impl Database {
         let file = format!("{partition_dir}/{}.arrow", FileId::new(&self.disk.env, self.timeline));
         self.will_write(&dir.join(&file));
         let origin = SegmentOrigin { table: table.id, schema: &table.schema, timeline: self.timeline };
-        let meta = write_segment(&self.disk.env, &dir, &file, origin, rows)?;
+        let meta = write_segment(&self.disk.env, &dir, &file, origin, &with_a_column(table, rows))?;
         let parent = dir.join(&partition_dir);
         self.disk.env.fs.sync_dir(&parent).map_err(Error::io(&parent))?;
         Ok(meta)
@@ -172,6 +173,16 @@ fn end_of_group(state: &DbState, table: &TableState, last: Seq) -> Seq {
     let first = table.memtable.first_seq().unwrap_or(last);
     let cuts = state.snapshots.values().map(|pin| pin.seq).filter(|cut| *cut >= first);
     cuts.min().map_or(last, |cut| cut.min(last))
+}
+
+/// Rows may have no column at all: every value is missing, or its column was dropped. A file needs one to count them.
+fn with_a_column(table: &TableState, rows: &Chunk) -> Chunk {
+    let mut rows = rows.clone();
+    if rows.columns.is_empty() {
+        let first = &table.schema.columns[0];
+        rows.columns.push((first.id, first.column_type, absent_column(first.column_type, rows.rows)));
+    }
+    rows
 }
 
 /// Rows of columns that were dropped since they came are not written.

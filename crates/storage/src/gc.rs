@@ -31,6 +31,9 @@ pub struct GcState {
     paths: VecDeque<PathBuf>,
     /// Directories to remove once they are empty.
     dirs: VecDeque<PathBuf>,
+    /// Symbol files and directories of dropped tables, with the Seq of the drop: a start reads every symbol file that
+    /// the newest base names, so they stay until a base is behind the drop.
+    until_base: VecDeque<(Seq, Vec<PathBuf>, PathBuf)>,
     /// What a former run left was looked for.
     swept: bool,
 }
@@ -103,10 +106,10 @@ impl Database {
             self.sweep(&mut gc)?;
             gc.swept = true;
         }
-        drop(quiet);
         self.collect(&mut gc);
         let discarded = self.log.take_discarded();
         gc.paths.extend(discarded.iter().map(|n| self.disk.layout.live().join(n.to_string())));
+        drop(quiet);
         self.collect_sealed_live(&mut gc)?;
         let mut unlinked = false;
         for _ in 0..BATCH_FILES {
@@ -128,6 +131,7 @@ impl Database {
 
     /// Takes from the head what nobody holds any more and whose edit is durable.
     fn collect(&self, gc: &mut GcState) {
+        let base_seq = self.base.lock().expect("no holder of this lock panics").handle.as_ref().map(|b| b.name.seq);
         let durable = self.log.progress().durable_seq;
         let mut head = self.lock_head();
         let mut kept = VecDeque::new();
@@ -143,10 +147,15 @@ impl Database {
             }
             match garbage {
                 Garbage::Segment(segment) => gc.paths.push_back(segment.path().to_owned()),
-                Garbage::Table(table) => self.table_files(&table, gc),
+                Garbage::Table(table) => self.table_files(&table, seq, gc),
             }
         }
         head.garbage = kept;
+        while gc.until_base.front().is_some_and(|(seq, ..)| base_seq.is_none_or(|base| base >= *seq)) {
+            let (_, files, dir) = gc.until_base.pop_front().expect("front() has just seen it");
+            gc.paths.extend(files);
+            gc.dirs.push_back(dir);
+        }
     }
 
     fn table_is_free(&self, table: &Arc<TableState>) -> bool {
@@ -154,10 +163,11 @@ impl Database {
         Arc::strong_count(table) == 1 && segments.into_iter().all(|s| Arc::strong_count(s) == 1)
     }
 
-    fn table_files(&self, table: &TableState, gc: &mut GcState) {
+    fn table_files(&self, table: &TableState, dropped: Seq, gc: &mut GcState) {
         let dir = table.path(&self.disk.layout);
-        gc.paths.extend(table.files().map(|file| dir.join(file)));
-        gc.dirs.push_back(dir);
+        gc.paths.extend(table.segments.values().flatten().map(|segment| segment.path().to_owned()));
+        let symbols = table.symbols.values().flat_map(|s| s.files.iter());
+        gc.until_base.push_back((dropped, symbols.map(|file| dir.join(&file.file)).collect(), dir));
     }
 
     /// A log file that is linked into `_log/` needs its `_live/` name no longer.
@@ -217,6 +227,9 @@ impl Database {
         let mut named: HashSet<PathBuf> = table.into_iter().flat_map(|t| t.files()).map(|f| dir.join(f)).collect();
         let bases = base.into_iter().flat_map(|b| b.table_files.values());
         named.extend(bases.map(|(file, _)| self.disk.layout.db().join(&file.file)));
+        // A start reads every symbol file that the base names, also of columns and tables that are gone since.
+        let symbols = base.into_iter().flat_map(|b| b.symbol_files.iter());
+        named.extend(symbols.map(|file| self.disk.layout.db().join(file)));
         for entry in fs.list(dir).map_err(Error::io(dir))?.into_iter().filter(|e| e.kind == FileKind::Dir) {
             let below = dir.join(&entry.name);
             for file in fs.list(&below).map_err(Error::io(&below))?.into_iter().filter(|e| e.kind == FileKind::File) {

@@ -135,21 +135,11 @@ impl<'a> Replay<'a> {
     pub fn frame(&mut self, frame: &Frame) -> Result<()> {
         self.frames += 1;
         if frame.kind == FrameKind::Commit {
-            let records = record::decode(&frame.payload).map_err(Error::Invalid)?;
+            let mut records = record::decode(&frame.payload).map_err(Error::Invalid)?;
             let behind_base = frame.seq > self.base_seq;
-            let wanted = |record: &Record| match record {
-                Record::Rows(rows) => match self.state.tables.get(rows.table) {
-                    Some(table) => frame.seq > table.flushed_through,
-                    None => behind_base,
-                },
-                _ => behind_base,
-            };
-            let records: Vec<Record> = if behind_base {
-                // Within one frame a table may be created and filled: look at each record when its turn comes.
-                records
-            } else {
-                records.into_iter().filter(wanted).collect()
-            };
+            if !behind_base {
+                records.retain_mut(|record| self.is_lacking(record, frame.seq));
+            }
             let (seq, commit_us) = (self.state.seq, self.state.commit_us);
             self.state.apply(self.disk, records, frame.seq, frame.commit_us, &mut self.garbage)?;
             if !behind_base {
@@ -161,6 +151,17 @@ impl<'a> Replay<'a> {
             self.leave_parent(frame.seq);
         }
         Ok(())
+    }
+
+    /// Returns whether the base lacks something of a record from before it, and strips the rest. Rows that are flushed, or
+    /// gone by a truncate, may have brought symbols that no file holds yet and that later frames count on.
+    fn is_lacking(&self, record: &mut Record, seq: Seq) -> bool {
+        let Record::Rows(rows) = record else { return false };
+        let Some(table) = self.state.tables.get(rows.table) else { return false };
+        if seq <= table.flushed_through {
+            rows.batch = Default::default();
+        }
+        rows.batch.rows > 0 || !rows.new_symbols.is_empty()
     }
 
     /// At the cut that a restore served, no snapshot is open any more.

@@ -97,6 +97,10 @@ fn refuse_foreign(disk: &Disk) -> Result<()> {
     };
     let harmless = |name: &str| name == "lost+found" || name.starts_with('.');
     let Some(foreign) = entries.iter().find(|e| !harmless(&e.name)) else { return Ok(()) };
+    if entries.iter().any(|e| ["_log", "_base", "_timeline"].contains(&e.name.as_str())) {
+        let detail = "is missing, though the rest of a database is there: the copy is not whole, use another copy";
+        return Err(Error::corrupt(&disk.layout.marker(), detail));
+    }
     let of_questdb = entries.iter().any(|e| e.name.starts_with("tables.d") || e.name == "_tab_index.d");
     Err(Error::Refused(if of_questdb {
         format!(

@@ -80,7 +80,8 @@ impl TableState {
             segment_rows: 0,
             memtable: Memtable::default(),
             symbols: Arc::default(),
-            flushed_through: seq,
+            // The frame that makes a table may hold its first rows.
+            flushed_through: Seq(seq.0.saturating_sub(1)),
             truncate_seq: Seq::ZERO,
             last_seq: seq,
         };
@@ -133,7 +134,8 @@ impl TableState {
             let chunk = Chunk::from_batch(&self.schema, rows.batch, seq, generation)?;
             self.memtable = self.memtable.with(chunk)?;
         }
-        self.last_seq = seq;
+        // A replayed frame may be older than the base that the table comes from.
+        self.last_seq = self.last_seq.max(seq);
         Ok(())
     }
 

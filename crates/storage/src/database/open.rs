@@ -66,6 +66,7 @@ impl Database {
         let mut recovered = recovery::recover(&disk, database_id, &history, &files)?;
         verify_presence(&disk, &recovered)?;
         root::make_dirs(&disk)?;
+        settle(&disk, &history, &recovered)?;
         let history = leave_other_place(&disk, &marker.database_id, history, &recovered, place, &mut report)?;
         link_left_files(&disk, &files, &recovered)?;
         ensure_pin_files(&disk, history.current().timeline, &recovered.state, &mut report.notices)?;
@@ -188,6 +189,25 @@ fn verify_codes(table: &TableState) -> Result<()> {
     Ok(())
 }
 
+/// Makes durable what this run builds on, and what a run that was killed may have left in the page cache alone: marker,
+/// timeline and base. What these name was durable before they were written.
+fn settle(disk: &Disk, history: &History, recovered: &Recovered) -> Result<()> {
+    let timeline = disk.layout.timeline().join(format!("{}.json", history.current().timeline));
+    let base = recovered.base.as_ref().map(|base| disk.layout.db().join(&base.file.file));
+    for file in [Some(disk.layout.marker()), Some(timeline), base].into_iter().flatten() {
+        disk.env.fs.open(&file).and_then(|file| file.sync()).map_err(Error::io(&file))?;
+    }
+    for dir in [disk.layout.timeline(), disk.layout.base()] {
+        disk.env.fs.sync_dir(&dir).map_err(Error::io(&dir))?;
+    }
+    match disk.layout.root().parent().map(|parent| (parent, disk.env.fs.sync_dir(parent))) {
+        // An operator may have made the root where this process may not even look.
+        Some((_, Err(e))) if e.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        Some((parent, Err(e))) => Err(Error::io(parent)(e)),
+        _ => Ok(()),
+    }
+}
+
 /// A start in another place than the last one begins a new timeline, so that two roots never hand out one name.
 fn leave_other_place(
     disk: &Disk,
@@ -227,12 +247,15 @@ fn leave_other_place(
     Ok(history.continued(next, &bytes))
 }
 
-/// Links what the run before left in `_live/` into `_log/`, uncut. Durable when this returns.
+/// Links what the run before left in `_live/` into `_log/`, uncut. Content and names are durable when this returns: a
+/// run that was killed may have synced neither, and the next log file will name these as its predecessors.
 fn link_left_files(disk: &Disk, files: &LogFiles, recovered: &Recovered) -> Result<()> {
     let left: Vec<_> = recovered.chain.iter().filter(|(name, _)| !files.sealed.contains(name)).collect();
     for (name, _) in &left {
         let to = disk.layout.log().join(name.to_string());
-        disk.env.fs.hard_link(&disk.layout.live().join(name.to_string()), &to).map_err(|e| match e.kind() {
+        let from = disk.layout.live().join(name.to_string());
+        disk.env.fs.open(&from).and_then(|file| file.sync()).map_err(Error::io(&from))?;
+        disk.env.fs.hard_link(&from, &to).map_err(|e| match e.kind() {
             std::io::ErrorKind::Unsupported | std::io::ErrorKind::PermissionDenied => Error::Refused(format!(
                 "{} lies on a file system without hard links ({e}), which the log needs: choose a root on another one",
                 disk.layout.root().display()
