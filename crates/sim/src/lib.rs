@@ -1,1 +1,19 @@
-//! Seeded histories over a simulated file system, and the model database they are compared with.
+//! Seeded histories over a simulated machine, and the model database they are compared with.
+//!
+//! Reading order: [`model`] and [`value`] (what must be there), [`step`] (what can be done), [`generate`] (which comes
+//! next), [`compare`] (database against model), [`machine`] (a process on a `SimFs`), [`history`]
+//! (all of it together). The campaigns: [`crash`] (the power goes at every call), [`io_error`] (every call fails), [`snapshot_cycle`] (copy under writes,
+//! restore, again), [`damage`] (copies that are not whole). [`report`] counts what was met. Only tests use this crate.
+
+pub mod compare;
+pub mod crash;
+pub mod damage;
+pub mod generate;
+pub mod history;
+pub mod io_error;
+pub mod machine;
+pub mod model;
+pub mod report;
+pub mod snapshot_cycle;
+pub mod step;
+pub mod value;

@@ -1,0 +1,151 @@
+//! A database held against the model: every table, column, value and order.
+//!
+//! Reads through the same view as queries do. Returns the first difference as a sentence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow_array::StringViewArray;
+use storage::{Database, ReadView, TableView};
+use types::{ColumnId, ColumnType, TimeRange};
+
+use crate::model::{Model, ModelColumn, ModelTable};
+use crate::value::Value;
+
+/// Rows that a scan is asked for at once; small, so that chunk borders are met.
+const CHUNK_ROWS: usize = 64;
+
+/// Compares tables and open snapshots.
+pub fn compare(model: &Model, db: &Database) -> Result<(), String> {
+    compare_tables(model, db)?;
+    let open: BTreeSet<String> = db.snapshots().into_iter().map(|snapshot| snapshot.name).collect();
+    let expected: BTreeSet<String> = model.snapshots.keys().cloned().collect();
+    if open != expected {
+        return Err(format!("open snapshots are {open:?}, expected {expected:?}"));
+    }
+    Ok(())
+}
+
+/// Compares the tables alone.
+pub fn compare_tables(model: &Model, db: &Database) -> Result<(), String> {
+    compare_view(model, &db.view())
+}
+
+/// Compares the tables of a view, which may be an old one.
+pub fn compare_view(model: &Model, view: &ReadView) -> Result<(), String> {
+    let found: BTreeMap<String, TableView> =
+        view.tables().into_iter().map(|table| (table.name().as_str().to_owned(), table)).collect();
+    let names: BTreeSet<&String> = found.keys().collect();
+    let expected: BTreeSet<&String> = model.tables.keys().collect();
+    if names != expected {
+        return Err(format!("tables are {names:?}, expected {expected:?}"));
+    }
+    for (name, table) in &model.tables {
+        compare_table(table, &found[name]).map_err(|difference| format!("table {name}: {difference}"))?;
+    }
+    Ok(())
+}
+
+fn compare_table(model: &ModelTable, table: &TableView) -> Result<(), String> {
+    let schema = table.schema();
+    let columns: Vec<_> = schema.columns.iter().map(|c| (c.name.as_str(), c.column_type)).collect();
+    let expected: Vec<_> = model.columns.iter().map(|c| (c.name.as_str(), c.column_type)).collect();
+    if columns != expected {
+        return Err(format!("columns are {columns:?}, expected {expected:?}"));
+    }
+    let shape = (schema.designated_index(), schema.partition_by);
+    if shape != (model.designated, model.partition_by) {
+        return Err(format!(
+            "designated and partition are {shape:?}, expected {:?}",
+            (model.designated, model.partition_by)
+        ));
+    }
+    if table.row_count() != model.rows.len() as u64 {
+        return Err(format!("{} rows counted, {} expected", table.row_count(), model.rows.len()));
+    }
+    compare_partitions(model, table)?;
+    let ids: Vec<ColumnId> = schema.columns.iter().map(|c| c.id).collect();
+    compare_rows(model, table, &ids, TimeRange::ALL, 0..model.rows.len())?;
+    if let Some(range) = middle(model) {
+        let inside = |row: &&crate::value::Row| range.contains(model.ts_us(row));
+        let first = model.rows.iter().position(|row| range.contains(model.ts_us(row))).unwrap_or(0);
+        let count = model.rows.iter().filter(inside).count();
+        compare_rows(model, table, &ids, range, first..first + count).map_err(|e| format!("{e} (within {range:?})"))?;
+    }
+    Ok(())
+}
+
+fn compare_partitions(model: &ModelTable, table: &TableView) -> Result<(), String> {
+    let found = table.partitions().map_err(|e| format!("partitions: {e}"))?;
+    let found: BTreeMap<_, usize> = found.into_iter().map(|p| (p.key, p.rows as usize)).collect();
+    let expected = model.partitions();
+    if found != expected {
+        return Err(format!("partitions are {found:?}, expected {expected:?}"));
+    }
+    let bounds = table.time_bounds();
+    let expected = match (model.rows.first(), model.rows.last()) {
+        (Some(first), Some(last)) if model.designated.is_some() => Some((model.ts_us(first), model.ts_us(last))),
+        _ => None,
+    };
+    if bounds != expected {
+        return Err(format!("time bounds are {bounds:?}, expected {expected:?}"));
+    }
+    Ok(())
+}
+
+/// Returns the times between a quarter and three quarters of the rows.
+fn middle(model: &ModelTable) -> Option<TimeRange> {
+    let count = model.rows.len();
+    if model.designated.is_none() || count < 4 {
+        return None;
+    }
+    let ts_us = |at: usize| model.ts_us(&model.rows[at]);
+    Some(TimeRange { start_us: ts_us(count / 4), end_us: ts_us(count * 3 / 4) })
+}
+
+/// Returns the dictionary of each column that is a symbol.
+fn dictionaries(
+    model: &ModelTable,
+    table: &TableView,
+    ids: &[ColumnId],
+) -> Result<Vec<Option<Arc<StringViewArray>>>, String> {
+    let dictionary = |(column, id): (&ModelColumn, &ColumnId)| {
+        let is_symbol = column.column_type == ColumnType::Symbol;
+        is_symbol.then(|| table.dictionary(*id)).transpose().map_err(|e| format!("dictionary of {}: {e}", column.name))
+    };
+    model.columns.iter().zip(ids).map(dictionary).collect()
+}
+
+fn compare_rows(
+    model: &ModelTable,
+    table: &TableView,
+    ids: &[ColumnId],
+    range: TimeRange,
+    rows: std::ops::Range<usize>,
+) -> Result<(), String> {
+    let dictionaries = dictionaries(model, table, ids)?;
+    let scan = table.scan(ids, &[range], CHUNK_ROWS).map_err(|e| format!("the scan was refused: {e}"))?;
+    let mut at = rows.start;
+    for chunk in scan {
+        let chunk = chunk.map_err(|e| format!("the scan failed at row {at}: {e}"))?;
+        let count = chunk.first().map_or(0, |array| array.len());
+        if at + count > rows.end {
+            return Err(format!("the scan gives more than the {} rows expected", rows.len()));
+        }
+        for (i, (array, column)) in chunk.iter().zip(&model.columns).enumerate() {
+            let dictionary = dictionaries[i].as_deref();
+            for row in 0..count {
+                let found = Value::read(array, row, column.column_type, dictionary);
+                let expected = &model.rows[at + row][i];
+                if found != *expected {
+                    return Err(format!("row {}, column {}: {found:?}, expected {expected:?}", at + row, column.name));
+                }
+            }
+        }
+        at += count;
+    }
+    if at != rows.end {
+        return Err(format!("the scan gives {} rows, {} expected", at - rows.start, rows.len()));
+    }
+    Ok(())
+}

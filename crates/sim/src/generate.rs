@@ -1,0 +1,256 @@
+//! Seeded histories: [`Generator`] says which step comes next.
+//!
+//! Owns the choice; every step fits the model that it is made for. The same seed gives the same history.
+
+use std::sync::Arc;
+
+use storage::env::Rng;
+use storage::env::rng::SeededRng;
+use types::time::{US_PER_DAY, US_PER_HOUR};
+use types::{ColumnType, PartitionBy, PartitionKey};
+
+use crate::model::{Model, ModelColumn, ModelTable};
+use crate::step::{Refused, Step};
+use crate::value::{Row, Value};
+
+/// 2024-01-01T00:00Z.
+const START_US: i64 = 1_704_067_200_000_000;
+/// Most tables at once.
+const TABLES: usize = 4;
+/// Most columns of a table.
+const COLUMNS: usize = 9;
+
+/// Chooses steps.
+pub struct Generator {
+    rng: SeededRng,
+    names: u64,
+    /// Where in-order rows stand.
+    now_us: i64,
+    /// Whether snapshots are prepared and completed.
+    snapshots: bool,
+}
+
+impl Generator {
+    /// Returns a chooser of steps.
+    pub fn new(seed: u64, snapshots: bool) -> Generator {
+        Generator { rng: SeededRng::new(seed), names: 0, now_us: START_US, snapshots }
+    }
+
+    /// Lets names begin behind those of another chooser for the same database.
+    pub fn names_from(mut self, first: u64) -> Generator {
+        self.names = first;
+        self
+    }
+
+    /// Returns a number below `bound`.
+    pub fn below(&self, bound: u64) -> u64 {
+        self.rng.below(bound)
+    }
+
+    fn chance(&self, percent: u64) -> bool {
+        self.rng.below(100) < percent
+    }
+
+    fn pick<'a, T>(&self, from: &'a [T]) -> &'a T {
+        &from[self.rng.below(from.len() as u64) as usize]
+    }
+
+    /// Returns the next step.
+    pub fn next(&mut self, model: &Model) -> Step {
+        if model.tables.is_empty() {
+            return self.create();
+        }
+        let table = self.pick(&model.tables.values().collect::<Vec<_>>()).to_owned().clone();
+        match self.rng.below(100) {
+            0..46 => self.append(model),
+            46..50 => Step::Flush,
+            50..57 => Step::FlushTable(table.name.clone()),
+            57..59 => Step::Base,
+            59..62 => Step::WriteBase,
+            62..66 => Step::Gc,
+            66..68 => Step::Idle,
+            68..72 if model.tables.len() < TABLES => self.create(),
+            72..73 if model.tables.len() > 1 => Step::Drop(table.name.clone()),
+            73..74 => Step::Rename { table: table.name.clone(), to: self.name("t") },
+            74..75 => Step::Truncate(table.name.clone()),
+            75..78 if table.columns.len() < COLUMNS => {
+                Step::AddColumn { table: table.name.clone(), column: self.column() }
+            }
+            78..80 => self.drop_column(&table),
+            80..82 => self.rename_column(&table),
+            82..86 => self.update(&table),
+            86..88 => self.drop_partitions(&table),
+            88..91 => Step::Refused(self.refused(model, &table)),
+            91..100 if self.snapshots => match model.snapshots.keys().next() {
+                Some(name) => Step::Complete(name.clone()),
+                None => Step::Prepare("default".to_owned()),
+            },
+            _ => self.append(model),
+        }
+    }
+
+    /// Returns a step that stores rows.
+    pub fn append(&mut self, model: &Model) -> Step {
+        let mut batches = Vec::new();
+        for table in model.tables.values() {
+            if batches.is_empty() || self.chance(15) {
+                let count = match self.rng.below(100) {
+                    0..70 => 1 + self.rng.below(6),
+                    70..95 => 1 + self.rng.below(40),
+                    _ => 1 + self.rng.below(300),
+                };
+                batches.push((table.name.clone(), self.rows(table, count as usize)));
+            }
+        }
+        // The first table would get most of the rows otherwise.
+        if model.tables.len() > 1 && self.chance(60) {
+            let table = self.pick(&model.tables.values().collect::<Vec<_>>()).to_owned().clone();
+            let count = 1 + self.rng.below(10) as usize;
+            batches = vec![(table.name.clone(), self.rows(&table, count))];
+        }
+        Step::Append(batches)
+    }
+
+    fn name(&mut self, prefix: &str) -> String {
+        self.names += 1;
+        let odd = ["", "", "", " x", "_Ä", "é日"];
+        format!("{prefix}{}{}", self.names, self.pick(&odd))
+    }
+
+    fn create(&mut self) -> Step {
+        let mut columns: Vec<ModelColumn> = (0..1 + self.rng.below(5)).map(|_| self.column()).collect();
+        let partitioned = self.chance(85);
+        let designated = partitioned.then(|| self.rng.below(columns.len() as u64 + 1) as usize);
+        if let Some(at) = designated {
+            columns.insert(at, ModelColumn { name: self.name("ts"), column_type: ColumnType::Timestamp });
+        }
+        let units = [PartitionBy::Hour, PartitionBy::Day, PartitionBy::Day, PartitionBy::Month, PartitionBy::None];
+        let partition_by = if partitioned { *self.pick(&units) } else { PartitionBy::None };
+        let mut table = ModelTable { name: self.name("t"), columns, designated, partition_by, rows: Vec::new() };
+        if self.chance(30) {
+            let count = 1 + self.rng.below(30) as usize;
+            let rows = self.rows(&table, count);
+            table.append(&rows);
+        }
+        Step::Create(table)
+    }
+
+    fn column(&mut self) -> ModelColumn {
+        let column_type = if self.chance(30) { ColumnType::Symbol } else { *self.pick(&ColumnType::ALL) };
+        ModelColumn { name: self.name("c"), column_type }
+    }
+
+    /// Returns a column that is not the designated timestamp.
+    fn other_column(&self, table: &ModelTable) -> Option<ModelColumn> {
+        let others = table.columns.iter().enumerate().filter(|(i, _)| table.designated != Some(*i));
+        let others: Vec<_> = others.map(|(_, column)| column).collect();
+        (!others.is_empty()).then(|| (*self.pick(&others)).clone())
+    }
+
+    fn drop_column(&mut self, table: &ModelTable) -> Step {
+        match self.other_column(table) {
+            Some(column) if table.columns.len() > 2 => {
+                Step::DropColumn { table: table.name.clone(), column: column.name }
+            }
+            _ => Step::Flush,
+        }
+    }
+
+    fn rename_column(&mut self, table: &ModelTable) -> Step {
+        let column = self.pick(&table.columns).name.clone();
+        Step::RenameColumn { table: table.name.clone(), column, to: self.name("r") }
+    }
+
+    fn update(&mut self, table: &ModelTable) -> Step {
+        let partitions: Vec<PartitionKey> = table.partitions().into_keys().collect();
+        match (partitions.is_empty(), self.other_column(table)) {
+            (false, Some(column)) => Step::Update {
+                table: table.name.clone(),
+                partition: *self.pick(&partitions),
+                value: self.value(column.column_type),
+                column: column.name,
+                every: 1 + self.rng.below(3) as usize,
+            },
+            _ => Step::Idle,
+        }
+    }
+
+    fn drop_partitions(&mut self, table: &ModelTable) -> Step {
+        let partitions: Vec<PartitionKey> = table.partitions().into_keys().collect();
+        if partitions.len() < 2 || table.designated.is_none() || table.partition_by == PartitionBy::None {
+            return Step::Gc;
+        }
+        let count = 1 + self.rng.below(partitions.len() as u64 / 2) as usize;
+        let first = self.rng.below((partitions.len() - count) as u64 + 1) as usize;
+        Step::DropPartitions { table: table.name.clone(), keys: partitions[first..first + count].to_vec() }
+    }
+
+    fn refused(&self, model: &Model, table: &ModelTable) -> Refused {
+        let name = table.name.clone();
+        match self.rng.below(6) {
+            0 if table.designated.is_some() => Refused::NullTime(name),
+            1 if table.designated.is_some() => Refused::NegativeTime(name),
+            2 => Refused::ColumnTwice(name),
+            3 if model.snapshots.contains_key("default") => Refused::PrepareTwice,
+            4 => Refused::NoSuchTable,
+            _ => Refused::TableTwice(name),
+        }
+    }
+
+    /// Returns rows: most in order, some late, many at the same time.
+    fn rows(&mut self, table: &ModelTable, count: usize) -> Vec<Row> {
+        let wide = self.chance(4);
+        let sparse = self.chance(20);
+        (0..count)
+            .map(|_| {
+                self.now_us += self.rng.below(3) as i64 * 400_000_000;
+                let ts_us = match self.rng.below(100) {
+                    0..80 => self.now_us,
+                    80..95 => self.now_us - self.rng.below(US_PER_DAY as u64) as i64,
+                    95..98 => START_US - self.rng.below(40) as i64 * US_PER_HOUR,
+                    _ => self.rng.below(2) as i64 * (US_PER_DAY - 1),
+                };
+                let value = |(i, column): (usize, &ModelColumn)| {
+                    if table.designated == Some(i) {
+                        Value::Long(ts_us)
+                    } else if sparse && i % 2 == 0 || self.chance(10) {
+                        Value::missing(column.column_type)
+                    } else if wide && matches!(column.column_type, ColumnType::String | ColumnType::Varchar) {
+                        Value::Text(Arc::from("wide ".repeat(1_000)))
+                    } else {
+                        self.value(column.column_type)
+                    }
+                };
+                table.columns.iter().enumerate().map(value).collect()
+            })
+            .collect()
+    }
+
+    /// Returns a value, now and then one at the border of its type.
+    fn value(&self, column_type: ColumnType) -> Value {
+        let border = self.chance(10);
+        let bits = self.rng.next_u64();
+        match column_type {
+            ColumnType::Boolean => Value::Bool(bits.is_multiple_of(2)),
+            ColumnType::Short => Value::Short(if border { *self.pick(&[i16::MIN, i16::MAX]) } else { bits as i16 }),
+            // The lowest integers are the NULL of batches.
+            ColumnType::Int => {
+                Value::Int(if border { *self.pick(&[i32::MIN + 1, i32::MAX, 0]) } else { (bits as i32) >> 9 })
+            }
+            ColumnType::Long | ColumnType::Date | ColumnType::Timestamp => {
+                Value::Long(if border { *self.pick(&[i64::MIN + 1, i64::MAX, 0]) } else { (bits as i64) >> 20 })
+            }
+            ColumnType::Double => {
+                let borders = [0.0, -0.0, f64::MAX, f64::MIN_POSITIVE, 5e-324];
+                let value = if border { *self.pick(&borders) } else { (bits % 100_000) as f64 / 7.0 };
+                Value::Double(value.to_bits())
+            }
+            ColumnType::Symbol => Value::Text(Arc::from(format!("s{}", self.rng.below(if border { 500 } else { 9 })))),
+            ColumnType::String | ColumnType::Varchar => {
+                let borders = ["", "日本語", "a\0b", "'\"\\\n", "0123456789ab", "0123456789abc"];
+                let text = if border { *self.pick(&borders) } else { &"text "[..self.rng.below(6) as usize] };
+                Value::text(text)
+            }
+        }
+    }
+}

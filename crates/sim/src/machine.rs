@@ -1,0 +1,65 @@
+//! A database on a simulated machine: [`Machine`].
+//!
+//! Owns how a process is started on a `SimFs`: environment, options and the place of the root.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use storage::env::clock::ManualClock;
+use storage::env::rng::SeededRng;
+use storage::env::{Env, SimFs};
+use storage::{Database, Options};
+
+/// When the simulated clock starts: 2026-01-01T00:00Z.
+const CLOCK_US: i64 = 1_767_225_600_000_000;
+
+/// A process that may open a database, and the clock that it sees.
+pub struct Machine {
+    pub fs: SimFs,
+    pub clock: Arc<ManualClock>,
+    seed: u64,
+    starts: u64,
+}
+
+impl Machine {
+    /// Returns a machine with durable, empty directories `/a` and `/b`.
+    pub fn new(seed: u64) -> Machine {
+        let fs = SimFs::new(seed);
+        fs.make_dirs(Path::new("/a"));
+        fs.make_dirs(Path::new("/b"));
+        fs.sync_all();
+        Machine { fs, clock: Arc::new(ManualClock::new(CLOCK_US)), seed, starts: 0 }
+    }
+
+    /// Returns a machine around a process.
+    pub fn on(fs: SimFs, seed: u64) -> Machine {
+        Machine { fs, clock: Arc::new(ManualClock::new(CLOCK_US + 3_600_000_000)), seed, starts: 1_000 }
+    }
+
+    /// Starts a database in a root.
+    pub fn open(&mut self, options: &Options) -> storage::Result<Database> {
+        self.starts += 1;
+        let rng = SeededRng::new(self.seed.wrapping_mul(1_000_003).wrapping_add(self.starts));
+        let env = Env { fs: Arc::new(self.fs.clone()), clock: self.clock.clone(), rng: Arc::new(rng) };
+        Database::open(env, options.clone())
+    }
+
+    /// Ends the process and begins another.
+    pub fn kill(&mut self) {
+        self.fs = self.fs.kill();
+    }
+}
+
+/// Returns options under which small histories flush, write bases and rotate.
+pub fn options(root: impl Into<PathBuf>) -> Options {
+    let mut options = Options::new(root);
+    options.flush_bytes = 4_000;
+    options.base_bytes = 40_000;
+    options.log_files_max = 6;
+    options
+}
+
+/// Returns the root that most histories use.
+pub fn root() -> PathBuf {
+    PathBuf::from("/a")
+}

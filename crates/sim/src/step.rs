@@ -1,0 +1,320 @@
+//! One statement or piece of background work: [`Step`], and what it does to the model and to a database.
+//!
+//! Owns the translation of a step into calls of `storage::Database`; never decides which step comes (`generate` does)
+//! nor what may be lost (`crash` does).
+
+use std::sync::Arc;
+
+use arrow_array::Array;
+use storage::{Database, NewColumn, NewTable, TableView};
+use types::{ColumnId, PartitionKey, RowBatch, TableId, TableName, TimeRange};
+
+use crate::model::{Model, ModelColumn, ModelTable};
+use crate::value::{self, Row, Value};
+
+/// A thing to do.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Rows of the table are stored by the same commit.
+    Create(ModelTable),
+    Drop(String),
+    Rename {
+        table: String,
+        to: String,
+    },
+    Truncate(String),
+    AddColumn {
+        table: String,
+        column: ModelColumn,
+    },
+    DropColumn {
+        table: String,
+        column: String,
+    },
+    RenameColumn {
+        table: String,
+        column: String,
+        to: String,
+    },
+    /// Rows of several tables in one commit.
+    Append(Vec<(String, Vec<Row>)>),
+    /// Sets a column in every n-th row of a partition.
+    Update {
+        table: String,
+        partition: PartitionKey,
+        column: String,
+        value: Value,
+        every: usize,
+    },
+    DropPartitions {
+        table: String,
+        keys: Vec<PartitionKey>,
+    },
+    Prepare(String),
+    Complete(String),
+    /// The background flush.
+    Flush,
+    /// The flush of one table, however little it holds.
+    FlushTable(String),
+    /// The background base.
+    Base,
+    /// A base, whether it is due or not.
+    WriteBase,
+    Gc,
+    /// What a quiet second does.
+    Idle,
+    /// A statement that must be refused and change nothing.
+    Refused(Refused),
+}
+
+/// A statement that must be refused.
+#[derive(Debug, Clone)]
+pub enum Refused {
+    NullTime(String),
+    NegativeTime(String),
+    TableTwice(String),
+    ColumnTwice(String),
+    NoSuchTable,
+    PrepareTwice,
+}
+
+impl Step {
+    /// Returns what the step is called in call sites.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Step::Create(_) => "create",
+            Step::Drop(_) => "drop",
+            Step::Rename { .. } => "rename",
+            Step::Truncate(_) => "truncate",
+            Step::AddColumn { .. } => "add column",
+            Step::DropColumn { .. } => "drop column",
+            Step::RenameColumn { .. } => "rename column",
+            Step::Append(_) => "append",
+            Step::Update { .. } => "update",
+            Step::DropPartitions { .. } => "drop partition",
+            Step::Prepare(_) => "prepare",
+            Step::Complete(_) => "complete",
+            Step::Flush | Step::FlushTable(_) => "flush",
+            Step::Base | Step::WriteBase => "base",
+            Step::Gc => "gc",
+            Step::Idle => "idle",
+            Step::Refused(_) => "refused",
+        }
+    }
+
+    /// Does the step to the model.
+    pub fn apply_to(&self, model: &mut Model) {
+        match self {
+            Step::Create(table) => {
+                model.tables.insert(table.name.clone(), Arc::new(table.clone()));
+            }
+            Step::Drop(name) => {
+                model.tables.remove(name);
+            }
+            Step::Rename { table, to } => {
+                let mut moved = model.tables.remove(table).expect("the step was made for this model");
+                Arc::make_mut(&mut moved).name = to.clone();
+                model.tables.insert(to.clone(), moved);
+            }
+            Step::Truncate(table) => model.table_mut(table).rows.clear(),
+            Step::AddColumn { table, column } => model.table_mut(table).add_column(column.clone()),
+            Step::DropColumn { table, column } => {
+                let table = model.table_mut(table);
+                let at = table.column(column).expect("the step was made for this model");
+                table.drop_column(at);
+            }
+            Step::RenameColumn { table, column, to } => {
+                let table = model.table_mut(table);
+                let at = table.column(column).expect("the step was made for this model");
+                table.columns[at].name = to.clone();
+            }
+            Step::Append(batches) => batches.iter().for_each(|(table, rows)| model.table_mut(table).append(rows)),
+            Step::Update { table, partition, column, value, every } => {
+                let table = model.table_mut(table);
+                let at = table.column(column).expect("the step was made for this model");
+                table.update(*partition, at, value, *every);
+            }
+            Step::DropPartitions { table, keys } => model.table_mut(table).drop_partitions(keys),
+            Step::Prepare(name) => {
+                let cut = Model { tables: model.tables.clone(), ..Model::default() };
+                model.snapshots.insert(name.clone(), Arc::new(cut));
+            }
+            Step::Complete(name) => {
+                model.snapshots.remove(name);
+            }
+            Step::Flush | Step::FlushTable(_) | Step::Base | Step::WriteBase => {}
+            Step::Gc | Step::Idle | Step::Refused(_) => {}
+        }
+    }
+
+    /// Does the step to a database that equals the model.
+    ///
+    /// # Errors
+    /// What storage answers; for [`Step::Refused`] a sentence when it was *not* refused.
+    pub fn run(&self, db: &Database, model: &Model) -> Result<(), StepError> {
+        let done = match self {
+            Step::Create(table) => create(db, table),
+            Step::Drop(table) => db.drop_table(id(db, table)),
+            Step::Rename { table, to } => db.rename_table(id(db, table), &table_name(to)),
+            Step::Truncate(table) => db.truncate(id(db, table)),
+            Step::AddColumn { table, column } => db.add_column(id(db, table), new_column(column)).map(drop),
+            Step::DropColumn { table, column } => db.drop_column(id(db, table), column),
+            Step::RenameColumn { table, column, to } => db.rename_column(id(db, table), column, to),
+            Step::Append(batches) => append(db, model, batches),
+            Step::Update { table, .. } => update(db, model.table(table), self),
+            Step::DropPartitions { table, keys } => db.drop_partitions(id(db, table), keys),
+            Step::Prepare(name) => db.prepare_snapshot(name),
+            Step::Complete(name) => db.complete_snapshot(name),
+            Step::Flush => db.step_flush().map(drop),
+            Step::FlushTable(table) => db.flush_table(id(db, table)),
+            Step::Base => db.step_base().map(drop),
+            Step::WriteBase => db.write_base(),
+            Step::Gc => db.step_gc().map(drop),
+            Step::Idle => db.step_mark().and_then(|()| db.step_spare()),
+            Step::Refused(refused) => {
+                return match refused.run(db, model) {
+                    Ok(()) => Err(StepError::Accepted),
+                    Err(_) => Ok(()),
+                };
+            }
+        };
+        done.map_err(StepError::Storage)
+    }
+}
+
+/// Why a step did not go as the model expects.
+#[derive(Debug)]
+pub enum StepError {
+    Storage(storage::Error),
+    /// What had to be refused was done.
+    Accepted,
+}
+
+impl std::fmt::Display for StepError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StepError::Storage(error) => error.fmt(f),
+            StepError::Accepted => f.write_str("was done although it had to be refused"),
+        }
+    }
+}
+
+impl Refused {
+    fn run(&self, db: &Database, model: &Model) -> storage::Result<()> {
+        let row_at = |table: &str, ts: Value| {
+            let table = model.table(table);
+            let value = |(i, c): (usize, &ModelColumn)| {
+                if table.designated == Some(i) { ts.clone() } else { Value::missing(c.column_type) }
+            };
+            vec![(table.name.clone(), vec![table.columns.iter().enumerate().map(value).collect::<Row>()])]
+        };
+        match self {
+            Refused::NullTime(table) => append(db, model, &row_at(table, Value::Null)),
+            Refused::NegativeTime(table) => append(db, model, &row_at(table, Value::Long(-1))),
+            Refused::TableTwice(table) => create(db, model.table(table)),
+            Refused::ColumnTwice(table) => {
+                db.add_column(id(db, table), new_column(&model.table(table).columns[0])).map(drop)
+            }
+            Refused::NoSuchTable => db.drop_table(TableId(u64::MAX)),
+            Refused::PrepareTwice => db.prepare_snapshot("default"),
+        }
+    }
+}
+
+/// Returns a step in one line.
+pub fn describe(step: &Step) -> String {
+    let mut text = format!("{step:?}");
+    if text.len() > 160 {
+        let end = (0..=160).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// Returns the storage id of a table that must exist.
+pub fn id(db: &Database, table: &str) -> TableId {
+    view(db, table).id()
+}
+
+fn view(db: &Database, table: &str) -> TableView {
+    db.view().table(table).unwrap_or_else(|| panic!("the database has no table {table}"))
+}
+
+fn table_name(name: &str) -> TableName {
+    TableName::new(name).expect("the generator makes good names")
+}
+
+fn new_column(column: &ModelColumn) -> NewColumn {
+    NewColumn { name: column.name.clone(), column_type: column.column_type, indexed: false }
+}
+
+fn create(db: &Database, table: &ModelTable) -> storage::Result<()> {
+    let new = NewTable {
+        name: table_name(&table.name),
+        columns: table.columns.iter().map(new_column).collect(),
+        designated: table.designated,
+        partition_by: table.partition_by,
+        wal: true,
+    };
+    if table.rows.is_empty() {
+        return db.create_table(new).map(drop);
+    }
+    let made = db.create_table_with_rows(new, |schema| {
+        let ids: Vec<ColumnId> = schema.columns.iter().map(|column| column.id).collect();
+        Ok(table.rows.chunks(3).map(|rows| batch(table, &ids, rows)).collect())
+    });
+    made.map(drop)
+}
+
+fn append(db: &Database, model: &Model, batches: &[(String, Vec<Row>)]) -> storage::Result<()> {
+    let make = |(name, rows): &(String, Vec<Row>)| {
+        let view = view(db, name);
+        let ids: Vec<ColumnId> = view.schema().columns.iter().map(|column| column.id).collect();
+        (view.id(), batch(model.table(name), &ids, rows))
+    };
+    db.append(batches.iter().map(make).collect()).map(drop)
+}
+
+/// Returns the rows as a batch; columns that hold nothing in any row are left out, as clients do.
+fn batch(table: &ModelTable, ids: &[ColumnId], rows: &[Row]) -> RowBatch {
+    let columns = table.columns.iter().enumerate().filter(|(i, column)| {
+        let missing = Value::missing(column.column_type);
+        table.designated == Some(*i) || rows.iter().any(|row| row[*i] != missing)
+    });
+    let columns = columns
+        .map(|(i, column)| value::column(ids[i], column.column_type, rows.iter().map(|row| row[i].clone())))
+        .collect();
+    RowBatch::new(rows.len(), columns).expect("columns of one length and different ids")
+}
+
+fn update(db: &Database, model: &ModelTable, step: &Step) -> storage::Result<()> {
+    let Step::Update { partition, column, value, every, .. } = step else { unreachable!("called for updates only") };
+    let at = model.column(column).expect("the step was made for this model");
+    db.rewrite(id(db, &model.name), |table| {
+        let ids: Vec<ColumnId> = table.schema().columns.iter().map(|c| c.id).collect();
+        let mut rows = read_rows(table, model, &ids, model.partition_by.range(*partition))?;
+        for row in rows.iter_mut().step_by(*every) {
+            Arc::make_mut(row)[at] = value.clone();
+        }
+        Ok(Some(vec![(*partition, rows.chunks(7).map(|rows| batch(model, &ids, rows)).collect())]))
+    })
+}
+
+fn read_rows(table: &TableView, model: &ModelTable, ids: &[ColumnId], range: TimeRange) -> storage::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for chunk in table.scan(ids, &[range], 100)? {
+        let chunk = chunk?;
+        let is_symbol = |column: &ModelColumn| column.column_type == types::ColumnType::Symbol;
+        let dictionaries = model.columns.iter().zip(ids);
+        let dictionaries = dictionaries.map(|(c, id)| is_symbol(c).then(|| table.dictionary(*id)).transpose());
+        let dictionaries: Vec<Option<Arc<_>>> = dictionaries.collect::<storage::Result<_>>()?;
+        for row in 0..chunk[0].len() {
+            let read = |(i, column): (usize, &ModelColumn)| {
+                Value::read(&*chunk[i], row, column.column_type, dictionaries[i].as_deref())
+            };
+            rows.push(model.columns.iter().enumerate().map(read).collect());
+        }
+    }
+    Ok(rows)
+}

@@ -1,0 +1,12 @@
+//! The campaigns of the simulator at their numbers per run, and single tests of what is easily forgotten.
+//! `SIM_SEED=n cargo test -p sim NAME -- --nocapture` repeats one seed; `SIM_RUNS=n` makes a longer campaign.
+
+mod copies;
+mod crash;
+mod damage;
+mod found;
+mod prepare;
+mod seeds;
+mod snapshot;
+mod space;
+mod tail;
