@@ -356,9 +356,11 @@ pub enum ExprKind {
         high: Box<Expr>,
         negated: bool,
     },
+    /// `word` is NULL as written.
     IsNull {
         arg: Box<Expr>,
         negated: bool,
+        word: String,
     },
     Query(Box<Query>),
 }

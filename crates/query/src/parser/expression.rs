@@ -191,7 +191,8 @@ fn is_null(cursor: &mut Cursor, arg: Expr) -> Result<Expr, SqlError> {
     let word = cursor.peek();
     if word.is_word("null") {
         cursor.next();
-        return Ok(node(ExprKind::IsNull { arg: Box::new(arg), negated }, position));
+        let kind = ExprKind::IsNull { arg: Box::new(arg), negated, word: word.text.clone() };
+        return Ok(node(kind, position));
     }
     if word.is_word("true") || word.is_word("false") {
         cursor.next();

@@ -92,11 +92,12 @@ pub fn query(cursor: &mut Cursor) -> Result<Query, SqlError> {
         let with = if cursor.take_word("with") { with_list(cursor)? } else { Vec::new() };
         let mut body = branch(cursor)?;
         while let Some(op) = set_operator(cursor) {
-            let position = cursor.next().position;
+            cursor.next();
             let all = cursor.take_word("all");
             if !all {
                 cursor.take_word("distinct");
             }
+            let position = cursor.peek().position;
             let right = Box::new(branch(cursor)?);
             body = Body::Set { op, all, left: Box::new(body), right, position };
         }
@@ -369,7 +370,10 @@ fn clauses(cursor: &mut Cursor, select: &mut Select) -> Result<(), SqlError> {
         }
         select.filter = Some(expression(cursor)?);
     }
-    if select.latest.is_none() && cursor.take_word("latest") {
+    if select.latest.is_some() && cursor.is_word("latest") {
+        return Err(cursor.error("mix of new and deprecated 'latest by' syntax"));
+    }
+    if cursor.take_word("latest") {
         select.latest = Some(latest_on(cursor)?);
         if cursor.is_word("where") {
             return Err(cursor.error("unexpected where clause after 'latest on'"));

@@ -197,5 +197,6 @@ fn tolerance(cursor: &mut Cursor, kind: JoinKind) -> Result<Option<Ident>, SqlEr
     let token = cursor.next();
     let negative = token.is_sign("-");
     let name = if negative { format!("-{}", cursor.next().text) } else { token.text.clone() };
-    Ok(Some(Ident { name, position: token.position }))
+    let position = if negative { cursor.last().position } else { token.position };
+    Ok(Some(Ident { name, position }))
 }

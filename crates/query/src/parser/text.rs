@@ -44,8 +44,8 @@ pub fn expression_text(expr: &Expr) -> String {
             let bounds = format!("{}, {}", expression_text(low), expression_text(high));
             negate(format!("{} between ({bounds})", operand_text(value, MEMBERSHIP)), *negated)
         }
-        ExprKind::IsNull { arg, negated } => {
-            format!("{} {} null", operand_text(arg, EQUALITY), if *negated { "!=" } else { "=" })
+        ExprKind::IsNull { arg, negated, word } => {
+            format!("{} {} {word}", operand_text(arg, EQUALITY), if *negated { "!=" } else { "=" })
         }
         ExprKind::Query(_) => "(select)".to_owned(),
     }
@@ -133,6 +133,7 @@ fn cast_type_text(name: &str, spelling: CastSpelling) -> String {
     let lower = name.to_ascii_lowercase();
     match lower.as_str() {
         "float" if spelling == CastSpelling::Colons => "DOUBLE".to_owned(),
+        "int2" => "SHORT".to_owned(),
         "int4" => "INT".to_owned(),
         "int8" => "LONG".to_owned(),
         "float8" => "DOUBLE".to_owned(),

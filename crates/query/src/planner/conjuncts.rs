@@ -61,7 +61,7 @@ fn semi_join(
     match value.kind {
         Kind::Symbol => {}
         Kind::String | Kind::Varchar => return Err(SqlError::new(query.position, "constant expected")),
-        kind => return Err(SqlError::new(value.position, format!("cannot compare {kind} with type CURSOR"))),
+        kind => return Err(SqlError::new(query.position, format!("cannot compare {kind} with type CURSOR"))),
     }
     let list = scope.planner.query(query, scope.ctes)?.shown()?;
     let first = list.columns.first().ok_or_else(|| SqlError::new(query.position, "column expression expected"))?;

@@ -99,11 +99,14 @@ impl Sides<'_> {
     }
 
     fn same_name(&self, name: &Ident) -> Result<Equality, SqlError> {
+        let folded = name.name.to_lowercase();
+        // Of several tables on the left the first one that has the name counts.
         let find = |relation: &Relation| {
-            let scope = self.scope(&relation.columns, relation.time);
-            let place = scope.place(None, &name.name, name.position)?;
-            let place = place.ok_or_else(|| SqlError::new(name.position, format!("Invalid column: {}", name.name)))?;
-            Ok(relation.columns[place].typed(name.position))
+            let column = relation.visible().find(|c| c.name.to_lowercase() == folded);
+            let table = relation.columns.first().and_then(|c| c.table.clone());
+            let shown = table.map_or(name.name.clone(), |table| format!("{table}.{}", name.name));
+            let column = column.ok_or_else(|| SqlError::new(name.position, format!("Invalid column: {shown}")))?;
+            Ok::<Typed, SqlError>(column.typed(name.position))
         };
         let equality = Equality { left: find(&self.left)?, right: find(&self.right)? };
         check_kinds(&equality, name.position)?;

@@ -11,6 +11,9 @@ use crate::parser::ast::{Ident, Latest};
 pub fn latest(relation: Relation, latest: &Latest) -> Result<Relation, SqlError> {
     let time = match &latest.on {
         Some(name) => {
+            if relation.is_table && relation.time.is_none() {
+                return Err(SqlError::new(name.position, "latest by over a table requires designated TIMESTAMP"));
+            }
             let place = place(&relation, name)?;
             if relation.columns[place].kind != Kind::Timestamp {
                 return Err(SqlError::new(name.position, "not a TIMESTAMP"));

@@ -31,17 +31,24 @@ pub fn not_selected(tree: &Tree) -> SqlError {
     SqlError::new(tree.position, message)
 }
 
-/// Returns what each ORDER BY item means: an ordinal, an output's name, or a value that `bind` finds.
+/// Returns what each ORDER BY item means: an ordinal, an output by its name or value, or a value that `bind` finds.
 pub fn resolve(
     order_by: &[OrderItem],
     outputs: &[Column],
+    values: &[Typed],
     bind: impl Fn(&Tree) -> Result<Typed, SqlError>,
 ) -> Result<Vec<Key>, SqlError> {
     let mut keys = Vec::new();
     for item in order_by {
         let by = match output_place(item, outputs)? {
             Some(place) => By::Output(place),
-            None => By::Extra(bind(&item.expr)?),
+            None => {
+                let value = bind(&item.expr)?;
+                match values.iter().position(|v| v.expr == value.expr) {
+                    Some(place) => By::Output(place),
+                    None => By::Extra(value),
+                }
+            }
         };
         keys.push(Key { by, descending: item.descending });
     }
@@ -134,7 +141,7 @@ pub fn by_outputs(
     }
     let columns = relation.columns.clone();
     let scope = Scope { planner, ctes, columns: &columns, time: relation.time, aliases: &[], grouping: None };
-    let keys = resolve(order_by, &columns, |tree| scope.bind(tree))?;
+    let keys = resolve(order_by, &columns, &[], |tree| scope.bind(tree))?;
     let exprs = columns.iter().map(Column::expr).collect();
     let time = relation.time.map(|t| (t, relation.ascending));
     sorted_projection(planner, relation.plan, exprs, columns.clone(), keys, time, false)
@@ -153,7 +160,8 @@ pub fn limit(planner: &Planner, relation: Relation, limit: Option<&Limit>) -> Re
             build(|b| b.limit(skip, Some(end - skip)), relation.plan.clone())?
         }
         (Some(low), Some(high)) if low < 0 && high > 0 => {
-            return Err(SqlError::new(limit.position, "LIMIT <negative>, <positive> is not allowed"));
+            let position = limit.low.as_ref().map_or(limit.position, |tree| tree.position);
+            return Err(SqlError::new(position, "LIMIT <negative>, <positive> is not allowed"));
         }
         (low, high) => exec::slice(relation.plan.clone(), low, high).map_err(plan_error)?,
     };

@@ -133,9 +133,15 @@ impl Planner<'_> {
         };
         let scope = super::scope::Scope::constants(self);
         let args = args.iter().map(|a| scope.bind(a)).collect::<Result<Vec<_>, _>>()?;
+        let is_series = name.eq_ignore_ascii_case("generate_series");
         let call = Call::new(name.clone(), call.position, args);
         let provider = functions::table::bind(&call, &self.tables())?;
-        self.scan(provider, call.position)
+        let mut relation = self.scan(provider, call.position)?;
+        if is_series && relation.columns.first().is_some_and(|c| c.kind == Kind::Timestamp) {
+            relation.time = Some(0);
+            relation.ascending = true;
+        }
+        Ok(relation)
     }
 
     /// Returns the relation that reads every column of a provider.

@@ -15,6 +15,7 @@ use crate::error::SqlError;
 use crate::exec::{self, FillSpec, FillWith};
 use crate::functions::{self, Typed};
 use crate::interval::parse_timestamp;
+use crate::interval::zone::Zone;
 use crate::kind::Kind;
 use crate::parser::ast::{Align, Expr as Tree, ExprKind, Item, OrderItem, Sample, Select};
 
@@ -29,7 +30,10 @@ pub fn select(
     check(scope, select, sample, &relation)?;
     let time = relation.time.expect("checked");
     let (from_us, to_us) = (bound(scope, sample.from.as_ref())?, bound(scope, sample.to.as_ref())?);
-    let grid = grid(scope, sample, from_us)?;
+    let zone = time_zone(scope, sample)?;
+    let grid = grid(scope, sample, from_us, zone)?;
+    // FROM and TO are on the wall of the zone, for the rows as for the buckets.
+    let (from_us, to_us) = (from_us.map(|us| zone.to_utc(us)), to_us.map(|us| zone.to_utc(us)));
     let time = relation.columns[time].expr();
     let input = bounded(relation, &time, from_us, to_us)?;
 
@@ -72,7 +76,7 @@ fn check(scope: &Scope, select: &Select, sample: &Sample, relation: &Relation) -
     Ok(())
 }
 
-fn grid(scope: &Scope, sample: &Sample, from_us: Option<i64>) -> Result<Grid, SqlError> {
+fn grid(scope: &Scope, sample: &Sample, from_us: Option<i64>, zone: Zone) -> Result<Grid, SqlError> {
     let position = sample.period.position;
     let stride = Stride::from_sample_by(&sample.period.name).map_err(|message| SqlError::new(position, message))?;
     let grid = Grid::calendar(stride);
@@ -81,14 +85,22 @@ fn grid(scope: &Scope, sample: &Sample, from_us: Option<i64>) -> Result<Grid, Sq
         Align::FirstObservation { position } => {
             Err(SqlError::new(*position, "ALIGN TO FIRST OBSERVATION is not supported yet"))
         }
-        Align::Calendar { zone: Some(zone), .. } => {
-            Err(SqlError::new(zone.position, "ALIGN TO CALENDAR TIME ZONE is not supported yet"))
+        Align::Calendar { offset, .. } => {
+            let offset = offset.as_ref().map(|tree| offset_us(scope, tree)).transpose()?.flatten();
+            Ok(offset.map_or(grid, |us| grid.with_offset(us)).with_zone(zone))
         }
-        Align::Calendar { zone: None, offset: Some(offset) } => {
-            Ok(offset_us(scope, offset)?.map_or(grid, |us| grid.with_offset(us)))
-        }
-        Align::Calendar { zone: None, offset: None } => Ok(grid),
     }
+}
+
+/// Returns the zone of ALIGN TO CALENDAR, UTC without one.
+fn time_zone(scope: &Scope, sample: &Sample) -> Result<Zone, SqlError> {
+    let Align::Calendar { zone: Some(tree), .. } = &sample.align else { return Ok(Zone::UTC) };
+    let value = Scope::constants(scope.planner).bind(tree)?;
+    if value.is_null_literal() {
+        return Err(SqlError::new(tree.position, "timezone must not be null"));
+    }
+    let name = value.as_text().unwrap_or_default();
+    Zone::parse(name).ok_or_else(|| SqlError::new(tree.position, format!("invalid timezone: {name}")))
 }
 
 /// Returns the microseconds of `'+HH:mm'`; NULL is none.
@@ -210,6 +222,9 @@ fn fills(scope: &Scope, sample: &Sample, grouping: &Grouping) -> Result<Vec<(usi
             "null" => FillWith::Null,
             "prev" => FillWith::Prev,
             "none" => return Err(SqlError::new(tree.position, "invalid fill value: none")),
+            _ if sample.fill.len() > 1 && matches!(&tree.kind, ExprKind::Unary { .. }) => {
+                return Err(SqlError::new(tree.position, "invalid fill value: -"));
+            }
             "linear" => return Err(SqlError::new(tree.position, "FILL(LINEAR) is not supported yet")),
             _ => FillWith::Constant(constant(scope, tree, aggregate.kind)?),
         };

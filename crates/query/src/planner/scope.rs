@@ -73,6 +73,8 @@ impl<'s> Scope<'s> {
         match &tree.kind {
             ExprKind::Name { qualifier, name } => self.name(qualifier.as_deref(), name, position),
             ExprKind::Number(text) => numbers::literal(text, position),
+            // The peer takes a lone quote for a STRING, not for a CHAR.
+            ExprKind::Text(text) if text == "'" => Ok(Typed::text(text, position).with_kind(Kind::String)),
             ExprKind::Text(text) => Ok(Typed::text(text, position)),
             ExprKind::Word(word) => Ok(word_literal(word, position)),
             ExprKind::Param(number) => self.planner.parameters.bind(*number, None, position),
@@ -95,7 +97,7 @@ impl<'s> Scope<'s> {
                 let high = self.bind_wanted(high, value.kind)?;
                 moments::between(self, value, low, high, *negated, position)
             }
-            ExprKind::IsNull { arg, negated } => {
+            ExprKind::IsNull { arg, negated, .. } => {
                 let arg = self.bind(arg)?;
                 let op = if *negated { Comparison::Ne } else { Comparison::Eq };
                 functions::operators::binary(BinaryOp::Comparison(op), arg, Typed::null(position), position)
@@ -113,6 +115,10 @@ impl<'s> Scope<'s> {
             if let Some(tree) = self.alias(name) {
                 let outer = Scope { aliases: &[], ..*self };
                 return outer.bind(tree).map(|t| t.at(position));
+            }
+            let bare = ["current_user", "current_schema", "current_database", "session_user", "version", "pi"];
+            if bare.iter().any(|b| name.eq_ignore_ascii_case(b)) {
+                return self.call(name, &[], false, position);
             }
             if name.eq_ignore_ascii_case("count") && self.grouping.is_some() {
                 return self.call(name, &[], false, position);

@@ -141,7 +141,7 @@ pub fn project(
         columns.push(outputs::column(name, &output.value, field));
         values.push(output.value);
     }
-    let keys = order::resolve(order_by, &columns, |tree| match &grouped {
+    let keys = order::resolve(order_by, &columns, &values, |tree| match &grouped {
         _ if select.distinct => Err(order::not_selected(tree)),
         Some(OrderValues(bound)) => {
             let found = bound.iter().find(|(position, _)| *position == tree.position);
