@@ -45,10 +45,6 @@ pub struct Config {
     pub commit_mode: CommitMode,
     /// Longest run of one statement; `None`: no limit.
     pub query_timeout: Option<Duration>,
-    /// `cairo.wal.enabled.default`: what CREATE TABLE means without WAL or BYPASS WAL.
-    pub wal_by_default: bool,
-    /// `cairo.snapshot.instance.id`.
-    pub instance_id: String,
     /// Every key with its value, for SHOW PARAMETERS.
     pub parameters: Vec<Parameter>,
     /// What the operator should look at; the server starts all the same.
@@ -121,8 +117,6 @@ impl Config {
                 .transpose()?,
             commit_mode: commit_mode(&properties)?,
             query_timeout: query_timeout(&properties)?,
-            wal_by_default: properties.bool("cairo.wal.enabled.default")?,
-            instance_id: properties.text("cairo.snapshot.instance.id").to_owned(),
             parameters: properties.parameters(),
             warnings: properties.warnings().to_vec(),
             root,

@@ -1,5 +1,15 @@
 //! The server: listeners, configuration, start and stop. What it serves is `query`'s and `storage`'s.
+//!
+//! Reading order: [`start`] (what happens from the command line to the first client), [`config`], [`server`] (engine and
+//! listeners of one root), [`http`] and [`ilp_write`], [`health`], [`signals`].
 
 pub mod config;
 pub mod health;
+pub mod http;
+pub mod ilp_write;
+pub mod server;
 pub mod signals;
+pub mod start;
+
+pub use config::Config;
+pub use server::Server;

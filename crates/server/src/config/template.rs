@@ -77,7 +77,6 @@ const SECTIONS: &[Section] = &[
                 "sync: a commit is acknowledged when it is on disk. nosync: when the operating system has it, so that a power\n\
                  # cut (not a crash of the server) may lose the last commits.",
             ),
-            ("cairo.wal.enabled.default", "Whether CREATE TABLE without WAL or BYPASS WAL means WAL."),
             ("query.timeout", "Longest run of one statement."),
         ],
     ),

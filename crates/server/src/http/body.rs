@@ -1,0 +1,182 @@
+//! The body of a request, read whole within bounds: [`read`], and its inflation: [`inflate`].
+//!
+//! A body is always read before a request is refused: the HTTP library would reset the connection otherwise, and clients
+//! would take the refusal for a lost connection.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use futures::StreamExt;
+
+/// Longest silence within a body.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How much of a refused body is read to spare the connection.
+const DISCARD_BYTES: usize = 64 << 20;
+
+/// Why there is no body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyError {
+    /// Longer than allowed; `drained` says whether it was read to its end.
+    TooLarge { drained: bool },
+    /// All bodies together take too much memory: the client should send it again later.
+    Busy,
+    /// The client fell silent.
+    Timeout,
+    /// The connection broke.
+    Broken,
+}
+
+/// Memory that the bodies of all requests share.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    used: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+impl Budget {
+    /// Returns a budget of so many bytes.
+    pub fn new(limit: usize) -> Budget {
+        Budget { used: Arc::new(AtomicUsize::new(0)), limit }
+    }
+
+    fn share(&self) -> Share {
+        Share { budget: self.clone(), bytes: 0 }
+    }
+}
+
+/// What one request takes of a [`Budget`]; given back when it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Share {
+    fn grow(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        self.budget.used.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.budget.limit
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Reads a body of at most `limit` bytes; keep the share as long as the bytes.
+pub async fn read(body: Body, limit: usize, budget: &Budget) -> Result<(Vec<u8>, Share), BodyError> {
+    let mut chunks = body.into_data_stream();
+    let mut share = budget.share();
+    let mut bytes = Vec::new();
+    let mut refused = None;
+    let mut discarded = 0;
+    loop {
+        let chunk: Bytes = match tokio::time::timeout(SILENCE, chunks.next()).await {
+            Err(_) => return Err(BodyError::Timeout),
+            Ok(None) => break,
+            Ok(Some(Err(_))) => return Err(BodyError::Broken),
+            Ok(Some(Ok(chunk))) => chunk,
+        };
+        if refused.is_none() {
+            if bytes.len() + chunk.len() > limit {
+                refused = Some(BodyError::TooLarge { drained: true });
+            } else if !share.grow(chunk.len()) {
+                refused = Some(BodyError::Busy);
+            } else {
+                bytes.extend_from_slice(&chunk);
+                continue;
+            }
+            bytes = Vec::new();
+            share = budget.share();
+        }
+        discarded += chunk.len();
+        if discarded > DISCARD_BYTES {
+            return Err(BodyError::TooLarge { drained: false });
+        }
+    }
+    refused.map_or(Ok((bytes, share)), Err)
+}
+
+/// Reads a body that nobody wants, as far as it is not too long.
+pub async fn discard(body: Body) {
+    let mut chunks = body.into_data_stream();
+    let mut discarded = 0;
+    while let Ok(Some(Ok(chunk))) = tokio::time::timeout(SILENCE, chunks.next()).await {
+        discarded += chunk.len();
+        if discarded > DISCARD_BYTES {
+            return;
+        }
+    }
+}
+
+/// Why bytes are not inflated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InflateError {
+    /// Not gzip, cut short, or followed by something else.
+    Damaged,
+    TooLarge,
+}
+
+/// Inflates every gzip member of the bytes, to at most `limit` bytes. Nothing is nothing, as in the peer.
+pub fn inflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut inflated = Vec::new();
+    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(limit as u64 + 1);
+    reader.read_to_end(&mut inflated).map_err(|_| InflateError::Damaged)?;
+    if inflated.len() > limit {
+        return Err(InflateError::TooLarge);
+    }
+    Ok(inflated)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn every_member_is_inflated_and_damage_is_noticed() {
+        let two = [gzip(b"one "), gzip(b"two")].concat();
+        assert_eq!(inflate(&two, 100), Ok(b"one two".to_vec()));
+        assert_eq!(inflate(&[], 100), Ok(Vec::new()));
+        assert_eq!(inflate(&two, 6), Err(InflateError::TooLarge));
+        assert_eq!(inflate(b"garbage", 100), Err(InflateError::Damaged));
+        for cut in 1..two.len() - 1 {
+            if cut != gzip(b"one ").len() {
+                assert_eq!(inflate(&two[..cut], 100), Err(InflateError::Damaged), "{cut}");
+            }
+        }
+        assert_eq!(inflate(&[two, b"x".to_vec()].concat(), 100), Err(InflateError::Damaged));
+    }
+
+    #[test]
+    fn bodies_are_bounded_one_by_one_and_together() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let budget = Budget::new(10);
+            let (bytes, share) = read(Body::from("12345678"), 8, &budget).await.unwrap();
+            assert_eq!(bytes, b"12345678");
+            assert_eq!(
+                read(Body::from("123456789"), 8, &budget).await.map(|_| ()),
+                Err(BodyError::TooLarge { drained: true })
+            );
+            assert_eq!(read(Body::from("123"), 8, &budget).await.map(|_| ()), Err(BodyError::Busy));
+            drop(share);
+            assert!(read(Body::from("123"), 8, &budget).await.is_ok());
+            assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+        });
+    }
+}

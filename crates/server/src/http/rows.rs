@@ -1,0 +1,172 @@
+//! One statement of a request, from its text to its rows, within the time it may take: [`run`], [`RowStream`].
+//!
+//! Statements run on threads of their own ([`HttpContext::statements`]): one that computes for long without a pause keeps
+//! neither other connections nor its own time limit waiting.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::record_batch::RecordBatch;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use futures::StreamExt;
+use query::{Outcome, OutputColumn, Rows, Session, Settings, SqlError, SqlErrorKind};
+use serde_json::json;
+use storage::Database;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::Sleep;
+
+use super::{HttpContext, answer};
+
+/// Batches that wait to be sent while the next one is computed.
+const AHEAD: usize = 2;
+
+/// Which statements are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowed {
+    All,
+    /// Those that give rows and change nothing; others are refused before they run.
+    Queries,
+}
+
+/// What came of a statement.
+pub enum Ran {
+    Rows(RowStream),
+    Done(Outcome),
+}
+
+/// The rows of a running statement. Dropping it stops the statement.
+pub struct RowStream {
+    pub columns: Vec<OutputColumn>,
+    pub timestamp_index: Option<usize>,
+    batches: mpsc::Receiver<Sent>,
+    time_left: TimeLeft,
+    _work: Work,
+}
+
+/// Rows, or `None` after the last: a channel that ends without it has lost its sender.
+type Sent = Result<Option<RecordBatch>, SqlError>;
+type TimeLeft = Option<Pin<Box<Sleep>>>;
+
+/// The task of a statement, ended when nobody waits for it any more.
+struct Work(AbortHandle);
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl RowStream {
+    /// Returns the next rows, or `None` after the last.
+    ///
+    /// # Errors
+    /// What stopped the statement: its own error, or its time limit.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, SqlError> {
+        within(&mut self.time_left, self.batches.recv()).await?.unwrap_or_else(|| Err(lost()))
+    }
+}
+
+/// Runs one statement in a session of its own.
+///
+/// # Errors
+/// The statement's error, before any of its rows.
+pub async fn run(context: &HttpContext, sql: &str, headers: &HeaderMap, allowed: Allowed) -> Result<Ran, SqlError> {
+    let mut time_left: TimeLeft = time_limit(context, headers).map(|limit| Box::pin(tokio::time::sleep(limit)));
+    let (begun, begins) = oneshot::channel();
+    let (send, batches) = mpsc::channel(AHEAD);
+    let (database, settings) = (context.database.clone(), context.settings.clone());
+    let work = work(database, settings, sql.to_owned(), allowed, begun, send);
+    let work = Work(context.statements.spawn(work).abort_handle());
+    match within(&mut time_left, begins).await?.unwrap_or_else(|_| Err(lost()))? {
+        Begun::Rows(columns, timestamp_index) => {
+            Ok(Ran::Rows(RowStream { columns, timestamp_index, batches, time_left, _work: work }))
+        }
+        Begun::Done(outcome) => Ok(Ran::Done(outcome)),
+    }
+}
+
+/// How a statement begins to answer.
+enum Begun {
+    Rows(Vec<OutputColumn>, Option<usize>),
+    Done(Outcome),
+}
+
+async fn work(
+    database: Arc<Database>,
+    settings: Arc<Settings>,
+    sql: String,
+    allowed: Allowed,
+    begun: oneshot::Sender<Result<Begun, SqlError>>,
+    send: mpsc::Sender<Sent>,
+) {
+    let mut session = Session::new(database, settings);
+    // an error of a send says that nobody waits any more: then there is nothing left to do
+    match begin(&mut session, &sql, allowed).await {
+        Ok(Outcome::Rows(Rows { columns, timestamp_index, mut stream })) => {
+            if begun.send(Ok(Begun::Rows(columns, timestamp_index))).is_err() {
+                return;
+            }
+            loop {
+                let next = stream.next().await.transpose().map_err(|e| SqlError::from_datafusion(&e));
+                let last = !matches!(next, Ok(Some(_)));
+                if send.send(next).await.is_err() || last {
+                    return;
+                }
+            }
+        }
+        Ok(outcome) => drop(begun.send(Ok(Begun::Done(outcome)))),
+        Err(error) => drop(begun.send(Err(error))),
+    }
+}
+
+async fn begin(session: &mut Session, sql: &str, allowed: Allowed) -> Result<Outcome, SqlError> {
+    if allowed == Allowed::Queries && session.describe(sql, &[])?.columns.is_none() {
+        return Err(SqlError::new(0, "/exp endpoint only accepts SELECT"));
+    }
+    session.execute(sql, &[]).await
+}
+
+/// The error of a statement whose task panicked.
+fn lost() -> SqlError {
+    let message = "the statement ended without an answer; see the log".to_owned();
+    SqlError { message, position: 0, kind: SqlErrorKind::Internal }
+}
+
+/// Returns how long a statement may take: what the request's header says, else what is configured.
+fn time_limit(context: &HttpContext, headers: &HeaderMap) -> Option<Duration> {
+    let asked = headers.get("statement-timeout").and_then(|h| h.to_str().ok()).and_then(|t| t.trim().parse().ok());
+    match asked {
+        Some(ms) if ms > 0 => Some(Duration::from_millis(ms)),
+        _ => context.query_timeout,
+    }
+}
+
+async fn within<T>(time_left: &mut TimeLeft, work: impl Future<Output = T>) -> Result<T, SqlError> {
+    match time_left {
+        None => Ok(work.await),
+        Some(limit) => tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = limit.as_mut() => {
+                Err(SqlError { message: "timeout, query aborted".to_owned(), position: 0, kind: SqlErrorKind::Stopped })
+            }
+        },
+    }
+}
+
+/// Returns the answer for a statement's error.
+pub fn refuse(sql: &str, error: &SqlError) -> Response {
+    let status = match error.kind {
+        SqlErrorKind::Statement | SqlErrorKind::Stopped => StatusCode::BAD_REQUEST,
+        SqlErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        SqlErrorKind::Internal => {
+            tracing::error!(sql, error = %error.message, "statement failed");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    let body = json!({"query": sql, "error": error.message, "position": error.position});
+    answer::with(status, answer::JSON, body.to_string())
+}

@@ -1,0 +1,201 @@
+//! One running server: the engine of a root and the listeners before it ([`Server`]).
+//!
+//! Addresses are taken before storage is opened (an address in use must not cost a recovery), and clients are served
+//! only after [`Server::accept`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use query::Settings;
+use storage::env::Env;
+use storage::{Database, Engine, Options};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::{self, Config};
+use crate::http::{self, ErrorIds, HttpContext, Load};
+use crate::start::Warning;
+use crate::{health, start};
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address} for {purpose}: {source}; choose another address with {key}")]
+    Listen { address: SocketAddr, purpose: &'static str, key: &'static str, source: io::Error },
+    #[error("cannot make {path}: {source}")]
+    Root { path: String, source: io::Error },
+    #[error("{0}")]
+    Storage(storage::Error),
+    #[error("cannot start threads: {0}")]
+    Threads(io::Error),
+    #[error("storage stopped while it was opened")]
+    Died,
+}
+
+/// A server. Dropping it without [`Server::stop`] leaves the root as a kill would: safe, but not clean.
+pub struct Server {
+    /// Taken by a stop.
+    engine: Option<Engine>,
+    /// Threads of their own for statements; taken when the server is dropped.
+    statements: Option<Runtime>,
+    http: Option<(TcpListener, Arc<HttpContext>)>,
+    health: Option<TcpListener>,
+    http_address: Option<SocketAddr>,
+    health_address: Option<SocketAddr>,
+    shutdown: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Takes the addresses and opens the root. No client is served yet.
+    ///
+    /// # Errors
+    /// An address that cannot be taken; whatever storage refuses the root for (nothing was modified then).
+    pub async fn start(config: Config, env: Env, warnings: Vec<Warning>) -> Result<Server, StartError> {
+        let http = listen(config.http.as_ref().map(|h| h.bind), "HTTP", "http.net.bind.to").await?;
+        let health = listen(config.health, "health checks", "http.min.net.bind.to").await?;
+        let engine = open(&config, env.clone()).await?;
+        let statements = runtime().map_err(StartError::Threads)?;
+        let database = engine.database().clone();
+        let settings = Arc::new(settings(&config, env.clone()));
+        let http = http.zip(config.http.clone()).map(|(listener, http)| {
+            let context = HttpContext {
+                public: config.root.join(&http.public_directory),
+                config: http,
+                query_timeout: config.query_timeout,
+                database: database.clone(),
+                settings: settings.clone(),
+                errors: ErrorIds::new(&env),
+                env: env.clone(),
+                warnings,
+                statements: statements.handle().clone(),
+                load: Load::default(),
+            };
+            (listener, Arc::new(context))
+        });
+        let address = |listener: &TcpListener| listener.local_addr().ok();
+        Ok(Server {
+            http_address: http.as_ref().and_then(|(listener, _)| address(listener)),
+            health_address: health.as_ref().and_then(address),
+            engine: Some(engine),
+            statements: Some(statements),
+            http,
+            health,
+            shutdown: watch::channel(false).0,
+            tasks: JoinSet::new(),
+        })
+    }
+
+    /// Begins to serve clients.
+    pub fn accept(&mut self) {
+        if let Some((listener, context)) = self.http.take() {
+            self.tasks.spawn(http::serve(listener, context, self.shutdown.subscribe()));
+        }
+        if let Some(listener) = self.health.take() {
+            self.tasks.spawn(health::serve(listener, self.shutdown.subscribe()));
+        }
+    }
+
+    /// Lets the answers under way go out, refuses new ones, and closes the database.
+    ///
+    /// # Errors
+    /// What storage could not bring to disk; it will be recovered at the next start.
+    pub async fn stop(mut self) -> storage::Result<()> {
+        self.shutdown.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+        let engine = self.engine.take().expect("only a stop takes it");
+        match tokio::task::spawn_blocking(move || engine.shutdown()).await {
+            Ok(ended) => ended,
+            Err(_) => Err(storage::Error::Unavailable("storage stopped while it was closed".to_owned())),
+        }
+    }
+
+    /// Returns what the start has to tell the operator.
+    pub fn notices(&self) -> &[String] {
+        &self.database().start_report().notices
+    }
+
+    /// Returns a line for each address that is listened on.
+    pub fn addresses(&self) -> Vec<String> {
+        [("HTTP, ILP and web page: http://", self.http_address), ("health checks: http://", self.health_address)]
+            .into_iter()
+            .filter_map(|(what, address)| Some(format!("listening for {what}{}", address?)))
+            .collect()
+    }
+
+    /// Returns the database.
+    pub fn database(&self) -> &Arc<Database> {
+        self.engine.as_ref().expect("only a stop takes it").database()
+    }
+
+    /// Returns where HTTP is served.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
+    }
+
+    /// Returns where health checks are answered.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health_address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(statements) = self.statements.take() {
+            // a statement that computes without a pause must not hold the stop
+            statements.shutdown_background();
+        }
+    }
+}
+
+/// Makes the threads on which statements run, as many as there are processors.
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().thread_name("statement").enable_all().build()
+}
+
+async fn listen(
+    address: Option<SocketAddr>,
+    purpose: &'static str,
+    key: &'static str,
+) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await;
+    listener.map(Some).map_err(|source| StartError::Listen { address, purpose, key, source })
+}
+
+async fn open(config: &Config, env: Env) -> Result<Engine, StartError> {
+    let mut options = Options::new(&config.root);
+    options.commit_mode = match config.commit_mode {
+        config::CommitMode::Sync => storage::CommitMode::Sync,
+        config::CommitMode::NoSync => storage::CommitMode::NoSync,
+    };
+    let root = config.root.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        start::make_root(env.fs.as_ref(), &root)
+            .map_err(|source| StartError::Root { path: root.display().to_string(), source })?;
+        Engine::open(env, options).map_err(StartError::Storage)
+    });
+    opened.await.unwrap_or(Err(StartError::Died))
+}
+
+fn settings(config: &Config, env: Env) -> Settings {
+    let mut settings = Settings::new(env);
+    if let Some(pg) = &config.pg {
+        settings.user = pg.credentials.user.clone();
+    }
+    let shown = |parameter: &config::Parameter| query::Parameter {
+        path: parameter.name.to_owned(),
+        env_var: parameter.env_name.clone(),
+        value: parameter.value.clone(),
+        source: parameter.source.to_owned(),
+        sensitive: parameter.secret,
+        reloadable: parameter.reloadable,
+    };
+    settings.parameters = config.parameters.iter().map(shown).collect();
+    settings
+}

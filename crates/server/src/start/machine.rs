@@ -1,0 +1,113 @@
+//! What the machine allows: open files, memory maps, the file system below the root.
+
+use std::path::Path;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use storage::env::Fs;
+
+/// Fewer open files, or maps, than a large database needs.
+const WANTED_FILES: u64 = 1_048_576;
+const WANTED_MAPS: u64 = 1_048_576;
+/// What Linux grants when nobody asked for more: enough, since maps are capped at half of it.
+const LEAST_MAPS: u64 = 65_530;
+/// Below this even a small database may meet the limit.
+const LEAST_FILES: u64 = 4_096;
+
+/// Something about the machine that the operator should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Short name, in capitals, that consoles show.
+    pub tag: &'static str,
+    pub text: String,
+}
+
+/// Limits of this process and of the kernel.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// `None`: no limit.
+    open_files: Option<u64>,
+}
+
+/// Raises the number of files that may be open to the most that the system grants, and returns what holds now.
+pub fn raise_open_files() -> Limits {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        // refused on some systems; then the old limit stays, and is shown
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+    Limits { open_files: getrlimit(Resource::Nofile).current }
+}
+
+/// Returns lines that describe the machine.
+pub fn describe(root: &Path, fs: &dyn Fs, limits: &Limits) -> Vec<String> {
+    let shown = |limit: Option<u64>| limit.map_or("unlimited".to_owned(), |n| n.to_string());
+    vec![
+        format!("open files: {}, memory maps: {}", shown(limits.open_files), shown(memory_maps(fs))),
+        format!(
+            "root: {} on {}",
+            root.display(),
+            file_system(root).map_or("an unknown file system".to_owned(), |f| f.name)
+        ),
+    ]
+}
+
+/// Returns what is unfit.
+pub fn warnings(root: &Path, fs: &dyn Fs, limits: &Limits) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if let Some(files) = limits.open_files.filter(|files| *files < LEAST_FILES) {
+        let text = format!("open file limit is too low [current={files}, recommended={WANTED_FILES}]");
+        warnings.push(Warning { tag: "TOO MANY OPEN FILES", text });
+    }
+    if let Some(maps) = memory_maps(fs).filter(|maps| *maps < LEAST_MAPS) {
+        let text = format!("vm.max_map_count limit is too low [current={maps}, recommended={WANTED_MAPS}]");
+        warnings.push(Warning { tag: "OUT OF MMAP AREAS", text });
+    }
+    let existing = root.ancestors().find(|path| path.exists());
+    if let Some(found) = existing.and_then(file_system)
+        && let Some(why) = found.unfit
+    {
+        let text = format!("unsupported file system [dir={}, type={}]: {why}", root.display(), found.name);
+        warnings.push(Warning { tag: "UNSUPPORTED FILE SYSTEM", text });
+    }
+    warnings
+}
+
+/// Returns the kernel's limit of maps per process, where there is one.
+fn memory_maps(fs: &dyn Fs) -> Option<u64> {
+    let bytes = fs.read(Path::new("/proc/sys/vm/max_map_count")).ok()?;
+    String::from_utf8(bytes).ok()?.trim().parse().ok()
+}
+
+struct FileSystem {
+    name: String,
+    unfit: Option<&'static str>,
+}
+
+#[cfg(target_os = "linux")]
+fn file_system(path: &Path) -> Option<FileSystem> {
+    let network = Some("a network file system may lose or reorder writes; use a local disk");
+    let layered = Some("an overlay is slow and copies whole files; use a volume");
+    let user = Some("what a user-space file system keeps after a power cut is unknown; use a local disk");
+    let magic = rustix::fs::statfs(path).ok()?.f_type as u64 & 0xffff_ffff;
+    let (name, unfit) = match magic {
+        0xef53 => ("ext4", None),
+        0x5846_5342 => ("xfs", None),
+        0x9123_683e => ("btrfs", None),
+        0x2fc1_2fc1 => ("zfs", None),
+        0xf2f5_2010 => ("f2fs", None),
+        0x0102_1994 => ("tmpfs", Some("everything in it is gone after a restart of the machine")),
+        0x794c_7630 => ("overlayfs", layered),
+        0x6969 => ("nfs", network),
+        0xff53_4d42 | 0xfe53_4d42 | 0x517b => ("smb", network),
+        0x00c3_6400 => ("ceph", network),
+        0x0102_1997 => ("9p", network),
+        0x6573_5546 => ("fuse", user),
+        _ => return Some(FileSystem { name: format!("file system 0x{magic:x}"), unfit: None }),
+    };
+    Some(FileSystem { name: name.to_owned(), unfit })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn file_system(_: &Path) -> Option<FileSystem> {
+    None
+}

@@ -1,0 +1,3 @@
+//! The server over its ports, from outside.
+
+mod http;
