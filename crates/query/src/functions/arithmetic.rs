@@ -258,6 +258,9 @@ fn float(op: Arithmetic, l: f64, r: f64) -> f64 {
 
 /// Binds unary minus; `position` is the operator's.
 pub fn negate(arg: Typed, position: usize) -> Result<Typed, SqlError> {
+    if arg.kind == Kind::Null {
+        return Ok(arg.at(position));
+    }
     let kind = match arg.kind {
         Kind::Byte | Kind::Short | Kind::Int | Kind::Long | Kind::Float | Kind::Double => arg.kind,
         Kind::Date | Kind::Timestamp => Kind::Long,
@@ -277,7 +280,7 @@ pub fn negate(arg: Typed, position: usize) -> Result<Typed, SqlError> {
 
 /// Binds `~`; `position` is the operator's.
 pub fn bit_not(arg: Typed, position: usize) -> Result<Typed, SqlError> {
-    let bits = bits_beside(arg.kind, arg.kind);
+    let bits = if arg.kind == Kind::Null { Kind::Long } else { bits_beside(arg.kind, arg.kind) };
     let kind = bitwise(bits, bits).ok_or_else(|| no_unary("~", arg.kind, position))?;
     unary("~", arg, kind, position, move |args| match kind {
         Kind::Int => singles::<Int32Type>(args, |v| Some(!v).filter(|v| *v != i32::MIN)),

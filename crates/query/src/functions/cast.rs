@@ -173,7 +173,8 @@ mod tests {
         check(Typed::text("yes", 0), Kind::Boolean, "false");
         check(Typed::text("abc", 0), Kind::Char, "a");
         check(Typed::text("2024-02-29T24:00", 0), Kind::Timestamp, "null");
-        check(Typed::text("2024", 0), Kind::Timestamp, "null");
+        check(Typed::text("2024", 0), Kind::Timestamp, "2024-01-01T00:00:00.000000Z");
+        check(Typed::text("20240229", 0), Kind::Timestamp, "null");
         check(Typed::text("2024-02", 0), Kind::Timestamp, "2024-02-01T00:00:00.000000Z");
     }
 

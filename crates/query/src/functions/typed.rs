@@ -27,9 +27,9 @@ impl Typed {
         Typed { expr: Expr::Literal(value, None), kind, position }
     }
 
-    /// Returns the constant that a quoted text is: CHAR if it is one UTF-16 unit, else STRING.
+    /// Returns the constant that a quoted text is: CHAR if it is one UTF-16 unit (but not a quote), else STRING.
     pub fn text(text: &str, position: usize) -> Typed {
-        let kind = if text.encode_utf16().count() == 1 { Kind::Char } else { Kind::String };
+        let kind = if text.encode_utf16().count() == 1 && text != "'" { Kind::Char } else { Kind::String };
         Typed::literal(ScalarValue::Utf8View(Some(text.to_owned())), kind, position)
     }
 

@@ -281,11 +281,11 @@ fn is_digits(text: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Reads a moment. Digits alone are raw microseconds where a column or an inserted value stands for a moment, and
-/// nothing in an explicit cast.
+/// Reads a moment. Digits alone are raw microseconds where a column or an inserted value stands for a moment, and a year
+/// or nothing in an explicit cast.
 fn read_moment(text: &str, misfit: Misfit) -> Option<i64> {
-    if is_digits(text) {
-        return if misfit == Misfit::Refuse { text.parse().ok() } else { None };
+    if misfit == Misfit::Refuse && is_digits(text) {
+        return text.parse().ok();
     }
     parse_timestamp(text)
 }
