@@ -1,12 +1,13 @@
 //! The server: listeners, configuration, start and stop. What it serves is `query`'s and `storage`'s.
 //!
 //! Reading order: [`start`] (what happens from the command line to the first client), [`config`], [`server`] (engine and
-//! listeners of one root), [`http`] and [`ilp_write`], [`health`], [`signals`].
+//! listeners of one root), [`http`] and [`ilp_write`], [`pg`], [`health`], [`signals`].
 
 pub mod config;
 pub mod health;
 pub mod http;
 pub mod ilp_write;
+pub mod pg;
 pub mod server;
 pub mod signals;
 pub mod start;

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{self, Config};
 use crate::http::{self, ErrorIds, HttpContext, Load};
+use crate::pg::{self, PgContext};
 use crate::start::Warning;
 use crate::{health, start};
 
@@ -42,8 +43,10 @@ pub struct Server {
     /// Threads of their own for statements; taken when the server is dropped.
     statements: Option<Runtime>,
     http: Option<(TcpListener, Arc<HttpContext>)>,
+    pg: Option<(TcpListener, Arc<PgContext>)>,
     health: Option<TcpListener>,
     http_address: Option<SocketAddr>,
+    pg_address: Option<SocketAddr>,
     health_address: Option<SocketAddr>,
     shutdown: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -56,6 +59,7 @@ impl Server {
     /// An address that cannot be taken; whatever storage refuses the root for (nothing was modified then).
     pub async fn start(config: Config, env: Env, warnings: Vec<Warning>) -> Result<Server, StartError> {
         let http = listen(config.http.as_ref().map(|h| h.bind), "HTTP", "http.net.bind.to").await?;
+        let pg = listen(config.pg.as_ref().map(|p| p.bind), "PostgreSQL", "pg.net.bind.to").await?;
         let health = listen(config.health, "health checks", "http.min.net.bind.to").await?;
         let engine = open(&config, env.clone()).await?;
         let statements = runtime().map_err(StartError::Threads)?;
@@ -76,13 +80,31 @@ impl Server {
             };
             (listener, Arc::new(context))
         });
+        let pg = pg.zip(config.pg.clone()).map(|(listener, pg)| {
+            let context = PgContext {
+                database: database.clone(),
+                settings: settings.clone(),
+                user: pg.credentials.user,
+                password: pg.credentials.password,
+                limits: pg::Limits {
+                    connections: pg.connections,
+                    idle: pg.idle,
+                    statement: config.query_timeout,
+                    ..pg::Limits::default()
+                },
+                statements: statements.handle().clone(),
+            };
+            (listener, Arc::new(context))
+        });
         let address = |listener: &TcpListener| listener.local_addr().ok();
         Ok(Server {
             http_address: http.as_ref().and_then(|(listener, _)| address(listener)),
+            pg_address: pg.as_ref().and_then(|(listener, _)| address(listener)),
             health_address: health.as_ref().and_then(address),
             engine: Some(engine),
             statements: Some(statements),
             http,
+            pg,
             health,
             shutdown: watch::channel(false).0,
             tasks: JoinSet::new(),
@@ -93,6 +115,9 @@ impl Server {
     pub fn accept(&mut self) {
         if let Some((listener, context)) = self.http.take() {
             self.tasks.spawn(http::serve(listener, context, self.shutdown.subscribe()));
+        }
+        if let Some((listener, context)) = self.pg.take() {
+            self.tasks.spawn(pg::serve(listener, context, self.shutdown.subscribe()));
         }
         if let Some(listener) = self.health.take() {
             self.tasks.spawn(health::serve(listener, self.shutdown.subscribe()));
@@ -120,10 +145,14 @@ impl Server {
 
     /// Returns a line for each address that is listened on.
     pub fn addresses(&self) -> Vec<String> {
-        [("HTTP, ILP and web page: http://", self.http_address), ("health checks: http://", self.health_address)]
-            .into_iter()
-            .filter_map(|(what, address)| Some(format!("listening for {what}{}", address?)))
-            .collect()
+        [
+            ("HTTP, ILP and web page: http://", self.http_address),
+            ("PostgreSQL: ", self.pg_address),
+            ("health checks: http://", self.health_address),
+        ]
+        .into_iter()
+        .filter_map(|(what, address)| Some(format!("listening for {what}{}", address?)))
+        .collect()
     }
 
     /// Returns the database.
@@ -134,6 +163,11 @@ impl Server {
     /// Returns where HTTP is served.
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http_address
+    }
+
+    /// Returns where PostgreSQL's protocol is served.
+    pub fn pg_address(&self) -> Option<SocketAddr> {
+        self.pg_address
     }
 
     /// Returns where health checks are answered.

@@ -1,3 +1,4 @@
 //! The server over its ports, from outside.
 
 mod http;
+mod pg;

@@ -1,0 +1,113 @@
+//! The PostgreSQL wire protocol on one listener: [`serve`].
+//!
+//! Owns connections from accept to close and everything a client may do on one; never plans or stores anything (that is
+//! `query::Session`). Message layouts come from the pgwire crate (backend) and `wire::pg_frontend` (frontend).
+//!
+//! Reading order: [`connection`] (the loop), [`startup`] (password, parameters), [`conversation`] (simple queries and
+//! the state of a session), [`extended`] (Parse, Bind, Describe, Execute), [`cursor`] and [`rows`] (results),
+//! [`failure`] (errors), [`command`] (statements that the protocol itself acts on), [`cancel`], [`stream`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use query::Settings;
+use storage::Database;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+mod cancel;
+mod command;
+mod connection;
+mod conversation;
+mod cursor;
+mod extended;
+mod failure;
+mod rows;
+mod startup;
+mod stream;
+
+/// What every connection of the listener shares.
+pub struct PgContext {
+    pub database: Arc<Database>,
+    pub settings: Arc<Settings>,
+    pub user: String,
+    pub password: String,
+    pub limits: Limits,
+    /// Where connections and their statements run: one that computes for long holds up no other protocol.
+    pub statements: Handle,
+}
+
+/// Bounds on what one client, and all together, may hold.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at a time; one more is told so and closed.
+    pub connections: usize,
+    /// From accept to the end of authentication.
+    pub startup: Duration,
+    /// Between two messages of a client.
+    pub idle: Duration,
+    /// For one statement, unless the client asks for another with `options=-c statement_timeout=…`.
+    pub statement: Option<Duration>,
+    /// For statements that run when the server stops.
+    pub shutdown_grace: Duration,
+    /// Size of one message.
+    pub message_bytes: usize,
+    /// Prepared statements of one connection.
+    pub statements: usize,
+    /// Open portals of one connection.
+    pub portals: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 64,
+            startup: Duration::from_secs(10),
+            idle: Duration::from_secs(300),
+            statement: Some(Duration::from_secs(60)),
+            shutdown_grace: Duration::from_secs(5),
+            message_bytes: 64 << 20,
+            statements: 10_000,
+            portals: 1_000,
+        }
+    }
+}
+
+/// Serves clients until `shutdown` becomes true (or its sender is gone), then returns once every connection has
+/// ended, or a little after [`Limits::shutdown_grace`].
+pub async fn serve(listener: TcpListener, context: Arc<PgContext>, mut shutdown: watch::Receiver<bool>) {
+    let registry = Arc::new(cancel::Registry::default());
+    let places = Arc::new(Semaphore::new(context.limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            _ = shutdown.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                let place = places.clone().try_acquire_owned().ok();
+                let (context, registry, shutdown) = (context.clone(), registry.clone(), shutdown.clone());
+                let statements = context.statements.clone();
+                let served = async move {
+                    let end = connection::run(socket, place.is_some(), &context, &registry, shutdown).await;
+                    tracing::debug!(%peer, ?end, "pg connection ended");
+                    drop(place);
+                };
+                connections.spawn_on(served, &statements);
+            }
+            Err(error) => {
+                // Most often no descriptors are left: wait for some to be closed instead of spinning.
+                tracing::warn!(%error, "pg: cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    // A statement that never pauses is left behind.
+    let ended = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(context.limits.shutdown_grace + Duration::from_secs(2), ended).await;
+}

@@ -1,0 +1,136 @@
+//! Statements that the protocol itself acts on or must know: [`Command::of`].
+//!
+//! Looks at the first words only; everything else is the session's.
+
+/// What a statement is to the protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Begin,
+    Commit,
+    Rollback,
+    /// Its rows may wait for the end of an implicit transaction.
+    Insert,
+    /// Its rows are counted under another tag.
+    Explain,
+    /// Forgets one prepared statement, or all (None).
+    Deallocate(Option<String>),
+    /// Forgets everything about the session.
+    DiscardAll,
+    /// COPY between a table and the client.
+    CopyStream,
+    Savepoint,
+    /// Blanks and comments.
+    Empty,
+    Other,
+}
+
+impl Command {
+    /// Returns what the statement is.
+    pub fn of(sql: &str) -> Command {
+        let mut words = Words { rest: sql };
+        let first = words.next().unwrap_or_default().to_ascii_lowercase();
+        let second = words.next().unwrap_or_default();
+        let follows = |word: &str| second.eq_ignore_ascii_case(word);
+        match first.as_str() {
+            "" | ";" => Command::Empty,
+            "begin" => Command::Begin,
+            "start" if follows("transaction") => Command::Begin,
+            "commit" | "end" => Command::Commit,
+            "rollback" if follows("to") => Command::Savepoint,
+            "rollback" | "abort" => Command::Rollback,
+            "savepoint" | "release" => Command::Savepoint,
+            "insert" => Command::Insert,
+            "explain" => Command::Explain,
+            "deallocate" => {
+                let name = if follows("prepare") { words.next().unwrap_or_default() } else { second };
+                Command::Deallocate((!name.eq_ignore_ascii_case("all")).then(|| identifier(name)))
+            }
+            "discard" if follows("all") => Command::DiscardAll,
+            "copy" => {
+                let mut streams = words.filter(|w| w.eq_ignore_ascii_case("stdin") || w.eq_ignore_ascii_case("stdout"));
+                if streams.next().is_some() { Command::CopyStream } else { Command::Other }
+            }
+            _ => Command::Other,
+        }
+    }
+}
+
+fn identifier(word: &str) -> String {
+    match word.strip_prefix('"').and_then(|w| w.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => word.to_owned(),
+    }
+}
+
+/// Words of a statement: names (quoted ones whole) and single other characters, without blanks and comments.
+struct Words<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Words<'a> {
+    fn skip_blanks_and_comments(&mut self) {
+        loop {
+            self.rest = self.rest.trim_start();
+            if self.rest.starts_with("--") {
+                self.rest = self.rest.find('\n').map_or("", |end| &self.rest[end..]);
+            } else if self.rest.starts_with("/*") {
+                self.rest = self.rest.find("*/").map_or("", |end| &self.rest[end + 2..]);
+            } else {
+                return;
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.skip_blanks_and_comments();
+        let first = self.rest.chars().next()?;
+        let end = match first {
+            '"' | '\'' => self.rest[1..].find(first).map_or(self.rest.len(), |end| end + 2),
+            _ if first.is_alphanumeric() || first == '_' => {
+                self.rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').unwrap_or(self.rest.len())
+            }
+            _ => first.len_utf8(),
+        };
+        let (word, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        Some(word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_told_by_their_first_words() {
+        for (sql, expected) in [
+            ("BEGIN READ ONLY", Command::Begin),
+            ("start transaction", Command::Begin),
+            ("start", Command::Other),
+            ("/* a */ -- b\n  commit;", Command::Commit),
+            ("END", Command::Commit),
+            ("abort", Command::Rollback),
+            ("rollback to a", Command::Savepoint),
+            ("Savepoint \"x\"", Command::Savepoint),
+            ("insert into t values (1)", Command::Insert),
+            ("EXPLAIN select 1", Command::Explain),
+            ("DEALLOCATE ALL", Command::Deallocate(None)),
+            ("deallocate \"_pg3_0\"", Command::Deallocate(Some("_pg3_0".into()))),
+            ("deallocate prepare a", Command::Deallocate(Some("a".into()))),
+            ("discard all", Command::DiscardAll),
+            ("COPY t (a, b) FROM STDIN", Command::CopyStream),
+            ("copy (select 1) to 'stdout.csv'", Command::Other),
+            ("copy t from 'x.csv'", Command::Other),
+            ("", Command::Empty),
+            ("-- only", Command::Empty),
+            (" ; ", Command::Empty),
+            ("select 'insert'", Command::Other),
+        ] {
+            assert_eq!(Command::of(sql), expected, "{sql:?}");
+        }
+    }
+}

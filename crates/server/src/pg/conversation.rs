@@ -1,0 +1,286 @@
+//! The state of a session and simple queries: [`Conversation`].
+//!
+//! Owns the transaction state as the client sees it. A transaction is buffered INSERTs of the `query::Session`, which
+//! become one commit. Outside BEGIN … COMMIT, the INSERTs of one simple query, or of one pipeline up to its Sync, are
+//! such a transaction too: all or nothing. Any other statement first commits what is buffered, because it must see it.
+//! Read next: [`super::extended`].
+
+use std::collections::HashMap;
+
+use pgwire::messages::PgWireBackendMessage as Backend;
+use pgwire::messages::response::{CommandComplete, EmptyQueryResponse, ReadyForQuery, TransactionStatus};
+use query::{Outcome, Param, Rows, Session};
+use wire::pg_frontend::{Frontend, Target};
+
+use super::command::Command;
+use super::cursor::Cursor;
+use super::extended::{Portal, Statement};
+use super::failure::{Failure, Stop};
+use super::rows::{self, Format};
+use super::stream::Output;
+use super::{Limits, PgContext};
+
+/// Where the session stands between transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transaction {
+    /// None: each statement is its own.
+    None,
+    /// Begun by us, around INSERTs that succeed or fail together.
+    Implicit,
+    /// Begun by the client.
+    Open,
+    /// Begun by the client and rolled back by an error; waits for the client's COMMIT or ROLLBACK.
+    Failed,
+}
+
+/// One client's session.
+pub struct Conversation {
+    pub(super) session: Session,
+    pub(super) limits: Limits,
+    pub(super) transaction: Transaction,
+    pub(super) statements: HashMap<String, Statement>,
+    pub(super) portals: HashMap<String, Portal>,
+    /// After an error in the extended protocol, messages up to the next Sync are not served.
+    skipping: bool,
+}
+
+/// What a statement left to be sent.
+pub(super) enum Ran {
+    Rows(Rows),
+    Done(String),
+    Empty,
+}
+
+/// Returns whether an error of this message is followed by silence until Sync.
+pub fn is_extended(message: &Frontend) -> bool {
+    !matches!(message, Frontend::Query(_) | Frontend::FunctionCall)
+}
+
+impl Conversation {
+    /// Returns a new session, outside any transaction.
+    pub fn new(context: &PgContext) -> Conversation {
+        Conversation {
+            session: Session::new(context.database.clone(), context.settings.clone()),
+            limits: context.limits.clone(),
+            transaction: Transaction::None,
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            skipping: false,
+        }
+    }
+
+    /// Serves one message. `last`: the client has sent Sync right behind it. Answers may stay in `output` until the
+    /// client asks for them. May be dropped at any point; [`Conversation::fail`] must follow then.
+    pub async fn serve(&mut self, message: Frontend, last: bool, output: &mut Output) -> Result<(), Stop> {
+        if self.skipping && message != Frontend::Sync {
+            return Ok(());
+        }
+        match message {
+            Frontend::Query(sql) => {
+                self.simple_query(&sql, output).await?;
+                self.ready(output).await?;
+            }
+            Frontend::Parse { name, sql, types } => self.parse(name, sql, types, output).await?,
+            Frontend::Bind(bind) => self.bind(bind, output)?,
+            Frontend::Describe(Target::Statement, name) => self.describe_statement(&name, output)?,
+            Frontend::Describe(Target::Portal, name) => self.describe_portal(&name, output).await?,
+            Frontend::Execute { portal, max_rows } => self.execute(&portal, max_rows, last, output).await?,
+            Frontend::Close(target, name) => self.close(target, &name, output)?,
+            Frontend::Flush => output.flush().await?,
+            Frontend::Sync => {
+                self.skipping = false;
+                self.commit_implicit().await?;
+                self.portals.remove("");
+                self.ready(output).await?;
+            }
+            // A client that got an error to its COPY may still send the data.
+            Frontend::Copy => {}
+            Frontend::FunctionCall => return Err(Failure::error("0A000", "function calls are not supported").into()),
+            Frontend::Password(_) => return Err(Failure::fatal("08P01", "unexpected password message").into()),
+            Frontend::Terminate => {}
+        }
+        Ok(())
+    }
+
+    /// Tells the client of an error and undoes what it spoils. `extended`: the error is of a message of the extended
+    /// protocol.
+    pub async fn fail(&mut self, failure: Failure, extended: bool, output: &mut Output) -> Result<(), Stop> {
+        if failure.fatal {
+            return Err(failure.into());
+        }
+        if extended && self.skipping {
+            return Ok(());
+        }
+        output.put(failure.into_message())?;
+        self.portals.clear();
+        if matches!(self.transaction, Transaction::Implicit | Transaction::Open) {
+            self.session.execute("ROLLBACK", &[]).await?;
+            let open = self.transaction == Transaction::Open;
+            self.transaction = if open { Transaction::Failed } else { Transaction::None };
+        }
+        self.skipping = extended;
+        // At once: a client may send Sync only when it has seen the error (asyncpg does).
+        if extended { Ok(output.flush().await?) } else { self.ready(output).await }
+    }
+
+    async fn simple_query(&mut self, sql: &str, output: &mut Output) -> Result<(), Stop> {
+        self.portals.remove("");
+        let statements = Session::split(sql)?;
+        if statements.is_empty() {
+            output.put(Backend::EmptyQueryResponse(EmptyQueryResponse::new()))?;
+        }
+        let count = statements.len();
+        for (i, range) in statements.into_iter().enumerate() {
+            let before = sql[..range.start].chars().count();
+            self.simple_statement(&sql[range], i + 1 == count, output).await.map_err(|stop| match stop {
+                Stop::Failed(failure) => failure.shifted(before).into(),
+                stop => stop,
+            })?;
+        }
+        self.commit_implicit().await
+    }
+
+    async fn simple_statement(&mut self, sql: &str, last: bool, output: &mut Output) -> Result<(), Stop> {
+        let command = Command::of(sql);
+        match self.run(&command, sql, &[], last).await? {
+            Ran::Rows(rows) => {
+                let formats = vec![Format::Text; rows.columns.len()];
+                output.put(rows::describe(&rows.columns, &formats))?;
+                let sent = Cursor::new(rows, formats).fetch(None, output).await?;
+                complete(output, &rows_tag(&command, sent.rows))
+            }
+            Ran::Done(tag) => complete(output, &tag),
+            Ran::Empty => Ok(output.put(Backend::EmptyQueryResponse(EmptyQueryResponse::new()))?),
+        }
+    }
+
+    /// Runs one statement within the transaction that is due to it. `last`: nothing follows that would have to succeed
+    /// or fail together with it.
+    pub(super) async fn run(
+        &mut self,
+        command: &Command,
+        sql: &str,
+        params: &[Param],
+        last: bool,
+    ) -> Result<Ran, Stop> {
+        match command {
+            Command::Begin => self.begin().await,
+            Command::Commit => self.commit().await,
+            Command::Rollback => self.rollback().await,
+            Command::Empty => Ok(Ran::Empty),
+            _ if self.transaction == Transaction::Failed => Err(aborted().into()),
+            Command::Deallocate(name) => self.deallocate(name.as_deref()),
+            Command::CopyStream => Err(Failure::error("0A000", "COPY FROM STDIN and COPY TO STDOUT are not supported")
+                .hint("insert rows with INSERT, or send lines over HTTP to /write")
+                .into()),
+            Command::Savepoint => Err(Failure::error("0A000", "savepoints are not supported").into()),
+            Command::Insert => self.insert(sql, params, last).await,
+            Command::DiscardAll => {
+                self.commit_implicit().await?;
+                self.statements.clear();
+                self.portals.clear();
+                Ok(self.session.execute(sql, params).await?.into())
+            }
+            Command::Explain | Command::Other => {
+                self.commit_implicit().await?;
+                Ok(self.session.execute(sql, params).await?.into())
+            }
+        }
+    }
+
+    async fn insert(&mut self, sql: &str, params: &[Param], last: bool) -> Result<Ran, Stop> {
+        if self.transaction == Transaction::None && !last {
+            self.session.execute("BEGIN", &[]).await?;
+            self.transaction = Transaction::Implicit;
+        }
+        let outcome = self.session.execute(sql, params).await?;
+        if last {
+            // Now rather than at the end, so that an error of the commit belongs to this statement.
+            self.commit_implicit().await?;
+        }
+        Ok(outcome.into())
+    }
+
+    async fn begin(&mut self) -> Result<Ran, Stop> {
+        match self.transaction {
+            Transaction::Failed => return Err(aborted().into()),
+            Transaction::None => {
+                self.session.execute("BEGIN", &[]).await?;
+            }
+            Transaction::Implicit | Transaction::Open => {}
+        }
+        self.transaction = Transaction::Open;
+        Ok(Ran::Done("BEGIN".into()))
+    }
+
+    async fn commit(&mut self) -> Result<Ran, Stop> {
+        self.portals.clear();
+        match std::mem::replace(&mut self.transaction, Transaction::None) {
+            Transaction::Failed => return Ok(Ran::Done("ROLLBACK".into())),
+            Transaction::None => {}
+            Transaction::Implicit | Transaction::Open => {
+                self.session.execute("COMMIT", &[]).await?;
+            }
+        }
+        Ok(Ran::Done("COMMIT".into()))
+    }
+
+    async fn rollback(&mut self) -> Result<Ran, Stop> {
+        self.portals.clear();
+        if matches!(self.transaction, Transaction::Implicit | Transaction::Open) {
+            self.session.execute("ROLLBACK", &[]).await?;
+        }
+        self.transaction = Transaction::None;
+        Ok(Ran::Done("ROLLBACK".into()))
+    }
+
+    async fn commit_implicit(&mut self) -> Result<(), Stop> {
+        if self.transaction == Transaction::Implicit {
+            self.transaction = Transaction::None;
+            self.session.execute("COMMIT", &[]).await?;
+        }
+        Ok(())
+    }
+
+    async fn ready(&mut self, output: &mut Output) -> Result<(), Stop> {
+        let status = match self.transaction {
+            Transaction::None | Transaction::Implicit => TransactionStatus::Idle,
+            Transaction::Open => TransactionStatus::Transaction,
+            Transaction::Failed => TransactionStatus::Error,
+        };
+        output.put(Backend::ReadyForQuery(ReadyForQuery::new(status)))?;
+        Ok(output.flush().await?)
+    }
+}
+
+/// Adds the end of a statement.
+pub(super) fn complete(output: &mut Output, tag: &str) -> Result<(), Stop> {
+    Ok(output.put(Backend::CommandComplete(CommandComplete::new(tag.into())))?)
+}
+
+/// Returns the tag of a statement that sent rows.
+pub(super) fn rows_tag(command: &Command, rows: u64) -> String {
+    format!("{} {rows}", if *command == Command::Explain { "EXPLAIN" } else { "SELECT" })
+}
+
+/// Returns the error of every statement but COMMIT and ROLLBACK in a failed transaction.
+pub(super) fn aborted() -> Failure {
+    Failure::error("25P02", "current transaction is aborted, commands ignored until end of transaction block")
+}
+
+impl From<Outcome> for Ran {
+    fn from(outcome: Outcome) -> Ran {
+        match outcome {
+            Outcome::Rows(rows) => Ran::Rows(rows),
+            Outcome::Ddl => Ran::Done("OK".into()),
+            Outcome::CreateAs { rows } => Ran::Done(format!("OK {rows}")),
+            Outcome::Insert { rows, .. } => Ran::Done(format!("INSERT 0 {rows}")),
+            Outcome::Update { rows } => Ran::Done(format!("UPDATE {rows}")),
+            Outcome::Begin => Ran::Done("BEGIN".into()),
+            Outcome::Commit => Ran::Done("COMMIT".into()),
+            Outcome::Rollback => Ran::Done("ROLLBACK".into()),
+            Outcome::Set => Ran::Done("SET".into()),
+            Outcome::Empty => Ran::Empty,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! A result on its way to the client: [`Cursor`].
+//!
+//! Holds one batch at a time and nothing more of the result; the rest is made while the client reads.
+
+use arrow::array::RecordBatch;
+use futures::StreamExt;
+use query::{OutputColumn, Rows, SqlError};
+
+use super::failure::Stop;
+use super::rows::{self, Format, Values};
+use super::stream::Output;
+
+/// Rows written between two looks at how much has been gathered.
+const ROWS_AT_ONCE: usize = 256;
+
+/// Rows of a statement that have not been sent.
+pub struct Cursor {
+    rows: Rows,
+    formats: Vec<Format>,
+    /// A batch and its first row not yet sent.
+    batch: Option<(RecordBatch, usize)>,
+}
+
+/// What one fetch sent.
+pub struct Fetched {
+    pub rows: u64,
+    /// Whether the limit was reached before the end of the rows was seen.
+    pub suspended: bool,
+}
+
+impl Cursor {
+    /// Returns a cursor before the first row; a format for each column.
+    pub fn new(rows: Rows, formats: Vec<Format>) -> Cursor {
+        Cursor { rows, formats, batch: None }
+    }
+
+    pub fn columns(&self) -> &[OutputColumn] {
+        &self.rows.columns
+    }
+
+    pub fn formats(&self) -> &[Format] {
+        &self.formats
+    }
+
+    /// Sends rows until `limit` of them or the end. A limit reached with the last row counts as suspended, as in
+    /// PostgreSQL: the end is found by the next fetch.
+    pub async fn fetch(&mut self, limit: Option<u64>, output: &mut Output) -> Result<Fetched, Stop> {
+        let mut sent = 0;
+        loop {
+            let left = limit.map_or(u64::MAX, |limit| limit - sent);
+            if left == 0 {
+                return Ok(Fetched { rows: sent, suspended: true });
+            }
+            let Some((batch, first)) = &mut self.batch else {
+                match self.rows.stream.next().await {
+                    None => return Ok(Fetched { rows: sent, suspended: false }),
+                    Some(Err(error)) => return Err(SqlError::from_datafusion(&error).into()),
+                    Some(Ok(batch)) => self.batch = Some((batch, 0)),
+                }
+                continue;
+            };
+            let values = Values::of(batch, &self.rows.columns)?;
+            let end = batch.num_rows().min(first.saturating_add(usize::try_from(left).unwrap_or(usize::MAX)));
+            while *first < end {
+                let stop = end.min(*first + ROWS_AT_ONCE);
+                for row in *first..stop {
+                    rows::write_row(output.buffer(), row, &values, &self.formats);
+                }
+                sent += (stop - *first) as u64;
+                *first = stop;
+                output.flush_if_full().await?;
+            }
+            if end == batch.num_rows() {
+                self.batch = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The PostgreSQL protocol over loopback: what a client sees, message by message.
+
+mod limits;
+mod protocol;
+mod raw;
+mod server;
+mod transactions;

@@ -1,0 +1,351 @@
+//! Start-up, simple queries, statements, portals, errors: message by message.
+
+use super::raw::{Client, bind, bind_binary, describe, execute, message, parse, sync, untyped};
+use super::server::Server;
+
+const TABLE: &str = "create table t (ts timestamp, v double, s symbol, l long, i int, b boolean, str string, vc varchar, \
+                     sh short, d date) timestamp(ts) partition by day";
+
+fn served() -> (Server, Client) {
+    let server = Server::start();
+    let client = Client::connect(server.address);
+    (server, client)
+}
+
+#[track_caller]
+fn check(client: &mut Client, sql: &str, expected: &[&str]) {
+    assert_eq!(client.query(sql), expected, "{sql}");
+}
+
+#[track_caller]
+fn check_extended(client: &mut Client, messages: &[Vec<u8>], expected: &[&str]) {
+    assert_eq!(client.extended(messages), expected);
+}
+
+#[test]
+fn startup_sends_what_drivers_rely_on() {
+    let (_server, client) = served();
+    let expected = [
+        "R 3",
+        "R 0",
+        "S TimeZone=GMT",
+        "S application_name=QuestDB",
+        "S server_version=11.3",
+        "S integer_datetimes=on",
+        "S client_encoding=UTF8",
+        "S standard_conforming_strings=on",
+        "S DateStyle=ISO, YMD",
+        "S questdb_version=9.3.4",
+        "Z I",
+    ];
+    assert_eq!(client.greeting, expected);
+}
+
+#[test]
+fn a_wrong_password_is_refused_without_saying_what_is_wrong() {
+    let server = Server::start();
+    let client = Client::connect_as(server.address, "wrong", 0, &[]);
+    assert_eq!(client.greeting, ["R 3", "E FATAL 28P01 invalid username/password", "closed"]);
+    let client = Client::connect_as(server.address, "quest\0", 0, &[]);
+    assert_eq!(client.greeting[1], "E FATAL 28P01 invalid username/password");
+}
+
+#[test]
+fn newer_protocols_are_negotiated_and_older_ones_refused() {
+    let server = Server::start();
+    assert_eq!(Client::connect_as(server.address, "quest", 9999, &[]).greeting[..2], ["v", "R 3"]);
+    assert_eq!(Client::connect_as(server.address, "quest", 2, &[]).greeting[0], "R 3");
+    assert_eq!(Client::connect_as(server.address, "quest", 0, &[("_pq_.x", "1")]).greeting[..2], ["v", "R 3"]);
+    let mut old = Client::open(server.address);
+    old.send_bytes(&untyped(&(2u32 << 16).to_be_bytes()));
+    let text = "E FATAL 0A000 unsupported frontend protocol 2.0: server supports 3.0 to 3.2";
+    assert_eq!(old.until_ready(), [text, "closed"]);
+}
+
+#[test]
+fn encryption_is_declined_and_a_tls_hello_is_hung_up_on() {
+    let server = Server::start();
+    for code in [5679u32, 5680] {
+        let mut client = Client::open(server.address);
+        client.send_bytes(&untyped(&((1234 << 16) | code).to_be_bytes()));
+        assert_eq!(client.byte(), Some(b'N'));
+    }
+    let mut client = Client::open(server.address);
+    client.send_bytes(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc");
+    assert_eq!(client.byte(), None);
+}
+
+#[test]
+fn values_are_texts_as_questdb_writes_them() {
+    let (_server, mut client) = served();
+    check(&mut client, TABLE, &["C OK", "Z I"]);
+    let row =
+        "'2024-01-01T00:00:00.123456Z', 1e7, 'sym', 7, -3, true, 'héllo \"q\"', 'v', 12, '2024-01-01T00:00:00.123Z'";
+    check(&mut client, &format!("insert into t values ({row})"), &["C INSERT 0 1", "Z I"]);
+    check(&mut client, "insert into t (ts) values ('2024-01-02')", &["C INSERT 0 1", "Z I"]);
+    check(
+        &mut client,
+        "select * from t",
+        &[
+            "T ts:1114:0,v:701:0,s:1043:0,l:20:0,i:23:0,b:16:0,str:1043:0,vc:1043:0,sh:21:0,d:1114:0",
+            "D 2024-01-01 00:00:00.123456|1.0E7|sym|7|-3|t|héllo \"q\"|v|12|2024-01-01 00:00:00.123",
+            "D 2024-01-02 00:00:00.000000|NULL|NULL|NULL|NULL|f|NULL|NULL|0|NULL",
+            "C SELECT 2",
+            "Z I",
+        ],
+    );
+}
+
+#[test]
+fn statements_have_the_peers_tags() {
+    let (_server, mut client) = served();
+    for (sql, tag) in [
+        (TABLE, "C OK"),
+        ("insert into t (ts, l) select x::timestamp, x from long_sequence(3)", "C INSERT 0 3"),
+        ("update t set v = 1 where l = 1", "C UPDATE 1"),
+        ("create table c as (select 1 x from long_sequence(3))", "C OK 3"),
+        ("alter table c add column y int", "C OK"),
+        ("truncate table c", "C OK"),
+        ("drop table c", "C OK"),
+        ("set x = 1", "C SET"),
+        ("discard all", "C SET"),
+        ("deallocate all", "C DEALLOCATE"),
+        ("snapshot prepare", "C OK"),
+        ("snapshot complete", "C OK"),
+        ("checkpoint create", "C OK"),
+        ("checkpoint release", "C OK"),
+        ("begin", "C BEGIN"),
+        ("rollback", "C ROLLBACK"),
+        ("start transaction", "C BEGIN"),
+        ("end", "C COMMIT"),
+    ] {
+        assert_eq!(client.query(sql)[0], tag, "{sql}");
+    }
+    for empty in ["", ";", " -- nothing\n"] {
+        check(&mut client, empty, &["I", "Z I"]);
+    }
+}
+
+#[test]
+fn a_text_of_several_statements_stops_at_the_first_error() {
+    let (_server, mut client) = served();
+    check(
+        &mut client,
+        "select 1;; select x from long_sequence(1); select * from nopé; select 2",
+        &[
+            "T 1:23:0",
+            "D 1",
+            "C SELECT 1",
+            "T x:20:0",
+            "D 1",
+            "C SELECT 1",
+            "E ERROR 42P01 table does not exist [table=nopé] @58",
+            "Z I",
+        ],
+    );
+}
+
+#[test]
+fn a_connection_goes_on_after_errors_it_can_survive() {
+    let (_server, mut client) = served();
+    client.send('Q', b"select '\xff'\0");
+    let text = "E ERROR 22021 invalid byte sequence for encoding \"UTF8\" in query";
+    assert_eq!(client.until_ready(), [text, "Z I"]);
+    client.send('F', b"\0\0\0\x01");
+    assert_eq!(client.until_ready(), ["E ERROR 0A000 function calls are not supported", "Z I"]);
+    let copy = "E ERROR 0A000 COPY FROM STDIN and COPY TO STDOUT are not supported";
+    check(&mut client, "copy t from stdin", &[copy, "Z I"]);
+    // asyncpg sends its data all the same
+    let late = [
+        message('d', b"1\t2\n"),
+        message('c', b""),
+        parse("", "select 1", &[]),
+        bind("", "", &[]),
+        execute("", 0),
+        sync(),
+    ];
+    check_extended(&mut client, &late, &["1", "2", "D 1", "C SELECT 1", "Z I"]);
+}
+
+#[test]
+fn a_portal_gives_rows_in_portions() {
+    let (_server, mut client) = served();
+    let select = |n| parse("", &format!("select x from long_sequence({n})"), &[]);
+    check_extended(
+        &mut client,
+        &[
+            select(5),
+            bind("", "", &[]),
+            describe('P', ""),
+            execute("", 2),
+            execute("", 2),
+            execute("", 2),
+            execute("", 2),
+            sync(),
+        ],
+        &["1", "2", "T x:20:0", "D 1", "D 2", "s", "D 3", "D 4", "s", "D 5", "C SELECT 1", "C SELECT 0", "Z I"],
+    );
+    // a limit reached with the last row: only the next fetch finds the end
+    check_extended(
+        &mut client,
+        &[select(2), bind("", "", &[]), execute("", 2), execute("", 0), sync()],
+        &["1", "2", "D 1", "D 2", "s", "C SELECT 0", "Z I"],
+    );
+    // a named portal outlives Sync and other statements
+    check_extended(
+        &mut client,
+        &[select(3), bind("p", "", &[]), execute("p", 2), sync()],
+        &["1", "2", "D 1", "D 2", "s", "Z I"],
+    );
+    check(&mut client, "select 1", &["T 1:23:0", "D 1", "C SELECT 1", "Z I"]);
+    check_extended(&mut client, &[execute("p", 2), sync()], &["D 3", "C SELECT 1", "Z I"]);
+    check_extended(
+        &mut client,
+        &[message('C', b"Pp\0"), execute("p", 2), sync()],
+        &["3", "E ERROR 34000 portal does not exist [name=p]", "Z I"],
+    );
+}
+
+#[test]
+fn what_is_missing_or_twice_is_named() {
+    let (_server, mut client) = served();
+    let no_statement = "E ERROR 26000 statement or portal does not exist [name=zz]";
+    check_extended(&mut client, &[bind("", "zz", &[]), execute("", 0), sync()], &[no_statement, "Z I"]);
+    check_extended(&mut client, &[describe('S', "zz"), sync()], &[no_statement, "Z I"]);
+    let no_portal = "E ERROR 34000 portal does not exist [name=zz]";
+    check_extended(&mut client, &[execute("zz", 0), sync()], &[no_portal, "Z I"]);
+    check_extended(&mut client, &[parse("a", "select 1", &[]), sync()], &["1", "Z I"]);
+    let twice = "E ERROR 42P05 duplicate statement [name=a]";
+    check_extended(&mut client, &[parse("a", "select 1", &[]), sync()], &[twice, "Z I"]);
+    check(&mut client, "deallocate a", &["C DEALLOCATE", "Z I"]);
+    check_extended(&mut client, &[parse("a", "select 1", &[]), message('C', b"Sa\0"), sync()], &["1", "3", "Z I"]);
+    let several = "E ERROR 42601 cannot insert multiple commands into a prepared statement @11";
+    check_extended(&mut client, &[parse("", "select 1; select 2", &[]), sync()], &[several, "Z I"]);
+}
+
+#[test]
+fn parameters_take_their_types_from_the_statement() {
+    let (_server, mut client) = served();
+    check(&mut client, TABLE, &["C OK", "Z I"]);
+    let insert = parse("ins", "insert into t (ts, v, s, l, i, b, str) values ($1, $2, $3, $4, $5, $6, $7)", &[]);
+    check_extended(
+        &mut client,
+        &[insert, describe('S', "ins"), sync()],
+        &["1", "t 1114,701,1043,20,23,16,1043", "n", "Z I"],
+    );
+    let values = ["2024-02-01T00:00:00Z", "1.5", "q", "7", "8", "true", "w"].map(Some);
+    check_extended(&mut client, &[bind("", "ins", &values), execute("", 0), sync()], &["2", "C INSERT 0 1", "Z I"]);
+    let nulls = [Some("2024-02-02"), None, None, None, None, None, None];
+    check_extended(&mut client, &[bind("", "ins", &nulls), execute("", 0), sync()], &["2", "C INSERT 0 1", "Z I"]);
+    let bad = [Some("2024-02-01"), Some("abc"), None, None, None, None, None];
+    let text = "E ERROR 22P02 inconvertible value: `abc` [STRING -> DOUBLE]";
+    check_extended(&mut client, &[bind("", "ins", &bad), execute("", 0), sync()], &[text, "Z I"]);
+    let few = "E ERROR 08P01 bind message supplies 1 parameters, but prepared statement \"ins\" requires 7";
+    check_extended(&mut client, &[bind("", "ins", &[None]), sync()], &[few, "Z I"]);
+    let select = parse("", "select v, s, l, i, b, str from t where s = $1 and ts > $2 and l = $3", &[]);
+    check_extended(
+        &mut client,
+        &[select, describe('S', ""), bind("", "", &[Some("q"), Some("2024-01-01"), Some("7")]), execute("", 0), sync()],
+        &[
+            "1",
+            "t 1043,1114,20",
+            "T v:701:0,s:1043:0,l:20:0,i:23:0,b:16:0,str:1043:0",
+            "2",
+            "D 1.5|q|7|8|t|w",
+            "C SELECT 1",
+            "Z I",
+        ],
+    );
+    check(&mut client, "select count() from t", &["T count():20:0", "D 2", "C SELECT 1", "Z I"]);
+}
+
+#[test]
+fn a_described_result_that_changes_makes_drivers_prepare_again() {
+    let (_server, mut client) = served();
+    check(&mut client, "create table a (x int)", &["C OK", "Z I"]);
+    check_extended(
+        &mut client,
+        &[parse("s", "select * from a", &[]), describe('S', "s"), sync()],
+        &["1", "t ", "T x:23:0", "Z I"],
+    );
+    check(&mut client, "alter table a add column y long", &["C OK", "Z I"]);
+    let stale = "E ERROR 0A000 cached plan must not change result type";
+    check_extended(&mut client, &[bind("", "s", &[]), execute("", 0), sync()], &["2", stale, "Z I"]);
+}
+
+#[test]
+fn after_an_error_a_pipeline_is_skipped_up_to_sync() {
+    let (_server, mut client) = served();
+    check_extended(
+        &mut client,
+        &[parse("", "select * from nope", &[]), bind("", "", &[]), execute("", 0), parse("b", "select 1", &[]), sync()],
+        &["E ERROR 42P01 table does not exist [table=nope] @15", "Z I"],
+    );
+    check_extended(
+        &mut client,
+        &[describe('S', "b"), sync()],
+        &["E ERROR 26000 statement or portal does not exist [name=b]", "Z I"],
+    );
+}
+
+#[test]
+fn an_error_is_told_before_the_client_sends_sync() {
+    let (_server, mut client) = served();
+    client.send_bytes(&[parse("", "select * from nope", &[]), describe('S', ""), message('H', b"")].concat());
+    assert_eq!(client.next(), "E ERROR 42P01 table does not exist [table=nope] @15");
+    check_extended(&mut client, &[sync()], &["Z I"]);
+    client.send_bytes(&[parse("", "select 1", &[]), describe('S', ""), message('H', b"")].concat());
+    assert_eq!([client.next(), client.next(), client.next()], ["1", "t ", "T 1:23:0"]);
+}
+
+#[test]
+fn binary_values_come_back_as_they_went_in() {
+    let (_server, mut client) = served();
+    check(&mut client, TABLE, &["C OK", "Z I"]);
+    let since_2000 = 757_382_400_123_456i64; // 2024-01-01 00:00:00.123456
+    let values: [&[u8]; 8] = [
+        &since_2000.to_be_bytes(),
+        &1.5f64.to_be_bytes(),
+        b"sym",
+        &7i64.to_be_bytes(),
+        &(-3i32).to_be_bytes(),
+        &[1],
+        "héllo".as_bytes(),
+        &12i16.to_be_bytes(),
+    ];
+    let insert = parse("", "insert into t (ts, v, s, l, i, b, str, sh) values ($1, $2, $3, $4, $5, $6, $7, $8)", &[]);
+    check_extended(
+        &mut client,
+        &[insert, bind_binary("", "", &values.map(Some)), execute("", 0), sync()],
+        &["1", "2", "C INSERT 0 1", "Z I"],
+    );
+    check_extended(
+        &mut client,
+        &[
+            parse("", "select ts, v, s, l, i, b, str, sh, d from t where l = $1", &[]),
+            bind_binary("", "", &[Some(&7i64.to_be_bytes())]),
+            describe('P', ""),
+            execute("", 0),
+            sync(),
+        ],
+        &[
+            "1",
+            "2",
+            "T ts:1114:1,v:701:1,s:1043:1,l:20:1,i:23:1,b:16:1,str:1043:1,sh:21:1,d:1114:1",
+            "D 0002b0d5d4eb2240|3ff8000000000000|sym|0000000000000007|fffffffd|01|héllo|000c|NULL",
+            "C SELECT 1",
+            "Z I",
+        ],
+    );
+    // a client that says another integer type than the column's
+    check_extended(
+        &mut client,
+        &[
+            parse("", "select l from t where l = $1", &[21]),
+            bind_binary("", "", &[Some(&[0, 7])]),
+            execute("", 0),
+            sync(),
+        ],
+        &["1", "2", "D 0000000000000007", "C SELECT 1", "Z I"],
+    );
+}
