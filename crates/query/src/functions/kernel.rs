@@ -224,18 +224,28 @@ pub struct Function {
     nullable: bool,
     signature: Signature,
     kernel: SharedKernel,
+    /// The Arrow types of the bound arguments.
+    takes: Vec<DataType>,
 }
 
 impl Function {
     /// Returns a function of `count` arguments.
     pub fn new(name: &str, count: usize, returns: Kind, volatility: Volatility, kernel: SharedKernel) -> Function {
         let signature = if count == 0 { Signature::nullary(volatility) } else { Signature::any(count, volatility) };
-        Function { name: name.to_owned(), returns: returns.arrow(), nullable: returns.is_nullable(), signature, kernel }
+        Function {
+            name: name.to_owned(),
+            returns: returns.arrow(),
+            nullable: returns.is_nullable(),
+            signature,
+            kernel,
+            takes: Vec::new(),
+        }
     }
 
     /// Returns the bound call; a call whose arguments are all constants is evaluated at once.
-    pub fn call(self, args: Vec<Typed>, kind: Kind, position: usize) -> Result<Typed, SqlError> {
+    pub fn call(mut self, args: Vec<Typed>, kind: Kind, position: usize) -> Result<Typed, SqlError> {
         debug_assert_eq!(self.returns, kind.arrow());
+        self.takes = args.iter().map(|a| a.kind.arrow()).collect();
         let constants: Option<Vec<ColumnarValue>> =
             args.iter().map(|a| a.as_literal().cloned().map(ColumnarValue::Scalar)).collect();
         if let (Volatility::Immutable, Some(values)) = (self.signature.volatility, constants) {
@@ -247,6 +257,23 @@ impl Function {
         let args = args.into_iter().map(|a| a.expr).collect();
         let udf = Arc::new(ScalarUDF::new_from_impl(self));
         Ok(Typed::new(Expr::ScalarFunction(ScalarFunction::new_udf(udf, args)), kind, position))
+    }
+}
+
+impl Function {
+    /// Returns an argument with the type that it was bound with: DataFusion's optimizer asks what a filter says of rows
+    /// that are all NULL, in columns of no type.
+    fn typed(&self, i: usize, value: ColumnarValue) -> ColumnarValue {
+        match (&value, self.takes.get(i)) {
+            (ColumnarValue::Array(array), Some(wanted)) if *array.data_type() == DataType::Null => {
+                ColumnarValue::Array(arrow::array::new_null_array(wanted, array.len()))
+            }
+            (ColumnarValue::Scalar(ScalarValue::Null), Some(wanted)) => match ScalarValue::try_from(wanted) {
+                Ok(null) => ColumnarValue::Scalar(null),
+                Err(_) => value,
+            },
+            _ => value,
+        }
     }
 }
 
@@ -299,7 +326,9 @@ impl ScalarUDFImpl for Function {
         let constant = self.signature.volatility != Volatility::Volatile
             && args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
-        let array = (self.kernel)(&Args::new(&args.args, rows)).map_err(SqlError::into_datafusion)?;
+        let values: Vec<ColumnarValue> =
+            args.args.into_iter().enumerate().map(|(i, value)| self.typed(i, value)).collect();
+        let array = (self.kernel)(&Args::new(&values, rows)).map_err(SqlError::into_datafusion)?;
         debug_assert_eq!(array.len(), rows, "{} answers every row", self.name);
         if constant {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?));

@@ -195,6 +195,7 @@ pub fn select(
     order_by: &[OrderItem],
     relation: Relation,
 ) -> Result<Relation, SqlError> {
+    let relation = kept_in_order(relation)?;
     if let Some(sample) = &select.sample {
         return sample::select(scope, select, sample, order_by, relation);
     }
@@ -211,6 +212,16 @@ pub fn select(
     let order = order_values(scope, order_by, &outputs, &grouping)?;
     let plan = node(relation.plan, &grouping.borrow())?;
     finish(scope, select, outputs, order_by, order, Input { plan, time: None })
+}
+
+/// Returns a sorted relation in such a form that the engine does not take the sort away below an aggregate.
+fn kept_in_order(relation: Relation) -> Result<Relation, SqlError> {
+    if !relation.is_sorted {
+        return Ok(relation);
+    }
+    // A sort with a limit counts as one that decides which rows there are.
+    let plan = build(|b| b.limit(0, Some(i64::MAX as usize)), relation.plan.clone())?;
+    Ok(relation.with_plan(plan))
 }
 
 fn explicit_keys(scope: &Scope, keys: &[Tree], items: &[Item], grouping: &RefCell<Grouping>) -> Result<(), SqlError> {

@@ -168,7 +168,7 @@ impl Sides<'_> {
         let ascending = left.ascending && keeps_time;
         let first_right = left.columns.len();
         let columns = left.columns.into_iter().chain(right.columns).collect();
-        let relation = Relation { plan, columns, time, ascending, is_table: false };
+        let relation = Relation { plan, columns, time, ascending, is_table: false, is_sorted: false };
         match kind {
             JoinKind::Left => with_defaults(planner, relation, |i| i >= first_right),
             JoinKind::Right => with_defaults(planner, relation, |i| i < first_right),
@@ -193,7 +193,7 @@ impl Sides<'_> {
         let plan = exec::asof_join(self.left.plan.clone(), self.right.plan.clone(), spec).map_err(plan_error)?;
         let (time, ascending) = (self.left.time, self.left.ascending);
         let first_right = self.left.columns.len();
-        let relation = Relation { plan, columns: self.columns(), time, ascending, is_table: false };
+        let relation = Relation { plan, columns: self.columns(), time, ascending, is_table: false, is_sorted: false };
         with_defaults(self.planner, relation, |i| i >= first_right)
     }
 

@@ -111,7 +111,7 @@ pub fn sorted_projection(
         let kept: Vec<Expr> = columns.iter().map(Column::expr).collect();
         plan = build(|b| b.project(kept), plan)?;
     }
-    Ok(Relation { plan, columns, time, ascending, is_table: false })
+    Ok(Relation { plan, columns, time, ascending, is_table: false, is_sorted: !keys.is_empty() })
 }
 
 /// Returns the timestamp that sorted rows are ordered by: what they are sorted by first, if it is one.

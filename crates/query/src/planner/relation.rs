@@ -51,6 +51,8 @@ pub struct Relation {
     pub ascending: bool,
     /// Whether the relation is a stored table itself, or one behind a filter.
     pub is_table: bool,
+    /// Whether ORDER BY ended it, so that first() and last() over it follow that order.
+    pub is_sorted: bool,
 }
 
 impl Relation {
@@ -80,7 +82,14 @@ impl Relation {
         let kept: Vec<Expr> = self.visible().map(Column::expr).collect();
         let plan = build(|b| b.project(kept), self.plan)?;
         let columns = self.columns.into_iter().filter(|c| c.visible).collect();
-        Ok(Relation { plan, columns, time, ascending: self.ascending && time.is_some(), is_table: false })
+        Ok(Relation {
+            plan,
+            columns,
+            time,
+            ascending: self.ascending && time.is_some(),
+            is_table: false,
+            is_sorted: self.is_sorted,
+        })
     }
 }
 
@@ -161,7 +170,7 @@ impl Planner<'_> {
             columns.push(Column { table: None, name: field.name().clone(), kind, field: own, visible: true });
         }
         let plan = build(|b| b.project(exprs), plan)?;
-        Ok(Relation { plan, columns, time: None, ascending: false, is_table: false })
+        Ok(Relation { plan, columns, time: None, ascending: false, is_table: false, is_sorted: false })
     }
 }
 

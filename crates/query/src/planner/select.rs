@@ -35,7 +35,7 @@ pub fn select(planner: &Planner, select: &Select, order_by: &[OrderItem], ctes: 
 
 fn one_row() -> Result<Relation, SqlError> {
     let plan = LogicalPlanBuilder::empty(true).build().map_err(super::plan_error)?;
-    Ok(Relation { plan, columns: Vec::new(), time: None, ascending: false, is_table: false })
+    Ok(Relation { plan, columns: Vec::new(), time: None, ascending: false, is_table: false, is_sorted: false })
 }
 
 fn check_aliases(items: &[Item]) -> Result<(), SqlError> {
@@ -193,7 +193,7 @@ pub fn replaced(
     }
     let plan = build(|b| b.project(exprs), relation.plan)?;
     let (time, ascending, is_table) = (relation.time, relation.ascending, relation.is_table);
-    Ok(Relation { plan, columns, time, ascending, is_table })
+    Ok(Relation { plan, columns, time, ascending, is_table, is_sorted: relation.is_sorted })
 }
 
 /// Returns the literal ordinal of an ORDER BY or GROUP BY item.

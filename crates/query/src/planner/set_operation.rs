@@ -44,7 +44,7 @@ pub fn combine(
         SetOp::Intersect => LogicalPlanBuilder::intersect(left, right, true).map_err(plan_error)?,
     };
     let plan = if all { plan } else { build(|b| b.distinct(), plan)? };
-    Ok(Relation { plan, columns, time: None, ascending: false, is_table: false })
+    Ok(Relation { plan, columns, time: None, ascending: false, is_table: false, is_sorted: false })
 }
 
 fn brought_to(column: &Column, kind: Kind, field: &str) -> Result<Expr, SqlError> {
