@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::Result;
 use crate::cargo::build_server;
 use crate::content::{TableContent, differences, of_tables};
-use crate::scratch::{Scratch, copy, put_back};
+use crate::scratch::{Scratch, copy, files, put_back};
 use crate::server::Server;
 
 const TABLES: [&str; 2] = ["small", "wide"];
@@ -34,7 +34,7 @@ pub fn run_with(binary: &Path) -> Result<()> {
     let (root, good) = (scratch.path("root"), scratch.path("good"));
     let want = make(binary, &root, &good)?;
     let (mut refused, mut harmless) = (0, 0);
-    for file in files(&good, Path::new(""))? {
+    for file in read_by_a_restore(&good)? {
         for fault in [Fault::Missing, Fault::Short, Fault::Flipped] {
             let was_refused = try_one(binary, &scratch, &good, &file, fault, &want)
                 .map_err(|error| format!("damage: {} {fault:?}: {error}", file.display()))?;
@@ -136,39 +136,20 @@ fn spoil(path: &Path, fault: Fault) -> Result<()> {
     Ok(std::fs::write(path, bytes)?)
 }
 
-/// Returns the files below `db` and `snapshot`, which a restore reads; paths are relative to the root.
-fn files(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+/// Returns the files that a restore may read; paths are relative to the root.
+fn read_by_a_restore(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(root.join(folder))? {
-        let entry = entry?;
-        let path = folder.join(entry.file_name());
-        let wanted = path.starts_with("db") || path.starts_with("snapshot");
-        if wanted && entry.file_type()?.is_dir() {
-            found.extend(files(root, &path)?);
-        } else if wanted {
-            found.push(path);
+    for part in ["db", "snapshot"] {
+        for file in files(&root.join(part))? {
+            found.push(file.strip_prefix(root)?.to_owned());
         }
     }
-    found.sort();
     Ok(found)
 }
 
-/// Returns every path below the root with its bytes.
+/// Returns every file below the root with its bytes.
 fn state(root: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                found.insert(path.clone(), Vec::new());
-                folders.push(path);
-            } else {
-                found.insert(path.clone(), std::fs::read(path)?);
-            }
-        }
-    }
-    Ok(found)
+    files(root)?.into_iter().map(|file| Ok((file.clone(), std::fs::read(file)?))).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod load;
 mod questions;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::Result;
 use crate::cargo::build_server;
 use crate::content::{TableContent, differences, of_tables};
 use crate::random::Random;
-use crate::scratch::{Scratch, copy, put_back};
+use crate::scratch::{Scratch, copy, files, put_back};
 use crate::server::Server;
 use crate::table::aligned;
 use crate::workload::pair::{Pair, Way};
@@ -127,15 +127,6 @@ fn wreck(db: &Path) -> Result<()> {
     }
     println!("    {deleted} files deleted, {spoilt} overwritten");
     Ok(())
-}
-
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
-    }
-    Ok(found)
 }
 
 fn compare(server: &Server, root: &Path, cut: &Cut) -> Result<()> {

@@ -48,3 +48,17 @@ pub fn put_back(copied: &Path, root: &Path) -> Result<()> {
     output(Command::new("touch").arg(root.join("_restore")))?;
     Ok(())
 }
+
+/// Returns every file below a folder, sorted by path.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() { folders.push(entry.path()) } else { found.push(entry.path()) }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
