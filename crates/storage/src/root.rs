@@ -110,7 +110,8 @@ fn refuse_foreign(disk: &Disk) -> Result<()> {
         )
     } else {
         format!(
-            "{} holds files that are not of this database ({}); nothing was touched. Choose an empty root with -d",
+            "{} holds files that are not of this database ({}), and no _stillpoint; nothing was touched. Choose an empty \
+             root with -d, or copy a root whole",
             disk.layout.db().display(),
             foreign.name
         )
