@@ -33,13 +33,17 @@ pub fn run_with(binary: &Path) -> Result<()> {
     let scratch = Scratch::new("damage")?;
     let (root, good) = (scratch.path("root"), scratch.path("good"));
     let want = make(binary, &root, &good)?;
-    let (mut refused, mut harmless) = (0, 0);
+    let (mut refused, mut harmless, mut problems) = (0, 0, Vec::new());
     for file in read_by_a_restore(&good)? {
         for fault in [Fault::Missing, Fault::Short, Fault::Flipped] {
-            let was_refused = try_one(binary, &scratch, &good, &file, fault, &want)
-                .map_err(|error| format!("damage: {} {fault:?}: {error}", file.display()))?;
-            *(if was_refused { &mut refused } else { &mut harmless }) += 1;
+            match try_one(binary, &scratch, &good, &file, fault, &want) {
+                Ok(was_refused) => *(if was_refused { &mut refused } else { &mut harmless }) += 1,
+                Err(error) => problems.push(format!("damage: {} {fault:?}: {error}", file.display())),
+            }
         }
+    }
+    if !problems.is_empty() {
+        return Err(problems.join("\n").into());
     }
     if refused == 0 {
         return Err("damage: nothing was refused; does the restore look at the copy at all?".into());
@@ -80,6 +84,9 @@ fn try_one(
     want: &BTreeMap<String, TableContent>,
 ) -> Result<bool> {
     let root = scratch.path("damaged");
+    if root.exists() {
+        std::fs::remove_dir_all(&root)?; // what a fault before left behind
+    }
     put_back(good, &root)?;
     spoil(&root.join(file), fault)?;
     let before = state(&root)?;
