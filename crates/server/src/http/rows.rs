@@ -42,6 +42,8 @@ pub struct RowStream {
     pub columns: Vec<OutputColumn>,
     pub timestamp_index: Option<usize>,
     batches: mpsc::Receiver<Sent>,
+    /// The end was handed out: nothing comes any more, and nobody is missing who should send it.
+    ended: bool,
     time_left: TimeLeft,
     _work: Work,
 }
@@ -60,12 +62,17 @@ impl Drop for Work {
 }
 
 impl RowStream {
-    /// Returns the next rows, or `None` after the last.
+    /// Returns the next rows, or `None` after the last, however often it is asked.
     ///
     /// # Errors
     /// What stopped the statement: its own error, or its time limit.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, SqlError> {
-        within(&mut self.time_left, self.batches.recv()).await?.unwrap_or_else(|| Err(lost()))
+        if self.ended {
+            return Ok(None);
+        }
+        let next = within(&mut self.time_left, self.batches.recv()).await?.unwrap_or_else(|| Err(lost()));
+        self.ended = matches!(next, Ok(None));
+        next
     }
 }
 
@@ -82,7 +89,7 @@ pub async fn run(context: &HttpContext, sql: &str, headers: &HeaderMap, allowed:
     let work = Work(context.statements.spawn(work).abort_handle());
     match within(&mut time_left, begins).await?.unwrap_or_else(|_| Err(lost()))? {
         Begun::Rows(columns, timestamp_index) => {
-            Ok(Ran::Rows(RowStream { columns, timestamp_index, batches, time_left, _work: work }))
+            Ok(Ran::Rows(RowStream { columns, timestamp_index, batches, ended: false, time_left, _work: work }))
         }
         Begun::Done(outcome) => Ok(Ran::Done(outcome)),
     }

@@ -11,6 +11,9 @@ fn statements_answer_as_the_reference_does() {
         assert!(answer.head.contains("content-type: application/json; charset=utf-8"), "{}", answer.head);
     };
     check("create table t (a int, b double, ts timestamp) timestamp(ts) partition by day", 200, "{\"ddl\":\"OK\"}");
+    let empty = "{\"query\":\"select a from t\",\"columns\":[{\"name\":\"a\",\"type\":\"INT\"}],\"timestamp\":-1,\
+                 \"dataset\":[],\"count\":0}";
+    check("select a from t", 200, empty);
     check("insert into t values (1, 0.1, '2024-01-01'), (null, null, '2024-01-02')", 200, "{\"dml\":\"OK\"}");
     check(
         "select * from t",
