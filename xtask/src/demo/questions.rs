@@ -20,7 +20,7 @@ const OVER_HTTP: [(&str, &str); 7] = [
     (
         "Flights to the ski resorts, each day of a fortnight",
         "select timestamp, count() flights, count_distinct(dest) resorts from flights \
-         where dest in ('EGE', 'JAC', 'HDN', 'MTJ') and timestamp in '2013-02-01T00:00:00Z;14d' sample by 1d fill(0)",
+         where dest in ('EGE', 'JAC', 'HDN', 'MTJ') and timestamp in '2013-02-01T00:00:00Z;14d' sample by 1d fill(0, 0)",
     ),
     (
         "The weather at departure of the latest flights of the month (ASOF JOIN)",
