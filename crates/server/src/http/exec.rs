@@ -159,8 +159,8 @@ fn head(sql: &str, parameters: &Parameters, rows: &RowStream, selected: &[usize]
             out.push(b'}');
         }
         out.extend_from_slice(b"],\"timestamp\":");
-        let timestamp = selected.iter().position(|column| rows.timestamp_index == Some(*column));
-        exec_json::integer(&mut out, timestamp.map_or(-1, |at| at as i64));
+        // the place in the whole result, whatever `cols` left of it: the peer's clients know it so
+        exec_json::integer(&mut out, rows.timestamp_index.map_or(-1, |at| at as i64));
         out.push(b',');
     }
     out.extend_from_slice(b"\"dataset\":[");

@@ -80,6 +80,7 @@ mod tests {
     use storage::env::OsFs;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test lays out the folder itself")]
     fn nothing_outside_the_folder_is_reached() {
         let root = std::env::temp_dir().join(format!("stillpoint-pages-{}", std::process::id()));
         let public = root.join("public");

@@ -74,6 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test changes files as an operator does")]
     fn a_first_start_furnishes_and_later_ones_change_nothing() {
         let root = std::env::temp_dir().join(format!("stillpoint-furnish-{}", std::process::id()));
         let fs = OsFs::new();
