@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use query::Settings;
 use storage::env::Env;
@@ -20,6 +21,12 @@ use crate::http::{self, ErrorIds, HttpContext, Load};
 use crate::pg::{self, PgContext};
 use crate::start::Warning;
 use crate::{health, start};
+
+/// How long a stop waits for the statements of PostgreSQL clients.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// Hears what a long start does, one line at a time.
+pub type Progress = Box<dyn Fn(&str) + Send>;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -53,15 +60,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the addresses and opens the root. No client is served yet.
+    /// Takes the addresses and opens the root; `progress` hears what a long start does. No client is served yet.
     ///
     /// # Errors
     /// An address that cannot be taken; whatever storage refuses the root for (nothing was modified then).
-    pub async fn start(config: Config, env: Env, warnings: Vec<Warning>) -> Result<Server, StartError> {
+    pub async fn start(
+        config: Config,
+        env: Env,
+        warnings: Vec<Warning>,
+        progress: Progress,
+    ) -> Result<Server, StartError> {
         let http = listen(config.http.as_ref().map(|h| h.bind), "HTTP", "http.net.bind.to").await?;
         let pg = listen(config.pg.as_ref().map(|p| p.bind), "PostgreSQL", "pg.net.bind.to").await?;
         let health = listen(config.health, "health checks", "http.min.net.bind.to").await?;
-        let engine = open(&config, env.clone()).await?;
+        let engine = open(&config, env.clone(), progress).await?;
         let statements = runtime().map_err(StartError::Threads)?;
         let database = engine.database().clone();
         let settings = Arc::new(settings(&config, env.clone()));
@@ -90,6 +102,7 @@ impl Server {
                     connections: pg.connections,
                     idle: pg.idle,
                     statement: config.query_timeout,
+                    shutdown_grace: STOP_GRACE,
                     ..pg::Limits::default()
                 },
                 statements: statements.handle().clone(),
@@ -138,9 +151,11 @@ impl Server {
         }
     }
 
-    /// Returns what the start has to tell the operator.
-    pub fn notices(&self) -> &[String] {
-        &self.database().start_report().notices
+    /// Returns what the start has to tell the operator: what a restore did, what recovery found.
+    pub fn notices(&self) -> Vec<&str> {
+        let report = self.database().start_report();
+        let restore = report.restore.iter().flat_map(|restore| &restore.lines);
+        restore.chain(&report.notices).map(String::as_str).collect()
     }
 
     /// Returns a line for each address that is listened on.
@@ -202,7 +217,7 @@ async fn listen(
     listener.map(Some).map_err(|source| StartError::Listen { address, purpose, key, source })
 }
 
-async fn open(config: &Config, env: Env) -> Result<Engine, StartError> {
+async fn open(config: &Config, env: Env, progress: Progress) -> Result<Engine, StartError> {
     let mut options = Options::new(&config.root);
     options.commit_mode = match config.commit_mode {
         config::CommitMode::Sync => storage::CommitMode::Sync,
@@ -212,7 +227,7 @@ async fn open(config: &Config, env: Env) -> Result<Engine, StartError> {
     let opened = tokio::task::spawn_blocking(move || {
         start::make_root(env.fs.as_ref(), &root)
             .map_err(|source| StartError::Root { path: root.display().to_string(), source })?;
-        Engine::open(env, options).map_err(StartError::Storage)
+        Engine::open_with_progress(env, options, &progress).map_err(StartError::Storage)
     });
     opened.await.unwrap_or(Err(StartError::Died))
 }

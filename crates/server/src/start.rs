@@ -7,12 +7,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use clap::Parser;
 use storage::env::{Env, Fs};
 
 use crate::config::Config;
-use crate::server::Server;
+use crate::server::{Progress, Server};
 use crate::signals;
 
 mod machine;
@@ -74,7 +75,8 @@ async fn serve(root: PathBuf) -> Result<(), String> {
     let config = load_config(&root, env.fs.as_ref())?;
     let warnings = machine::warnings(&root, env.fs.as_ref(), &limits);
     let settings = config.warnings.clone();
-    let mut server = Server::start(config, env.clone(), warnings.clone()).await.map_err(|e| e.to_string())?;
+    let mut server =
+        Server::start(config, env.clone(), warnings.clone(), progress(&env)).await.map_err(|e| e.to_string())?;
     let canonical = root.canonicalize().unwrap_or_else(|_| root.clone());
     let log = root::furnish(&canonical, env.fs.as_ref(), env.clock.as_ref())
         .map_err(|e| format!("cannot prepare {}: {e}", canonical.display()))?;
@@ -102,6 +104,19 @@ async fn serve(root: PathBuf) -> Result<(), String> {
     server.stop().await.map_err(|e| format!("the stop was not clean: {e}"))?;
     say("stopped");
     Ok(())
+}
+
+/// Returns a listener that shows a line a second on stderr: a restore of a thousand tables need not print them all.
+fn progress(env: &Env) -> Progress {
+    let clock = env.clock.clone();
+    let last_us = AtomicI64::new(clock.monotonic_us());
+    Box::new(move |line| {
+        let now_us = clock.monotonic_us();
+        if now_us - last_us.load(Ordering::Relaxed) >= 1_000_000 {
+            last_us.store(now_us, Ordering::Relaxed);
+            eprintln!("{line}");
+        }
+    })
 }
 
 fn load_config(root: &Path, fs: &dyn Fs) -> Result<Config, String> {

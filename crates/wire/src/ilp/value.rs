@@ -100,7 +100,8 @@ impl Value {
             }
             b'd' => float(head).map(|_| Value::Decimal),
             b'D' => float(head).map(Value::Float),
-            b'0'..=b'9' | b'.' | b'N' | b'y' => float(text).map(Value::Float),
+            b'0'..=b'9' | b'.' => float(text).map(Value::Float),
+            b'N' | b'y' => not_a_number(text).map(Value::Float),
             _ => boolean(text).map(Value::Boolean),
         }
     }
@@ -161,41 +162,21 @@ fn integer(text: &str) -> Option<i64> {
     if negative { Some(value) } else { value.checked_neg() }
 }
 
-/// Reads a decimal number, `NaN` or `Infinity`, each with an optional sign; a number that a double cannot hold (too
-/// large, or so small that it would become 0) is refused.
-fn float(text: &str) -> Option<f64> {
+/// Reads `NaN` or `Infinity` with an optional sign: NULL.
+fn not_a_number(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if unsigned == "NaN" || unsigned == "Infinity" {
-        return Some(f64::NAN);
-    }
-    let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
-        Some(at) => (&unsigned[..at], Some(&unsigned[at + 1..])),
-        None => (unsigned, None),
-    };
-    let mut digits = 0;
-    let mut dots = 0;
-    let mut zero = true;
-    for byte in mantissa.bytes() {
-        match byte {
-            b'0'..=b'9' => {
-                digits += 1;
-                zero &= byte == b'0';
-            }
-            b'.' => dots += 1,
-            _ => return None,
-        }
-    }
-    if digits == 0 || dots > 1 {
+    (unsigned == "NaN" || unsigned == "Infinity").then_some(f64::NAN)
+}
+
+/// Reads a decimal number with an optional sign and exponent, which ends in a digit or a point. One that a double cannot
+/// hold (too large, or so small that it would become 0) is refused.
+fn float(text: &str) -> Option<f64> {
+    if !text.ends_with(|c: char| c.is_ascii_digit() || c == '.') {
         return None;
     }
-    if let Some(exponent) = exponent {
-        let power = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        if power.is_empty() || !power.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-    }
     let value: f64 = text.parse().ok()?;
-    (value.is_finite() && (value != 0.0 || zero)).then_some(value)
+    let lost = value == 0.0 && text.bytes().take_while(|b| !matches!(b, b'e' | b'E')).any(|b| matches!(b, b'1'..=b'9'));
+    (value.is_finite() && !lost).then_some(value)
 }
 
 #[cfg(test)]

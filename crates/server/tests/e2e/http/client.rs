@@ -48,7 +48,8 @@ impl Running {
 
     pub fn with(root: &Path, settings: &[(&str, &str)]) -> Running {
         let runtime = Runtime::new().unwrap();
-        let mut server = runtime.block_on(Server::start(config(root, settings), Env::os(), Vec::new())).unwrap();
+        let mut server =
+            runtime.block_on(Server::start(config(root, settings), Env::os(), Vec::new(), Box::new(|_| {}))).unwrap();
         let http = server.http_address().unwrap();
         // tasks of the listeners are spawned on the runtime that is entered
         let entered = runtime.enter();

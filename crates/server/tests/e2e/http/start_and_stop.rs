@@ -52,7 +52,7 @@ fn a_refused_root_is_not_touched() {
         std::fs::write(&file, "").unwrap();
         let before = listing(&root);
         let runtime = Runtime::new().unwrap();
-        match runtime.block_on(Server::start(config(&root, &[]), Env::os(), Vec::new())) {
+        match runtime.block_on(Server::start(config(&root, &[]), Env::os(), Vec::new(), Box::new(|_| {}))) {
             Err(StartError::Storage(error)) => {
                 let text = error.to_string();
                 assert!(text.contains(expected) && text.lines().count() <= 6, "{text}");
@@ -84,7 +84,7 @@ fn listing(folder: &std::path::Path) -> Vec<String> {
 fn a_second_server_on_a_root_is_refused() {
     let server = Running::start();
     let runtime = Runtime::new().unwrap();
-    let second = runtime.block_on(Server::start(config(&server.root, &[]), Env::os(), Vec::new()));
+    let second = runtime.block_on(Server::start(config(&server.root, &[]), Env::os(), Vec::new(), Box::new(|_| {})));
     assert!(matches!(second, Err(StartError::Storage(error)) if error.to_string().contains("in use")));
 }
 
