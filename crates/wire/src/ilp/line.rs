@@ -203,17 +203,14 @@ impl<'a> Parser<'a> {
         let mut start = self.pos;
         let mut i = start;
         let (stop, resume, end) = loop {
-            let Some(&byte) = bytes.get(i) else {
+            let Some(step) = bytes[i..].iter().position(|&byte| SPECIAL[byte as usize]) else {
                 if self.broken {
                     return Err("Could not parse entire line. It is not valid UTF-8".to_owned());
                 }
-                break (i, i, End::Line);
+                break (bytes.len(), bytes.len(), End::Line);
             };
-            if !SPECIAL[byte as usize] {
-                i += 1;
-                continue;
-            }
-            match byte {
+            i += step;
+            match bytes[i] {
                 b',' => break (i, i + 1, End::Comma),
                 b'=' => break (i, i + 1, End::Equals),
                 b' ' => break (i, i + 1, End::Space),
