@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::any;
@@ -37,7 +37,7 @@ async fn import(request: Request) -> Response {
     }
     body::discard(request.into_body()).await;
     let why = "CSV import (/imp) is not supported yet; use /write or INSERT\r\n";
-    answer::with(axum::http::StatusCode::NOT_IMPLEMENTED, answer::TEXT, why)
+    answer::with(StatusCode::BAD_REQUEST, answer::TEXT, why)
 }
 
 /// Returns 405, after the body has been read.

@@ -105,7 +105,7 @@ fn clients_find_what_they_ask_before_they_write() {
     assert_eq!(send(server.health(), b"GET /any/path HTTP/1.0\r\n\r\n").body, "Status: Healthy");
     assert_eq!(server.get("/write").body, "Method GET not supported\r\n");
     assert_eq!((server.get("/nope").status, server.get("/nope").body.as_str()), (404, "Not Found\r\n"));
-    assert_eq!(server.post("/imp?name=t", "", b"a,b\n").status, 501);
+    assert_eq!(server.post("/imp?name=t", "", b"a,b\n").status, 400);
 }
 
 #[test]
