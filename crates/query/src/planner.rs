@@ -7,6 +7,7 @@
 //! Reading order: [`relation`] (FROM), [`scope`] (names and expressions), `select`, `group`, `sample`, `join`,
 //! `order`, `set_operation`, `outputs` (names of results).
 
+mod catalogue;
 mod conjuncts;
 mod group;
 mod join;
@@ -32,7 +33,7 @@ use storage::{Database, ReadView};
 
 use crate::error::SqlError;
 use crate::functions::{self, Environment};
-use crate::parser::ast::{Body, Query};
+use crate::parser::ast::{Body, OrderItem, Query, Select};
 use crate::settings::Settings;
 
 use parameters::Parameters;
@@ -106,7 +107,7 @@ impl<'a> Planner<'a> {
 
     fn body(&self, query: &Query, ctes: Ctes) -> Result<Relation, SqlError> {
         let relation = match &query.body {
-            Body::Select(select) => select::select(self, select, &query.order_by, ctes)?,
+            Body::Select(select) => self.select(select, &query.order_by, ctes)?,
             other => {
                 let relation = self.branch(other, ctes)?;
                 order::by_outputs(self, relation, &query.order_by, ctes)?
@@ -115,10 +116,17 @@ impl<'a> Planner<'a> {
         order::limit(self, relation, query.limit.as_ref())
     }
 
+    fn select(&self, select: &Select, order_by: &[OrderItem], ctes: Ctes) -> Result<Relation, SqlError> {
+        select::select(self, select, order_by, ctes).or_else(|error| {
+            let nothing = self.select_never_has_rows(select, ctes).then(|| self.without_rows(select)).flatten();
+            nothing.unwrap_or(Err(error))
+        })
+    }
+
     /// Returns the plan of one branch of a set operation.
     fn branch(&self, body: &Body, ctes: Ctes) -> Result<Relation, SqlError> {
         match body {
-            Body::Select(select) => select::select(self, select, &[], ctes),
+            Body::Select(select) => self.select(select, &[], ctes),
             Body::Nested(query) => self.query(query, ctes),
             Body::Show(show) => show::relation(self, show),
             Body::Set { op, all, left, right, position } => {

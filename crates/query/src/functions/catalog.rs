@@ -31,6 +31,12 @@ pub fn names(name: &str) -> bool {
     }
 }
 
+/// Returns whether a name, with or without its schema, is a relation of the catalogue that never has rows.
+pub fn is_empty(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    empty::columns(lower.strip_prefix("pg_catalog.").unwrap_or(&lower)).is_some()
+}
+
 /// Returns a relation of the catalogue by its names in lower case; None if there is none.
 pub fn relation(schema: &str, relation: &str, tables: &Tables) -> Option<Arc<dyn TableProvider>> {
     let relation = relation.to_ascii_lowercase();

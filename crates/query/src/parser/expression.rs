@@ -52,6 +52,9 @@ fn infix(cursor: &mut Cursor, left: Expr, floor: u8) -> Result<Option<Expr>, Sql
     if let Some((op, level)) = binary_operator(token) {
         return if level > floor { binary(cursor, left, op, level).map(Some) } else { Ok(None) };
     }
+    if token.is_word("operator") && cursor.peek_at(1).is_sign("(") {
+        return named_operator(cursor, left, floor);
+    }
     if token.is_sign("::") {
         return if binding::CAST > floor { colon_cast(cursor, left).map(Some) } else { Ok(None) };
     }
@@ -72,6 +75,24 @@ fn infix(cursor: &mut Cursor, left: Expr, floor: u8) -> Result<Option<Expr>, Sql
         return binary(cursor, left, op, binding::EQUALITY).map(Some);
     }
     Ok(None)
+}
+
+/// Parses `OPERATOR(pg_catalog.~)`, as psql writes operators.
+fn named_operator(cursor: &mut Cursor, left: Expr, floor: u8) -> Result<Option<Expr>, SqlError> {
+    let schema = cursor.peek_at(2).is_word("pg_catalog") && cursor.peek_at(3).is_sign(".");
+    let place = if schema { 4 } else { 2 };
+    let token = cursor.peek_at(place);
+    let Some((op, level)) = binary_operator(token).filter(|_| cursor.peek_at(place + 1).is_sign(")")) else {
+        return Err(cursor.unexpected());
+    };
+    if level <= floor {
+        return Ok(None);
+    }
+    // The bracket that closes stands for the operator: the right side follows it.
+    for _ in 0..=place {
+        cursor.next();
+    }
+    binary(cursor, left, op, level).map(Some)
 }
 
 fn binary_operator(token: &Token) -> Option<(Binary, u8)> {
@@ -163,6 +184,9 @@ pub fn type_name(cursor: &mut Cursor) -> Result<(String, usize), SqlError> {
         return Err(cursor.error("literal expected"));
     }
     cursor.next();
+    if token.is_word("pg_catalog") && cursor.take_sign(".") {
+        return type_name(cursor);
+    }
     let mut name = token.text.clone();
     if token.is_word("double") && cursor.is_word("precision") {
         cursor.next();

@@ -1,7 +1,8 @@
 //! SQL text to tokens. Positions count UTF-16 code units from 0, as the peer reports them.
 //!
 //! Own lexer: the peer joins `1h`, `1_000L` and `1.5f` into one token, nests block comments, lets an unclosed one end
-//! with the text, and knows no escapes but the doubled quote. Never interprets a token; next: [`super::cursor`].
+//! with the text, and knows no escapes but the doubled quote; `E'…'` is PostgreSQL's, whose drivers write it. Never
+//! interprets a token; next: [`super::cursor`].
 
 use crate::error::SqlError;
 
@@ -131,6 +132,7 @@ impl Lexer<'_> {
                 let length = number_length(rest);
                 self.push(TokenKind::Number, length)
             }
+            'e' | 'E' if second == Some('\'') => self.escaped(),
             c if is_word_start(c) => {
                 let length = span(rest, is_word_part);
                 self.push(TokenKind::Word, length)
@@ -155,6 +157,35 @@ impl Lexer<'_> {
         Ok(())
     }
 
+    /// Reads `E'…'` with the escapes of C.
+    fn escaped(&mut self) -> Result<(), SqlError> {
+        let rest = &self.rest()[2..];
+        let (mut text, mut at) = (String::new(), 0);
+        while let Some(c) = rest[at..].chars().next() {
+            at += c.len_utf8();
+            match c {
+                '\'' if rest[at..].starts_with('\'') => {
+                    text.push('\'');
+                    at += 1;
+                }
+                '\'' => {
+                    let (start, position) = (self.at, self.position);
+                    self.advance(2 + at);
+                    self.tokens.push(Token { kind: TokenKind::Text, text, position, start, end: self.at });
+                    return Ok(());
+                }
+                '\\' => {
+                    let invalid = || SqlError::new(self.position, "invalid escape in E'…' string");
+                    let (c, length) = escape(&rest[at..]).ok_or_else(invalid)?;
+                    text.push(c);
+                    at += length;
+                }
+                other => text.push(other),
+            }
+        }
+        Err(SqlError::new(self.position, "unclosed quoted string?"))
+    }
+
     fn quoted(&mut self, quote: char, kind: TokenKind, unclosed: &str) -> Result<(), SqlError> {
         let rest = &self.rest()[1..];
         let mut text = String::new();
@@ -173,6 +204,29 @@ impl Lexer<'_> {
             }
         }
         Err(SqlError::new(self.position, unclosed))
+    }
+}
+
+/// Reads the escape behind a backslash; `rest` begins with it. Returns the character and the bytes it takes.
+fn escape(rest: &str) -> Option<(char, usize)> {
+    let first = rest.chars().next()?;
+    let number = |digits: &str, radix, prefix| {
+        char::from_u32(u32::from_str_radix(digits, radix).ok()?).map(|c| (c, prefix + digits.len()))
+    };
+    match first {
+        'b' => Some(('\u{8}', 1)),
+        'f' => Some(('\u{c}', 1)),
+        'n' => Some(('\n', 1)),
+        'r' => Some(('\r', 1)),
+        't' => Some(('\t', 1)),
+        'x' => {
+            let digits = span(&rest[1..], |c| c.is_ascii_hexdigit()).min(2);
+            if digits == 0 { Some(('x', 1)) } else { number(&rest[1..1 + digits], 16, 1) }
+        }
+        'u' => number(rest.get(1..5)?, 16, 1),
+        'U' => number(rest.get(1..9)?, 16, 1),
+        '0'..='7' => number(&rest[..span(rest, |c| c.is_digit(8)).min(3)], 8, 0),
+        other => Some((other, other.len_utf8())),
     }
 }
 
@@ -260,6 +314,12 @@ mod tests {
     #[test]
     fn undoes_doubled_quotes_only() {
         check(r#"'it''s' 'a\n' "q""x""#, r#"0:it's 8:a\n 14:q"x 20:"#);
+    }
+
+    #[test]
+    fn undoes_the_escapes_of_postgresql_strings() {
+        check(r#"E'it''s\\\'\t\x41\u00e9\101' e'\q' e"#, "0:it's\\'\tA\u{e9}A 29:q 35:e 36:");
+        assert!(tokenize(r"E'abc\").is_err() && tokenize(r"E'\uzzzz'").is_err());
     }
 
     #[test]

@@ -23,6 +23,9 @@ fn source(cursor: &mut Cursor) -> Result<Source, SqlError> {
     let position = cursor.peek().position;
     let relation = relation(cursor)?;
     let alias = alias(cursor)?;
+    if alias.is_some() && matches!(relation, RelationRef::Function(_)) {
+        skip_column_aliases(cursor);
+    }
     let mut timestamp = None;
     if cursor.is_word("timestamp") && cursor.peek_at(1).is_sign("(") {
         cursor.next();
@@ -48,7 +51,7 @@ fn relation(cursor: &mut Cursor) -> Result<RelationRef, SqlError> {
             Ok(RelationRef::Query(Box::new(query)))
         }
         TokenKind::Word if token.is_word("select") => Ok(RelationRef::Query(Box::new(select::query(cursor)?))),
-        TokenKind::Word if cursor.peek_at(1).is_sign("(") && !is_reserved(&token.text) => match expression(cursor)? {
+        TokenKind::Word if starts_call(cursor) && !is_reserved(&token.text) => match expression(cursor)? {
             call @ Expr { kind: ExprKind::Call { .. }, .. } => Ok(RelationRef::Function(call)),
             other => Err(SqlError::new(other.position, "table name or sub-query expected")),
         },
@@ -56,6 +59,12 @@ fn relation(cursor: &mut Cursor) -> Result<RelationRef, SqlError> {
         _ if cursor.at_end() => Err(cursor.error("table name or sub-query expected")),
         _ => Err(cursor.error("table name or sub-query expected")),
     }
+}
+
+/// Returns whether `name(` or `pg_catalog.name(` follows.
+fn starts_call(cursor: &Cursor) -> bool {
+    let schema = cursor.is_word("pg_catalog") && cursor.peek_at(1).is_sign(".");
+    cursor.peek_at(if schema { 3 } else { 1 }).is_sign("(")
 }
 
 /// Parses a table name: bare, in single, double or back quotes; with dots.
@@ -74,6 +83,15 @@ pub fn table_name(cursor: &mut Cursor) -> Result<Ident, SqlError> {
         name.push_str(&cursor.next().text);
     }
     Ok(Ident { name, position: token.position })
+}
+
+/// Skips `(a, b)` behind the alias of a function: its columns keep their own names.
+fn skip_column_aliases(cursor: &mut Cursor) {
+    if cursor.is_sign("(") && cursor.peek_at(1).kind == TokenKind::Word {
+        while !cursor.at_end() && !cursor.take_sign(")") {
+            cursor.next();
+        }
+    }
 }
 
 fn alias(cursor: &mut Cursor) -> Result<Option<Ident>, SqlError> {

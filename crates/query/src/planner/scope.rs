@@ -9,7 +9,7 @@ use datafusion::logical_expr::Expr;
 
 use super::group::Grouping;
 use super::relation::Column;
-use super::{Ctes, Planner, moments, numbers};
+use super::{Ctes, Planner, catalogue, moments, numbers};
 use crate::error::SqlError;
 use crate::functions::arithmetic::Arithmetic;
 use crate::functions::comparison::Comparison;
@@ -86,6 +86,9 @@ impl<'s> Scope<'s> {
                 self.case(operand.as_deref(), branches, otherwise.as_deref(), position)
             }
             ExprKind::Cast { arg, type_name, type_position, spelling } => {
+                if let Some(bound) = catalogue::cast(self, arg, type_name, position)? {
+                    return Ok(bound);
+                }
                 let kind = cast_kind(type_name, *spelling, *type_position)?;
                 let arg = self.bind_wanted(arg, kind)?;
                 functions::cast::explicit(arg, kind, position)
@@ -102,7 +105,8 @@ impl<'s> Scope<'s> {
                 let op = if *negated { Comparison::Ne } else { Comparison::Eq };
                 functions::operators::binary(BinaryOp::Comparison(op), arg, Typed::null(position), position)
             }
-            ExprKind::Query(_) => Err(SqlError::new(position, "query is not expected, did you mean column?")),
+            ExprKind::Query(query) => catalogue::scalar(self, query, position)
+                .ok_or_else(|| SqlError::new(position, "query is not expected, did you mean column?")),
         }
     }
 
@@ -121,6 +125,9 @@ impl<'s> Scope<'s> {
                 return self.call(name, &[], false, position);
             }
             if name.eq_ignore_ascii_case("count") && self.grouping.is_some() {
+                return self.call(name, &[], false, position);
+            }
+            if matches!(name.to_ascii_lowercase().as_str(), "current_catalog" | "current_user" | "session_user") {
                 return self.call(name, &[], false, position);
             }
         }
@@ -199,6 +206,9 @@ impl<'s> Scope<'s> {
         ) {
             let message = "window function called in non-window context, make sure to add OVER clause";
             return Err(SqlError::new(position, message));
+        }
+        if let Some(bound) = catalogue::array(self, name, args, position) {
+            return Ok(bound);
         }
         if args.iter().any(|a| matches!(a.kind, ExprKind::Query(_))) {
             return Err(SqlError::new(position, format!("unknown function name: {name}(CURSOR)")));
@@ -283,8 +293,7 @@ fn cast_kind(name: &str, spelling: CastSpelling, position: usize) -> Result<Kind
         CastSpelling::Colons => Kind::from_colon_name(name),
         CastSpelling::Call | CastSpelling::Prefix => Kind::from_cast_name(name),
     };
-    let later =
-        ["uuid", "long256", "long128", "ipv4", "binary", "timestamp_ns", "interval", "regclass", "regprocedure"];
+    let later = ["uuid", "long256", "long128", "ipv4", "binary", "timestamp_ns", "interval"];
     let lower = name.to_ascii_lowercase();
     let is_later = later.contains(&lower.as_str())
         || lower.starts_with("geohash")

@@ -2,6 +2,7 @@
 
 mod limits;
 mod protocol;
+mod psql;
 mod raw;
 mod server;
 mod transactions;

@@ -7,6 +7,8 @@ use crate::kind::Kind::{Boolean, Char, Int, Long, Short, String, Timestamp};
 pub fn columns(relation: &str) -> Option<&'static [Column]> {
     Some(match relation {
         "pg_index" => INDEX,
+        // No column has a default.
+        "pg_attrdef" => &[("adrelid", Int), ("adnum", Short), ("adbin", String)],
         "pg_description" => &[("objoid", Int), ("classoid", Int), ("objsubid", Short), ("description", String)],
         "pg_shdescription" => &[("objoid", Int), ("classoid", Int), ("description", String)],
         "pg_inherits" => &[("inhrelid", Int), ("inhparent", Int), ("inhseqno", Int), ("inhdetachpending", Boolean)],

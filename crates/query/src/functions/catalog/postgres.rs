@@ -14,7 +14,6 @@ use crate::kind::Kind;
 pub const NAMES: &[&str] = &[
     "pg_class",
     "pg_attribute",
-    "pg_attrdef",
     "pg_namespace",
     "pg_type",
     "pg_database",
@@ -29,7 +28,6 @@ pub fn content(relation: &str, tables: &Tables) -> Option<Content> {
     Some(match relation {
         "pg_class" => (CLASS, class(&all)),
         "pg_attribute" => (ATTRIBUTE, all.iter().flat_map(|t| attributes(t.id().0 as i32, t.schema())).collect()),
-        "pg_attrdef" => (ATTRDEF, all.iter().flat_map(|t| defaults(t.id().0 as i32, t.schema())).collect()),
         "pg_namespace" => (NAMESPACE, vec![namespace("pg_catalog", CATALOG), namespace("public", PUBLIC)]),
         "pg_type" => (TYPE, TYPES.iter().map(pg_type_row).collect()),
         "pg_database" => (DATABASE, vec![database()]),
@@ -130,7 +128,7 @@ fn attributes(table: i32, schema: &Schema) -> Vec<Vec<ScalarValue>> {
             short(pg.length),
             text_or_null(None),
             flag(false),
-            flag(true),
+            flag(false),
             int(0),
             text_or_null(None),
             text("p"),
@@ -139,12 +137,6 @@ fn attributes(table: i32, schema: &Schema) -> Vec<Vec<ScalarValue>> {
         ]
     };
     schema.columns.iter().enumerate().map(row).collect()
-}
-
-const ATTRDEF: &[Column] = &[("adrelid", Kind::Int), ("adnum", Kind::Short), ("adbin", Kind::String)];
-
-fn defaults(table: i32, schema: &Schema) -> Vec<Vec<ScalarValue>> {
-    (1..=schema.columns.len() as i16).map(|i| vec![int(table), short(i), text("")]).collect()
 }
 
 const NAMESPACE: &[Column] =

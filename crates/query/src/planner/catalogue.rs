@@ -1,0 +1,181 @@
+//! What only PostgreSQL's tools write: casts to registry types, and queries of catalogue relations that never have rows.
+//!
+//! A query that joins such a relation has no rows whatever its expressions are, so psql's and the drivers' questions about
+//! policies, publications and their like are answered without knowing every function in them.
+
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+
+use super::outputs::{self, Origin, Output};
+use super::relation::{Relation, unqualified};
+use super::scope::Scope;
+use super::{Ctes, Planner, build, plan_error};
+use crate::error::SqlError;
+use crate::functions::{self, Call, Typed};
+use crate::kind::Kind;
+use crate::parser::ast::{Body, Expr as Tree, ExprKind, Item, JoinKind, Query, RelationRef, Select, SetOp, Source};
+
+impl Planner<'_> {
+    /// Returns whether a query is known to have no rows.
+    pub(super) fn never_has_rows(&self, query: &Query, ctes: Ctes) -> bool {
+        query.with.is_empty() && self.body_never_has_rows(&query.body, ctes)
+    }
+
+    fn body_never_has_rows(&self, body: &Body, ctes: Ctes) -> bool {
+        match body {
+            Body::Select(select) => self.select_never_has_rows(select, ctes),
+            Body::Nested(query) => self.never_has_rows(query, ctes),
+            Body::Set { op: SetOp::Union, left, right, .. } => {
+                self.body_never_has_rows(left, ctes) && self.body_never_has_rows(right, ctes)
+            }
+            Body::Set { left, .. } => self.body_never_has_rows(left, ctes),
+            Body::Show(_) => false,
+        }
+    }
+
+    /// Returns whether a SELECT is known to have no rows.
+    pub(super) fn select_never_has_rows(&self, select: &Select, ctes: Ctes) -> bool {
+        let Some(from) = &select.from else { return false };
+        // An aggregate without groups answers one row about no rows.
+        let counts = select.items.iter().any(|item| matches!(item, Item::Expr { expr, .. } if has_aggregate(expr)));
+        if counts && select.group_by.is_none() {
+            return false;
+        }
+        let mut nothing = self.source_never_has_rows(&from.first, ctes);
+        for join in &from.joins {
+            let right = self.source_never_has_rows(&join.source, ctes);
+            nothing = match join.kind {
+                JoinKind::Inner | JoinKind::Cross => nothing || right,
+                JoinKind::Left | JoinKind::Asof | JoinKind::Lt => nothing,
+                JoinKind::Right => right,
+                JoinKind::Full => nothing && right,
+            };
+        }
+        nothing
+    }
+
+    fn source_never_has_rows(&self, source: &Source, ctes: Ctes) -> bool {
+        match &source.relation {
+            RelationRef::Table(name) => {
+                let own = ctes.find(&name.name.to_lowercase()).is_some()
+                    || self.view.table(unqualified(&name.name)).is_some();
+                !own && functions::catalog::is_empty(&name.name)
+            }
+            RelationRef::Query(query) => self.never_has_rows(query, ctes),
+            // There are no arrays, so nothing comes out of one.
+            RelationRef::Function(call) => {
+                matches!(&call.kind, ExprKind::Call { name, .. } if name.eq_ignore_ascii_case("unnest"))
+            }
+        }
+    }
+
+    /// Returns the columns of a SELECT that has no rows, as texts; None where they cannot be told from the list.
+    pub(super) fn without_rows(&self, select: &Select) -> Option<Result<Relation, SqlError>> {
+        let output = |item: &Item| match item {
+            Item::Expr { expr, alias } => Some(Output {
+                value: Typed::null(expr.position).with_kind(Kind::String),
+                origin: Origin::Item { tree: expr.clone(), alias: alias.as_ref().map(|a| a.name.clone()) },
+                own_name: String::new(),
+            }),
+            Item::Star { .. } => None,
+        };
+        let outputs: Vec<Output> = select.items.iter().map(output).collect::<Option<_>>()?;
+        if outputs.is_empty() {
+            return None;
+        }
+        let named = outputs.iter().zip(outputs::names(&outputs));
+        let columns: Vec<_> =
+            named.map(|(o, name)| outputs::column(name.clone(), &o.value, self.field(&name))).collect();
+        let null = || Expr::Literal(ScalarValue::Utf8View(None), None);
+        let exprs: Vec<Expr> = columns.iter().map(|column| null().alias(&column.field)).collect();
+        let plan = LogicalPlanBuilder::empty(false).build().map_err(plan_error);
+        let plan = plan.and_then(|empty| build(|b| b.project(exprs), empty));
+        Some(plan.map(|plan| Relation {
+            plan,
+            columns,
+            time: None,
+            ascending: false,
+            is_sorted: false,
+            is_table: false,
+        }))
+    }
+}
+
+fn has_aggregate(tree: &Tree) -> bool {
+    match &tree.kind {
+        ExprKind::Call { name, args, .. } => {
+            functions::aggregate::is_aggregate(&name.to_ascii_lowercase()) || args.iter().any(has_aggregate)
+        }
+        ExprKind::Unary { arg, .. } | ExprKind::Cast { arg, .. } | ExprKind::IsNull { arg, .. } => has_aggregate(arg),
+        ExprKind::Binary { left, right, .. } => has_aggregate(left) || has_aggregate(right),
+        ExprKind::Case { operand, branches, otherwise } => {
+            let branch = |(condition, result): &(Tree, Tree)| has_aggregate(condition) || has_aggregate(result);
+            operand.as_deref().is_some_and(has_aggregate)
+                || branches.iter().any(branch)
+                || otherwise.as_deref().is_some_and(has_aggregate)
+        }
+        ExprKind::In { value, list, .. } => has_aggregate(value) || list.iter().any(has_aggregate),
+        ExprKind::Between { value, low, high, .. } => [value, low, high].into_iter().any(|t| has_aggregate(t)),
+        _ => false,
+    }
+}
+
+/// Binds a sub-query that stands for a value; None if it may have rows.
+pub fn scalar(scope: &Scope, query: &Query, position: usize) -> Option<Typed> {
+    let nothing = scope.planner.never_has_rows(query, scope.ctes);
+    nothing.then(|| Typed::literal(Kind::String.null(), Kind::String, position))
+}
+
+/// Binds `ARRAY(SELECT …)`; None if it is none or may have rows.
+pub fn array(scope: &Scope, name: &str, args: &[Tree], position: usize) -> Option<Typed> {
+    match args {
+        [Tree { kind: ExprKind::Query(query), .. }] if name.eq_ignore_ascii_case("array") => {
+            let nothing = scope.planner.never_has_rows(query, scope.ctes);
+            nothing.then(|| Typed::text("{}", position))
+        }
+        _ => None,
+    }
+}
+
+/// Binds a cast to a type that only PostgreSQL's catalogue has; None for every other type.
+pub fn cast(scope: &Scope, arg: &Tree, type_name: &str, position: usize) -> Result<Option<Typed>, SqlError> {
+    let to = match type_name.to_ascii_lowercase().as_str() {
+        "regclass" => {
+            if let ExprKind::Text(name) = &arg.kind {
+                return relation_number(scope, name, arg.position).map(Some);
+            }
+            Kind::String
+        }
+        "regtype" => {
+            let args = vec![scope.bind(arg)?, Typed::int(-1, position)];
+            let call = Call::new("format_type", position, args);
+            return functions::scalar(&call, scope.planner.environment).map(Some);
+        }
+        // No function and no other schema has a number here.
+        "regproc" | "regprocedure" | "regnamespace" if matches!(arg.kind, ExprKind::Text(_)) => {
+            return Ok(Some(Typed::literal(Kind::Int.null(), Kind::Int, position)));
+        }
+        "regproc" | "regprocedure" | "regnamespace" | "name" => Kind::String,
+        "oid" => Kind::Int,
+        _ => return Ok(None),
+    };
+    functions::cast::explicit(scope.bind(arg)?, to, position).map(Some)
+}
+
+/// Returns the number that pg_class has for a relation.
+fn relation_number(scope: &Scope, name: &str, position: usize) -> Result<Typed, SqlError> {
+    let plain = name.strip_prefix("pg_catalog.").unwrap_or(name).trim_matches('"');
+    let number = match plain {
+        "pg_type" => 1247,
+        "pg_attribute" => 1249,
+        "pg_proc" => 1255,
+        "pg_class" => 1259,
+        "pg_namespace" => 2615,
+        "pg_extension" => 3079,
+        _ => match scope.planner.view.table(unqualified(plain)) {
+            Some(table) => table.id().0 as i32,
+            None => return Err(SqlError::new(position, format!("table does not exist [table={name}]"))),
+        },
+    };
+    Ok(Typed::int(number, position))
+}
