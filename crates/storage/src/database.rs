@@ -7,6 +7,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
@@ -111,6 +112,8 @@ pub struct Database {
     pub(crate) mutator: Mutex<()>,
     /// Files that the change in progress has written and no edit names yet.
     pub(crate) outputs: Mutex<Vec<PathBuf>>,
+    /// Bytes that a commit needed beyond what was asked for.
+    more_bytes: AtomicUsize,
     /// Directories of tables whose names this run has made durable.
     pub(crate) durable_dirs: Mutex<HashSet<PathBuf>>,
     report: StartReport,
@@ -165,19 +168,23 @@ impl Database {
         self.commit(urgency, bytes, |state| check(state).map(|()| records))
     }
 
-    /// Commits what `build` makes of the newest state, in at most `max_bytes` of payload. `build` runs under the head
-    /// lock, once; an error from it leaves no trace.
+    /// Commits what `build` makes of the newest state, in about `max_bytes` of payload. `build` runs under the head lock,
+    /// once; an error from it leaves no trace.
     pub(crate) fn commit(
         &self,
         urgency: Urgency,
         max_bytes: usize,
         build: impl FnOnce(&mut DbState) -> Result<Vec<Record>>,
     ) -> Result<Seq> {
+        let max_bytes = max_bytes + self.more_bytes.load(Ordering::Relaxed);
         let mut head = self.head_with_room(urgency, max_bytes)?;
         let records = build(&mut head.state)?;
         let payload = record::encode(&records);
-        debug_assert!(payload.len() <= max_bytes);
-        let placement = self.log.place(payload.len(), urgency).expect("there was room for more");
+        let Some(placement) = self.log.place(payload.len(), urgency) else {
+            // It also lists the symbols of commits that failed before it. The next try asks for as much room.
+            self.more_bytes.fetch_max(payload.len().saturating_sub(max_bytes).max(1), Ordering::Relaxed);
+            return Err(Error::Conflict("the commit is larger than the room made for it: try again".to_owned()));
+        };
         let (seq, commit_us) = self.number(&head.state);
         self.apply(&mut head, records, seq, commit_us)?;
         let frame = Frame { kind: FrameKind::Commit, seq, commit_us, durable_seq: Seq::ZERO, payload };

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -110,6 +111,7 @@ impl Database {
             gc: Mutex::new(GcState::default()),
             mutator: Mutex::new(()),
             outputs: Mutex::default(),
+            more_bytes: AtomicUsize::new(0),
             durable_dirs: Mutex::default(),
             report,
             _lock: lock,
