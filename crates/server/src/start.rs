@@ -25,6 +25,8 @@ pub use root::make_folder as make_root;
 
 /// Exit code of a start that was refused, as the peer's.
 const REFUSED: u8 = 55;
+/// Exit code of a stop that could not bring everything to disk.
+const UNCLEAN: u8 = 1;
 /// How much of a refusal is shown.
 const REFUSAL_LINES: usize = 6;
 
@@ -49,26 +51,51 @@ pub struct Arguments {
     version: (),
 }
 
-/// Runs a server until a signal stops it, and returns the exit code: 0 after a clean stop, 55 for a refused start.
+/// Why a run ends with another exit code than 0.
+enum Failure {
+    Refused(String),
+    Unclean(String),
+}
+
+/// What goes wrong before clients are served is a refusal.
+impl From<String> for Failure {
+    fn from(why: String) -> Failure {
+        Failure::Refused(why)
+    }
+}
+
+/// Runs a server until a signal stops it, and returns the exit code: 0 after a clean stop, 1 after one that was not, 55
+/// for a refused start.
 pub fn run(arguments: Arguments) -> ExitCode {
     let root = match arguments.root.map_or_else(default_root, |root| Ok(absolute(root))) {
         Ok(root) => root,
-        Err(why) => return refuse(&why),
+        Err(why) => return fail(REFUSED, &why),
     };
+    log_panics();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return refuse(&format!("cannot start threads: {error}")),
+        Err(error) => return fail(REFUSED, &format!("cannot start threads: {error}")),
     };
     let ended = runtime.block_on(serve(root));
     // work that still runs for clients that are gone must not hold the exit
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => refuse(&why),
+        Err(Failure::Refused(why)) => fail(REFUSED, &why),
+        Err(Failure::Unclean(why)) => fail(UNCLEAN, &why),
     }
 }
 
-async fn serve(root: PathBuf) -> Result<(), String> {
+/// A panic ends one request, not the server: the log must have it beside stderr.
+fn log_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tracing::error!("{panic}");
+        print(panic);
+    }));
+}
+
+async fn serve(root: PathBuf) -> Result<(), Failure> {
     let stop = signals::listen().map_err(|e| format!("cannot listen for signals: {e}"))?;
     let env = Env::os();
     let limits = machine::raise_open_files();
@@ -101,7 +128,7 @@ async fn serve(root: PathBuf) -> Result<(), String> {
     server.accept();
     let signal = stop.wait().await;
     say(&format!("{signal} received, stopping"));
-    server.stop().await.map_err(|e| format!("the stop was not clean: {e}"))?;
+    server.stop().await.map_err(|e| Failure::Unclean(format!("the stop was not clean: {e}")))?;
     say("stopped");
     Ok(())
 }
@@ -159,8 +186,8 @@ fn warn(line: &str) {
     tracing::warn!("{line}");
 }
 
-fn refuse(why: &str) -> ExitCode {
+fn fail(code: u8, why: &str) -> ExitCode {
     let shown: Vec<&str> = why.lines().take(REFUSAL_LINES).collect();
     eprintln!("stillpoint: {}", shown.join("\n"));
-    ExitCode::from(REFUSED)
+    ExitCode::from(code)
 }
