@@ -136,9 +136,10 @@ fn approx_count_distinct(call: &Call, arg: &Typed) -> Result<Typed, SqlError> {
     Ok(counted(arg.expr.clone(), true, call.position))
 }
 
-/// Converts a number, or text that holds one, to DOUBLE; None if the argument is neither.
+/// Converts a number, or text that holds one, to DOUBLE; None if the argument is neither. A SYMBOL is none.
 fn as_double(arg: &Typed) -> Option<Result<Typed, SqlError>> {
-    let fits = arg.kind.is_number() || arg.kind.is_time() || arg.kind.is_text() || arg.kind == Kind::Null;
+    let text = matches!(arg.kind, Kind::String | Kind::Varchar);
+    let fits = arg.kind.is_number() || arg.kind.is_time() || text || arg.kind == Kind::Null;
     fits.then(|| match arg.kind.is_text() {
         true => cast::reduced(arg.clone(), Kind::Double),
         false => convert(arg.clone(), Kind::Double),

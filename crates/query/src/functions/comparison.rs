@@ -65,20 +65,27 @@ pub fn compare(op: Comparison, left: Typed, right: Typed, position: usize) -> Re
     let Some(kind) = common_kind(op, &left, &right) else {
         return Err(no_operator(op.symbol(), left.kind, right.kind, position));
     };
-    let constant_text = |t: &Typed| t.is_literal() && !t.kind.is_number();
-    let constants = constant_text(&left) || constant_text(&right);
+    let never_equal = op.is_equality() && (is_no(&left, right.kind) || is_no(&right, left.kind));
     let (left, right) = match (cast::implicit(left, kind), cast::implicit(right, kind)) {
         (Ok(left), Ok(right)) => (left, right),
-        // A constant text that is no number equals no number.
-        (Err(_), _) | (_, Err(_)) if constants && kind.is_number() && op.is_equality() => {
-            return Ok(Typed::boolean(op == Comparison::Ne, start));
-        }
+        (Err(_), _) | (_, Err(_)) if never_equal => return Ok(Typed::boolean(op == Comparison::Ne, start)),
         (Err(e), _) | (_, Err(e)) => return Err(e),
     };
     if kind == Kind::Double {
         return compare_doubles(op, left, right, start);
     }
     Ok(Typed::new(ordered(op, left, right), Kind::Boolean, start))
+}
+
+/// Returns whether a constant text that cannot be read as `other` equals none of it instead of being an error: any text
+/// beside INT, a CHAR beside LONG and moments.
+fn is_no(text: &Typed, other: Kind) -> bool {
+    let narrow = matches!(other, Kind::Byte | Kind::Short | Kind::Int);
+    match text.kind {
+        _ if !text.is_literal() => false,
+        Kind::Char => narrow || other == Kind::Long || other.is_time(),
+        kind => kind.is_text() && narrow,
+    }
 }
 
 /// Returns the error of an operator that does not take such operands.

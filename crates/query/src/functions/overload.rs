@@ -105,9 +105,9 @@ impl Param {
             (Param::Timestamp, Date) => 1,
             (Param::Date, Timestamp) => 2,
             (Param::Timestamp | Param::Date, String | Symbol | Varchar) => 10,
-            (Param::Timestamp, Byte | Short | Int | Long) => 15,
-            (Param::Int | Param::Long, String | Symbol | Varchar | Char) => 20,
-            (Param::Double, String | Symbol | Varchar | Char) => 12,
+            (Param::Timestamp, Int | Long) => 15,
+            (Param::Int | Param::Long, String | Varchar | Char) => 20,
+            (Param::Double, String | Varchar | Char) => 12,
             _ => return None,
         })
     }

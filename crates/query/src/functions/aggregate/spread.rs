@@ -21,7 +21,11 @@ struct OfOne {
 
 /// Binds stddev or variance, of a sample or of everything.
 pub fn of_one(name: &str, call: &Call, arg: &Typed) -> Result<Typed, SqlError> {
-    let Some(double) = as_double(arg) else { return Err(call.no_match()) };
+    let Some(double) = as_double(arg) else {
+        let message =
+            format!("argument type mismatch for function `{}` at #1 expected: DOUBLE, actual: {}", call.name, arg.kind);
+        return Err(SqlError::new(arg.position, message));
+    };
     let of = OfOne { sample: !name.ends_with("_pop"), root: name.starts_with("stddev") };
     Ok(fold::call(name, Spread(of), vec![double?], Kind::Double, call.position))
 }
@@ -128,7 +132,8 @@ pub fn of_pairs(name: &str, call: &Call) -> Result<Typed, SqlError> {
     };
     let mut args = Vec::new();
     for arg in &call.args {
-        args.push(as_double(arg).ok_or_else(|| call.no_match())??);
+        let message = || format!("expression type mismatch, expected: DOUBLE, actual: {}", arg.kind);
+        args.push(as_double(arg).ok_or_else(|| SqlError::new(arg.position, message()))??);
     }
     Ok(match of {
         OfPairs::WeightedAvg | OfPairs::Vwap => fold::call(name, Weighted(of), args, Kind::Double, call.position),
