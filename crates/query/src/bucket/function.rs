@@ -16,11 +16,17 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::Grid;
+use super::{Grid, Stride};
 
 /// Returns the expression for the start of the bucket of `ts`, which must be a TIMESTAMP in microseconds.
 pub fn bucket_expr(ts: Expr, grid: Grid) -> Expr {
     ScalarUDF::from(BucketFunction::new(grid)).call(vec![ts])
+}
+
+/// Returns the expression for the start of the bucket of `ts` where buckets are counted from `first`, the time of the
+/// first row (ALIGN TO FIRST OBSERVATION); NULL where `first` is.
+pub fn bucket_since_expr(ts: Expr, first: Expr, stride: Stride) -> Expr {
+    ScalarUDF::from(SinceFunction::new(stride)).call(vec![ts, first])
 }
 
 const MICROS: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
@@ -92,10 +98,51 @@ impl ScalarUDFImpl for BucketFunction {
     }
 }
 
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct SinceFunction {
+    signature: Signature,
+    name: String,
+    stride: Stride,
+}
+
+impl SinceFunction {
+    fn new(stride: Stride) -> SinceFunction {
+        let signature = Signature::exact(vec![MICROS, MICROS], Volatility::Immutable);
+        SinceFunction { signature, name: format!("__bucket_since {stride}"), stride }
+    }
+}
+
+impl ScalarUDFImpl for SinceFunction {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(MICROS)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let rows = args.number_rows;
+        let [ts, first] = args.args.as_slice() else {
+            return exec_err!("{}: two timestamps expected, found {}", self.name, args.args.len());
+        };
+        let (ts, first) = (ts.to_array(rows)?, first.to_array(rows)?);
+        let pairs =
+            ts.as_primitive::<TimestampMicrosecondType>().iter().zip(first.as_primitive::<TimestampMicrosecondType>());
+        let start =
+            |(ts, first): (Option<i64>, Option<i64>)| Some(Grid::calendar(self.stride).with_origin(first?).floor(ts?));
+        let starts: TimestampMicrosecondArray = pairs.map(start).collect();
+        Ok(ColumnarValue::Array(Arc::new(starts)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bucket::Stride;
     use crate::exec::testing::{batch, explained, long, run, table, ts};
     use datafusion::functions_aggregate::expr_fn::count;
     use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ident, lit};
@@ -147,6 +194,13 @@ mod tests {
         assert_eq!(run(&plan), "");
         assert_eq!(run(&filtered(every("1h").gt_eq(at(1)))), "3, 5");
         assert_eq!(run(&filtered(every("1h").lt(at(1)))), "1, 2, 6");
+    }
+
+    #[test]
+    fn buckets_since_a_moment_start_at_it() {
+        let since = bucket_since_expr(ident("ts"), at(2), Stride::from_floor("1h").expect("a stride"));
+        let plan = rows().project([since]).and_then(|b| b.build()).expect("a plan");
+        assert_eq!(run(&plan), "23:02:00, 00:02:00, 00:02:00, -, 02:02:00, 23:02:00");
     }
 
     #[test]

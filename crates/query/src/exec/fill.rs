@@ -40,6 +40,8 @@ pub struct FillSpec {
     pub keys: Vec<usize>,
     pub fills: Vec<(usize, FillWith)>,
     pub bucket: Grid,
+    /// Whether the first bucket of the input is the grid's origin (ALIGN TO FIRST OBSERVATION).
+    pub since_first: bool,
     /// The first bucket is the one that holds this moment. `None`: the first with rows.
     pub from_us: Option<i64>,
     /// The last bucket starts before this moment. `None`: the last with rows.
@@ -65,7 +67,7 @@ pub fn fill(input: LogicalPlan, spec: FillSpec) -> Result<LogicalPlan> {
         spec.keys.iter().map(|key| column_at(schema, *key)).collect::<Result<Vec<_>>>()?,
         spec.fills.iter().map(|(place, _)| column_at(schema, *place)).collect::<Result<Vec<_>>>()?,
         spec.fills.into_iter().map(|(_, with)| with).collect(),
-        Span { grid: spec.bucket, from_us: spec.from_us, to_us: spec.to_us },
+        Span { grid: spec.bucket, since_first: spec.since_first, from_us: spec.from_us, to_us: spec.to_us },
         input,
     )?;
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(fill) }))
@@ -88,6 +90,7 @@ fn check_value(schema: &DFSchema, place: usize, with: &FillWith) -> Result<()> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd)]
 pub struct Span {
     pub grid: Grid,
+    pub since_first: bool,
     pub from_us: Option<i64>,
     pub to_us: Option<i64>,
 }

@@ -9,6 +9,19 @@ use types::time::{US_PER_DAY, US_PER_SECOND};
 
 use super::timestamp::parse_offset;
 
+/// Abbreviations that name a region with its summer time, as they do in the peer.
+const ABBREVIATIONS: [(&str, Tz); 9] = [
+    ("EST", Tz::America__New_York),
+    ("EDT", Tz::America__New_York),
+    ("CST", Tz::America__Chicago),
+    ("CDT", Tz::America__Chicago),
+    ("MST", Tz::America__Denver),
+    ("MDT", Tz::America__Denver),
+    ("PST", Tz::America__Los_Angeles),
+    ("PDT", Tz::America__Los_Angeles),
+    ("CEST", Tz::Europe__Paris),
+];
+
 /// A zone, or a fixed distance from UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Zone {
@@ -19,13 +32,19 @@ pub enum Zone {
 impl Zone {
     pub const UTC: Zone = Zone::Fixed { offset_us: 0 };
 
-    /// Returns the zone of `Z`, `UTC`, `GMT`, `+hh`, `+hhmm`, `+hh:mm` or an IANA name in any letter case.
+    /// Returns the zone of `Z`, `UTC`, `GMT`, `+hh`, `+hhmm`, `+hh:mm` (also behind `UTC` or `GMT`), of an IANA name or of a
+    /// common abbreviation, in any letter case.
     pub fn parse(name: &str) -> Option<Zone> {
         if ["z", "utc", "gmt"].iter().any(|utc| name.eq_ignore_ascii_case(utc)) {
             return Some(Zone::UTC);
         }
-        if let Some(offset_us) = parse_offset(name) {
+        let prefixed = name.get(..3).is_some_and(|p| p.eq_ignore_ascii_case("utc") || p.eq_ignore_ascii_case("gmt"));
+        if let Some(offset_us) = parse_offset(if prefixed { &name[3..] } else { name }) {
             return Some(Zone::Fixed { offset_us });
+        }
+        if let Some((_, zone)) = ABBREVIATIONS.iter().find(|(abbreviation, _)| name.eq_ignore_ascii_case(abbreviation))
+        {
+            return Some(Zone::Named(*zone));
         }
         let exact = name.parse().ok();
         let named = || TZ_VARIANTS.iter().find(|tz| tz.name().eq_ignore_ascii_case(name)).copied();
@@ -137,6 +156,8 @@ mod tests {
         check("Asia/Tokyo", "2024-06-01", "2024-05-31T15:00:00.000000Z");
         check("+02:30", "2024-06-01", "2024-05-31T21:30:00.000000Z");
         check("UTC", "2024-06-01", "2024-06-01T00:00:00.000000Z");
+        check("UTC+02:00", "2024-06-01", "2024-05-31T22:00:00.000000Z");
+        check("EST", "2024-07-01", "2024-07-01T04:00:00.000000Z");
     }
 
     #[test]

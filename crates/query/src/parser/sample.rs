@@ -56,11 +56,12 @@ fn align(cursor: &mut Cursor) -> Result<Align, SqlError> {
     if !cursor.is_word("align") {
         return Ok(Align::Calendar { zone: None, offset: None });
     }
-    let position = cursor.next().position;
+    cursor.next();
     cursor.expect_word("to")?;
     if cursor.take_word("first") {
         cursor.expect_word("observation")?;
-        return Ok(Align::FirstObservation { position });
+        // The peer points behind the clause.
+        return Ok(Align::FirstObservation { position: cursor.peek().position });
     }
     if !cursor.take_word("calendar") {
         return Err(cursor.error("'calendar' or 'first observation' expected"));

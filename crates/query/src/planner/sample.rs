@@ -2,15 +2,17 @@
 
 use std::cell::RefCell;
 
-use datafusion::logical_expr::{LogicalPlan, SortExpr};
+use datafusion::common::Spans;
+use datafusion::functions_aggregate::expr_fn::min;
+use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, Subquery};
 
-use super::group::{self, Grouping, Key};
+use super::group::{self, Aggregate, Grouping, Key};
 use super::moments::moment;
 use super::relation::Relation;
 use super::scope::Scope;
 use super::select::Input;
 use super::{build, plan_error};
-use crate::bucket::{Grid, Stride, bucket_expr};
+use crate::bucket::{Grid, Stride, bucket_expr, bucket_since_expr};
 use crate::error::SqlError;
 use crate::exec::{self, FillSpec, FillWith};
 use crate::functions::{self, Typed};
@@ -29,26 +31,26 @@ pub fn select(
 ) -> Result<Relation, SqlError> {
     check(scope, select, sample, &relation)?;
     let time = relation.time.expect("checked");
-    let (from_us, to_us) = (bound(scope, sample.from.as_ref())?, bound(scope, sample.to.as_ref())?);
-    let zone = time_zone(scope, sample)?;
-    let grid = grid(scope, sample, from_us, zone)?;
-    // FROM and TO are on the wall of the zone, for the rows as for the buckets.
-    let (from_us, to_us) = (from_us.map(|us| zone.to_utc(us)), to_us.map(|us| zone.to_utc(us)));
+    let buckets = buckets(scope, sample)?;
     let time = relation.columns[time].expr();
-    let input = bounded(relation, &time, from_us, to_us)?;
+    let input = bounded(relation, &time, buckets.from_us, buckets.to_us)?;
 
     let field = scope.planner.field("bucket");
-    let bucket = Typed::new(bucket_expr(time.clone(), grid), Kind::Timestamp, sample.period.position);
+    let start = match buckets.since_first {
+        true => bucket_since_expr(time.clone(), first_moment(&input, &time)?, buckets.grid.stride()),
+        false => bucket_expr(time.clone(), buckets.grid),
+    };
+    let bucket = Typed::new(start, Kind::Timestamp, sample.period.position);
     let bucket_column = Typed::new(datafusion::logical_expr::ident(&field), Kind::Timestamp, 0);
     let grouping = RefCell::new(Grouping::by_bucket(time, Key { value: bucket, field }));
     let outputs = group::outputs(scope, select, &grouping)?;
     let order = group::order_values(scope, order_by, &outputs, &grouping)?;
     let grouping = grouping.into_inner();
-    if (from_us.is_some() || to_us.is_some()) && grouping.keys.len() > 1 {
+    if (buckets.from_us.is_some() || buckets.to_us.is_some()) && grouping.keys.len() > 1 {
         return Err(SqlError::new(0, "FROM-TO intervals are not supported for keyed SAMPLE BY queries"));
     }
     let plan = group::node(input, &grouping)?;
-    let plan = filled(scope, sample, plan, &grouping, grid, (from_us, to_us))?;
+    let plan = filled(scope, sample, plan, &grouping, &buckets)?;
     let input = Input { plan, time: Some((bucket_column.expr, true)) };
     group::finish(scope, select, outputs, order_by, order, input)
 }
@@ -76,31 +78,51 @@ fn check(scope: &Scope, select: &Select, sample: &Sample, relation: &Relation) -
     Ok(())
 }
 
-fn grid(scope: &Scope, sample: &Sample, from_us: Option<i64>, zone: Zone) -> Result<Grid, SqlError> {
-    let position = sample.period.position;
-    let stride = Stride::from_sample_by(&sample.period.name).map_err(|message| SqlError::new(position, message))?;
-    let grid = Grid::calendar(stride);
-    let grid = from_us.map_or(grid, |us| grid.with_origin(us));
-    match &sample.align {
-        Align::FirstObservation { position } => {
-            Err(SqlError::new(*position, "ALIGN TO FIRST OBSERVATION is not supported yet"))
-        }
-        Align::Calendar { offset, .. } => {
-            let offset = offset.as_ref().map(|tree| offset_us(scope, tree)).transpose()?.flatten();
-            Ok(offset.map_or(grid, |us| grid.with_offset(us)).with_zone(zone))
-        }
-    }
+/// Which buckets a SAMPLE BY has.
+struct Buckets {
+    grid: Grid,
+    /// Whether the first row's time is the origin instead of the grid's.
+    since_first: bool,
+    from_us: Option<i64>,
+    to_us: Option<i64>,
 }
 
-/// Returns the zone of ALIGN TO CALENDAR, UTC without one.
-fn time_zone(scope: &Scope, sample: &Sample) -> Result<Zone, SqlError> {
-    let Align::Calendar { zone: Some(tree), .. } = &sample.align else { return Ok(Zone::UTC) };
+/// Returns the buckets; FROM and TO are wall times where there is a zone.
+fn buckets(scope: &Scope, sample: &Sample) -> Result<Buckets, SqlError> {
+    let position = sample.period.position;
+    let stride = Stride::from_sample_by(&sample.period.name).map_err(|message| SqlError::new(position, message))?;
+    let (from_us, to_us) = (bound(scope, sample.from.as_ref())?, bound(scope, sample.to.as_ref())?);
+    let grid = Grid::calendar(stride);
+    let grid = from_us.map_or(grid, |us| grid.with_origin(us));
+    let (zone, offset) = match &sample.align {
+        Align::FirstObservation { position } if from_us.is_some() || to_us.is_some() => {
+            let message = "ALIGN TO FIRST OBSERVATION is incompatible with FROM-TO";
+            return Err(SqlError::new(*position, message));
+        }
+        Align::FirstObservation { .. } => return Ok(Buckets { grid, since_first: true, from_us, to_us }),
+        Align::Calendar { zone, offset } => (zone, offset),
+    };
+    let zone = zone.as_ref().map(|zone| time_zone(scope, zone)).transpose()?.unwrap_or(Zone::UTC);
+    let offset_us = offset.as_ref().map(|offset| offset_us(scope, offset)).transpose()?.flatten();
+    // As in the peer, FROM with FILL names the first bucket whatever the offset.
+    let offset_us = offset_us.filter(|_| from_us.is_none() || sample.fill.is_empty()).unwrap_or(0);
+    let (from_us, to_us) = (from_us.map(|us| zone.to_utc(us)), to_us.map(|us| zone.to_utc(us)));
+    Ok(Buckets { grid: grid.with_offset(offset_us).with_zone(zone), since_first: false, from_us, to_us })
+}
+
+fn time_zone(scope: &Scope, tree: &Tree) -> Result<Zone, SqlError> {
     let value = Scope::constants(scope.planner).bind(tree)?;
     if value.is_null_literal() {
         return Err(SqlError::new(tree.position, "timezone must not be null"));
     }
-    let name = value.as_text().unwrap_or_default();
-    Zone::parse(name).ok_or_else(|| SqlError::new(tree.position, format!("invalid timezone: {name}")))
+    let text = value.as_text().unwrap_or_default();
+    Zone::parse(text).ok_or_else(|| SqlError::new(tree.position, format!("invalid timezone: {text}")))
+}
+
+/// Returns the time of the first row as a sub-query.
+fn first_moment(input: &LogicalPlan, time: &Expr) -> Result<Expr, SqlError> {
+    let plan = build(|b| b.aggregate(Vec::<Expr>::new(), vec![min(time.clone())]), input.clone())?;
+    Ok(Expr::ScalarSubquery(Subquery { subquery: plan.into(), outer_ref_columns: Vec::new(), spans: Spans::new() }))
 }
 
 /// Returns the microseconds of `'+HH:mm'`; NULL is none.
@@ -141,12 +163,7 @@ fn bound(scope: &Scope, tree: Option<&Tree>) -> Result<Option<i64>, SqlError> {
     }
 }
 
-fn bounded(
-    relation: Relation,
-    time: &datafusion::logical_expr::Expr,
-    from_us: Option<i64>,
-    to_us: Option<i64>,
-) -> Result<LogicalPlan, SqlError> {
+fn bounded(relation: Relation, time: &Expr, from_us: Option<i64>, to_us: Option<i64>) -> Result<LogicalPlan, SqlError> {
     let mut relation = relation;
     if let Some(us) = from_us {
         relation = relation.filtered(time.clone().gt_eq(moment(us, 0).expr))?;
@@ -163,8 +180,7 @@ fn filled(
     sample: &Sample,
     plan: LogicalPlan,
     grouping: &Grouping,
-    grid: Grid,
-    (from_us, to_us): (Option<i64>, Option<i64>),
+    buckets: &Buckets,
 ) -> Result<LogicalPlan, SqlError> {
     let fills = fills(scope, sample, grouping)?;
     if fills.is_empty() {
@@ -172,7 +188,9 @@ fn filled(
         return build(|b| b.sort(vec![SortExpr::new(bucket, true, false)]), plan);
     }
     let keys = (1..grouping.keys.len()).collect();
-    let plan = exec::fill(plan, FillSpec { time: 0, keys, fills, bucket: grid, from_us, to_us }).map_err(plan_error)?;
+    let Buckets { grid, since_first, from_us, to_us } = *buckets;
+    let spec = FillSpec { time: 0, keys, fills, bucket: grid, since_first, from_us, to_us };
+    let plan = exec::fill(plan, spec).map_err(plan_error)?;
     without_nulls(plan, grouping)
 }
 
@@ -222,15 +240,34 @@ fn fills(scope: &Scope, sample: &Sample, grouping: &Grouping) -> Result<Vec<(usi
             "null" => FillWith::Null,
             "prev" => FillWith::Prev,
             "none" => return Err(SqlError::new(tree.position, "invalid fill value: none")),
-            _ if sample.fill.len() > 1 && matches!(&tree.kind, ExprKind::Unary { .. }) => {
+            "linear" if single || grouping.keys.len() == 1 => {
+                check_linear(tree, aggregate)?;
+                FillWith::Linear
+            }
+            "linear" => {
+                let message =
+                    "linear interpolation is not supported when using fill values for keyed sample by expression";
+                return Err(SqlError::new(tree.position, message));
+            }
+            _ if !single && matches!(tree.kind, ExprKind::Unary { .. }) => {
                 return Err(SqlError::new(tree.position, "invalid fill value: -"));
             }
-            "linear" => return Err(SqlError::new(tree.position, "FILL(LINEAR) is not supported yet")),
             _ => FillWith::Constant(constant(scope, tree, aggregate.kind)?),
         };
         list.push((grouping.keys.len() + i, with));
     }
     Ok(list)
+}
+
+fn check_linear(tree: &Tree, aggregate: &Aggregate) -> Result<(), SqlError> {
+    let name = aggregate.expr.schema_name();
+    match aggregate.kind {
+        Kind::Byte | Kind::Short | Kind::Int | Kind::Long | Kind::Float | Kind::Double => Ok(()),
+        _ => {
+            let message = format!("support for LINEAR fill is not yet implemented [function={name}]");
+            Err(SqlError::new(tree.position, message))
+        }
+    }
 }
 
 fn constant(scope: &Scope, tree: &Tree, kind: Kind) -> Result<datafusion::common::ScalarValue, SqlError> {

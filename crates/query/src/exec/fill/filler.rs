@@ -85,6 +85,11 @@ impl Filler {
         let filled = fills.into_iter().map(|(place, with)| filled(&rows, place, with)).collect::<Result<Vec<_>>>()?;
         let bucket_times = times(&rows, time).values();
         let (first, last) = (bucket_times.first().copied(), bucket_times.last().copied());
+        let grid = match first {
+            Some(first_us) if span.since_first => span.grid.with_origin(first_us),
+            _ => span.grid,
+        };
+        let span = Span { grid, ..span };
         let first = span.from_us.map(|from_us| span.grid.floor(from_us)).into_iter().chain(first).min();
         let last = match span.to_us {
             Some(to_us) => Some(span.grid.floor(to_us.saturating_sub(1))),

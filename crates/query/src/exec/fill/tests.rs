@@ -23,7 +23,7 @@ fn keyed(rows: &[(i64, Option<&str>, Option<i64>)]) -> LogicalPlan {
 
 fn spec(fills: Vec<(usize, FillWith)>) -> FillSpec {
     let bucket = Grid::calendar(Stride::from_floor("3m").expect("a stride"));
-    FillSpec { time: 0, keys: vec![], fills, bucket, from_us: None, to_us: None }
+    FillSpec { time: 0, keys: vec![], fills, bucket, since_first: false, from_us: None, to_us: None }
 }
 
 fn keyed_spec(with: FillWith) -> FillSpec {
@@ -115,6 +115,20 @@ fn calendar_months_are_stepped_by_the_calendar() {
     let months =
         LogicalPlanBuilder::from(plan).project([col("n")]).and_then(LogicalPlanBuilder::build).expect("a plan");
     assert_eq!(run(&months), "1, 1, 1, 2", "January, February, March, and April from day 90");
+}
+
+#[test]
+fn buckets_since_the_first_row_keep_its_day_and_time() {
+    let day = 24 * 60;
+    let bucket = Grid::calendar(Stride::from_floor("1M").expect("a stride"));
+    let input = plain(&[(30 * day + 600, Some(1), None), (150 * day + 600, Some(3), None)]);
+    let fills = vec![(1, constant(0)), (2, FillWith::Null)];
+    let plan = fill(input, FillSpec { bucket, since_first: true, ..spec(fills) }).expect("a plan");
+    assert_eq!(
+        run(&plan),
+        "10:00:00 1 -, 10:00:00 0 -, 10:00:00 0 -, 10:00:00 0 -, 10:00:00 3 -",
+        "31 January to 31 May"
+    );
 }
 
 #[test]
