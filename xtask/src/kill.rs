@@ -172,6 +172,9 @@ impl Snapshots {
                     http.exec("SNAPSHOT PREPARE")?;
                     set(Open::Yes(low, marks.sent()));
                     std::thread::sleep(Duration::from_millis(random.below(200)));
+                    if quiet.load(Ordering::SeqCst) {
+                        break; // killed while the copy would run: the snapshot must stay open
+                    }
                     set(Open::Unknown);
                     http.exec("SNAPSHOT COMPLETE")?;
                     set(Open::No);
