@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::Result;
 use crate::cargo::output;
@@ -14,7 +15,9 @@ pub struct Scratch {
 impl Scratch {
     /// Makes the directory; its name tells which task and process it belongs to.
     pub fn new(task: &str) -> Result<Scratch> {
-        let path = std::env::temp_dir().join(format!("stillpoint-{task}-{}", std::process::id()));
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("stillpoint-{task}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Scratch { path })
     }
