@@ -1,3 +1,5 @@
+//! Aggregates over small batches, with the answers that the reference gives.
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};

@@ -1,3 +1,5 @@
+//! Floors, parts and differences of moments, with the answers that the reference gives.
+
 use super::*;
 use crate::functions::{cast, environment, scalar};
 

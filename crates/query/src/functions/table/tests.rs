@@ -1,3 +1,5 @@
+//! Table functions and the catalogue over a small database.
+
 use std::sync::Arc;
 
 use datafusion::prelude::SessionContext;

@@ -1,3 +1,5 @@
+//! Text functions, with the answers that the reference gives.
+
 use super::*;
 use crate::functions::{Environment, cast, scalar};
 
