@@ -1,5 +1,6 @@
 //! Statements against a real database in a temporary root, with the answers that QuestDB 9.3.4 gave.
 //!
+//! (`right.jsonl`: the answers that are right where that server's are not; see COMPAT.md.)
 //! Each file of `tests/sql` is one history: a statement a line, as JSON with its recorded answer (columns, rows,
 //! designated timestamp, or error and position). `SQL_SCORE='a.jsonl b.jsonl'` scores other recordings instead and prints
 //! what differs.
