@@ -13,7 +13,10 @@ use crate::kind::Kind;
 pub enum Param {
     Null,
     Bool(bool),
+    /// INT if it fits, else LONG.
     Int(i64),
+    /// LONG, however small.
+    Long(i64),
     Float(f64),
     Text(String),
     TimestampUs(i64),
@@ -65,6 +68,7 @@ impl Parameters {
                 Ok(small) if wanted != Some(Kind::Long) => Typed::int(small, position),
                 _ => Typed::long(*value, position),
             },
+            Param::Long(value) => Typed::long(*value, position),
             Param::Float(value) => Typed::double(*value, position),
             Param::Text(text) => Typed::literal(ScalarValue::Utf8View(Some(text.clone())), Kind::String, position),
             Param::TimestampUs(us) => {

@@ -287,15 +287,17 @@ fn parameters(bind: &Bind, types: &[u32]) -> Result<Vec<Param>, Failure> {
     values
         .map(|(i, (bytes, oid))| match bytes {
             None => Ok(Param::Null),
-            Some(bytes) => Ok(param(pg_parameter::read(*oid, format(i), bytes)?)),
+            Some(bytes) => Ok(param(pg_parameter::read(*oid, format(i), bytes)?, *oid)),
         })
         .collect()
 }
 
-fn param(value: Parameter) -> Param {
+fn param(value: Parameter, oid: u32) -> Param {
     match value {
         Parameter::Null => Param::Null,
         Parameter::Bool(v) => Param::Bool(v),
+        // What the client was told of a result must not depend on how large its value is.
+        Parameter::Int(v) if oid == pg_oid::INT8 => Param::Long(v),
         Parameter::Int(v) => Param::Int(v),
         Parameter::Float(v) => Param::Float(v),
         Parameter::Text(v) => Param::Text(v),

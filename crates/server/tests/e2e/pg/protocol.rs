@@ -260,6 +260,21 @@ fn parameters_take_their_types_from_the_statement() {
 }
 
 #[test]
+fn the_type_of_a_result_does_not_depend_on_the_size_of_a_parameter() {
+    let (_server, mut client) = served();
+    let prepared = client.extended(&[parse("s", "select $1 x", &[20]), describe('S', "s"), sync()]);
+    assert_eq!(prepared, ["1", "t 20", "T x:20:0", "Z I"]);
+    for value in ["5", "5000000000"] {
+        let row = format!("D {value}");
+        check_extended(
+            &mut client,
+            &[bind("", "s", &[Some(value)]), execute("", 0), sync()],
+            &["2", &row, "C SELECT 1", "Z I"],
+        );
+    }
+}
+
+#[test]
 fn a_described_result_that_changes_makes_drivers_prepare_again() {
     let (_server, mut client) = served();
     check(&mut client, "create table a (x int)", &["C OK", "Z I"]);
