@@ -127,6 +127,8 @@ pub struct LogWriter {
     queue: Mutex<Queue>,
     changed: Condvar,
     io: Mutex<Io>,
+    /// Held while a spare is made, so that spares are ready, and so used, in the order of their numbers.
+    making: Mutex<()>,
 }
 
 impl LogWriter {
@@ -159,6 +161,7 @@ impl LogWriter {
             queue: Mutex::new(queue),
             changed: Condvar::new(),
             io: Mutex::new(io),
+            making: Mutex::new(()),
         };
         let carried_bytes: usize = start.carried.iter().map(|f| frame::frame_bytes(f.payload.len())).sum();
         writer.add_spare(carried_bytes as u64)?;
@@ -226,6 +229,9 @@ impl LogWriter {
             if let Some(plan) = queue.plan.take() {
                 queue.last_used_bytes = plan.offset_bytes;
             }
+            debug_assert!(
+                queue.chain.back().is_none_or(|(last, _)| last.timeline != spare.name.timeline || *last < spare.name)
+            );
             queue.chain.push_back((spare.name, frame.seq));
             queue.plan = Some(Plan { name: spare.name, offset_bytes: 0, capacity_bytes: spare.capacity_bytes });
             file = Some(spare);
@@ -244,6 +250,8 @@ impl LogWriter {
     /// # Errors
     /// [`Error::Unavailable`] when the disk is full; nothing was given out, later calls may succeed.
     pub fn add_spare(&self, frame_bytes: u64) -> Result<()> {
+        // Recovery takes the highest number with a good header for the newest file: a higher one must never begin first.
+        let _making = self.making.lock().expect("no thread panics while it makes a spare");
         let (name, capacity_bytes) = {
             let mut queue = self.lock_queue();
             let name = LogName { timeline: self.identity.timeline, number: queue.next_number };
@@ -528,4 +536,39 @@ pub struct LogProgress {
 fn write_header(file: &dyn FsFile, head: &LogHeader) -> std::io::Result<()> {
     let copy = header::encode(head);
     HEADER_COPY_OFFSETS.iter().try_for_each(|&at| write_all_at(file, at, &copy))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::env::clock::ManualClock;
+    use crate::env::rng::SeededRng;
+    use crate::env::sim_fs::SimFs;
+
+    #[test]
+    fn spares_made_at_once_are_used_in_the_order_of_their_numbers() {
+        let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
+        let env = Env { fs: Arc::new(SimFs::new(7)), clock, rng: Arc::new(SeededRng::new(7)) };
+        let layout = Layout::new(Path::new("/root"));
+        for dir in [layout.root().to_owned(), layout.db(), layout.live()] {
+            env.fs.create_dir(&dir).unwrap();
+        }
+        let identity = RunIdentity {
+            database_id: 1,
+            timeline: TimelineId { number: 1, tag: 1 },
+            place: Place { machine: 1, inode: 1 },
+        };
+        let start = LogStart { identity, predecessor: None, next_number: 1, carried: Vec::new(), chain: Vec::new() };
+        let log = LogWriter::start(env, layout, start).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..5).for_each(|_| log.add_spare(0).unwrap()));
+            }
+        });
+        let numbers: Vec<u64> = log.lock_queue().spares.iter().map(|spare| spare.name.number).collect();
+        assert_eq!(numbers, (2..22).collect::<Vec<u64>>());
+    }
 }
