@@ -104,8 +104,8 @@ fn refuse_foreign(disk: &Disk) -> Result<()> {
     let of_questdb = entries.iter().any(|e| e.name.starts_with("tables.d") || e.name == "_tab_index.d");
     Err(Error::Refused(if of_questdb {
         format!(
-            "{} was written by QuestDB, and this server cannot read it; nothing was touched. Start QuestDB on it and \
-             load its tables into an empty root of this server over HTTP (/exp there, /imp here)",
+            "{} was written by QuestDB, and this server cannot read it; nothing was touched. Start QuestDB on it, \
+             read its tables with /exp and send the rows to an empty root of this server with /write",
             disk.layout.root().display()
         )
     } else {
