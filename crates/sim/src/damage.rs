@@ -77,7 +77,7 @@ impl Copy {
                 2 => {}
                 _ => {
                     for table in current.clone().tables.keys() {
-                        current = run(&db, Step::FlushTable(table.clone()));
+                        run(&db, Step::FlushTable(table.clone()));
                     }
                     current = run(&db, Step::WriteBase);
                 }
