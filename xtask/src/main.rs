@@ -15,6 +15,7 @@ mod damage;
 mod demo;
 mod http;
 mod kill;
+mod links;
 mod night;
 mod pg;
 mod random;
@@ -47,6 +48,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   kill       kill -9 of the server under writers; --rounds N, --seed N
   cycles     snapshot under writers, copy, restore, twice over; --rounds N, --seed N
   damage     every file of a copy missing, short, flipped: refused or harmless
+  links      a copy made of hard links, started beside its server; --seed N
   sample DIR makes examples/nycflights13 from the full nycflights13 files in DIR
 STILLPOINT=path runs a task with that server instead of the development build.";
 
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         "demo" => demo::run(),
         "damage" => damage::run(),
         "night" => night::run(),
+        "links" => links::run(rest),
         "walk" => walk::run(),
         "kill" => kill::run(rest),
         "cycles" => cycles::run(rest),

@@ -2,7 +2,7 @@
 //!
 //! Cargo's own lines (`test result: ok. n passed`) go to stdout as they are. The parts after them drive the one
 //! development build over its ports: [`crate::demo`], [`crate::walk`], [`crate::clients`], [`crate::night`],
-//! [`crate::damage`], [`crate::cycles`], [`crate::kill`].
+//! [`crate::damage`], [`crate::links`], [`crate::cycles`], [`crate::kill`].
 
 use std::path::Path;
 use std::time::Instant;
@@ -13,12 +13,13 @@ use crate::random::seed;
 
 type Part = fn(&Path) -> Result<()>;
 
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("demo", crate::demo::run_with),
     ("walk", crate::walk::run_with),
     ("clients", crate::clients::run_with),
     ("night", crate::night::run_with),
     ("damage", crate::damage::run_with),
+    ("links", |binary| crate::links::run_with(binary, seed(&[])?)),
     ("cycles", |binary| crate::cycles::run_with(binary, crate::cycles::ROUNDS, seed(&[])?)),
     ("kill", |binary| crate::kill::run_with(binary, crate::kill::ROUNDS, seed(&[])?)),
 ];
