@@ -52,10 +52,11 @@ pub fn implicit(arg: Typed, to: Kind) -> Result<Typed, SqlError> {
     if arg.kind == to || (arg.kind.is_text() && to.is_text()) {
         return Ok(arg.with_kind(to));
     }
-    if to.is_time() && arg.kind.is_text() {
-        if let Some(text) = arg.as_text() {
-            return constant_moment(text, to, position);
-        }
+    if to.is_time()
+        && arg.kind.is_text()
+        && let Some(text) = arg.as_text()
+    {
+        return constant_moment(text, to, position);
     }
     convert(arg, to, Misfit::Refuse)
 }

@@ -151,10 +151,10 @@ fn never_null(value: &Typed) -> bool {
 
 /// Returns a comparison of two values of one kind that is never NULL.
 fn ordered(op: Comparison, left: Typed, right: Typed) -> Expr {
-    if let (Some(l), Some(r)) = (left.as_literal(), right.as_literal()) {
-        if let Some(value) = constants(op, l, r) {
-            return Expr::Literal(ScalarValue::Boolean(Some(value)), None);
-        }
+    if let (Some(l), Some(r)) = (left.as_literal(), right.as_literal())
+        && let Some(value) = constants(op, l, r)
+    {
+        return Expr::Literal(ScalarValue::Boolean(Some(value)), None);
     }
     let (left_sure, right_sure) = (never_null(&left), never_null(&right));
     let (l, r) = (Box::new(left.expr), Box::new(right.expr));
@@ -330,7 +330,7 @@ pub fn between(value: Typed, low: Typed, high: Typed, negated: bool, position: u
     let mut misfits = String::new();
     if !takes(&value) || !takes_bound(&low) || !takes_bound(&high) {
         for (i, arg) in [&value, &low, &high].into_iter().enumerate() {
-            if !arg.kind.is_time() && !(moment && arg.kind.is_text()) {
+            if !(arg.kind.is_time() || moment && arg.kind.is_text()) {
                 misfits.push_str(&format!(" at #{} expected: TIMESTAMP, actual: {}", i + 1, arg.kind));
             }
         }

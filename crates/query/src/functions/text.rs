@@ -201,10 +201,10 @@ fn pad(args: &Args, units: Units, left: bool) -> Result<ArrayRef, SqlError> {
 }
 
 fn substring(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
-    if let Some(length) = call.args.get(2).and_then(Typed::as_integer) {
-        if length < 0 {
-            return Err(SqlError::new(call.position, "negative substring length is not allowed"));
-        }
+    if let Some(length) = call.args.get(2).and_then(Typed::as_integer)
+        && length < 0
+    {
+        return Err(SqlError::new(call.position, "negative substring length is not allowed"));
     }
     const FORMS: &[Overload] = &[
         form(&[Param::Text, Param::Int, Param::Int], Kind::String, substrings),
@@ -252,10 +252,10 @@ fn quote_ident(args: &Args) -> Result<ArrayRef, SqlError> {
 }
 
 fn split_part(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
-    if let Some(index) = call.args.get(2) {
-        if index.as_integer() == Some(0) {
-            return Err(SqlError::new(index.position, "field position must not be zero"));
-        }
+    if let Some(index) = call.args.get(2)
+        && index.as_integer() == Some(0)
+    {
+        return Err(SqlError::new(index.position, "field position must not be zero"));
     }
     const FORMS: &[Overload] = &[
         form(&[Param::Text, Param::Text, Param::Int], Kind::String, parts),

@@ -68,6 +68,7 @@ pub struct CreateTable {
 }
 
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a statement has one, and it is moved a few times")]
 pub enum TableSource {
     Columns(Vec<ColumnDef>),
     Query { query: Query, casts: Vec<ColumnDef> },

@@ -131,10 +131,10 @@ pub fn grouped(scope: &Scope, grouping: &RefCell<Grouping>, tree: &Tree) -> Resu
     if let Some(found) = grouping.key(&value) {
         return Ok(Some(found));
     }
-    if let Some(Expr::Column(time)) = &grouping.bucket_of {
-        if columns.iter().all(|c| *c == time) {
-            return Ok(Some(of_bucket(&value, time, &grouping.keys[0].field)?));
-        }
+    if let Some(Expr::Column(time)) = &grouping.bucket_of
+        && columns.iter().all(|c| *c == time)
+    {
+        return Ok(Some(of_bucket(&value, time, &grouping.keys[0].field)?));
     }
     if !matches!(tree.kind, ExprKind::Name { .. }) {
         return Ok(None);

@@ -77,12 +77,12 @@ pub fn in_list(
     is_time: bool,
     position: usize,
 ) -> Result<Typed, SqlError> {
-    if let [one] = &list[..] {
-        if let Some(text) = one.as_text() {
-            let found = parse_interval(text, scope.planner.environment.now_us)
-                .map_err(|e| SqlError::new(one.position, e.message))?;
-            return Ok(within(&value, &found, negated, value.position));
-        }
+    if let [one] = &list[..]
+        && let Some(text) = one.as_text()
+    {
+        let found = parse_interval(text, scope.planner.environment.now_us)
+            .map_err(|e| SqlError::new(one.position, e.message))?;
+        return Ok(within(&value, &found, negated, value.position));
     }
     let mut moments = Vec::new();
     for item in list {

@@ -10,8 +10,8 @@ use crate::functions::Typed;
 pub fn literal(text: &str, position: usize) -> Result<Typed, SqlError> {
     let invalid = || SqlError::new(position, format!("invalid constant: {text}"));
     let lower = text.to_ascii_lowercase();
-    if lower.starts_with("0x") {
-        return Err(match lower.len() % 2 == 0 && lower[2..].bytes().all(|b| b.is_ascii_hexdigit()) {
+    if let Some(hex) = lower.strip_prefix("0x") {
+        return Err(match hex.len().is_multiple_of(2) && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
             true => SqlError::new(position, format!("LONG256 is not supported yet: {text}")),
             false => invalid(),
         });

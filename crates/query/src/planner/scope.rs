@@ -41,10 +41,10 @@ impl<'s> Scope<'s> {
 
     /// Returns the bound expression.
     pub fn bind(&self, tree: &Tree) -> Result<Typed, SqlError> {
-        if let Some(grouping) = self.grouping {
-            if let Some(found) = super::group::grouped(self, grouping, tree)? {
-                return Ok(found);
-            }
+        if let Some(grouping) = self.grouping
+            && let Some(found) = super::group::grouped(self, grouping, tree)?
+        {
+            return Ok(found);
         }
         self.bind_node(tree)
     }
@@ -184,10 +184,10 @@ impl<'s> Scope<'s> {
             return Ok(found);
         }
         let (left_value, right_value) = self.bind_pair(left, right)?;
-        if self.is_time(left) || self.is_time(right) {
-            if let Some(found) = moments::against_text(op, &left_value, &right_value)? {
-                return Ok(found);
-            }
+        if (self.is_time(left) || self.is_time(right))
+            && let Some(found) = moments::against_text(op, &left_value, &right_value)?
+        {
+            return Ok(found);
         }
         let negated = matches!(op, Binary::NotLike | Binary::NotILike);
         let bound = functions::operators::binary(binary_op(op), left_value, right_value, position)?;

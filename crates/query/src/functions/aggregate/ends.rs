@@ -58,10 +58,10 @@ impl Which {
     }
 
     fn merge<V>(self, state: &mut Kept<V>, later: Kept<V>) {
-        if let Some(value) = later {
-            if self.takes(state.is_some(), value.is_none()) {
-                *state = Some(value);
-            }
+        if let Some(value) = later
+            && self.takes(state.is_some(), value.is_none())
+        {
+            *state = Some(value);
         }
     }
 }

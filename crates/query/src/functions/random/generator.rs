@@ -69,6 +69,6 @@ impl Generator {
 
     /// Returns a value, or NULL at the rate: never at 0, always at 1, else once in so many.
     pub fn unless_null<T>(&mut self, rate: u64, value: impl FnOnce(&mut Generator) -> T) -> Option<T> {
-        if rate > 0 && self.next() % rate == 0 { None } else { Some(value(self)) }
+        if rate > 0 && self.next().is_multiple_of(rate) { None } else { Some(value(self)) }
     }
 }
