@@ -152,7 +152,7 @@ impl DayFilter {
                 "weekend" => days[5..].fill(true),
                 _ => {
                     let matches = |day: &&str| **day == folded || day[..3] == folded;
-                    let Some(day) = NAMES.iter().position(|day| matches(day)) else {
+                    let Some(day) = NAMES.iter().position(matches) else {
                         return Err(IntervalError::new(format!("Invalid day name: {}", name.trim())));
                     };
                     days[day] = true;
