@@ -19,6 +19,7 @@ use storage::{Engine, Env, Options};
 struct TempRoot(PathBuf);
 
 impl TempRoot {
+    #[expect(clippy::disallowed_methods, reason = "the test lays out the folder itself")]
     fn new(name: &str) -> TempRoot {
         let path = std::env::temp_dir().join(format!("stillpoint-sql-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
