@@ -196,7 +196,7 @@ impl Database {
         let layout = &self.disk.layout;
         let open: HashSet<LogName> = self.log.open_files().into_iter().chain(self.log.chain()).collect();
         let files = LogFiles::list(&self.disk)?;
-        let ours = |name: &LogName| name.timeline == self.timeline && !open.contains(name);
+        let ours = |name: &LogName| self.log.is_of_former_run(name) && !open.contains(name);
         gc.paths.extend(files.live.iter().filter(|n| ours(n)).map(|n| layout.live().join(n.to_string())));
         gc.paths.extend(files.sealed.iter().filter(|n| ours(n)).map(|n| layout.log().join(n.to_string())));
         let base = self.base.lock().expect("no holder of this lock panics").handle.clone();
