@@ -2,5 +2,6 @@
 
 mod support;
 
+mod fixture;
 mod life;
 mod snapshots;

@@ -97,7 +97,13 @@ pub fn rows(db: &Database, table: &str) -> Vec<String> {
 }
 
 pub fn rows_of(view: &TableView) -> Vec<String> {
-    let columns = view.schema().columns.clone();
+    let names: Vec<&str> = view.schema().columns.iter().map(|c| c.name.as_str()).collect();
+    column_rows(view, &names)
+}
+
+/// As [`rows_of`], of some columns.
+pub fn column_rows(view: &TableView, names: &[&str]) -> Vec<String> {
+    let columns: Vec<_> = names.iter().map(|name| view.schema().column(name).unwrap().clone()).collect();
     let ids: Vec<_> = columns.iter().map(|c| c.id).collect();
     let mut lines = Vec::new();
     for chunk in view.scan(&ids, &[TimeRange::ALL], 1000).unwrap() {
