@@ -118,7 +118,7 @@ impl DbState {
         match record {
             Record::Rows(rows) => {
                 let mut table = self.owned(rows.table)?;
-                table.append(rows, seq, self.generation)?;
+                table.append(disk, rows, seq, self.generation)?;
                 self.tables.insert(table);
             }
             Record::Catalog(change) => self.apply_catalog(change, seq, garbage)?,

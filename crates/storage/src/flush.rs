@@ -13,6 +13,7 @@ use crate::chunk::Chunk;
 use crate::database::Database;
 use crate::layout::{FileId, SYMBOLS_DIR};
 use crate::log::writer::Urgency;
+use crate::planted::Planted;
 use crate::record::{AddedSegment, Edit, EditCause, Record};
 use crate::segment::{SegmentMeta, SegmentOrigin, write_segment};
 use crate::symbols::{SymbolFileMeta, file::write_symbols};
@@ -79,7 +80,11 @@ impl Database {
         let edit = Edit {
             table: table.id,
             cause: EditCause::Flush,
-            flushed_through: Some(through),
+            flushed_through: Some(match self.disk.planted {
+                Some(Planted::FlushedThroughLess) => Seq(through.0 - 1),
+                Some(Planted::FlushedThroughMore) => through.next(),
+                _ => through,
+            }),
             truncate_seq: table.truncate_seq,
             removed: Vec::new(),
             added,

@@ -16,6 +16,7 @@ use crate::database::Database;
 use crate::env::fs::FileKind;
 use crate::layout::{BaseName, FileId, LogName, TABLE_BASE_DIR, parse_table_dir};
 use crate::log::chain::LogFiles;
+use crate::planted::Planted;
 use crate::table::TableState;
 use crate::{Error, Result};
 
@@ -56,7 +57,15 @@ impl Database {
     /// Writes a base of what is visible now. Durable on return.
     pub fn write_base(&self) -> Result<()> {
         let _one = self.mutator.lock().expect("no mutator panics");
-        let view = self.view();
+        let mut view = self.view();
+        let taken = self.disk.layout.base().join(BaseName { timeline: self.timeline, seq: view.seq() }.to_string());
+        let newest = self.base.lock().expect("no holder of this lock panics").handle.clone();
+        let is_ours = newest.is_some_and(|b| b.name.timeline == self.timeline && b.name.seq >= view.seq());
+        if !is_ours && self.disk.env.fs.exists(&taken).map_err(Error::io(&taken))? {
+            // A run that was killed has left a part of a base under this Seq's name: the next Seq has a name of its own.
+            self.step_mark()?;
+            view = self.view();
+        }
         let state = view.state();
         let written = self.log.progress().written_bytes;
         let former = self.base.lock().expect("no holder of this lock panics").handle.clone();
@@ -64,7 +73,9 @@ impl Database {
             return Ok(());
         }
         // A base must never be ahead of the log, also when commits are acknowledged before they are durable.
-        self.log.wait_durable(state.seq)?;
+        if !self.disk.has(Planted::BaseAheadOfLog) {
+            self.log.wait_durable(state.seq)?;
+        }
         let first_log = self.log.file_with(base::first_needed_seq(state));
         let make_dir = |dir: &Path| self.make_table_dir(dir, TABLE_BASE_DIR);
         let handle =
@@ -99,7 +110,7 @@ impl Database {
         // Nothing that a flush or a rewrite has written and not yet named may look like a leftover.
         let quiet = self.mutator.lock().expect("no mutator panics");
         let mut gc = self.gc.lock().expect("no holder of this lock panics");
-        if !self.lock_head().state.snapshots.is_empty() {
+        if !self.lock_head().state.snapshots.is_empty() && !self.disk.has(Planted::GcIgnoresSnapshot) {
             return Ok(false);
         }
         if !gc.swept {
@@ -136,11 +147,13 @@ impl Database {
         let mut head = self.lock_head();
         let mut kept = VecDeque::new();
         for (seq, garbage) in std::mem::take(&mut head.garbage) {
-            let free = seq <= durable
-                && match &garbage {
-                    Garbage::Segment(segment) => Arc::strong_count(segment) == 1,
-                    Garbage::Table(table) => self.table_is_free(table),
-                };
+            let is_durable = seq <= durable || self.disk.has(Planted::UnlinkBeforeFrame);
+            let is_unread = match &garbage {
+                _ if self.disk.has(Planted::GcIgnoresReader) => true,
+                Garbage::Segment(segment) => Arc::strong_count(segment) == 1,
+                Garbage::Table(table) => self.table_is_free(table),
+            };
+            let free = is_durable && is_unread;
             if !free {
                 kept.push_back((seq, garbage));
                 continue;
@@ -160,7 +173,13 @@ impl Database {
 
     fn table_is_free(&self, table: &Arc<TableState>) -> bool {
         let segments = table.segments.values().flatten();
-        Arc::strong_count(table) == 1 && segments.into_iter().all(|s| Arc::strong_count(s) == 1)
+        // Older states of the table share the map of segments, and so does the newest base, which opens none of them.
+        let base = self.base.lock().expect("no holder of this lock panics").handle.clone();
+        let in_base = base.as_ref().and_then(|b| b.table_files.get(&table.id));
+        let holders = 1 + usize::from(in_base.is_some_and(|(_, map)| Arc::ptr_eq(map, &table.segments)));
+        Arc::strong_count(table) == 1
+            && Arc::strong_count(&table.segments) == holders
+            && segments.into_iter().all(|s| Arc::strong_count(s) == 1)
     }
 
     fn table_files(&self, table: &TableState, dropped: Seq, gc: &mut GcState) {
@@ -230,6 +249,7 @@ impl Database {
         // A start reads every symbol file that the base names, also of columns and tables that are gone since.
         let symbols = base.into_iter().flat_map(|b| b.symbol_files.iter());
         named.extend(symbols.map(|file| self.disk.layout.db().join(file)));
+        named.extend(self.waiting_files(gc));
         for entry in fs.list(dir).map_err(Error::io(dir))?.into_iter().filter(|e| e.kind == FileKind::Dir) {
             let below = dir.join(&entry.name);
             for file in fs.list(&below).map_err(Error::io(&below))?.into_iter().filter(|e| e.kind == FileKind::File) {
@@ -243,6 +263,21 @@ impl Database {
             gc.dirs.push_back(dir.to_owned());
         }
         Ok(())
+    }
+
+    /// Files that left the state in this run and wait until no reader, base or frame that is not durable needs them.
+    fn waiting_files(&self, gc: &GcState) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = gc.until_base.iter().flat_map(|(_, files, _)| files.iter().cloned()).collect();
+        for (_, garbage) in &self.lock_head().garbage {
+            match garbage {
+                Garbage::Segment(segment) => files.push(segment.path().to_owned()),
+                Garbage::Table(table) => {
+                    let dir = table.path(&self.disk.layout);
+                    files.extend(table.files().map(|file| dir.join(file)));
+                }
+            }
+        }
+        files
     }
 
     /// Whether a file name carries an id that this timeline gave out: `<id>.<ext>` or `<column>.<id>.<ext>`.

@@ -11,6 +11,7 @@ use types::{Invalid, Seq, TableId, TableName, TimelineId};
 
 use crate::env::Env;
 use crate::env::fs::DirEntry;
+use crate::planted::Planted;
 use crate::{Error, Result};
 
 /// Directory in a table's directory that lists its partitions and segments.
@@ -80,6 +81,15 @@ impl Layout {
 pub struct Disk {
     pub env: Env,
     pub layout: Layout,
+    /// A fault to behave by, in tests of the simulator.
+    pub planted: Option<Planted>,
+}
+
+impl Disk {
+    /// Returns whether that fault is planted.
+    pub fn has(&self, fault: Planted) -> bool {
+        self.planted == Some(fault)
+    }
 }
 
 /// Returns the names in a directory; none when it is not there.

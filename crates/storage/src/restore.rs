@@ -17,6 +17,7 @@ use crate::document;
 use crate::env::fs::FileKind;
 use crate::layout::{Disk, LogName, list_or_none, parse_table_dir};
 use crate::log::chain::{self, ChainEnd, LogFiles};
+use crate::planted::Planted;
 use crate::recovery::Replay;
 use crate::root::{self, Marker};
 use crate::snapshot::Pin;
@@ -50,6 +51,10 @@ pub fn run(disk: &Disk, progress: &dyn Fn(&str)) -> Result<Option<RestoreReport>
         return Ok(None);
     }
     let plan = choose(disk)?;
+    if disk.has(Planted::PublishBeforeValidation) {
+        let unproven = Valid { state: DbState::default() };
+        return publish(disk, &plan, &unproven).map(Some);
+    }
     let valid = validate(disk, &plan, progress)?;
     publish(disk, &plan, &valid).map(Some)
 }
@@ -278,12 +283,16 @@ fn publish(disk: &Disk, plan: &Plan, valid: &Valid) -> Result<RestoreReport> {
         parent: Some(parent),
     };
     root::make_dirs(disk)?;
+    // The copy was put here by a tool that synced nothing; what is built on it must not outlive it.
+    disk.env.fs.sync_file_system(disk.layout.root()).map_err(Error::io(disk.layout.root()))?;
     timeline::publish(disk, &next)?;
-    remove_trigger(disk)?;
-    for pin in &plan.pins {
-        disk.env.fs.unlink(&pin.path).map_err(Error::io(&pin.path))?;
+    if disk.has(Planted::ReleaseBeforeTrigger) {
+        release(disk, plan)?;
+        remove_trigger(disk)?;
+    } else {
+        remove_trigger(disk)?;
+        release(disk, plan)?;
     }
-    disk.env.fs.sync_dir(&disk.layout.snapshot()).map_err(Error::io(&disk.layout.snapshot()))?;
     let mut lines = vec![format!(
         "restored snapshot {} of {} (seq {}, {} tables) as timeline {id}",
         pin.name,
@@ -299,6 +308,14 @@ fn publish(disk: &Disk, plan: &Plan, valid: &Valid) -> Result<RestoreReport> {
         }),
     );
     Ok(RestoreReport { snapshot: pin.name.clone(), seq: pin.seq, timeline: id, lines })
+}
+
+/// Removes the files of all snapshots: after a restore none is open. Durable on return.
+fn release(disk: &Disk, plan: &Plan) -> Result<()> {
+    for pin in &plan.pins {
+        disk.env.fs.unlink(&pin.path).map_err(Error::io(&pin.path))?;
+    }
+    disk.env.fs.sync_dir(&disk.layout.snapshot()).map_err(Error::io(&disk.layout.snapshot()))
 }
 
 fn remove_trigger(disk: &Disk) -> Result<()> {
@@ -330,5 +347,5 @@ fn highest_number(disk: &Disk) -> Result<u32> {
 fn next_table(disk: &Disk, state: &DbState) -> Result<u64> {
     let entries = disk.env.fs.list(&disk.layout.db()).map_err(Error::io(&disk.layout.db()))?;
     let seen = entries.iter().filter_map(|e| parse_table_dir(&e.name)).map(|id| id.0 + 1).max().unwrap_or(1);
-    Ok(seen.max(state.next_table))
+    Ok(if disk.has(Planted::IdsReused) { state.next_table } else { seen.max(state.next_table) })
 }

@@ -9,6 +9,7 @@ use types::{ColumnId, ColumnType, PartitionKey, Schema, Seq, TableId, TableName}
 use crate::chunk::Chunk;
 use crate::layout::{Disk, Layout};
 use crate::memtable::Memtable;
+use crate::planted::Planted;
 use crate::record::{AddedSegment, Edit, NewSymbols, Rows};
 use crate::segment::SegmentHandle;
 use crate::symbols::{Dictionary, SymbolFileMeta};
@@ -128,8 +129,8 @@ impl TableState {
     }
 
     /// Takes the rows of a commit.
-    pub fn append(&mut self, rows: Rows, seq: Seq, generation: u64) -> Result<()> {
-        self.learn(&rows.new_symbols, seq)?;
+    pub fn append(&mut self, disk: &Disk, rows: Rows, seq: Seq, generation: u64) -> Result<()> {
+        self.learn(disk, &rows.new_symbols, seq)?;
         if rows.batch.rows > 0 {
             let chunk = Chunk::from_batch(&self.schema, rows.batch, seq, generation)?;
             self.memtable = self.memtable.with(chunk)?;
@@ -139,11 +140,15 @@ impl TableState {
         Ok(())
     }
 
-    fn learn(&mut self, new_symbols: &[NewSymbols], seq: Seq) -> Result<()> {
+    fn learn(&mut self, disk: &Disk, new_symbols: &[NewSymbols], seq: Seq) -> Result<()> {
         for new in new_symbols {
             // A replayed frame may belong to a column that was dropped since.
             if let Some(state) = Arc::make_mut(&mut self.symbols).get_mut(&new.column) {
-                state.dictionary.append_at(new.first_code as usize, new.texts.iter().map(String::as_str))?;
+                if disk.has(Planted::SymbolsAnew) {
+                    new.texts.iter().rev().try_for_each(|text| state.dictionary.intern(text).map(drop))?;
+                } else {
+                    state.dictionary.append_at(new.first_code as usize, new.texts.iter().map(String::as_str))?;
+                }
                 state.len = state.len.max(new.first_code + new.texts.len() as u32);
                 if state.len > state.persisted {
                     state.unpersisted_since.get_or_insert(seq);

@@ -15,6 +15,7 @@ use crate::layout::{Disk, Layout, list_or_none};
 use crate::log::Place;
 use crate::log::chain::LogFiles;
 use crate::log::writer::{LogStart, LogWriter, RunIdentity};
+use crate::planted::Planted;
 use crate::recovery::{self, Recovered};
 use crate::restore::{self, RestoreReport};
 use crate::root;
@@ -45,7 +46,7 @@ impl Database {
 
     /// As [`Database::open`]; `progress` is told what a long start is doing.
     pub fn open_with_progress(env: Env, options: Options, progress: &dyn Fn(&str)) -> Result<Database> {
-        let disk = Disk { env, layout: Layout::new(&options.root) };
+        let disk = Disk { env, layout: Layout::new(&options.root), planted: options.planted };
         let trigger = disk.layout.restore_trigger();
         let wants_restore = disk.env.fs.exists(&trigger).map_err(Error::io(&trigger))?;
         if wants_restore {
@@ -281,6 +282,9 @@ fn start_log(
     recovered: &mut Recovered,
 ) -> Result<LogWriter> {
     let newest = files.of_timeline(timeline).last().map_or(0, |n| n.number);
+    if disk.has(Planted::CarryDropsLast) {
+        recovered.carried.pop();
+    }
     let start = |next_number| LogStart {
         identity: RunIdentity { database_id, timeline, place },
         predecessor: recovered.predecessor,

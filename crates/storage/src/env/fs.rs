@@ -91,6 +91,8 @@ pub trait Fs: Send + Sync {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable. Never repeated after a failure.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Makes everything durable that lies on the file system of a directory, whoever wrote it.
+    fn sync_file_system(&self, dir: &Path) -> io::Result<()>;
     /// Takes the exclusive lock of a directory, held until the guard is dropped; `WouldBlock` when another holds it.
     fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>>;
     /// Returns what was counted so far.

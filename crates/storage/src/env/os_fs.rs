@@ -131,6 +131,18 @@ impl Fs for OsFs {
         open_for_reading(dir)?.sync_all()
     }
 
+    fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
+        self.counters.sync();
+        #[cfg(target_os = "linux")]
+        rustix::fs::syncfs(open_for_reading(dir)?)?;
+        #[cfg(not(target_os = "linux"))]
+        {
+            open_for_reading(dir)?;
+            rustix::fs::sync();
+        }
+        Ok(())
+    }
+
     fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>> {
         self.counters.call();
         let opened = open_for_reading(dir)?;

@@ -272,8 +272,11 @@ impl Fs for SimFs {
             Ok(call) => {
                 let inode = inode?;
                 machine.dir(inode)?;
+                let is_done = !call.lie;
                 machine.finish(call)?;
-                machine.dir_mut(inode).make_durable();
+                if is_done {
+                    machine.dir_mut(inode).make_durable();
+                }
                 Ok(())
             }
             Err(error) => {
@@ -287,6 +290,15 @@ impl Fs for SimFs {
                 Err(error)
             }
         }
+    }
+
+    fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
+        let mut machine = self.machine();
+        let call = machine.begin(self.process, OpKind::SyncFileSystem, dir)?;
+        machine.resolve(dir)?;
+        machine.finish(call)?;
+        machine.sync_all();
+        Ok(())
     }
 
     fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>> {

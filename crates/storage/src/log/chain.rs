@@ -13,6 +13,7 @@ use super::frame::{self, Frame};
 use super::header::{self, FIRST_FRAME_OFFSET, HeaderRead, LogHeader};
 use crate::env::Env;
 use crate::layout::{Disk, LogName};
+use crate::planted::Planted;
 use crate::{Error, Result};
 
 /// The log files that lie in a root, by name only.
@@ -183,12 +184,12 @@ pub struct FileEnd {
 /// # Errors
 /// [`Error::Corrupt`] naming file and offset when a frame that was durable is damaged; errors of `visit`.
 pub fn replay(
-    env: &Env,
+    disk: &Disk,
     link: &Link,
     known_durable: Seq,
     mut visit: impl FnMut(Frame) -> Result<()>,
 ) -> Result<FileEnd> {
-    let map = env.fs.map(&link.path).map_err(Error::io(&link.path))?;
+    let map = disk.env.fs.map(&link.path).map_err(Error::io(&link.path))?;
     let limit = link.end.map_or(map.len() as u64, |(used, _)| used).min(map.len() as u64);
     let bytes = &map[..limit as usize];
     let salt = link.header.salt;
@@ -210,7 +211,7 @@ pub fn replay(
         ends.push((frame.seq, end.used_bytes));
         visit(frame)?;
     }
-    check_end(link, bytes, &end, known_durable)?;
+    check_end(disk, link, bytes, &end, known_durable)?;
     if link.end.is_some() {
         end.durable_seq = end.last_seq;
     }
@@ -220,7 +221,7 @@ pub fn replay(
 }
 
 /// Decides whether what follows the last good frame is the unsynced tail.
-fn check_end(link: &Link, bytes: &[u8], end: &FileEnd, known_durable: Seq) -> Result<()> {
+fn check_end(disk: &Disk, link: &Link, bytes: &[u8], end: &FileEnd, known_durable: Seq) -> Result<()> {
     let damaged = |why: String| {
         let detail = format!("damaged frame at offset {}: {why}; restore a snapshot or the file", end.used_bytes);
         Err(Error::corrupt(&link.path, detail))
@@ -230,6 +231,12 @@ fn check_end(link: &Link, bytes: &[u8], end: &FileEnd, known_durable: Seq) -> Re
             return Ok(());
         }
         return damaged(format!("the log goes on to offset {used_bytes} (seq {last_seq})"));
+    }
+    if disk.has(Planted::DamageIsTail) {
+        return Ok(());
+    }
+    if disk.has(Planted::TailIsDamage) && bytes[end.used_bytes as usize..].iter().any(|b| *b != 0) {
+        return damaged("something follows".to_owned());
     }
     let durable = end.durable_seq.max(known_durable);
     if durable > end.last_seq {

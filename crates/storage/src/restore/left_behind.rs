@@ -21,7 +21,7 @@ pub fn sentence(disk: &Disk, pin: &Pin) -> Option<String> {
         let Ok(Some(header)) = chain::read_header(&disk.env, &path) else { continue };
         let link = Link { name, path, header, end: None };
         // The tail may be torn: what was read before it counts.
-        let _ = chain::replay(&disk.env, &link, Seq::ZERO, |frame| {
+        let _ = chain::replay(disk, &link, Seq::ZERO, |frame| {
             seen.frame(&frame);
             Ok(())
         });

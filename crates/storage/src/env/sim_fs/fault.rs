@@ -5,6 +5,7 @@
 use rustix::io::Errno;
 
 use super::crash::Survive;
+use super::op::{OpKind, Site};
 
 /// One thing that goes wrong. Calls are numbered from 1 over the life of the machine ([`super::SimFs::op_count`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,11 @@ pub enum Fault {
     Fail { at_op: u64, errno: i32, times: u64 },
     /// A read or write takes only half of the bytes (at least one); other calls are not changed.
     Short { at_op: u64 },
+    /// Every sync of files or directories of that [`super::Site::path_class`] answers well and does nothing: as if the
+    /// program had left it out.
+    IgnoreSyncs { path_class: &'static str },
+    /// The first write of a file of that class at or behind `at_op` stores half of its bytes and answers that all were.
+    HalfWrite { at_op: u64, path_class: &'static str },
 }
 
 impl Fault {
@@ -40,6 +46,8 @@ pub struct FaultPlan {
 pub(super) enum Verdict {
     Work,
     Short,
+    /// Answer well and do nothing, or half.
+    Lie,
     Fail(i32),
     Crash(Survive),
 }
@@ -61,9 +69,19 @@ impl FaultPlan {
         self
     }
 
-    pub(super) fn verdict(&self, number: u64) -> Verdict {
-        for fault in &self.faults {
+    pub(super) fn verdict(&mut self, number: u64, site: Site) -> Verdict {
+        for fault in &mut self.faults {
             match *fault {
+                Fault::IgnoreSyncs { path_class } if path_class == site.path_class && site.kind.is_sync() => {
+                    return Verdict::Lie;
+                }
+                Fault::HalfWrite { at_op, path_class }
+                    if number >= at_op && path_class == site.path_class && site.kind == OpKind::WriteAt =>
+                {
+                    // Once is enough.
+                    *fault = Fault::HalfWrite { at_op: u64::MAX, path_class };
+                    return Verdict::Lie;
+                }
                 Fault::Crash { at_op, survive } if at_op == number => return Verdict::Crash(survive),
                 Fault::Fail { at_op, errno, times } if number >= at_op && number - at_op < times => {
                     return Verdict::Fail(errno);

@@ -31,11 +31,12 @@ impl FsFile for SimFile {
         let mut machine = self.fs.machine();
         let call = machine.begin(self.fs.process, OpKind::WriteAt, &self.path)?;
         self.check_writable()?;
-        let bytes = if call.short { &bytes[..bytes.len().div_ceil(2)] } else { bytes };
-        machine.counts.written_bytes += bytes.len() as u64;
-        let done = machine.write(self.inode, offset, bytes)?;
+        let part = if call.short || call.lie { &bytes[..bytes.len().div_ceil(2)] } else { bytes };
+        machine.counts.written_bytes += part.len() as u64;
+        let done = machine.write(self.inode, offset, part)?;
+        let answer = if call.lie { bytes.len() } else { done };
         machine.finish(call)?;
-        Ok(done)
+        Ok(answer)
     }
 
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
@@ -68,8 +69,11 @@ impl FsFile for SimFile {
         let mut machine = self.fs.machine();
         match machine.begin(self.fs.process, OpKind::Sync, &self.path) {
             Ok(call) => {
+                let is_done = !call.lie;
                 machine.finish(call)?;
-                machine.sync(self.inode);
+                if is_done {
+                    machine.sync(self.inode);
+                }
                 Ok(())
             }
             Err(error) => {

@@ -87,6 +87,8 @@ pub(super) struct Call {
     op: Op,
     crash: Option<Survive>,
     pub(super) short: bool,
+    /// Answer well without having done it.
+    pub(super) lie: bool,
 }
 
 #[derive(Clone)]
@@ -187,10 +189,11 @@ impl Machine {
         if let Some(trace) = &mut self.trace {
             trace.push(op.clone());
         }
-        let mut call = Call { op, crash: None, short: false };
-        match self.faults.verdict(self.op_count) {
+        let mut call = Call { op, crash: None, short: false, lie: false };
+        match self.faults.verdict(self.op_count, site) {
             Verdict::Work => {}
             Verdict::Short => call.short = true,
+            Verdict::Lie => call.lie = true,
             Verdict::Fail(errno) => return Err(io::Error::from_raw_os_error(errno)),
             // A call that changes nothing cannot be cut in the middle: the power goes before it.
             Verdict::Crash(survive) if !kind.changes() => return Err(self.cut(survive)),
@@ -406,6 +409,18 @@ impl Machine {
             self.last_write = None;
         }
         self.file_mut(inode).make_durable();
+    }
+
+    /// Makes everything durable.
+    pub(super) fn sync_all(&mut self) {
+        let inodes: Vec<u64> = self.nodes.keys().copied().collect();
+        for inode in inodes {
+            match self.kind(inode) {
+                FileKind::File => self.sync(inode),
+                FileKind::Dir => self.dir_mut(inode).make_durable(),
+                _ => {}
+            }
+        }
     }
 
     fn take(&mut self, cost: u64) -> bool {

@@ -19,6 +19,7 @@ pub enum OpKind {
     Unlink,
     RemoveDir,
     SyncDir,
+    SyncFileSystem,
     LockDir,
     WriteAt,
     ReadAt,
@@ -31,12 +32,12 @@ impl OpKind {
     /// Returns whether the call changes what is seen or what is durable.
     pub fn changes(self) -> bool {
         use OpKind::*;
-        matches!(self, CreateNew | CreateDir | HardLink | Unlink | RemoveDir | SyncDir | WriteAt | SetLen | Sync)
+        matches!(self, CreateNew | CreateDir | HardLink | Unlink | RemoveDir | WriteAt | SetLen) || self.is_sync()
     }
 
     /// Returns whether the call makes something durable.
     pub fn is_sync(self) -> bool {
-        matches!(self, OpKind::Sync | OpKind::SyncDir)
+        matches!(self, OpKind::Sync | OpKind::SyncDir | OpKind::SyncFileSystem)
     }
 }
 

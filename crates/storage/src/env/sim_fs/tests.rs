@@ -300,6 +300,29 @@ fn planned_calls_fail_with_the_planned_errors_and_do_nothing() {
 }
 
 #[test]
+fn a_planted_lie_answers_well_and_does_nothing_or_half() {
+    let fs = machine();
+    fs.set_faults(
+        FaultPlan::one(Fault::IgnoreSyncs { path_class: "table/partition/*.arrow" })
+            .and(Fault::HalfWrite { at_op: 0, path_class: "_live/*.wal" }),
+    );
+    fs.make_dirs(&p("/db/t~1/day"));
+    fs.make_dirs(&p("/db/_live"));
+    fs.sync_all();
+    let (left_out, kept) = (fs.create_new(&p("/db/t~1/day/x.arrow")), fs.create_new(&p("/db/_live/1.wal")));
+    let (left_out, kept) = (left_out.expect("created"), kept.expect("created"));
+    for file in [&left_out, &kept] {
+        assert_eq!(file.write_at(0, b"abcdef").expect("written"), 6);
+        file.sync().expect("synced");
+    }
+    kept.write_at(6, b"g").expect("written");
+    fs.sync_dir(&p("/db/t~1/day")).expect("synced");
+    fs.sync_dir(&p("/db/_live")).expect("synced");
+    assert_eq!(outcomes(&fs, "/db/t~1/day/x.arrow", |_| Survive::Nothing), [Some(vec![])].into());
+    assert_eq!(outcomes(&fs, "/db/_live/1.wal", |_| Survive::Nothing), [Some(b"abc".to_vec())].into());
+}
+
+#[test]
 fn space_runs_out_and_comes_back() {
     let fs = machine();
     let file = durable_file(&fs, "/d/f", &[0; PAGE]);

@@ -194,15 +194,7 @@ impl SimFs {
 
     /// Makes everything durable, as `sync` does.
     pub fn sync_all(&self) {
-        let mut machine = self.machine();
-        let inodes: Vec<u64> = machine.nodes.keys().copied().collect();
-        for inode in inodes {
-            match machine.kind(inode) {
-                FileKind::File => machine.sync(inode),
-                FileKind::Dir => machine.dir_mut(inode).make_durable(),
-                _ => {}
-            }
-        }
+        self.machine().sync_all();
     }
 
     /// Returns the paths of the regular files below a directory, relative to it and sorted.
