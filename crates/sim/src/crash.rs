@@ -5,7 +5,7 @@
 //! the middle of that start, and some go on with writes and another cut. Next: `snapshot_cycle`.
 
 use storage::env::SimFs;
-use storage::env::sim_fs::{CrashPoint, Survive};
+use storage::env::sim_fs::{CrashPoint, FaultPlan, Survive};
 use storage::{CommitMode, Database, Options, ReadView};
 
 use crate::compare::{compare, compare_view};
@@ -27,6 +27,8 @@ pub struct CrashPlan {
     pub kill_every: u64,
     /// Commits are acknowledged from the page cache: a power cut may take steps back, but only the latest ones.
     pub relaxed: bool,
+    /// Faults that the machine has from the start.
+    pub lies: FaultPlan,
 }
 
 impl CrashPlan {
@@ -37,7 +39,7 @@ impl CrashPlan {
         if relaxed {
             options.commit_mode = CommitMode::NoSync;
         }
-        CrashPlan { seed, steps: 40, options, nested_every: 40, kill_every: 2, relaxed }
+        CrashPlan { seed, steps: 40, options, nested_every: 40, kill_every: 2, relaxed, lies: FaultPlan::none() }
     }
 }
 
@@ -78,6 +80,7 @@ impl<'a> Campaign<'a> {
 
     fn run(&mut self) -> Result<(), String> {
         let mut machine = Machine::new(self.plan.seed);
+        machine.fs.set_faults(self.plan.lies.clone());
         machine.fs.capture_crash_points(true);
         machine.fs.record_trace(true);
         machine.fs.set_label("first start");
@@ -90,9 +93,15 @@ impl<'a> Campaign<'a> {
                     self.restart(&mut machine, db, &model).map_err(|e| format!("restart before step {number}: {e}"))?;
             }
             let step = self.generator.next(&model);
+            // A reader that began just before holds files that the step takes out of the state.
+            let frees = matches!(step, Step::Drop(_) | Step::Truncate(_) | Step::DropPartitions { .. });
+            if frees && self.generator.below(2) == 0 {
+                self.held.push((model.clone(), db.view()));
+            }
             machine.fs.set_label(step.label());
             machine.clock.advance_us(self.generator.below(3_000_000) as i64);
             step.run(&db, &model).map_err(|e| format!("step {number} {}: {e}", describe(&step)))?;
+            self.possible.extend(step.halfway(&model));
             step.apply_to(&mut model);
             self.possible.push(model.clone());
             let place = format!("step {number} {}", describe(&step));
@@ -101,7 +110,10 @@ impl<'a> Campaign<'a> {
                 self.settle();
             }
             self.report.passed(&machine.fs.take_trace());
-            compare(&model, &db).map_err(|e| format!("after {place}: {e}"))?;
+            // Not after each step: a segment that was read once stays mapped, and hides that its file is gone.
+            if self.generator.below(3) == 0 {
+                compare(&model, &db).map_err(|e| format!("after {place}: {e}"))?;
+            }
             self.read_old_views(&model, &db).map_err(|e| format!("after {place}: {e}"))?;
         }
         Ok(())
@@ -138,7 +150,9 @@ impl<'a> Campaign<'a> {
         machine.kill();
         machine.fs.set_label("start");
         let db = machine.open(&self.plan.options).map_err(|e| format!("start: {e}"))?;
-        compare(model, &db).map_err(|e| format!("after the start: {e}"))?;
+        if self.generator.below(2) == 0 {
+            compare(model, &db).map_err(|e| format!("after the start: {e}"))?;
+        }
         self.check_points(&machine.fs, "restart")?;
         self.settle();
         self.report.passed(&machine.fs.take_trace());

@@ -6,13 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use storage::Options;
 use storage::env::SimFs;
 use storage::env::sim_fs::CopyMode;
+use storage::planted::Planted;
 
 use crate::compare::compare_tables;
 use crate::generate::Generator;
+use crate::history::History;
 use crate::machine::{Machine, options};
 use crate::model::Model;
+use crate::snapshot_cycle::EXCLUDED;
 use crate::step::Step;
 
 /// What became of the faults in one file.
@@ -28,6 +32,7 @@ pub struct Copy {
     pub root: PathBuf,
     pub cut: Model,
     seed: u64,
+    planted: Option<Planted>,
 }
 
 /// A change of a copy.
@@ -49,48 +54,38 @@ pub enum Damage {
 
 impl Copy {
     /// Makes a copy of a small database whose rows lie in segments, in the sealed log, and in both.
-    pub fn new(seed: u64) -> Copy {
-        let mut machine = Machine::new(seed);
-        let options = options("/a");
-        let db = machine.open(&options).expect("an empty root opens");
-        let mut generator = Generator::new(seed, false);
-        let mut model = Model::default();
-        let mut run = |db: &storage::Database, step: Step| {
-            step.run(db, &model).unwrap_or_else(|e| panic!("{step:?}: {e}"));
-            step.apply_to(&mut model);
-            model.clone()
-        };
-        let mut current = Model::default();
-        for round in 0..3 {
-            while current.tables.len() < 2 {
-                let step = generator.next(&current);
-                if matches!(step, Step::Create(_)) {
-                    current = run(&db, step);
-                }
-            }
-            for _ in 0..4 {
-                let step = generator.append(&current);
-                current = run(&db, step);
-            }
-            match round {
-                // The third round stays in the log.
-                2 => {}
-                _ => {
-                    for table in current.clone().tables.keys() {
-                        run(&db, Step::FlushTable(table.clone()));
-                    }
-                    current = run(&db, Step::WriteBase);
-                }
+    pub fn new(seed: u64, planted: Option<Planted>) -> Result<Copy, String> {
+        let options = Options { planted, ..options("/a") };
+        let mut history = History::new(seed, options, Generator::new(seed, false));
+        history.start()?;
+        while history.model.tables.len() < 2 {
+            let step = history.generator.next(&history.model);
+            if matches!(step, Step::Create(_)) {
+                history.step(step)?;
             }
         }
-        run(&db, Step::Prepare("default".to_owned()));
-        let root = PathBuf::from("/copy");
-        machine.fs.copy_tree(&options.root, &root, CopyMode::Copy, &["db/_live", "log"], seed).finish();
-        machine.fs.remove(&options.root);
-        drop(db);
-        let fs = machine.fs.kill();
+        for round in 0..3 {
+            for _ in 0..4 {
+                let step = history.generator.append(&history.model);
+                history.step(step)?;
+            }
+            // The rows of the third round stay in the log.
+            if round < 2 {
+                for table in history.model.clone().tables.keys() {
+                    history.step(Step::FlushTable(table.clone()))?;
+                }
+                history.step(Step::WriteBase)?;
+            }
+        }
+        let cut = history.model.clone();
+        history.step(Step::Prepare("default".to_owned()))?;
+        let (root, fs) = (PathBuf::from("/copy"), history.machine.fs.clone());
+        fs.copy_tree(Path::new("/a"), &root, CopyMode::Copy, &EXCLUDED, seed).finish();
+        fs.remove(Path::new("/a"));
+        history.kill();
+        let fs = history.machine.fs.clone();
         fs.write_file(&root.join("_restore"), b"");
-        Copy { fs, root, cut: current, seed }
+        Ok(Copy { fs, root, cut, seed, planted })
     }
 
     /// Restores the copy with a fault in one file.
@@ -121,7 +116,7 @@ impl Copy {
     fn restore(&self, fs: SimFs, file: &Path) -> Result<Outcome, String> {
         let before = fs.tree_digest(&self.root);
         let mut machine = Machine::on(fs, self.seed);
-        match machine.open(&options(&self.root)) {
+        match machine.open(&Options { planted: self.planted, ..options(&self.root) }) {
             Ok(db) => {
                 compare_tables(&self.cut, &db).map_err(|e| format!("the fault was served: {e}"))?;
                 Ok(Outcome { refused: 0, harmless: 1 })
@@ -153,4 +148,40 @@ impl Copy {
         let of_copy = tree.into_iter().filter(|(path, _)| files.contains(path) && path != Path::new("_restore"));
         of_copy.map(|(path, entry)| (path, entry.len_bytes)).collect()
     }
+}
+
+/// Damages each file of a copy in a few ways, and the log of a stopped server.
+///
+/// # Errors
+/// As [`Copy::check`].
+pub fn spot_check(seed: u64, planted: Option<Planted>) -> Result<(), String> {
+    let copy = Copy::new(seed, planted)?;
+    for (file, len_bytes) in copy.files() {
+        let flips = (1..8).map(|n| Damage::Flip { byte: len_bytes * n / 8, bit: n as u8 });
+        for damage in flips.chain([Damage::Missing, Damage::Zeros, Damage::Cut { len_bytes: len_bytes / 2 }]) {
+            copy.check(&file, damage)?;
+        }
+    }
+    damaged_log(seed, planted)
+}
+
+/// Flips a bit in the first frames of a log that was stopped cleanly: the start must be refused.
+fn damaged_log(seed: u64, planted: Option<Planted>) -> Result<(), String> {
+    let options = Options { planted, ..options("/a") };
+    let mut history = History::new(seed, options, Generator::new(seed, false));
+    history.start()?;
+    history.append_rows(50)?;
+    history.stop()?;
+    let live = Path::new("/a/db/_live");
+    for file in history.machine.fs.files_below(live) {
+        // Frames begin behind the two copies of the header.
+        let frame = history.machine.fs.peek(&live.join(&file)).and_then(|bytes| bytes.get(8_192).copied());
+        if frame.is_some_and(|byte| byte != 0) {
+            history.machine.fs.flip_bit(&live.join(&file), 8_192 + 9, 0);
+            let why = history.start_refused().map_err(|e| format!("seed {seed}, a damaged log: {e}"))?;
+            let name = file.display().to_string();
+            return if why.contains(&name) { Ok(()) } else { Err(format!("{why} does not name {name}")) };
+        }
+    }
+    Err(format!("seed {seed}: no log file holds a frame"))
 }

@@ -28,12 +28,14 @@ pub struct Generator {
     now_us: i64,
     /// Whether snapshots are prepared and completed.
     snapshots: bool,
+    /// The step before took files out of the state.
+    freed: bool,
 }
 
 impl Generator {
     /// Returns a chooser of steps.
     pub fn new(seed: u64, snapshots: bool) -> Generator {
-        Generator { rng: SeededRng::new(seed), names: 0, now_us: START_US, snapshots }
+        Generator { rng: SeededRng::new(seed), names: 0, now_us: START_US, snapshots, freed: false }
     }
 
     /// Lets names begin behind those of another chooser for the same database.
@@ -57,6 +59,17 @@ impl Generator {
 
     /// Returns the next step.
     pub fn next(&mut self, model: &Model) -> Step {
+        // What was freed just now is what gc may not take too early.
+        if std::mem::take(&mut self.freed) && self.chance(50) {
+            return Step::Gc;
+        }
+        let step = self.choose(model);
+        use Step::{Drop, DropPartitions, Truncate, Update};
+        self.freed = matches!(step, Drop(_) | Truncate(_) | Update { .. } | DropPartitions { .. });
+        step
+    }
+
+    fn choose(&mut self, model: &Model) -> Step {
         if model.tables.is_empty() {
             return self.create();
         }
@@ -78,7 +91,8 @@ impl Generator {
             }
             78..80 => self.drop_column(&table),
             80..82 => self.rename_column(&table),
-            82..86 => self.update(&table),
+            82..85 => self.update(&table),
+            85..86 => self.update_after(&table),
             86..88 => self.drop_partitions(&table),
             88..91 => Step::Refused(self.refused(model, &table)),
             91..100 if self.snapshots => match model.snapshots.keys().next() {
@@ -173,6 +187,17 @@ impl Generator {
             },
             _ => Step::Idle,
         }
+    }
+
+    /// Returns an update in whose middle the table is truncated.
+    fn update_after(&mut self, table: &ModelTable) -> Step {
+        let update = self.update(table);
+        if !matches!(update, Step::Update { .. }) {
+            return update;
+        }
+        // Not rows: an append may have to flush, which waits for the update.
+        let meanwhile = Step::Truncate(table.name.clone());
+        Step::UpdateAfter { update: Box::new(update), meanwhile: Box::new(meanwhile) }
     }
 
     fn drop_partitions(&mut self, table: &ModelTable) -> Step {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use storage::Options;
-use storage::env::sim_fs::{CopyMode, CrashPoint, Survive, TreeEntry};
+use storage::env::sim_fs::{CopyMode, CrashPoint, FaultPlan, Survive, TreeEntry};
 
 use crate::compare::compare;
 use crate::generate::Generator;
@@ -25,12 +25,23 @@ pub struct CyclePlan {
     pub steps: usize,
     pub rounds: usize,
     pub options: Options,
+    /// Whether each call of a restore is cut too.
+    pub cut: bool,
+    /// Faults that the machine has from the start.
+    pub lies: FaultPlan,
 }
 
 impl CyclePlan {
     /// Returns the plan of a seed.
     pub fn new(seed: u64) -> CyclePlan {
-        CyclePlan { seed, steps: 40, rounds: 2, options: crate::machine::options("/a") }
+        CyclePlan {
+            seed,
+            steps: 40,
+            rounds: 2,
+            options: crate::machine::options("/a"),
+            cut: seed.is_multiple_of(8),
+            lies: FaultPlan::none(),
+        }
     }
 }
 
@@ -59,6 +70,7 @@ struct Cycle<'a> {
 
 impl Cycle<'_> {
     fn run(&mut self) -> Result<(), String> {
+        self.history.machine.fs.set_faults(self.plan.lies.clone());
         self.history.start()?;
         self.history.steps(self.plan.steps).map_err(|e| format!("before the first snapshot: {e}"))?;
         for round in 1..=self.plan.rounds {
@@ -131,8 +143,11 @@ impl Cycle<'_> {
         }
         self.served.insert(root.clone());
         self.history.ask_for_restore(&root, cut);
-        fs.sync_all();
-        fs.capture_crash_points(true);
+        if self.plan.cut {
+            // A cut before the restore has synced the copy may take the copy itself; that is not looked at here.
+            fs.sync_all();
+        }
+        fs.capture_crash_points(self.plan.cut);
         self.history.start().map_err(|e| format!("restored {place}: {e}"))?;
         let points = fs.take_crash_points();
         fs.capture_crash_points(false);

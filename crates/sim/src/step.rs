@@ -46,6 +46,11 @@ pub enum Step {
         value: Value,
         every: usize,
     },
+    /// An update during which, between its reading and its commit, another step of the same table is done.
+    UpdateAfter {
+        update: Box<Step>,
+        meanwhile: Box<Step>,
+    },
     DropPartitions {
         table: String,
         keys: Vec<PartitionKey>,
@@ -90,7 +95,7 @@ impl Step {
             Step::DropColumn { .. } => "drop column",
             Step::RenameColumn { .. } => "rename column",
             Step::Append(_) => "append",
-            Step::Update { .. } => "update",
+            Step::Update { .. } | Step::UpdateAfter { .. } => "update",
             Step::DropPartitions { .. } => "drop partition",
             Step::Prepare(_) => "prepare",
             Step::Complete(_) => "complete",
@@ -134,6 +139,17 @@ impl Step {
                 let at = table.column(column).expect("the step was made for this model");
                 table.update(*partition, at, value, *every);
             }
+            // A truncate makes the update begin again; appended rows are later than the update and stay as they are.
+            Step::UpdateAfter { update, meanwhile } => match **meanwhile {
+                Step::Append(_) => {
+                    update.apply_to(model);
+                    meanwhile.apply_to(model);
+                }
+                _ => {
+                    meanwhile.apply_to(model);
+                    update.apply_to(model);
+                }
+            },
             Step::DropPartitions { table, keys } => model.table_mut(table).drop_partitions(keys),
             Step::Prepare(name) => {
                 let cut = Model { tables: model.tables.clone(), ..Model::default() };
@@ -145,6 +161,14 @@ impl Step {
             Step::Flush | Step::FlushTable(_) | Step::Base | Step::WriteBase => {}
             Step::Gc | Step::Idle | Step::Refused(_) => {}
         }
+    }
+
+    /// Returns what the model is between the two commits of a step that makes two.
+    pub fn halfway(&self, model: &Model) -> Option<Model> {
+        let Step::UpdateAfter { meanwhile, .. } = self else { return None };
+        let mut halfway = model.clone();
+        meanwhile.apply_to(&mut halfway);
+        Some(halfway)
     }
 
     /// Does the step to a database that equals the model.
@@ -161,7 +185,8 @@ impl Step {
             Step::DropColumn { table, column } => db.drop_column(id(db, table), column),
             Step::RenameColumn { table, column, to } => db.rename_column(id(db, table), column, to),
             Step::Append(batches) => append(db, model, batches),
-            Step::Update { table, .. } => update(db, model.table(table), self),
+            Step::Update { table, .. } => update(db, model.table(table), self, || Ok(())),
+            Step::UpdateAfter { update: step, meanwhile } => update_after(db, model, step, meanwhile),
             Step::DropPartitions { table, keys } => db.drop_partitions(id(db, table), keys),
             Step::Prepare(name) => db.prepare_snapshot(name),
             Step::Complete(name) => db.complete_snapshot(name),
@@ -288,7 +313,28 @@ fn batch(table: &ModelTable, ids: &[ColumnId], rows: &[Row]) -> RowBatch {
     RowBatch::new(rows.len(), columns).expect("columns of one length and different ids")
 }
 
-fn update(db: &Database, model: &ModelTable, step: &Step) -> storage::Result<()> {
+fn update_after(db: &Database, model: &Model, step: &Step, meanwhile: &Step) -> storage::Result<()> {
+    let Step::Update { table, .. } = step else { unreachable!("called for updates only") };
+    let mut first = true;
+    update(db, model.table(table), step, || {
+        if !std::mem::take(&mut first) {
+            return Ok(());
+        }
+        match meanwhile.run(db, model) {
+            Ok(()) => Ok(()),
+            Err(StepError::Storage(error)) => Err(error),
+            Err(StepError::Accepted) => unreachable!("the step in between is not one to be refused"),
+        }
+    })
+}
+
+/// Updates a partition; `meanwhile` is called when its rows have been read.
+fn update(
+    db: &Database,
+    model: &ModelTable,
+    step: &Step,
+    mut meanwhile: impl FnMut() -> storage::Result<()>,
+) -> storage::Result<()> {
     let Step::Update { partition, column, value, every, .. } = step else { unreachable!("called for updates only") };
     let at = model.column(column).expect("the step was made for this model");
     db.rewrite(id(db, &model.name), |table| {
@@ -297,6 +343,7 @@ fn update(db: &Database, model: &ModelTable, step: &Step) -> storage::Result<()>
         for row in rows.iter_mut().step_by(*every) {
             Arc::make_mut(row)[at] = value.clone();
         }
+        meanwhile()?;
         Ok(Some(vec![(*partition, rows.chunks(7).map(|rows| batch(model, &ids, rows)).collect())]))
     })
 }

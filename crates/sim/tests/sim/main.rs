@@ -5,6 +5,7 @@ mod copies;
 mod crash;
 mod damage;
 mod found;
+mod planted;
 mod prepare;
 mod seeds;
 mod snapshot;

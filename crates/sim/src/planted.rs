@@ -1,0 +1,74 @@
+//! R7: faults planted in storage or in its machine must be found by the campaigns.
+
+use std::fmt;
+
+use storage::CommitMode;
+use storage::env::sim_fs::{Fault, FaultPlan};
+use storage::planted::Planted;
+
+use crate::crash::{CrashPlan, crash_everywhere};
+use crate::damage;
+use crate::snapshot_cycle::{self, CyclePlan};
+
+/// A planted fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plant {
+    /// Storage behaves by it.
+    Storage(Planted),
+    /// Storage leaves out the syncs of that kind of file or directory.
+    NoSync(&'static str),
+    /// A commit is acknowledged before it is durable.
+    AckBeforeSync,
+    /// Half a frame is taken for a whole one, as after an ENOSPC that nobody looked at.
+    HalfFrame,
+}
+
+impl fmt::Display for Plant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Plant::Storage(planted) => write!(f, "{planted:?}"),
+            Plant::NoSync(path_class) => write!(f, "no sync of {path_class}"),
+            Plant::AckBeforeSync => f.write_str("ack before the sync"),
+            Plant::HalfFrame => f.write_str("half a frame acknowledged"),
+        }
+    }
+}
+
+impl Plant {
+    fn in_storage(self) -> Option<Planted> {
+        match self {
+            Plant::Storage(planted) => Some(planted),
+            _ => None,
+        }
+    }
+
+    fn lies(self, seed: u64) -> FaultPlan {
+        match self {
+            Plant::NoSync(path_class) => FaultPlan::one(Fault::IgnoreSyncs { path_class }),
+            Plant::HalfFrame => FaultPlan::one(Fault::HalfWrite { at_op: 60 + seed * 7, path_class: "_live/*.wal" }),
+            _ => FaultPlan::none(),
+        }
+    }
+
+    /// Looks for the fault with every campaign, seed by seed. Returns what was found first.
+    pub fn find(self, seeds: &[u64]) -> Option<String> {
+        seeds.iter().find_map(|seed| self.find_with(*seed).err())
+    }
+
+    fn find_with(self, seed: u64) -> Result<(), String> {
+        let mut plan = CrashPlan { nested_every: 100, kill_every: 5, ..CrashPlan::new(seed) };
+        plan.options.planted = self.in_storage();
+        plan.lies = self.lies(seed);
+        if self == Plant::AckBeforeSync {
+            plan.options.commit_mode = CommitMode::NoSync;
+            plan.relaxed = false;
+        }
+        crash_everywhere(&plan)?;
+        let mut plan = CyclePlan::new(seed);
+        plan.options.planted = self.in_storage();
+        plan.lies = self.lies(seed);
+        plan.cut = true;
+        snapshot_cycle::run(&plan)?;
+        damage::spot_check(seed, self.in_storage())
+    }
+}
