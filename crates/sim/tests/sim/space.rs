@@ -13,7 +13,7 @@ fn ten_thousand_prepares_over_a_trickle_stay_small_and_a_full_disk_starts() {
     ok(history.steps(30));
     let mut largest = (0, 0);
     for n in 0..10_000 {
-        if n % 10 == 0 {
+        if n % 100 == 0 {
             let row = history.generator.append(&history.model);
             ok(history.step(row));
         }
