@@ -173,13 +173,20 @@ fn write_table_base(
     Ok(document::reference(format!("{}/{TABLE_BASE_DIR}/{file}", table.dir), &bytes))
 }
 
-/// Reads a base. `named` is given when a pin or a timeline names it by checksum.
-pub fn read(disk: &Disk, file: &str, named: Option<&FileRef>) -> Result<Base> {
-    let path = disk.layout.db().join(file);
-    let base: Base = match named {
-        Some(named) => document::read_named(&disk.env, &path, named)?,
-        None => document::read(&disk.env, &path)?,
-    };
+/// Reads a base that its directory lists, and how a timeline would name it.
+pub fn read(disk: &Disk, name: BaseName) -> Result<(Base, FileRef)> {
+    let file = format!("_base/{name}");
+    let path = disk.layout.db().join(&file);
+    let bytes = disk.env.fs.read(&path).map_err(Error::io(&path))?;
+    let base: Base = document::decode(&bytes).map_err(|why| Error::corrupt(&path, why))?;
+    check_version(&path, base.format)?;
+    Ok((base, document::reference(file, &bytes)))
+}
+
+/// Reads a base that a pin or a timeline names by its checksum.
+pub fn read_named(disk: &Disk, named: &FileRef) -> Result<Base> {
+    let path = disk.layout.db().join(&named.file);
+    let base: Base = document::read_named(&disk.env, &path, named)?;
     check_version(&path, base.format)?;
     Ok(base)
 }

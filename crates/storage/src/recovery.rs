@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use types::Seq;
 
-use crate::base::{self, BaseHandle};
+use crate::base::{self, Base, BaseHandle};
 use crate::catalog::{DbState, Garbage};
 use crate::layout::{BaseName, Disk, LogName, list_or_none};
 use crate::log::chain::{self, ChainEnd, Link, LogFiles};
@@ -47,17 +47,18 @@ pub struct Recovered {
 pub fn recover(disk: &Disk, database_id: u128, history: &History, files: &LogFiles) -> Result<Recovered> {
     let current = history.current();
     let newest = chain::newest(disk, files, current.timeline)?;
-    let (own_bases, known_durable) = own_bases(disk, history)?;
-    refuse_unrestored_copy(disk, files, history, newest, &own_bases)?;
-    let chosen = choose_base(history, &own_bases);
+    let own_base = own_base(disk, history)?;
+    refuse_unrestored_copy(disk, files, history, newest, own_base.is_some())?;
+    let known_durable = own_base.as_ref().map_or(Seq::ZERO, |(base, _)| base.seq);
     let end = newest.map(|name| ChainEnd { name, end: None }).or_else(|| branch_end(history));
-    let (state, handle) = match chosen {
+    let base = match own_base {
+        Some(own) => Some(own),
+        None => branch_base(disk, history)?,
+    };
+    let (state, handle) = match base {
         None => (DbState::default(), None),
-        Some((file, named)) => {
-            let base = base::read(disk, &file, named.as_ref())?;
-            let bytes =
-                disk.env.fs.read(&disk.layout.db().join(&file)).map_err(Error::io(&disk.layout.db().join(&file)))?;
-            let (state, handle) = base::load(disk, &base, crate::document::reference(file, &bytes))?;
+        Some((base, file)) => {
+            let (state, handle) = base::load(disk, &base, file)?;
             (state, Some(handle))
         }
     };
@@ -212,29 +213,27 @@ fn branch_end(history: &History) -> Option<ChainEnd> {
     Some(ChainEnd { name: last.name()?, end: Some((last.used_bytes, parent.seq)) })
 }
 
-/// Bases of the timeline in force that are complete, newest first, and the highest Seq that one shows to be durable.
-fn own_bases(disk: &Disk, history: &History) -> Result<(Vec<BaseName>, Seq)> {
+/// The newest complete base of the timeline in force; it shows that everything through its Seq was durable.
+fn own_base(disk: &Disk, history: &History) -> Result<Option<(Base, FileRef)>> {
     let entries = list_or_none(disk, &disk.layout.base())?;
     let mut names: Vec<BaseName> = entries.iter().filter_map(|e| e.name.parse().ok()).collect();
     names.retain(|n| n.timeline == history.current().timeline);
     names.sort_by_key(|n| std::cmp::Reverse(n.seq));
-    for (i, name) in names.iter().enumerate() {
-        match base::read(disk, &format!("_base/{name}"), None) {
-            Ok(_) => return Ok((names[i..].to_vec(), name.seq)),
+    for name in names {
+        match base::read(disk, name) {
+            Ok(found) => return Ok(Some(found)),
             // Not complete: its writing was cut short, it never counted.
             Err(Error::Corrupt { .. }) => {}
             Err(e) => return Err(e),
         }
     }
-    Ok((Vec::new(), Seq::ZERO))
+    Ok(None)
 }
 
-fn choose_base(history: &History, own: &[BaseName]) -> Option<(String, Option<FileRef>)> {
-    if let Some(name) = own.first() {
-        return Some((format!("_base/{name}"), None));
-    }
-    let named = history.current().parent.as_ref()?.base.clone()?;
-    Some((named.file.clone(), Some(named)))
+/// The base that the branch point of the timeline in force names.
+fn branch_base(disk: &Disk, history: &History) -> Result<Option<(Base, FileRef)>> {
+    let Some(named) = history.current().parent.as_ref().and_then(|p| p.base.clone()) else { return Ok(None) };
+    Ok(Some((base::read_named(disk, &named)?, named)))
 }
 
 /// A root whose log is there but whose active log file is not was copied from a running database.
@@ -243,11 +242,11 @@ fn refuse_unrestored_copy(
     files: &LogFiles,
     history: &History,
     newest: Option<LogName>,
-    own_bases: &[BaseName],
+    has_own_base: bool,
 ) -> Result<()> {
     let without_live = match newest {
         Some(name) => !files.live.contains(&name),
-        None if history.current().parent.is_some() => !own_bases.is_empty(),
+        None if history.current().parent.is_some() => has_own_base,
         None => has_tables_or_bases(disk)?,
     };
     if !without_live {

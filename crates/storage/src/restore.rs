@@ -165,7 +165,7 @@ fn validate(disk: &Disk, plan: &Plan, progress: &dyn Fn(&str)) -> Result<Valid> 
         None => (DbState::default(), None),
         Some(named) => {
             require_plain_path(disk, &named.file)?;
-            let base = base::read(disk, &named.file, Some(named))?;
+            let base = base::read_named(disk, named)?;
             for table in base.tables.iter().filter_map(|t| t.segments.as_ref()) {
                 require_plain_path(disk, &table.file)?;
             }
