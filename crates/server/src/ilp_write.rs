@@ -96,11 +96,7 @@ fn prepare(
     table: TableRows,
     options: Options,
 ) -> storage::Result<(TableId, RowBatch)> {
-    let new_column = |column: &wire::ilp::NewColumn| NewColumn {
-        name: column.name.clone(),
-        column_type: column.column_type,
-        indexed: false,
-    };
+    let new_column = |column: &wire::ilp::NewColumn| NewColumn::new(&column.name, column.column_type);
     let vanished = || storage::Error::NotFound(format!("table does not exist [table={}]", table.name));
     let (id, new_ids): (TableId, Vec<ColumnId>) = if table.schema.is_some() {
         let id = view.table(table.name.as_str()).ok_or_else(vanished)?.id();
@@ -108,13 +104,12 @@ fn prepare(
             table.new_columns.iter().map(|column| database.add_column(id, new_column(column))).collect();
         (id, ids?)
     } else {
-        let id = database.create_table(NewTable {
-            name: table.name.clone(),
-            columns: table.new_columns.iter().map(new_column).collect(),
-            designated: table.new_designated,
-            partition_by: options.partition_by,
-            wal: true,
-        })?;
+        let id = database.create_table(NewTable::new(
+            table.name.clone(),
+            table.new_columns.iter().map(new_column).collect(),
+            table.new_designated,
+            options.partition_by,
+        ))?;
         let made = database.view().table_by_id(id).ok_or_else(vanished)?;
         let id_of = |column: &wire::ilp::NewColumn| {
             made.schema()

@@ -271,17 +271,12 @@ fn table_name(name: &str) -> TableName {
 }
 
 fn new_column(column: &ModelColumn) -> NewColumn {
-    NewColumn { name: column.name.clone(), column_type: column.column_type, indexed: false }
+    NewColumn::new(&column.name, column.column_type)
 }
 
 fn create(db: &Database, table: &ModelTable) -> storage::Result<()> {
-    let new = NewTable {
-        name: table_name(&table.name),
-        columns: table.columns.iter().map(new_column).collect(),
-        designated: table.designated,
-        partition_by: table.partition_by,
-        wal: true,
-    };
+    let columns = table.columns.iter().map(new_column).collect();
+    let new = NewTable::new(table_name(&table.name), columns, table.designated, table.partition_by);
     if table.rows.is_empty() {
         return db.create_table(new).map(drop);
     }

@@ -18,7 +18,7 @@ use crate::record::AddedSegment;
 use crate::segment::{SegmentHandle, SegmentMeta};
 use crate::snapshot::{FileRef, Pin};
 use crate::symbols::{SymbolFileMeta, file::load as load_dictionary};
-use crate::table::{SegmentMap, SymbolState, TableState};
+use crate::table::{SegmentMap, SymbolState, TableState, live_rows};
 use crate::{Error, Result};
 
 /// Version of the format of bases and table bases.
@@ -248,7 +248,7 @@ fn load_table(disk: &Disk, table: &BaseTable, segments: Arc<SegmentMap>) -> Resu
     let mut state = TableState::new(table.id, table.name.clone(), &table.dir, table.schema.clone(), table.last_seq);
     state.flushed_through = table.flushed_through;
     state.truncate_seq = table.truncate_seq;
-    state.segment_rows = segments.values().flatten().map(|s| s.meta().rows).sum();
+    state.segment_rows = live_rows(&segments);
     state.segments = segments;
     let mut by_column: BTreeMap<ColumnId, Vec<SymbolFileMeta>> = BTreeMap::new();
     for file in &table.symbol_files {

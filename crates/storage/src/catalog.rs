@@ -163,6 +163,12 @@ impl DbState {
                 state.alter(schema, seq);
                 self.tables.insert(state);
             }
+            CatalogChange::Expire { table, before_us } => {
+                let mut state = self.owned(table)?;
+                let removed = state.expire(before_us, seq)?;
+                garbage.extend(removed.into_iter().map(Garbage::Segment));
+                self.tables.insert(state);
+            }
             CatalogChange::Truncate { table } => {
                 let mut state = self.owned(table)?;
                 let removed = state.truncate(seq);

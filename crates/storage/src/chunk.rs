@@ -205,6 +205,26 @@ impl Chunk {
         Chunk::new(rows.len(), columns, self.designated, self.first_seq..=self.last_seq, self.generation)
     }
 
+    /// Returns which rows lie at or behind a moment; all when the table has no designated timestamp.
+    pub fn rows_since(&self, start_us: i64) -> Result<BooleanArray> {
+        let Some(times) = self.times()? else { return Ok(BooleanArray::from(vec![true; self.rows])) };
+        Ok(BooleanArray::new(BooleanBuffer::collect_bool(self.rows, |row| times.value(row) >= start_us), None))
+    }
+
+    /// Returns the rows that `kept` marks, in their order. Seqs are those of the whole chunk.
+    ///
+    /// # Errors
+    /// `Invalid` when `kept` has another length.
+    pub fn filter(&self, kept: &BooleanArray) -> Result<Chunk> {
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (id, column_type, array) in &self.columns {
+            let rows = arrow_select::filter::filter(array, kept)
+                .map_err(|e| Error::Invalid(format!("rows of column {id} cannot be left out: {e}")))?;
+            columns.push((*id, *column_type, rows));
+        }
+        Chunk::new(kept.true_count(), columns, self.designated, self.first_seq..=self.last_seq, self.generation)
+    }
+
     /// Returns the partitions that a sorted chunk has rows of, in order, with their rows.
     pub fn partitions(&self, by: PartitionBy) -> Result<Vec<(PartitionKey, Range<usize>)>> {
         debug_assert!(self.sorted, "rows are split by partition after sorting");

@@ -24,10 +24,12 @@ use crate::record::{self, Record};
 use crate::timeline::History;
 use crate::{Error, Result};
 
+mod alter;
 mod append;
 mod ddl;
 mod open;
 
+pub use alter::ColumnChange;
 pub use append::RowsByTable;
 pub(crate) use append::{Resolver, payload_bytes};
 pub use ddl::{NewColumn, NewTable};

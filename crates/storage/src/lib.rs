@@ -1,7 +1,7 @@
 //! A root directory: log, segments, bases, snapshots, restore. No SQL, no sockets, no DataFusion.
 //!
 //! Reading order: [`env`] and [`layout`]; [`log`] (the only commit point) and [`record`] (what a frame says);
-//! [`chunk`], [`segment`], [`symbols`], [`run`], [`merge`] (rows); [`memtable`], [`table`], [`catalog`] (the state in memory);
+//! [`chunk`], [`segment`], [`symbols`], [`run`], [`merge`] (rows); [`memtable`], `ttl`, [`table`], [`catalog`] (the state in memory);
 //! [`database`] (commits and views), [`flush`], [`rewrite`], [`gc`] (what follows them); [`timeline`], [`base`],
 //! [`snapshot`], [`recovery`], [`restore`]; [`engine`] (the thread). A module uses those before it.
 
@@ -35,10 +35,11 @@ pub mod snapshot;
 pub mod symbols;
 pub mod table;
 pub mod timeline;
+mod ttl;
 mod window;
 
 pub use arrow_type::arrow_type;
-pub use database::{CommitMode, Database, NewColumn, NewTable, Options, StartReport};
+pub use database::{ColumnChange, CommitMode, Database, NewColumn, NewTable, Options, StartReport};
 pub use engine::Engine;
 pub use env::Env;
 pub use error::{Error, Result};

@@ -60,6 +60,25 @@ impl Part {
         Ok(Some(chunk))
     }
 
+    /// Returns the part without the rows before a moment; None when none is left.
+    fn since(&self, start_us: i64) -> Result<Option<Part>> {
+        let kept = self.chunk.rows_since(start_us)?;
+        let mut commits = Vec::new();
+        let (mut row, mut rows) = (0, 0);
+        for &(seq, end) in &self.commits {
+            let before = rows;
+            rows += (row..end).filter(|&row| kept.value(row)).count();
+            row = end;
+            if rows > before {
+                commits.push((seq, rows));
+            }
+        }
+        let (Some(first), Some(last)) = (commits.first(), commits.last()) else { return Ok(None) };
+        let mut chunk = self.chunk.filter(&kept)?;
+        (chunk.first_seq, chunk.last_seq) = (first.0, last.0);
+        Ok(Some(Part { chunk, commits, runs: OnceLock::new() }))
+    }
+
     /// Returns the rows by partition, each in the order of the designated timestamp; sorted once, then kept.
     pub fn partitions(&self, by: PartitionBy) -> Result<&[(PartitionKey, Arc<Chunk>)]> {
         if self.runs.get().is_none() {
@@ -125,6 +144,19 @@ impl Memtable {
         Ok(next)
     }
 
+    /// Returns what is left without the rows before a moment.
+    pub fn since(&self, start_us: i64) -> Result<Memtable> {
+        let mut next = Memtable::default();
+        for part in &self.parts {
+            let part =
+                if part.chunk.ts_min >= start_us { Some(part.clone()) } else { part.since(start_us)?.map(Arc::new) };
+            next.rows += part.as_ref().map_or(0, |p| p.chunk.rows as u64);
+            next.bytes += part.as_ref().map_or(0, |p| p.chunk.bytes as u64);
+            next.parts.extend(part);
+        }
+        Ok(next)
+    }
+
     /// Returns the rows of commits through `seq`, in order of arrival.
     pub fn through(&self, seq: Seq) -> Result<Vec<Chunk>> {
         let mut chunks = Vec::new();
@@ -168,16 +200,8 @@ mod tests {
     use crate::chunk::{ResolvedBatch, ResolvedColumn};
 
     fn schema() -> Schema {
-        let column =
-            ColumnDef { id: ColumnId(1), name: "ts".into(), column_type: ColumnType::Timestamp, indexed: false };
-        Schema {
-            version: 1,
-            columns: vec![column],
-            designated: Some(ColumnId(1)),
-            partition_by: PartitionBy::Day,
-            wal: true,
-            next_column_id: 2,
-        }
+        let column = ColumnDef::new(ColumnId(1), "ts", ColumnType::Timestamp);
+        Schema::new(vec![column], Some(ColumnId(1)), PartitionBy::Day, true)
     }
 
     fn commit(seq: u64, generation: u64, times: &[i64]) -> Chunk {

@@ -66,6 +66,11 @@ pub enum CatalogChange {
     Truncate {
         table: TableId,
     },
+    /// Rows before a partition's start are too old and gone.
+    Expire {
+        table: TableId,
+        before_us: i64,
+    },
 }
 
 /// Why segments change.

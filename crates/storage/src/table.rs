@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use types::{ColumnId, ColumnType, PartitionKey, Schema, Seq, TableId, TableName};
+use types::{ColumnId, ColumnType, PartitionKey, Schema, Seq, TableId, TableName, Ttl};
 
 use crate::chunk::Chunk;
 use crate::layout::{Disk, Layout};
@@ -13,7 +13,7 @@ use crate::planted::Planted;
 use crate::record::{AddedSegment, Edit, NewSymbols, Rows};
 use crate::segment::SegmentHandle;
 use crate::symbols::{Dictionary, SymbolFileMeta};
-use crate::{Error, Result};
+use crate::{Error, Result, ttl};
 
 /// Segments of a table by partition, within one in the order of their first Seq.
 pub type SegmentMap = BTreeMap<PartitionKey, Vec<Arc<SegmentHandle>>>;
@@ -67,6 +67,8 @@ pub struct TableState {
     pub truncate_seq: Seq,
     /// Seq of the last change that a query can see.
     pub last_seq: Seq,
+    /// Rows before this moment were too old in this run: an edit prepared before must not bring them back.
+    pub expired_before_us: i64,
 }
 
 impl TableState {
@@ -85,6 +87,7 @@ impl TableState {
             flushed_through: Seq(seq.0.saturating_sub(1)),
             truncate_seq: Seq::ZERO,
             last_seq: seq,
+            expired_before_us: i64::MIN,
         };
         table.match_symbols();
         table
@@ -170,10 +173,40 @@ impl TableState {
         removed
     }
 
+    /// Returns the moment before which rows are too old under a TTL, if there are any: here, or in a batch with these bounds
+    /// of time. In microseconds.
+    pub fn expired_before(&self, ttl: Option<Ttl>, batch: Option<(i64, i64)>, now_us: i64) -> Option<i64> {
+        let ttl = ttl?;
+        let newest =
+            self.segments.last_key_value().into_iter().flat_map(|(_, of)| of.iter().map(|s| s.meta().ts_max_us));
+        let parts = self.memtable.parts().iter().map(|p| (p.chunk().ts_min, p.chunk().ts_max));
+        let in_memory = parts.chain(batch).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        let newest_us = newest.chain(in_memory.map(|bounds| bounds.1)).max()?;
+        let before_us = ttl::expired_before(self.schema.partition_by, ttl, newest_us, now_us)?;
+        let oldest = self.segments.first_key_value().map(|(key, _)| key.0);
+        oldest.into_iter().chain(in_memory.map(|bounds| bounds.0)).min().filter(|oldest| *oldest < before_us)?;
+        Some(before_us)
+    }
+
+    /// Forgets the rows before the start of a partition; returns the segments that are not part of the table any more.
+    pub fn expire(&mut self, before_us: i64, seq: Seq) -> Result<Vec<Arc<SegmentHandle>>> {
+        let segments = Arc::make_mut(&mut self.segments);
+        let kept = segments.split_off(&PartitionKey(before_us));
+        let removed = std::mem::replace(segments, kept).into_values().flatten().collect();
+        self.segment_rows = live_rows(&self.segments);
+        self.memtable = self.memtable.since(before_us)?;
+        self.expired_before_us = self.expired_before_us.max(before_us);
+        self.last_seq = seq;
+        Ok(removed)
+    }
+
     /// Says why an edit does not fit any more, if so: a truncate or another edit came first.
     pub fn conflict(&self, edit: &Edit) -> Option<String> {
         if edit.truncate_seq != self.truncate_seq {
             return Some(format!("table {} was truncated meanwhile", self.name));
+        }
+        if edit.added.iter().any(|a| a.partition.0 < self.expired_before_us) {
+            return Some(format!("rows of table {} became too old meanwhile", self.name));
         }
         let gone = edit.removed.iter().find(|r| self.segment(r.partition, &r.file).is_none());
         gone.map(|r| format!("segment {} of table {} is gone", r.file, self.name))
@@ -205,7 +238,7 @@ impl TableState {
             let dir = disk.layout.table(&self.dir);
             in_partition.insert(at, Arc::new(SegmentHandle::new(&disk.env, &dir, Arc::new(segment.clone()), true)));
         }
-        self.segment_rows = segments.values().flatten().map(|s| s.meta().rows).sum();
+        self.segment_rows = live_rows(segments);
         for file in &edit.symbol_files {
             if let Some(state) = Arc::make_mut(&mut self.symbols).get_mut(&file.column) {
                 state.persisted = (file.first_code + file.count) as u32;
@@ -225,4 +258,9 @@ impl TableState {
         }
         Ok(removed)
     }
+}
+
+/// Returns the number of rows in segments.
+pub fn live_rows(segments: &SegmentMap) -> u64 {
+    segments.values().flatten().map(|s| s.meta().rows).sum()
 }

@@ -39,20 +39,8 @@ const COLUMNS: [(ColumnId, ColumnType); 3] =
 const ROW_BYTES: u64 = 8 + 8 + 4;
 
 fn schema() -> Schema {
-    let def = |(id, column_type): (ColumnId, ColumnType)| ColumnDef {
-        id,
-        name: column_type.name().to_lowercase(),
-        column_type,
-        indexed: false,
-    };
-    Schema {
-        version: 1,
-        columns: COLUMNS.map(def).to_vec(),
-        designated: Some(ColumnId(1)),
-        partition_by: PartitionBy::None,
-        wal: true,
-        next_column_id: 4,
-    }
+    let def = |(id, column_type): (ColumnId, ColumnType)| ColumnDef::new(id, column_type.name(), column_type);
+    Schema::new(COLUMNS.map(def).to_vec(), Some(ColumnId(1)), PartitionBy::None, true)
 }
 
 fn rows(first_ts: i64, count: usize) -> Chunk {

@@ -14,7 +14,7 @@ pub use column_type::ColumnType;
 pub use ids::{ColumnId, Seq, TableId, TableName, TimelineId};
 pub use partition::{PartitionBy, PartitionKey};
 pub use row_batch::{Column, ColumnData, RowBatch, StrColumn, SymbolColumn};
-pub use schema::{ColumnDef, Schema};
+pub use schema::{ColumnDef, DedupRule, Schema, SymbolOptions, Ttl};
 pub use time::{TimeRange, TimestampUs};
 
 /// A value that breaks a rule of the types in this crate.

@@ -107,7 +107,7 @@ impl Session {
             let wanted = column_type(&column.type_name)?;
             let position = column.name.position;
             match table.schema().column(&column.name.name) {
-                None => new.push(NewColumn { name: column.name.name, column_type: wanted, indexed: column.indexed }),
+                None => new.push(NewColumn { indexed: column.indexed, ..NewColumn::new(&column.name.name, wanted) }),
                 Some(known) if if_not_exists && known.column_type == wanted => {}
                 Some(known) if if_not_exists => {
                     let message = format!(

@@ -113,7 +113,7 @@ pub fn column_type(written: &Ident) -> Result<ColumnType, SqlError> {
 
 fn stored_column((place, column): (usize, &NewColumn)) -> StoredColumn {
     let id = ColumnId(place as u32);
-    StoredColumn { id, name: column.name.clone(), column_type: column.column_type, indexed: column.indexed }
+    StoredColumn { indexed: column.indexed, ..StoredColumn::new(id, &column.name, column.column_type) }
 }
 
 fn new_table(create: &CreateTable, name: TableName, columns: &[ColumnDef]) -> Result<NewTable, SqlError> {
@@ -121,7 +121,7 @@ fn new_table(create: &CreateTable, name: TableName, columns: &[ColumnDef]) -> Re
     for column in columns {
         let column_type = column_type(&column.type_name)?;
         let name = column.name.name.clone();
-        made.push(NewColumn { name, column_type, indexed: column.indexed });
+        made.push(NewColumn { indexed: column.indexed, ..NewColumn::new(&name, column_type) });
     }
     index(create, &mut made)?;
     let designated = match &create.timestamp {
@@ -135,7 +135,7 @@ fn finish(create: &CreateTable, name: TableName, columns: Vec<NewColumn>, design
     let unit = create.partition_by.as_ref().and_then(|unit| partition_unit(&unit.name));
     let partition_by = unit.unwrap_or(PartitionBy::None);
     let wal = create.wal.unwrap_or(partition_by != PartitionBy::None);
-    NewTable { name, columns, designated, partition_by, wal }
+    NewTable { wal, ..NewTable::new(name, columns, designated, partition_by) }
 }
 
 fn partition_unit(name: &str) -> Option<PartitionBy> {
@@ -226,7 +226,7 @@ fn table_of_query(create: &CreateTable, name: TableName, relation: &Relation) ->
             let message = format!("unsupported column type: {}; cast column {}", column.kind, column.name);
             SqlError::new(create.name.position, message)
         })?;
-        columns.push(NewColumn { name: column.name.clone(), column_type, indexed: false });
+        columns.push(NewColumn::new(&column.name, column_type));
     }
     index(create, &mut columns)?;
     let designated = match &create.timestamp {

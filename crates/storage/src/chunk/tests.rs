@@ -10,20 +10,9 @@ const TS: ColumnId = ColumnId(1);
 /// Returns a schema of `ts timestamp` (designated) and further columns with ids from 2 on.
 fn schema(others: &[ColumnType]) -> Schema {
     let all = std::iter::once(&ColumnType::Timestamp).chain(others);
-    let columns = all.enumerate().map(|(i, &column_type)| ColumnDef {
-        id: ColumnId(i as u32 + 1),
-        name: format!("c{i}"),
-        column_type,
-        indexed: false,
-    });
-    Schema {
-        version: 1,
-        columns: columns.collect(),
-        designated: Some(TS),
-        partition_by: PartitionBy::Day,
-        wal: true,
-        next_column_id: 100,
-    }
+    let def =
+        |(i, &column_type): (usize, &ColumnType)| ColumnDef::new(ColumnId(i as u32 + 1), format!("c{i}"), column_type);
+    Schema::new(all.enumerate().map(def).collect(), Some(TS), PartitionBy::Day, true)
 }
 
 fn batch(times: &[i64], others: Vec<ResolvedColumn>) -> ResolvedBatch {

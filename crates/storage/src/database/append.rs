@@ -8,7 +8,7 @@ use super::Database;
 use crate::catalog::DbState;
 use crate::chunk::{ResolvedBatch, ResolvedColumn};
 use crate::log::writer::Urgency;
-use crate::record::{NewSymbols, Record, Rows};
+use crate::record::{CatalogChange, NewSymbols, Record, Rows};
 use crate::table::TableState;
 use crate::{Error, Result};
 
@@ -23,12 +23,24 @@ impl Database {
     /// column is not there any more (look again and retry); nothing of the commit was stored.
     pub fn append(&self, rows: RowsByTable) -> Result<Seq> {
         let max_bytes = rows.iter().map(|(_, batch)| payload_bytes(batch)).sum();
+        let now_us = self.disk.env.clock.now_us();
         let tables: Vec<TableId> = rows.iter().map(|(table, _)| *table).collect();
         let seq = self.commit(Urgency::Ordinary, max_bytes, |state| {
             rows.iter().try_for_each(|(table, batch)| check(table_of(state, *table)?, batch))?;
+            let mut expired = Vec::new();
+            for (id, batch) in &rows {
+                let table = table_of(state, *id)?;
+                let before_us =
+                    table.expired_before(table.schema.ttl, times_of(table, batch), state.commit_us.max(now_us));
+                expired.extend(
+                    before_us.map(|before_us| Record::Catalog(CatalogChange::Expire { table: *id, before_us })),
+                );
+            }
             let mut resolver = Resolver::default();
             let mut resolve = |(id, batch)| resolver.resolve(table_of(state, id)?, batch).map(Record::Rows);
-            rows.into_iter().map(&mut resolve).collect()
+            let mut records = rows.into_iter().map(&mut resolve).collect::<Result<Vec<_>>>()?;
+            records.extend(expired);
+            Ok(records)
         })?;
         self.hold_back(&tables)?;
         Ok(seq)
@@ -70,6 +82,13 @@ pub(super) fn check(table: &TableState, batch: &RowBatch) -> Result<()> {
         Some(&i64::MIN) => Err(missing_timestamp()),
         Some(_) => Err(Error::Invalid("designated timestamp before 1970-01-01 is not allowed".to_owned())),
     }
+}
+
+/// Least and greatest designated timestamp of a batch in microseconds, where a TTL asks for it.
+fn times_of(table: &TableState, batch: &RowBatch) -> Option<(i64, i64)> {
+    table.schema.ttl?;
+    let Some(ColumnData::I64(times)) = batch.column(table.schema.designated?) else { return None };
+    Some((*times.iter().min()?, *times.iter().max()?))
 }
 
 fn missing_timestamp() -> Error {

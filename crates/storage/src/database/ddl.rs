@@ -1,8 +1,12 @@
-//! Statements that change what tables there are and how they look: each is one frame.
+//! Statements that change what tables there are: each is one frame. Next: [`super::alter`], which changes how they look.
 
-use types::{ColumnDef, ColumnId, ColumnType, PartitionBy, RowBatch, Schema, TableId, TableName};
+use types::{
+    ColumnDef, ColumnId, ColumnType, DedupRule, PartitionBy, RowBatch, Schema, Seq, SymbolOptions, TableId, TableName,
+    Ttl,
+};
 
 use super::Database;
+use super::alter::{check_dedup_keys, check_ttl};
 use super::append::{Resolver, check, payload_bytes};
 use crate::catalog::DbState;
 use crate::layout::table_dir;
@@ -17,6 +21,14 @@ pub struct NewColumn {
     pub name: String,
     pub column_type: ColumnType,
     pub indexed: bool,
+    pub symbol: SymbolOptions,
+}
+
+impl NewColumn {
+    /// Returns a column without options.
+    pub fn new(name: &str, column_type: ColumnType) -> NewColumn {
+        NewColumn { name: name.to_owned(), column_type, indexed: false, symbol: SymbolOptions::default() }
+    }
 }
 
 /// A table to be made.
@@ -28,9 +40,34 @@ pub struct NewTable {
     pub designated: Option<usize>,
     pub partition_by: PartitionBy,
     pub wal: bool,
+    /// Positions of the DEDUP UPSERT KEYS; empty when every row is kept.
+    pub dedup_keys: Vec<usize>,
+    pub ttl: Option<Ttl>,
+    pub max_uncommitted_rows: Option<u32>,
+    pub o3_max_lag_us: Option<i64>,
 }
 
 impl NewTable {
+    /// Returns a table without options.
+    pub fn new(
+        name: TableName,
+        columns: Vec<NewColumn>,
+        designated: Option<usize>,
+        partition_by: PartitionBy,
+    ) -> NewTable {
+        NewTable {
+            name,
+            columns,
+            designated,
+            partition_by,
+            wal: true,
+            dedup_keys: Vec::new(),
+            ttl: None,
+            max_uncommitted_rows: None,
+            o3_max_lag_us: None,
+        }
+    }
+
     /// Returns the schema of the table.
     ///
     /// # Errors
@@ -56,17 +93,30 @@ impl NewTable {
                 _ => return Err(Error::Invalid("designated timestamp must be a TIMESTAMP column".into())),
             },
         };
-        let next_column_id = columns.len() as u32;
-        Ok(Schema { version: 1, columns, designated, partition_by: self.partition_by, wal: self.wal, next_column_id })
+        let mut schema = Schema {
+            ttl: self.ttl,
+            max_uncommitted_rows: self.max_uncommitted_rows,
+            o3_max_lag_us: self.o3_max_lag_us,
+            ..Schema::new(columns, designated, self.partition_by, self.wal)
+        };
+        check_ttl(&schema)?;
+        if !self.dedup_keys.is_empty() {
+            let id = |&at: &usize| schema.columns.get(at).map(|c| c.id);
+            let keys = self.dedup_keys.iter().map(id).collect::<Option<Vec<_>>>();
+            let keys = keys.ok_or_else(|| Error::Invalid("deduplicate key column is not in the table".into()))?;
+            check_dedup_keys(&schema, &keys)?;
+            schema.dedup.push(DedupRule { since: Seq::ZERO, keys });
+        }
+        Ok(schema)
     }
 }
 
-fn column(id: ColumnId, new: &NewColumn) -> ColumnDef {
-    ColumnDef { id, name: new.name.clone(), column_type: new.column_type, indexed: new.indexed }
+pub(super) fn column(id: ColumnId, new: &NewColumn) -> ColumnDef {
+    ColumnDef { id, name: new.name.clone(), column_type: new.column_type, indexed: new.indexed, symbol: new.symbol }
 }
 
 /// Characters that no column name may hold, as the peer has it.
-fn check_column_name(name: &str) -> Result<()> {
+pub(super) fn check_column_name(name: &str) -> Result<()> {
     let bad = |c: char| "?.,'\"\\/:()+-*%~".contains(c) || (c as u32) < 0x20 || c == '\u{7f}' || c == '\u{feff}';
     if name.is_empty() || name.len() > TableName::MAX_BYTES || name.chars().any(bad) {
         return Err(Error::Invalid(format!("invalid column name: {name:?}")));
@@ -142,78 +192,12 @@ impl Database {
         })?;
         Ok(())
     }
-
-    /// Adds a column; rows that are there have NULL (false, 0) in it.
-    ///
-    /// # Errors
-    /// [`Error::Exists`] when the table has a column of that name.
-    pub fn add_column(&self, id: TableId, new: NewColumn) -> Result<ColumnId> {
-        let mut added = ColumnId(0);
-        self.alter(id, |schema| {
-            check_column_name(&new.name)?;
-            if schema.column(&new.name).is_some() {
-                return Err(Error::Exists(format!("column '{}' already exists", new.name)));
-            }
-            added = ColumnId(schema.next_column_id);
-            schema.next_column_id += 1;
-            schema.columns.push(column(added, &new));
-            Ok(())
-        })?;
-        Ok(added)
-    }
-
-    /// Drops a column.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; [`Error::Invalid`] for the designated timestamp and the last column.
-    pub fn drop_column(&self, id: TableId, name: &str) -> Result<()> {
-        self.alter(id, |schema| {
-            let at = position(schema, name)?;
-            if schema.designated == Some(schema.columns[at].id) {
-                return Err(Error::Invalid("cannot remove designated timestamp column".into()));
-            }
-            if schema.columns.len() == 1 {
-                return Err(Error::Invalid(format!("cannot remove the last column: {name}; drop the table instead")));
-            }
-            schema.columns.remove(at);
-            Ok(())
-        })
-    }
-
-    /// Gives a column another name.
-    pub fn rename_column(&self, id: TableId, from: &str, to: &str) -> Result<()> {
-        self.alter(id, |schema| {
-            check_column_name(to)?;
-            let at = position(schema, from)?;
-            if schema.index_of(to).is_some_and(|other| other != at) {
-                return Err(Error::Exists(format!("column '{to}' already exists")));
-            }
-            schema.columns[at].name = to.to_owned();
-            Ok(())
-        })
-    }
-
-    fn alter(&self, id: TableId, change: impl FnOnce(&mut Schema) -> Result<()>) -> Result<()> {
-        let known = self.view().table_by_id(id).ok_or_else(|| gone(id))?;
-        let max_bytes = 4096 + (known.schema().columns.len() + 16) * 512;
-        self.commit(Urgency::Ordinary, max_bytes, |state| {
-            let mut schema = Schema::clone(&table(state, id)?.schema);
-            change(&mut schema)?;
-            schema.version += 1;
-            Ok(vec![Record::Catalog(CatalogChange::Alter { table: id, schema })])
-        })?;
-        Ok(())
-    }
 }
 
-fn position(schema: &Schema, name: &str) -> Result<usize> {
-    schema.index_of(name).ok_or_else(|| Error::NotFound(format!("Invalid column: {name}")))
-}
-
-fn table(state: &DbState, id: TableId) -> Result<&TableState> {
+pub(super) fn table(state: &DbState, id: TableId) -> Result<&TableState> {
     state.tables.get(id).map(|t| &**t).ok_or_else(|| gone(id))
 }
 
-fn gone(id: TableId) -> Error {
+pub(super) fn gone(id: TableId) -> Error {
     Error::NotFound(format!("table {id} does not exist any more"))
 }

@@ -28,20 +28,8 @@ struct Row {
 }
 
 fn schema(designated: bool) -> Schema {
-    let def = |(id, column_type): (ColumnId, ColumnType)| ColumnDef {
-        id,
-        name: format!("c{id}"),
-        column_type,
-        indexed: false,
-    };
-    Schema {
-        version: 1,
-        columns: COLUMNS.map(def).to_vec(),
-        designated: designated.then_some(TS),
-        partition_by: PartitionBy::None,
-        wal: true,
-        next_column_id: 9,
-    }
+    let def = |(id, column_type)| ColumnDef::new(id, format!("c{id}"), column_type);
+    Schema::new(COLUMNS.map(def).to_vec(), designated.then_some(TS), PartitionBy::None, true)
 }
 
 /// Returns a run of the rows; without `wide` its text and flag columns are absent.

@@ -46,24 +46,18 @@ pub fn open_at(env: &Env, root: impl AsRef<Path>) -> Result<Database> {
 }
 
 pub fn column(name: &str, column_type: ColumnType) -> NewColumn {
-    NewColumn { name: name.to_owned(), column_type, indexed: false }
+    NewColumn::new(name, column_type)
 }
 
 /// Makes `name (ts timestamp, sym symbol, v long, note varchar) timestamp(ts) partition by day`.
 pub fn create(db: &Database, name: &str) -> TableId {
-    let new = NewTable {
-        name: TableName::new(name).unwrap(),
-        columns: vec![
-            column("ts", ColumnType::Timestamp),
-            column("sym", ColumnType::Symbol),
-            column("v", ColumnType::Long),
-            column("note", ColumnType::Varchar),
-        ],
-        designated: Some(0),
-        partition_by: PartitionBy::Day,
-        wal: true,
-    };
-    db.create_table(new).unwrap()
+    let columns = vec![
+        column("ts", ColumnType::Timestamp),
+        column("sym", ColumnType::Symbol),
+        column("v", ColumnType::Long),
+        column("note", ColumnType::Varchar),
+    ];
+    db.create_table(NewTable::new(TableName::new(name).unwrap(), columns, Some(0), PartitionBy::Day)).unwrap()
 }
 
 /// One row of that table.

@@ -26,23 +26,11 @@ fn c1() -> Arc<Schema> {
         ("ts", ColumnType::Timestamp),
         ("t", ColumnType::Timestamp),
     ];
-    Arc::new(Schema {
-        version: 1,
-        columns: columns
-            .iter()
-            .enumerate()
-            .map(|(i, (name, column_type))| ColumnDef {
-                id: ColumnId(i as u32),
-                name: (*name).to_owned(),
-                column_type: *column_type,
-                indexed: false,
-            })
-            .collect(),
-        designated: Some(ColumnId(10)),
-        partition_by: PartitionBy::Day,
-        wal: true,
-        next_column_id: 11,
-    })
+    let def = |(i, (name, column_type)): (usize, &(&str, ColumnType))| {
+        ColumnDef::new(ColumnId(i as u32), *name, *column_type)
+    };
+    let columns = columns.iter().enumerate().map(def).collect();
+    Arc::new(Schema::new(columns, Some(ColumnId(10)), PartitionBy::Day, true))
 }
 
 fn find(name: &str) -> Option<(TableName, Arc<Schema>)> {

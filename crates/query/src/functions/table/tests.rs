@@ -21,14 +21,10 @@ fn database() -> Arc<Database> {
         rng: Env::os().rng,
     };
     let database = Database::open(env, Options::new("/root")).expect("an empty root opens");
-    let column = |name: &str, column_type, indexed| NewColumn { name: name.to_owned(), column_type, indexed };
-    let new = NewTable {
-        name: TableName::new("trades").expect("a good name"),
-        columns: vec![column("ts", ColumnType::Timestamp, false), column("sym", ColumnType::Symbol, true)],
-        designated: Some(0),
-        partition_by: PartitionBy::Day,
-        wal: true,
-    };
+    let column = |name: &str, column_type, indexed| NewColumn { indexed, ..NewColumn::new(name, column_type) };
+    let name = TableName::new("trades").expect("a good name");
+    let columns = vec![column("ts", ColumnType::Timestamp, false), column("sym", ColumnType::Symbol, true)];
+    let new = NewTable::new(name, columns, Some(0), PartitionBy::Day);
     database.create_table(new).expect("the name is free");
     Arc::new(database)
 }

@@ -25,15 +25,10 @@ fn schema() -> Schema {
     let columns: Vec<ColumnDef> = ColumnType::ALL
         .into_iter()
         .enumerate()
-        .map(|(i, column_type)| ColumnDef {
-            id: ColumnId(i as u32 + 1),
-            name: column_type.name().to_lowercase(),
-            column_type,
-            indexed: false,
-        })
+        .map(|(i, column_type)| ColumnDef::new(ColumnId(i as u32 + 1), column_type.name().to_lowercase(), column_type))
         .collect();
     let designated = columns.iter().find(|c| c.column_type == ColumnType::Timestamp).map(|c| c.id);
-    Schema { version: 3, columns, designated, partition_by: PartitionBy::Day, wal: true, next_column_id: 50 }
+    Schema { version: 3, ..Schema::new(columns, designated, PartitionBy::Day, true) }
 }
 
 /// Returns rows with a NULL in every third place where the type has one.
