@@ -44,6 +44,8 @@ pub struct TableScan {
     spans: Spans,
     /// What is left of a span that was handed out in part.
     rest: Option<Span>,
+    /// Scratch space of [`gather::many`].
+    slots: Vec<usize>,
     failed: bool,
 }
 
@@ -60,7 +62,15 @@ impl TableScan {
         debug_assert!(ranges.windows(2).all(|w| w[0].end_us <= w[1].start_us), "ranges are disjoint and rising");
         let chunk_rows = chunk_rows.max(1);
         let spans = Spans::new(runs, designated, ranges);
-        TableScan { columns, chunk_rows, min_rows: chunk_rows.div_ceil(4), spans, rest: None, failed: false }
+        TableScan {
+            columns,
+            chunk_rows,
+            min_rows: chunk_rows.div_ceil(4),
+            spans,
+            rest: None,
+            slots: Vec::new(),
+            failed: false,
+        }
     }
 
     /// Returns spans of together at most `chunk_rows` rows, more than one only if they are short; empty at the end.
@@ -106,7 +116,7 @@ impl TableScan {
                 .map(|&(id, t)| gather::one(run(span), *span, id, t))
                 .collect::<Result<_>>()
                 .map(Some),
-            taken => gather::many(&self.spans, taken, &self.columns).map(Some),
+            taken => gather::many(&self.spans, taken, &self.columns, &mut self.slots).map(Some),
         }
     }
 }

@@ -113,10 +113,17 @@ impl OpenRun {
     /// # Panics
     /// When `offset + len` is beyond the rows.
     pub fn chunked(&self, id: ColumnId, offset: usize, len: usize) -> Result<Option<ArrayRef>> {
-        let whole = match &self.data {
-            Data::Segment(segment) => segment.column(id)?,
-            Data::Chunk(chunk) => chunk.column(id).cloned(),
-        };
-        Ok(whole.map(|array| window(&array, offset, len)))
+        Ok(self.whole(id)?.map(|array| window(&array, offset, len)))
+    }
+
+    /// Returns a column of all rows as it is kept, to copy rows from: it may be charged with more than its rows.
+    ///
+    /// # Errors
+    /// As [`Segment::column`].
+    pub fn whole(&self, id: ColumnId) -> Result<Option<ArrayRef>> {
+        match &self.data {
+            Data::Segment(segment) => segment.column(id),
+            Data::Chunk(chunk) => Ok(chunk.column(id).cloned()),
+        }
     }
 }

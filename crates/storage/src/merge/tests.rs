@@ -171,3 +171,17 @@ fn a_column_that_is_nowhere_is_null() {
     assert_eq!(chunk[0].null_count(), 11);
     assert_eq!(chunk[1].as_boolean(), &BooleanArray::from(vec![false; 11]));
 }
+
+/// Rows that stand alone are gathered one by one, and the one missing value of a run stands for all its rows.
+#[test]
+fn many_runs_that_alternate_row_by_row_are_put_together() {
+    let all: Vec<Row> = (0..5_000i64)
+        .map(|i| Row { ts: i, number: i, text: (i % 2 == 0).then(|| format!("t{i}")), flag: i % 50 == 8 && i % 2 == 0 })
+        .collect();
+    let of = |n: i64| all.iter().filter(|r| r.ts % 50 == n).cloned().collect::<Vec<_>>();
+    let runs: Vec<Run> = (0..50).map(|n| run(&of(n), n % 2 == 0, n as u64 + 1, true)).collect();
+    let scan = TableScan::new(runs, Some(TS), COLUMNS.to_vec(), vec![TimeRange::ALL], 700);
+    let (rows, sizes) = collect(scan, 700);
+    assert_eq!(rows, all);
+    assert_eq!(sizes.len(), 8);
+}

@@ -1,10 +1,13 @@
 //! A segment that is mapped when it is first needed: [`SegmentHandle`].
 //!
 //! The kernel allows a process so many maps and no more, so only so many stay open: the one opened longest ago is let go
-//! (a query that reads it keeps its map to the end). What was verified is remembered and not read again.
+//! (a query that reads it keeps its map to the end, and where queries keep too many, further segments are read into
+//! memory). What was verified is remembered and not read again.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use arc_swap::ArcSwapOption;
@@ -13,12 +16,55 @@ use super::reader::Verified;
 use super::{Segment, SegmentMeta};
 use crate::Result;
 use crate::env::Env;
+use crate::env::fs::{Fs, Mapped};
 
 /// Segments that stay mapped at once; `vm.max_map_count` is 65,530 by default and counts the process's other maps too.
 const MAX_OPEN: usize = 16_384;
 
 /// The limit is the process's, and so is this list.
 static OPEN: OpenMaps = OpenMaps { limit: MAX_OPEN, oldest_first: Mutex::new(VecDeque::new()) };
+
+/// Maps that there may be at once, those included that only running queries keep.
+const MAX_MAPS: usize = 2 * MAX_OPEN;
+
+static MAPS: AtomicUsize = AtomicUsize::new(0);
+
+/// A map while anything uses it.
+struct CountedMap {
+    map: Mapped,
+    maps: &'static AtomicUsize,
+}
+
+impl AsRef<[u8]> for CountedMap {
+    fn as_ref(&self) -> &[u8] {
+        &self.map
+    }
+}
+
+impl Drop for CountedMap {
+    fn drop(&mut self) {
+        self.maps.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Returns the bytes of a segment file: mapped, or read where there are too many maps.
+pub(super) fn map_or_read(fs: &dyn Fs, path: &Path) -> io::Result<Mapped> {
+    map_below(fs, path, &MAPS, MAX_MAPS)
+}
+
+fn map_below(fs: &dyn Fs, path: &Path, maps: &'static AtomicUsize, limit: usize) -> io::Result<Mapped> {
+    if maps.fetch_add(1, Ordering::Relaxed) >= limit {
+        maps.fetch_sub(1, Ordering::Relaxed);
+        return fs.read(path).map(Mapped::new);
+    }
+    match fs.map(path) {
+        Ok(map) => Ok(Mapped::new(CountedMap { map, maps })),
+        Err(e) => {
+            maps.fetch_sub(1, Ordering::Relaxed);
+            Err(e)
+        }
+    }
+}
 
 /// Names a segment of a table's version; opening many tables opens no segment.
 pub struct SegmentHandle {
@@ -116,6 +162,25 @@ mod tests {
         let mapped: Vec<bool> = handles.iter().map(|h| h.slot.load().is_some()).collect();
         assert_eq!(mapped, [false, true, true]);
         handles[0].open().unwrap();
+    }
+
+    #[test]
+    fn beyond_the_limit_files_are_read_and_not_mapped() {
+        static MAPS: AtomicUsize = AtomicUsize::new(0);
+        let env = sim();
+        let meta = write(&env, &rows(10)).unwrap();
+        let path = Path::new(DIR).join(&meta.file);
+        let open = || map_below(&*env.fs, &path, &MAPS, 1).unwrap();
+        let read_bytes = || env.fs.counts().read_bytes;
+        let (before, mapped) = (read_bytes(), open());
+        assert_eq!(read_bytes(), before);
+        assert_eq!(open()[..], mapped[..]);
+        assert_eq!(read_bytes(), before + meta.len_bytes);
+        drop(mapped);
+        open();
+        assert_eq!(read_bytes(), before + meta.len_bytes);
+        assert!(map_below(&*env.fs, Path::new("/none"), &MAPS, 1).is_err());
+        assert_eq!(MAPS.load(Ordering::Relaxed), 0);
     }
 
     /// A column that was verified is not read for its checksum again when the segment is mapped anew.

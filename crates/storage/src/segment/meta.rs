@@ -28,6 +28,7 @@ pub struct SegmentMeta {
     pub crc32c: u32,
     /// Of all bytes before the first and behind the last column.
     pub envelope_crc32c: u32,
+    /// In the order of ids.
     pub columns: Vec<ColumnMeta>,
     /// Delete vector of the segment; not yet supported, a segment with one is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +59,6 @@ impl SegmentMeta {
 
     /// Returns what is known of a column; None when the segment lacks it.
     pub fn column(&self, id: ColumnId) -> Option<&ColumnMeta> {
-        self.columns.iter().find(|c| c.id == id)
+        self.columns.binary_search_by_key(&id, |c| c.id).ok().map(|at| &self.columns[at])
     }
 }

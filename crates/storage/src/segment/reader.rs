@@ -15,6 +15,7 @@ use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveAr
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use types::{ColumnId, ColumnType};
 
+use super::handle::map_or_read;
 use super::meta::{SEGMENT_VERSION, SEGMENT_VERSION_KEY, SegmentMeta};
 use crate::env::Env;
 use crate::ipc::{IpcColumn, IpcFile, check_offsets, checksum_file};
@@ -51,7 +52,7 @@ impl Verified {
     }
 
     fn flag(&self, id: ColumnId) -> Option<&AtomicBool> {
-        self.0.iter().find(|(column, _)| *column == id).map(|(_, flag)| flag)
+        self.0.binary_search_by_key(&id, |(column, _)| *column).ok().map(|at| &self.0[at].1)
     }
 }
 
@@ -81,7 +82,7 @@ impl Segment {
         if meta.dead.is_some() {
             return Err(corrupt("delete vectors are not known to this version".to_owned()));
         }
-        let map = env.fs.map(path).map_err(Error::io(path))?;
+        let map = map_or_read(&*env.fs, path).map_err(Error::io(path))?;
         if map.len() as u64 != meta.len_bytes {
             return Err(corrupt(format!("{} bytes long, {} were written", map.len(), meta.len_bytes)));
         }
@@ -107,7 +108,8 @@ impl Segment {
     /// # Errors
     /// `Corrupt` when the column's bytes are not what was written.
     pub fn column(&self, id: ColumnId) -> Result<Option<ArrayRef>> {
-        let Some(column) = self.columns.iter().find(|c| c.place.id == id) else { return Ok(None) };
+        let Ok(at) = self.columns.binary_search_by_key(&id, |c| c.place.id) else { return Ok(None) };
+        let column = &self.columns[at];
         match column.checked.get_or_init(|| self.check(&column.place)) {
             Ok(array) => Ok(Some(array.clone())),
             Err(detail) => {
@@ -235,7 +237,14 @@ fn check_layout(file: &IpcFile, meta: &SegmentMeta) -> Result<(), String> {
             (f.id, f.column_type, f.null_count as u64) == (m.id, m.column_type, m.null_count)
                 && (f.bytes.start as u64, f.bytes.end as u64) == (m.start, m.end)
         });
-    if same { Ok(()) } else { Err("its columns are not those that the edit names".to_owned()) }
+    if !same {
+        return Err("its columns are not those that the edit names".to_owned());
+    }
+    // They are looked up by halving.
+    if !meta.columns.is_sorted_by_key(|c| c.id) {
+        return Err("its columns are not in the order of their ids".to_owned());
+    }
+    Ok(())
 }
 
 /// Checks that each buffer is long enough for the rows.
