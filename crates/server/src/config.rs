@@ -187,6 +187,7 @@ fn ingest(properties: &Properties) -> Result<IngestConfig, ConfigError> {
             create_columns: properties.bool("line.auto.create.new.columns")?,
             text_type,
             partition_by,
+            wal_only: true,
         },
         max_body_bytes: properties.size("line.http.max.recv.buffer.size")?,
     })

@@ -1,14 +1,15 @@
-//! The rows of one ILP request into storage: [`write`].
+//! The rows of line protocol into storage: [`write`] for a request, [`write_stream`] for what a stream has brought.
 //!
-//! Reads and checks everything against one view of the database, then makes what is missing, then appends all tables in
-//! one commit. When another client changed a table meanwhile it looks again and starts over.
+//! Reads and checks everything against one view of the database, then hands rows, missing columns and missing tables
+//! over as one commit. When another client changed a table meanwhile it looks again and starts over, so a row always
+//! goes to the table that has its name when it is acknowledged.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use storage::{Database, NewColumn, NewTable};
-use types::{ColumnId, RowBatch, TableId};
-use wire::ilp::{LineError, Options, TableRows, Unit, read_request};
+use storage::{Database, NewColumn, NewTable, ReadView, Target, Write};
+use types::{Schema, TableName};
+use wire::ilp::{LineError, Options, Stream, TableRows, Unit, read_request, read_stream};
 
 /// How often a request starts over because of others before it is given back.
 const ATTEMPTS: usize = 10;
@@ -28,7 +29,7 @@ pub enum WriteError {
 #[derive(Debug, Default)]
 pub struct Making(Mutex<()>);
 
-/// One request.
+/// One request, or what a stream has brought.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     pub body: &'a [u8],
@@ -40,30 +41,77 @@ pub struct Request<'a> {
     pub gone: &'a AtomicBool,
 }
 
+/// What became of the bytes of a stream.
+#[derive(Debug)]
+pub struct Streamed {
+    /// Bytes that are done with.
+    pub consumed: usize,
+    /// Lines that were not taken.
+    pub errors: Vec<LineError>,
+    /// Reading stopped at an error.
+    pub stopped: bool,
+    /// The end of the last bad line has not come yet.
+    pub in_bad_line: bool,
+}
+
 /// Stores the rows of a request: all of them or none. Blocks.
 ///
 /// # Errors
 /// The first bad line, or what storage refuses.
 pub fn write(database: &Database, making: &Making, request: Request<'_>) -> Result<(), WriteError> {
+    commit(database, making, request, |view| {
+        let tables = read_request(request.body, request.unit, request.now_us, request.options, find(view));
+        tables.map(|tables| (tables, ())).map_err(WriteError::Line)
+    })
+}
+
+/// Stores the rows of the whole lines that a stream has brought, as one commit. Blocks.
+///
+/// # Errors
+/// What storage refuses; bad lines are no error here.
+pub fn write_stream(
+    database: &Database,
+    making: &Making,
+    request: Request<'_>,
+    stop_at_error: bool,
+) -> Result<Streamed, WriteError> {
+    commit(database, making, request, |view| {
+        let Request { body, unit, now_us, options, .. } = request;
+        let Stream { tables, consumed, errors, stopped, in_bad_line } =
+            read_stream(body, unit, now_us, options, stop_at_error, find(view));
+        Ok((tables, Streamed { consumed, errors, stopped, in_bad_line }))
+    })
+}
+
+fn find(view: &ReadView) -> impl Fn(&str) -> Option<(TableName, std::sync::Arc<Schema>)> + '_ {
+    |name| view.table(name).map(|table| (table.name().clone(), table.schema().clone()))
+}
+
+/// Commits what `read` makes of the bytes, reading them again when another client was quicker.
+fn commit<T>(
+    database: &Database,
+    making: &Making,
+    request: Request<'_>,
+    read: impl Fn(&ReadView) -> Result<(Vec<TableRows>, T), WriteError>,
+) -> Result<T, WriteError> {
     let mut turn = None;
     for attempt in 1.. {
         let view = database.view();
-        let find = |name: &str| view.table(name).map(|table| (table.name().clone(), table.schema().clone()));
-        let tables = read_request(request.body, request.unit, request.now_us, request.options, find)
-            .map_err(WriteError::Line)?;
+        let (tables, done) = read(&view)?;
         if tables.is_empty() {
-            return Ok(());
+            return Ok(done);
         }
         if turn.is_none() && tables.iter().any(|table| !table.new_columns.is_empty()) {
-            // a panic while it was held left nothing half made: each step is a commit of its own
+            // a panic while it was held left nothing half made
             turn = Some(making.0.lock().unwrap_or_else(PoisonError::into_inner));
             continue;
         }
         if request.gone.load(Ordering::Relaxed) {
             return Err(WriteError::Abandoned);
         }
-        match commit(database, &view, tables, request.options) {
-            Ok(()) => return Ok(()),
+        let writes = tables.into_iter().map(|table| prepare(&view, table, request.options)).collect();
+        match Result::and_then(writes, |writes| database.write(writes)) {
+            Ok(_) => return Ok(done),
             Err(error) if attempt < ATTEMPTS && is_change_by_others(&error) => {}
             Err(error) => return Err(WriteError::Storage(error)),
         }
@@ -75,50 +123,23 @@ fn is_change_by_others(error: &storage::Error) -> bool {
     matches!(error, storage::Error::Exists(_) | storage::Error::Conflict(_) | storage::Error::NotFound(_))
 }
 
-fn commit(
-    database: &Database,
-    view: &storage::ReadView,
-    tables: Vec<TableRows>,
-    options: Options,
-) -> storage::Result<()> {
-    let mut batches = Vec::with_capacity(tables.len());
-    for table in tables {
-        batches.push(prepare(database, view, table, options)?);
-    }
-    database.append(batches)?;
-    Ok(())
-}
-
-/// Makes what the table lacks and returns its rows as a batch.
-fn prepare(
-    database: &Database,
-    view: &storage::ReadView,
-    table: TableRows,
-    options: Options,
-) -> storage::Result<(TableId, RowBatch)> {
-    let new_column = |column: &wire::ilp::NewColumn| NewColumn::new(&column.name, column.column_type);
-    let vanished = || storage::Error::NotFound(format!("table does not exist [table={}]", table.name));
-    let (id, new_ids): (TableId, Vec<ColumnId>) = if table.schema.is_some() {
-        let id = view.table(table.name.as_str()).ok_or_else(vanished)?.id();
-        let ids: storage::Result<_> =
-            table.new_columns.iter().map(|column| database.add_column(id, new_column(column))).collect();
-        (id, ids?)
-    } else {
-        let id = database.create_table(NewTable::new(
+/// Returns the rows of a table with what it lacks.
+fn prepare(view: &ReadView, table: TableRows, options: Options) -> storage::Result<Write> {
+    let new_columns = table.new_columns.iter().map(|column| NewColumn::new(&column.name, column.column_type));
+    let target = match &table.schema {
+        Some(schema) => {
+            let name = table.name.clone();
+            let vanished = || storage::Error::NotFound(format!("table does not exist [table={name}]"));
+            let id = view.table(name.as_str()).ok_or_else(vanished)?.id();
+            Target::Table { id, name, schema: schema.clone(), new_columns: new_columns.collect() }
+        }
+        None => Target::New(NewTable::new(
             table.name.clone(),
-            table.new_columns.iter().map(new_column).collect(),
+            new_columns.collect(),
             table.new_designated,
             options.partition_by,
-        ))?;
-        let made = database.view().table_by_id(id).ok_or_else(vanished)?;
-        let id_of = |column: &wire::ilp::NewColumn| {
-            made.schema()
-                .column(&column.name)
-                .map(|made| made.id)
-                .ok_or_else(|| storage::Error::Conflict(format!("column {} of {} is gone", column.name, table.name)))
-        };
-        (id, table.new_columns.iter().map(id_of).collect::<storage::Result<_>>()?)
+        )),
     };
-    let batch = table.into_batch(&new_ids).map_err(|e| storage::Error::Invalid(e.to_string()))?;
-    Ok((id, batch))
+    let batch = table.into_batch(&target.new_ids()).map_err(|e| storage::Error::Invalid(e.to_string()))?;
+    Ok(Write { target, batch })
 }

@@ -2,7 +2,7 @@
 //!
 //! A commit takes the head lock only to check, number and apply its records in memory; bytes reach the disk behind
 //! it ([`crate::log::writer`]), and readers see the new state once the log is as durable as the commit mode asks.
-//! Statements: [`append`], [`ddl`]; background steps: [`crate::flush`], [`crate::gc`], [`crate::snapshot::open`].
+//! Statements: [`append`], [`write`], [`ddl`]; background steps: [`crate::flush`], [`crate::gc`], [`crate::snapshot::open`].
 //! It starts no thread: [`crate::engine`] does, and the simulator calls the steps itself.
 
 use std::collections::{HashSet, VecDeque};
@@ -28,12 +28,14 @@ mod alter;
 mod append;
 mod ddl;
 mod open;
+mod write;
 
 pub use alter::ColumnChange;
 pub use append::RowsByTable;
 pub(crate) use append::{Resolver, payload_bytes};
 pub use ddl::{NewColumn, NewTable};
 pub use open::StartReport;
+pub use write::{Target, Write};
 
 /// A crash of the machine loses at most about this much of what was acknowledged without a sync.
 const MAX_UNSYNCED_BYTES: u64 = 16 << 20;

@@ -39,7 +39,7 @@ mod ttl;
 mod window;
 
 pub use arrow_type::arrow_type;
-pub use database::{ColumnChange, CommitMode, Database, NewColumn, NewTable, Options, StartReport};
+pub use database::{ColumnChange, CommitMode, Database, NewColumn, NewTable, Options, StartReport, Target, Write};
 pub use engine::Engine;
 pub use env::Env;
 pub use error::{Error, Result};

@@ -1,4 +1,5 @@
-//! InfluxDB line protocol, text form (version 1): from the bytes of a request to rows per table.
+//! InfluxDB line protocol, versions 1 (text), 2 (binary doubles and arrays) and 3 (decimals): from bytes to rows per
+//! table.
 //!
 //! ```text
 //! table[,tag=value…] field=value[,…] [timestamp]\n
@@ -7,9 +8,10 @@
 //! a backslash does the same. What is refused, and in which words, follows QuestDB 9.3.4, since clients show those texts.
 //!
 //! Owns the grammar, the meaning of values and their conversion into columns; never opens a socket, asks a clock or
-//! creates a table. Reading order: [`line`] (grammar), [`value`] (numbers, booleans, timestamps), [`rows`] (columns per
-//! table).
+//! creates a table. Reading order: [`line`] (grammar), [`value`] (numbers, booleans, timestamps), [`binary`], [`rows`]
+//! (columns per table).
 
+pub mod binary;
 mod convert;
 pub mod line;
 pub mod names;
@@ -20,7 +22,7 @@ pub mod value;
 mod tests;
 
 pub use line::{Field, Line, Parser};
-pub use rows::{NewColumn, Options, Rows, TableRows, read_request};
+pub use rows::{NewColumn, Options, Rows, Stream, TableRows, read_request, read_stream};
 pub use value::{Moment, Unit, Value};
 
 /// Why a request is refused: the number of the line (1 is the first one that is not empty) and what is wrong with it.

@@ -29,12 +29,7 @@ impl Database {
             rows.iter().try_for_each(|(table, batch)| check(table_of(state, *table)?, batch))?;
             let mut expired = Vec::new();
             for (id, batch) in &rows {
-                let table = table_of(state, *id)?;
-                let before_us =
-                    table.expired_before(table.schema.ttl, times_of(table, batch), state.commit_us.max(now_us));
-                expired.extend(
-                    before_us.map(|before_us| Record::Catalog(CatalogChange::Expire { table: *id, before_us })),
-                );
+                expired.extend(expiry(table_of(state, *id)?, batch, state.commit_us.max(now_us)));
             }
             let mut resolver = Resolver::default();
             let mut resolve = |(id, batch)| resolver.resolve(table_of(state, id)?, batch).map(Record::Rows);
@@ -47,7 +42,7 @@ impl Database {
     }
 
     /// Writers that outrun the background flush do its work themselves, so that memory stays bounded.
-    fn hold_back(&self, tables: &[TableId]) -> Result<()> {
+    pub(super) fn hold_back(&self, tables: &[TableId]) -> Result<()> {
         let view = self.view();
         for id in tables {
             let held_bytes = view.state().tables.get(*id).map_or(0, |t| t.memtable.bytes());
@@ -82,6 +77,12 @@ pub(super) fn check(table: &TableState, batch: &RowBatch) -> Result<()> {
         Some(&i64::MIN) => Err(missing_timestamp()),
         Some(_) => Err(Error::Invalid("designated timestamp before 1970-01-01 is not allowed".to_owned())),
     }
+}
+
+/// Returns what the table's TTL drops in the commit of the rows.
+pub(super) fn expiry(table: &TableState, batch: &RowBatch, now_us: i64) -> Option<Record> {
+    let before_us = table.expired_before(table.schema.ttl, times_of(table, batch), now_us)?;
+    Some(Record::Catalog(CatalogChange::Expire { table: table.id, before_us }))
 }
 
 /// Least and greatest designated timestamp of a batch in microseconds, where a TTL asks for it.

@@ -5,3 +5,4 @@ mod support;
 mod fixture;
 mod life;
 mod snapshots;
+mod writes;

@@ -22,6 +22,11 @@ pub fn push(data: &mut ColumnData, column_type: ColumnType, field: &Field<'_>) -
             }
             data.push_null();
         }
+        (ColumnData::Symbol(_), Value::Array { .. } | Value::BinaryDecimal { .. }) => return Err(refused()),
+        // a binary double has no text of its own
+        (ColumnData::Symbol(column), Value::Float(value)) if field.text.is_empty() => {
+            column.push(value.is_finite().then(|| value.to_string()).as_deref());
+        }
         (ColumnData::Symbol(column), value) => column.push(Some(symbol_text(field, value))),
         (ColumnData::Str(column), Value::Tag | Value::Text) => column.push(Some(&field.text)),
         (ColumnData::Boolean(column), Value::Boolean(value)) => column.push(value),
@@ -69,7 +74,7 @@ fn whole(value: Value) -> Option<i64> {
 /// Returns the text without the letter that marked its kind: `5i` and `5t` are the symbol `5`.
 fn symbol_text<'f>(field: &'f Field<'_>, value: Value) -> &'f str {
     match value {
-        Value::Integer(_) | Value::Timestamp(_) | Value::Long256 | Value::Decimal => {
+        Value::Integer(_) | Value::Timestamp(_) | Value::Long256 | Value::Decimal if !field.text.is_empty() => {
             &field.text[..field.text.len() - 1]
         }
         _ => &field.text,

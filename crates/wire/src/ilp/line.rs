@@ -1,10 +1,12 @@
-//! The grammar: [`Parser`] reads one [`Line`] after the other out of the bytes of a request.
+//! The grammar: [`Parser`] reads one [`Line`] after the other out of bytes.
 //!
-//! Names and values borrow from the request unless an escape forces a copy; nothing is allocated per value otherwise.
+//! Names and values borrow from the bytes unless an escape forces a copy; nothing is allocated per value otherwise.
+//! A binary value may hold any byte, a line end too: lines are found by the grammar, never by their ends.
 
 use std::borrow::Cow;
 
 use super::LineError;
+use super::binary::{self, Binary};
 use super::value::{Moment, Unit, Value};
 
 /// One tag or field.
@@ -14,6 +16,8 @@ pub struct Field<'a> {
     /// The value as written, without quotes and escapes.
     pub text: Cow<'a, str>,
     pub value: Value,
+    /// What a binary value carries beside its kind: the shape and the numbers of an array, the digits of a decimal.
+    pub bytes: &'a [u8],
 }
 
 /// One row. Keep one and hand it to [`Parser::next_line`] again and again: its room is reused.
@@ -28,15 +32,38 @@ pub struct Line<'a> {
     pub timestamp: Option<Moment>,
 }
 
-/// Reads lines one by one. After an error it is of no further use: a request with a bad line is refused whole.
+/// Reads lines one by one.
 #[derive(Debug)]
 pub struct Parser<'a> {
-    text: &'a str,
-    /// The bytes behind `text` are not UTF-8.
-    broken: bool,
+    bytes: &'a [u8],
+    /// The bytes as text, when all of them are UTF-8: then no token has to be looked at again.
+    text: Option<&'a str>,
     pos: usize,
     number: usize,
     unit: Unit,
+    /// More bytes may follow: a line without its end is no line yet.
+    partial: bool,
+    /// The end of the line under way was passed.
+    line_ended: bool,
+}
+
+/// Why a line is not read.
+enum Stop {
+    /// The bytes end within it, and more may come.
+    More,
+    Bad(String),
+}
+
+impl From<String> for Stop {
+    fn from(message: String) -> Stop {
+        Stop::Bad(message)
+    }
+}
+
+impl From<&str> for Stop {
+    fn from(message: &str) -> Stop {
+        Stop::Bad(message.to_owned())
+    }
 }
 
 /// What ended a token.
@@ -58,46 +85,71 @@ enum Next {
 
 impl<'a> Parser<'a> {
     /// Returns a parser of the body of a request; `unit` is that of timestamps without a suffix.
-    pub fn new(body: &'a [u8], unit: Unit) -> Parser<'a> {
-        let (text, broken) = match std::str::from_utf8(body) {
-            Ok(text) => (text, false),
-            Err(e) => (std::str::from_utf8(&body[..e.valid_up_to()]).expect("checked up to there"), true),
-        };
-        Parser { text, broken, pos: 0, number: 0, unit }
+    pub fn new(bytes: &'a [u8], unit: Unit) -> Parser<'a> {
+        let text = std::str::from_utf8(bytes).ok();
+        Parser { bytes, text, pos: 0, number: 0, unit, partial: false, line_ended: true }
     }
 
-    /// Fills `line` with the next row; returns false at the end of the request.
+    /// Returns a parser of the first bytes of a stream: a last line without its end is left for later.
+    pub fn of_stream(bytes: &'a [u8], unit: Unit) -> Parser<'a> {
+        Parser { partial: true, ..Parser::new(bytes, unit) }
+    }
+
+    /// Returns how many bytes are behind the lines that were read (or skipped).
+    pub fn consumed(&self) -> usize {
+        self.pos
+    }
+
+    /// Fills `line` with the next row; returns false when there is none.
     ///
     /// # Errors
-    /// The first thing in the line that is wrong, in the peer's words.
+    /// The first thing in the line that is wrong, in the peer's words. [`Parser::skip_line`] leads to the next line.
     pub fn next_line(&mut self, line: &mut Line<'a>) -> Result<bool, LineError> {
-        let bytes = self.text.as_bytes();
-        while let Some(b'\n' | b'\r') = bytes.get(self.pos) {
+        while let Some(b'\n' | b'\r') = self.bytes.get(self.pos) {
             self.pos += 1;
         }
-        if self.pos == bytes.len() && !self.broken {
+        if self.pos == self.bytes.len() {
             return Ok(false);
         }
+        let start = self.pos;
         self.number += 1;
+        self.line_ended = false;
         line.number = self.number;
         line.fields.clear();
         line.timestamp = None;
         match self.read_row(line) {
             Ok(()) => Ok(true),
-            Err(message) => Err(LineError { line: self.number, message }),
+            Err(Stop::Bad(message)) => Err(LineError { line: self.number, message }),
+            Err(Stop::More) => {
+                self.pos = start;
+                self.number -= 1;
+                Ok(false)
+            }
         }
     }
 
-    fn read_row(&mut self, line: &mut Line<'a>) -> Result<(), String> {
+    /// Passes what is left of a line that was refused; returns false when its end is not there yet.
+    pub fn skip_line(&mut self) -> bool {
+        if !self.line_ended {
+            match self.bytes[self.pos..].iter().position(|&byte| byte == b'\n') {
+                Some(end) => self.pos += end + 1,
+                None => self.pos = self.bytes.len(),
+            }
+            self.line_ended = self.pos > 0 && self.bytes[self.pos - 1] == b'\n';
+        }
+        self.line_ended
+    }
+
+    fn read_row(&mut self, line: &mut Line<'a>) -> Result<(), Stop> {
         let (table, end) = self.token()?;
         if table.contains(['/', '\0']) {
-            return Err("INVALID_TABLE_NAME".to_owned());
+            return Err("INVALID_TABLE_NAME".into());
         }
         line.table = table;
         let mut next = match end {
             End::Comma => Next::Tag,
             End::Space => Next::Field,
-            End::Equals | End::Line => return Err(NO_FIELDS.to_owned()),
+            End::Equals | End::Line => return Err(NO_FIELDS.into()),
         };
         loop {
             next = match next {
@@ -107,80 +159,99 @@ impl<'a> Parser<'a> {
                     self.read_timestamp(line)?;
                     Next::Done
                 }
-                Next::Done if line.fields.is_empty() => return Err(NO_FIELDS.to_owned()),
+                Next::Done if line.fields.is_empty() => return Err(NO_FIELDS.into()),
                 Next::Done => return Ok(()),
             }
         }
     }
 
-    fn read_tag(&mut self, line: &mut Line<'a>) -> Result<Next, String> {
+    fn read_tag(&mut self, line: &mut Line<'a>) -> Result<Next, Stop> {
         let (name, end) = self.token()?;
         match end {
-            End::Equals if name.is_empty() => return Err("INCOMPLETE_TAG".to_owned()),
+            End::Equals if name.is_empty() => return Err("INCOMPLETE_TAG".into()),
             End::Equals => {}
             // `table, field=1`: a comma too many is forgiven
             End::Space if name.is_empty() => return Ok(Next::Field),
-            _ => return Err(format!("Could not parse entire line. Symbol value is missing: {name}")),
+            _ => return Err(format!("Could not parse entire line. Symbol value is missing: {name}").into()),
         }
         let (text, end) = self.token()?;
-        line.fields.push(Field { name, text, value: Value::Tag });
+        line.fields.push(Field { name, text, value: Value::Tag, bytes: &[] });
         match end {
             End::Comma => Ok(Next::Tag),
             End::Space => Ok(Next::Field),
             End::Line => Ok(Next::Done),
-            End::Equals => Err(BAD_SEPARATOR.to_owned()),
+            End::Equals => Err(BAD_SEPARATOR.into()),
         }
     }
 
-    fn read_field(&mut self, line: &mut Line<'a>) -> Result<Next, String> {
+    fn read_field(&mut self, line: &mut Line<'a>) -> Result<Next, Stop> {
         let (name, end) = self.token()?;
         match end {
-            End::Equals if name.is_empty() => return Err("INCOMPLETE_FIELD".to_owned()),
+            End::Equals if name.is_empty() => return Err("INCOMPLETE_FIELD".into()),
             End::Equals => {}
             End::Line if name.is_empty() => return Ok(Next::Done),
             End::Space if name.is_empty() => return Ok(Next::Timestamp),
             _ => {
                 let last = line.fields.last().map_or("", |f| f.name.as_ref());
                 let name = if name.is_empty() { last } else { name.as_ref() };
-                return Err(format!("Could not parse entire line. Field value is missing: {name}"));
+                return Err(format!("Could not parse entire line. Field value is missing: {name}").into());
             }
         }
-        let (text, value, end) = self.field_value(&name)?;
-        line.fields.push(Field { name, text, value });
+        let (text, value, bytes, end) = self.field_value(&name)?;
+        line.fields.push(Field { name, text, value, bytes });
         match end {
             End::Comma => Ok(Next::Field),
             End::Space => Ok(Next::Timestamp),
             End::Line => Ok(Next::Done),
-            End::Equals => Err(BAD_SEPARATOR.to_owned()),
+            End::Equals => Err(BAD_SEPARATOR.into()),
         }
     }
 
-    fn field_value(&mut self, name: &str) -> Result<(Cow<'a, str>, Value, End), String> {
+    fn field_value(&mut self, name: &str) -> Result<(Cow<'a, str>, Value, &'a [u8], End), Stop> {
         let invalid =
             |value: &str| format!("Could not parse entire line, field value is invalid. Field: {name}; value: {value}");
-        if self.text.as_bytes().get(self.pos) == Some(&b'"') {
-            let text = self.quoted().ok_or_else(|| invalid(""))?;
-            let (rest, end) = self.token()?;
-            if !rest.is_empty() {
-                return Err(invalid(&format!("\"{text}\"{rest}")));
+        match self.bytes.get(self.pos) {
+            Some(b'"') => {
+                let text = self.quoted(|| invalid(""))?;
+                let (rest, end) = self.token()?;
+                if !rest.is_empty() {
+                    return Err(invalid(&format!("\"{text}\"{rest}")).into());
+                }
+                return Ok((text, Value::Text, &[], end));
             }
-            return Ok((text, Value::Text, end));
+            Some(b'=') => return self.binary_value(),
+            _ => {}
         }
         let (text, end) = self.token()?;
         if end == End::Equals {
-            let binary = text.is_empty();
-            return Err(if binary { "UNSUPPORTED_BINARY_FORMAT" } else { BAD_SEPARATOR }.to_owned());
+            return Err(BAD_SEPARATOR.into());
         }
         match Value::parse(&text) {
-            Some(value) => Ok((text, value, end)),
-            None => Err(invalid(&text)),
+            Some(value) => Ok((text, value, &[], end)),
+            None => Err(invalid(&text).into()),
         }
     }
 
-    fn read_timestamp(&mut self, line: &mut Line<'a>) -> Result<(), String> {
+    /// Reads a binary value behind the second equals sign, and what ends it.
+    fn binary_value(&mut self) -> Result<(Cow<'a, str>, Value, &'a [u8], End), Stop> {
+        let (value, bytes, length) = match binary::read(&self.bytes[self.pos + 1..]) {
+            Binary::Value { value, bytes, length } => (value, bytes, length),
+            Binary::Short if self.partial => return Err(Stop::More),
+            Binary::Short => return Err("Could not parse entire line. Binary value is cut short".into()),
+            Binary::Bad(code) => return Err(code.into()),
+        };
+        self.pos += 1 + length;
+        let (rest, end) = self.token()?;
+        if !rest.is_empty() {
+            return Err(BAD_SEPARATOR.into());
+        }
+        Ok((Cow::Borrowed(""), value, bytes, end))
+    }
+
+    fn read_timestamp(&mut self, line: &mut Line<'a>) -> Result<(), Stop> {
         let (text, end) = self.token()?;
         if end != End::Line {
-            return Err(BAD_SEPARATOR.to_owned());
+            return Err(BAD_SEPARATOR.into());
         }
         if text.is_empty() {
             return Ok(());
@@ -196,16 +267,15 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads up to the next comma, equals sign, space or line end that is not escaped, and passes it.
-    fn token(&mut self) -> Result<(Cow<'a, str>, End), String> {
-        let text = self.text;
-        let bytes = text.as_bytes();
+    fn token(&mut self) -> Result<(Cow<'a, str>, End), Stop> {
+        let bytes = self.bytes;
         let mut copied: Option<String> = None;
         let mut start = self.pos;
         let mut i = start;
         let (stop, resume, end) = loop {
             let Some(step) = bytes[i..].iter().position(|&byte| SPECIAL[byte as usize]) else {
-                if self.broken {
-                    return Err("Could not parse entire line. It is not valid UTF-8".to_owned());
+                if self.partial {
+                    return Err(Stop::More);
                 }
                 break (bytes.len(), bytes.len(), End::Line);
             };
@@ -216,57 +286,62 @@ impl<'a> Parser<'a> {
                 b' ' => break (i, i + 1, End::Space),
                 b'\n' => break (i, i + 1, End::Line),
                 b'\r' if matches!(bytes.get(i + 1), Some(b'\n')) => break (i, i + 2, End::Line),
-                b'\r' if i + 1 == bytes.len() && !self.broken => break (i, i + 1, End::Line),
+                b'\r' if i + 1 == bytes.len() && !self.partial => break (i, i + 1, End::Line),
                 b'\\' if i + 1 < bytes.len() => {
-                    copied.get_or_insert_default().push_str(&text[start..i]);
+                    let head = self.text(start, i)?;
+                    copied.get_or_insert_default().push_str(head);
                     start = i + 1;
                     i += 2;
                 }
                 _ => i += 1,
             }
         };
+        let tail = self.text(start, stop)?;
         self.pos = resume;
-        let tail = &text[start..stop];
-        Ok((
-            match copied {
-                None => Cow::Borrowed(tail),
-                Some(mut copied) => {
-                    copied.push_str(tail);
-                    Cow::Owned(copied)
-                }
-            },
-            end,
-        ))
+        self.line_ended = end == End::Line;
+        Ok((joined(copied, tail), end))
     }
 
-    /// Reads a quoted string, from its first quote to behind its last; `None` when it does not end on its line.
-    fn quoted(&mut self) -> Option<Cow<'a, str>> {
-        let text = self.text;
-        let bytes = text.as_bytes();
+    /// Reads a quoted string, from its first quote to behind its last; `unended` says what is wrong with one that does
+    /// not end on its line.
+    fn quoted(&mut self, unended: impl FnOnce() -> String) -> Result<Cow<'a, str>, Stop> {
+        let bytes = self.bytes;
         let mut copied: Option<String> = None;
         let mut start = self.pos + 1;
         let mut i = start;
         loop {
-            match *bytes.get(i)? {
-                b'"' => break,
-                b'\n' => return None,
-                b'\\' if i + 1 < bytes.len() => {
-                    copied.get_or_insert_default().push_str(&text[start..i]);
+            match bytes.get(i) {
+                Some(b'"') => break,
+                None if self.partial => return Err(Stop::More),
+                None | Some(b'\n') => return Err(unended().into()),
+                Some(b'\\') if i + 1 < bytes.len() => {
+                    let head = self.text(start, i)?;
+                    copied.get_or_insert_default().push_str(head);
                     start = i + 1;
                     i += 2;
                 }
-                _ => i += 1,
+                Some(_) => i += 1,
             }
         }
+        let tail = self.text(start, i)?;
         self.pos = i + 1;
-        let tail = &text[start..i];
-        Some(match copied {
-            None => Cow::Borrowed(tail),
-            Some(mut copied) => {
-                copied.push_str(tail);
-                Cow::Owned(copied)
-            }
-        })
+        Ok(joined(copied, tail))
+    }
+
+    fn text(&self, start: usize, stop: usize) -> Result<&'a str, Stop> {
+        // Where all is text only a binary value can end within a character.
+        let text = match self.text {
+            Some(text) => text.get(start..stop),
+            None => std::str::from_utf8(&self.bytes[start..stop]).ok(),
+        };
+        text.ok_or_else(|| Stop::from("Could not parse entire line. It is not valid UTF-8"))
+    }
+}
+
+fn joined<'a>(head: Option<String>, tail: &'a str) -> Cow<'a, str> {
+    match head {
+        None => Cow::Borrowed(tail),
+        Some(head) => Cow::Owned(head + tail),
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Options {
     pub text_type: ColumnType,
     /// `line.default.partition.by`: for whoever creates the tables.
     pub partition_by: PartitionBy,
+    /// Tables without WAL are refused, as HTTP's lines are there.
+    pub wal_only: bool,
 }
 
 impl Default for Options {
@@ -38,6 +40,7 @@ impl Default for Options {
             create_columns: true,
             text_type: ColumnType::Varchar,
             partition_by: PartitionBy::Day,
+            wal_only: true,
         }
     }
 }
@@ -82,7 +85,8 @@ pub struct TableRows {
     by_name: HashMap<String, usize>,
     /// Which column the i-th field of the last line was: the next line is likely to look alike.
     order: Vec<usize>,
-    designated_name: String,
+    /// `None`: an existing table without a designated timestamp.
+    designated_name: Option<String>,
     designated_us: Vec<i64>,
 }
 
@@ -121,6 +125,57 @@ where
     Ok(rows.into_tables())
 }
 
+/// What the first bytes of a stream hold.
+#[derive(Debug)]
+pub struct Stream {
+    pub tables: Vec<TableRows>,
+    /// Bytes that are done with; what is behind them is the beginning of a line.
+    pub consumed: usize,
+    /// Lines that cannot be taken. The rows of the others are in `tables`.
+    pub errors: Vec<LineError>,
+    /// Reading stopped at the last of `errors`, or within it: its end has not come yet.
+    pub stopped: bool,
+    pub in_bad_line: bool,
+}
+
+/// Reads the whole lines at the beginning of a stream. A line that cannot be taken leaves nothing behind and ends the
+/// reading if `stop_at_error`; else it is passed over.
+pub fn read_stream<F>(
+    bytes: &[u8],
+    unit: Unit,
+    now_us: i64,
+    options: Options,
+    stop_at_error: bool,
+    find_table: F,
+) -> Stream
+where
+    F: Fn(&str) -> Option<(TableName, Arc<Schema>)>,
+{
+    let mut rows = Rows::new(options, now_us, find_table);
+    let mut parser = Parser::of_stream(bytes, unit);
+    let mut line = Line::default();
+    let mut errors = Vec::new();
+    let (mut stopped, mut in_bad_line) = (false, false);
+    loop {
+        let error = match parser.next_line(&mut line) {
+            Ok(false) => break,
+            Ok(true) => rows.add(&line).err(),
+            Err(error) => Some(error),
+        };
+        let Some(error) = error else { continue };
+        errors.push(error);
+        if stop_at_error {
+            stopped = true;
+            break;
+        }
+        if !parser.skip_line() {
+            in_bad_line = true;
+            break;
+        }
+    }
+    Stream { tables: rows.into_tables(), consumed: parser.consumed(), errors, stopped, in_bad_line }
+}
+
 impl<F> Rows<F>
 where
     F: Fn(&str) -> Option<(TableName, Arc<Schema>)>,
@@ -133,13 +188,14 @@ where
     /// Adds a row.
     ///
     /// # Errors
-    /// A name that cannot be, a value that does not fit its column. The collection is then of no further use.
+    /// A name that cannot be, a value that does not fit its column. The row then leaves nothing behind.
     pub fn add(&mut self, line: &Line<'_>) -> Result<(), LineError> {
         self.add_row(line).map_err(|message| LineError { line: line.number, message })
     }
 
-    /// Returns the tables in order of appearance.
-    pub fn into_tables(self) -> Vec<TableRows> {
+    /// Returns the tables that have rows, in order of appearance.
+    pub fn into_tables(mut self) -> Vec<TableRows> {
+        self.tables.retain(|table| table.rows > 0);
         self.tables
     }
 
@@ -169,14 +225,13 @@ where
         let new_name = TableName::new(name).map_err(|_| format!("table: {name}; invalid table name"))?;
         match (self.find_table)(name) {
             Some((name, schema)) => {
-                let designated = schema.designated_index().filter(|_| schema.wal);
-                let Some(designated) = designated else {
+                if self.options.wal_only && !(schema.wal && schema.designated.is_some()) {
                     return Err(format!("table: {name}; cannot insert in non-WAL table"));
-                };
-                let designated_name = schema.columns[designated].name.clone();
+                }
+                let designated_name = schema.designated_index().map(|at| schema.columns[at].name.clone());
                 Ok(TableRows::new(name, Some(schema), designated_name))
             }
-            None if self.options.create_tables => Ok(TableRows::new(new_name, None, DESIGNATED_NAME.to_owned())),
+            None if self.options.create_tables => Ok(TableRows::new(new_name, None, Some(DESIGNATED_NAME.to_owned()))),
             None => Err(format!(
                 "table: {name}; table does not exist, creating new tables is disabled [line.auto.create.new.tables]"
             )),
@@ -185,7 +240,7 @@ where
 }
 
 impl TableRows {
-    fn new(name: TableName, schema: Option<Arc<Schema>>, designated_name: String) -> TableRows {
+    fn new(name: TableName, schema: Option<Arc<Schema>>, designated_name: Option<String>) -> TableRows {
         TableRows {
             name,
             schema,
@@ -216,12 +271,12 @@ impl TableRows {
             new_ids.get(position).copied().ok_or_else(missing)
         };
         let designated_id = match (&self.schema, self.new_designated) {
-            (None, Some(position)) => new_id(position)?,
-            (Some(schema), _) => schema.designated.expect("a table without one was refused"),
+            (None, Some(position)) => Some(new_id(position)?),
+            (Some(schema), _) => schema.designated,
             (None, None) => return Err(Invalid(format!("table {name}: no rows"))),
         };
         let mut columns = Vec::with_capacity(self.columns.len() + 1);
-        columns.push(Column { id: designated_id, data: ColumnData::I64(self.designated_us) });
+        columns.extend(designated_id.map(|id| Column { id, data: ColumnData::I64(self.designated_us) }));
         for gathered in self.columns {
             let id = match gathered.target {
                 Target::Existing(id) => id,
@@ -233,12 +288,29 @@ impl TableRows {
     }
 
     fn add_row(&mut self, line: &Line<'_>, options: Options, now_us: i64) -> Result<(), String> {
+        let (columns, new_columns, new_designated) = (self.columns.len(), self.new_columns.len(), self.new_designated);
+        let read = self.read_row(line, options, now_us);
+        if read.is_err() {
+            if self.columns.len() > columns {
+                self.columns.truncate(columns);
+                self.by_name.retain(|_, index| *index < columns);
+            }
+            self.new_columns.truncate(new_columns);
+            self.new_designated = new_designated;
+            for column in &mut self.columns {
+                column.data.truncate(self.rows);
+            }
+        }
+        read
+    }
+
+    fn read_row(&mut self, line: &Line<'_>, options: Options, now_us: i64) -> Result<(), String> {
         let row = self.rows;
         let mut designated_us = None;
         for (i, field) in line.fields.iter().enumerate() {
             let index = match self.expected(i, field) {
                 Some(index) => index,
-                None if field.name.eq_ignore_ascii_case(&self.designated_name) => {
+                None if self.designated_name.as_ref().is_some_and(|name| field.name.eq_ignore_ascii_case(name)) => {
                     let us = self.designated_field(field)?;
                     designated_us.get_or_insert(us);
                     continue;
@@ -321,7 +393,10 @@ impl TableRows {
             Value::Timestamp(_) => ColumnType::Timestamp,
             Value::Null => return Err(format!("table: {table}; invalid column type: {name}")),
             Value::Long256 => return Err(format!("table: {table}; LONG256 columns are not supported yet: {name}")),
-            Value::Decimal => return Err(format!("table: {table}; decimal columns must be created manually: {name}")),
+            Value::Decimal | Value::BinaryDecimal { .. } => {
+                return Err(format!("table: {table}; decimal columns must be created manually: {name}"));
+            }
+            Value::Array { .. } => return Err(format!("table: {table}; array columns are not supported yet: {name}")),
         };
         self.new_columns.push(NewColumn { name: name.to_string(), column_type });
         Ok((Target::New(self.new_columns.len() - 1), column_type))

@@ -318,12 +318,13 @@ fn any_field() -> impl Strategy<Value = Field<'static>> {
     ];
     let unquoted = (any_name(), value).prop_map(|(name, text)| {
         let value = Value::parse(&text).expect("made to be right");
-        Field { name: Cow::Owned(name), text: Cow::Owned(text), value }
+        Field { name: Cow::Owned(name), text: Cow::Owned(text), value, bytes: &[] }
     });
     let quoted = (any_name(), "[a-zé ,=\"\\\\\n]{0,8}").prop_map(|(name, text)| Field {
         name: Cow::Owned(name),
         text: Cow::Owned(text),
         value: Value::Text,
+        bytes: &[],
     });
     prop_oneof![unquoted, quoted]
 }
@@ -333,6 +334,7 @@ fn any_tag() -> impl Strategy<Value = Field<'static>> {
         name: Cow::Owned(name),
         text: Cow::Owned(text),
         value: Value::Tag,
+        bytes: &[],
     })
 }
 
@@ -374,6 +376,101 @@ proptest! {
             let ids: Vec<ColumnId> = (100..).map(ColumnId).take(table.new_columns.len()).collect();
             let rows = table.rows();
             prop_assert_eq!(table.into_batch(&ids).unwrap().rows(), rows);
+        }
+    }
+}
+
+fn stream(bytes: &[u8], stop_at_error: bool) -> (String, usize, Vec<LineError>, bool, bool) {
+    let read = super::read_stream(bytes, Unit::Nanos, NOW_US, Options::default(), stop_at_error, find);
+    let shown: Vec<String> = read.tables.into_iter().map(show).collect();
+    (shown.join(" / "), read.consumed, read.errors, read.stopped, read.in_bad_line)
+}
+
+#[test]
+fn a_stream_keeps_the_line_that_has_not_ended() {
+    assert_eq!(stream(b"a b=1 0\na b=2 10", true), ("0|1".to_owned(), 8, vec![], false, false));
+    assert_eq!(stream(b"a b=1 0\na b=\"x\\", true).1, 8);
+    assert_eq!(stream(b"a b=1 0\r\n\r\n\n", true), ("0|1".to_owned(), 12, vec![], false, false));
+    let half = b"a b==\x10\0\0\0\0\n\0";
+    assert_eq!(stream(half, true), (String::new(), 0, vec![], false, false));
+    let whole = [&half[..], b"\xf8\x3f,c=2 0\n"].concat();
+    assert_eq!(stream(&whole, true).1, whole.len());
+}
+
+#[test]
+fn a_bad_line_of_a_stream_leaves_nothing_behind() {
+    let (rows, consumed, errors, stopped, _) = stream(b"a b=1 0\na b=2,n=\"x\",m=q 0\na b=3 0\n", true);
+    assert_eq!((rows.as_str(), stopped, errors.len()), ("0|1", true, 1));
+    assert!(consumed < 27);
+    let (rows, consumed, errors, ..) =
+        stream(b"a b=1 0\na b=2,n=\"x\",b2=,m=q 0\na b=\"s\",n=1 0\na b=3 1000\na\na b=4 0\n", false);
+    assert_eq!(rows, "0|1\n1|3\n0|4");
+    assert_eq!((consumed, errors.iter().map(|e| e.line).collect::<Vec<_>>()), (65, vec![2, 3, 5]));
+    // columns and tables that only bad lines have are not made
+    let read = super::read_stream(
+        b"n x=1,y=bad 0\nc1 l=1i,k=q 0\nc1 l=2i 0\n",
+        Unit::Nanos,
+        0,
+        Options::default(),
+        false,
+        find,
+    );
+    assert_eq!(read.tables.len(), 1);
+    assert_eq!(read.tables[0].new_columns, []);
+    let (_, consumed, errors, stopped, in_bad_line) = stream(b"a b=bad,c=1", false);
+    assert_eq!((consumed, errors.len(), stopped, in_bad_line), (11, 1, false, true));
+}
+
+fn double(value: f64) -> Vec<u8> {
+    [&b"=\x10"[..], &value.to_le_bytes()].concat()
+}
+
+#[test]
+fn binary_doubles_hold_any_byte() {
+    // the byte of a line end, a quote, a comma, UTF-8 that is none
+    for value in [1.5, f64::from_le_bytes(*b"\n\",= \\\n@"), f64::from_le_bytes(*b"\xff\xfe\n\n\n\n\xf0?"), -0.0] {
+        let body = [b"a x=", double(value).as_slice(), b",y=", double(1.0).as_slice(), b" 0\na x=2 0\n"].concat();
+        let tables = read_request(&body, Unit::Nanos, 0, Options::default(), find).unwrap();
+        assert_eq!(show(tables.into_iter().next().unwrap()), format!("0|{value}|1\n0|2|null"));
+    }
+    for (body, message) in [
+        (&b"a x==\x10\0\0 0\n"[..], "Could not parse entire line. Binary value is cut short"),
+        (b"a x==\x10\0\0\0\0\0\0\0\0z 0\n", "INVALID_FIELD_SEPARATOR"),
+        (b"a x==\x11\0\0\0 0\n", "UNSUPPORTED_BINARY_FORMAT"),
+    ] {
+        let error = read_request(body, Unit::Nanos, 0, Options::default(), find).map(drop).unwrap_err();
+        assert_eq!(error.message, message);
+    }
+}
+
+proptest! {
+    /// However a stream is cut into pieces, the same rows come out of it.
+    #[test]
+    fn a_stream_may_be_cut_anywhere(lines in prop::collection::vec(any_line(), 1..4), cuts in prop::collection::vec(0usize..400, 0..4)) {
+        let text: String = lines.iter().map(write_line).collect();
+        let bytes = text.as_bytes();
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(bytes.len())).chain([bytes.len()]).collect();
+        cuts.sort_unstable();
+        let (mut start, mut read) = (0, Vec::new());
+        for cut in cuts {
+            let mut parser = Parser::of_stream(&bytes[start..cut], Unit::Seconds);
+            let mut line = Line::default();
+            while parser.next_line(&mut line) == Ok(true) {
+                read.push(Line { number: 1, ..line.clone() });
+            }
+            start += parser.consumed();
+        }
+        prop_assert_eq!(read, lines);
+    }
+
+    #[test]
+    fn any_stream_of_bytes_is_read_or_refused(body in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'='), Just(b'\n'), Just(16), Just(14), Just(10), Just(23), Just(0)], 0..200)) {
+        let framed = [b"a x=", body.as_slice()].concat();
+        for bytes in [&body, &framed] {
+            for stop_at_error in [false, true] {
+                let read = super::read_stream(bytes, Unit::Nanos, 0, Options::default(), stop_at_error, find);
+                prop_assert!(read.consumed <= bytes.len());
+            }
         }
     }
 }

@@ -80,6 +80,14 @@ pub enum Value {
     Long256,
     /// `…d`.
     Decimal,
+    /// A binary array of doubles; shape and numbers are [`super::Field::bytes`].
+    Array {
+        dimensions: u8,
+    },
+    /// A binary decimal; its digits are [`super::Field::bytes`].
+    BinaryDecimal {
+        scale: u8,
+    },
 }
 
 impl Value {
@@ -94,8 +102,12 @@ impl Value {
             b'i' if text == "nulli" => Some(Value::Integer(i64::MIN)),
             b'i' if is_hex(head) => Some(Value::Long256),
             b'i' => integer(head).map(Value::Integer),
-            b't' | b'n' if bytes.len() > 1 && bytes[bytes.len() - 2].is_ascii_digit() => {
-                let unit = if last == b't' { Unit::Micros } else { Unit::Nanos };
+            b't' | b'n' | b'm' if bytes.len() > 1 && bytes[bytes.len() - 2].is_ascii_digit() => {
+                let unit = match last {
+                    b't' => Unit::Micros,
+                    b'n' => Unit::Nanos,
+                    _ => Unit::Millis,
+                };
                 integer(head).map(|count| Value::Timestamp(Moment { count, unit }))
             }
             b'd' => float(head).map(|_| Value::Decimal),
@@ -117,7 +129,8 @@ impl Value {
             Value::Text => "STRING",
             Value::Timestamp(_) => "TIMESTAMP",
             Value::Long256 => "LONG256",
-            Value::Decimal => "DECIMAL",
+            Value::Decimal | Value::BinaryDecimal { .. } => "DECIMAL",
+            Value::Array { .. } => "ARRAY",
         }
     }
 }
@@ -243,6 +256,7 @@ mod tests {
         }
         check("5t", Some(Value::Timestamp(Moment { count: 5, unit: Unit::Micros })));
         check("-5n", Some(Value::Timestamp(Moment { count: -5, unit: Unit::Nanos })));
+        check("7m", Some(Value::Timestamp(Moment { count: 7, unit: Unit::Millis })));
         check("", Some(Value::Null));
         for bad in ["tr", "t1", "fals", "1.5t", "x", "é", "é5t"] {
             check(bad, None);
