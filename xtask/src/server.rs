@@ -30,18 +30,19 @@ pub struct Ports {
     pub http: u16,
     pub pg: u16,
     pub health: u16,
+    pub ilp_tcp: u16,
 }
 
 impl Ports {
     /// Returns ports that are free now.
     pub fn free() -> Result<Ports> {
-        let listeners = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0"));
-        let mut ports = [0; 3];
+        let listeners = [0; 4].map(|_| TcpListener::bind("127.0.0.1:0"));
+        let mut ports = [0; 4];
         for (port, listener) in ports.iter_mut().zip(&listeners) {
             let listener = listener.as_ref().map_err(|error| format!("no free port: {error}"))?;
             *port = listener.local_addr()?.port();
         }
-        Ok(Ports { http: ports[0], pg: ports[1], health: ports[2] })
+        Ok(Ports { http: ports[0], pg: ports[1], health: ports[2], ilp_tcp: ports[3] })
     }
 
     /// Sets the keys that make a server listen here.
@@ -50,6 +51,7 @@ impl Ports {
             ("QDB_HTTP_BIND_TO", self.http),
             ("QDB_PG_NET_BIND_TO", self.pg),
             ("QDB_HTTP_MIN_NET_BIND_TO", self.health),
+            ("QDB_LINE_TCP_NET_BIND_TO", self.ilp_tcp),
         ] {
             command.env(key, format!("127.0.0.1:{port}"));
         }

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use types::{ColumnType, PartitionBy};
 
+use crate::ilp_tcp::IlpTcpConfig;
+
 pub mod file;
+mod ilp_tcp;
 pub mod keys;
 pub mod properties;
 pub mod template;
@@ -40,6 +43,8 @@ pub struct Config {
     pub http: Option<HttpConfig>,
     /// `None`: `pg.enabled=false`.
     pub pg: Option<PgConfig>,
+    /// `None`: `line.tcp.enabled=false`.
+    pub ilp_tcp: Option<IlpTcpConfig>,
     /// Where the health server listens. `None`: `http.min.enabled=false`.
     pub health: Option<SocketAddr>,
     pub commit_mode: CommitMode,
@@ -111,6 +116,7 @@ impl Config {
         let config = Config {
             http: properties.bool("http.enabled")?.then(|| http(&properties)).transpose()?,
             pg: properties.bool("pg.enabled")?.then(|| pg(&properties)).transpose()?,
+            ilp_tcp: properties.bool("line.tcp.enabled")?.then(|| ilp_tcp::read(&properties)).transpose()?,
             health: properties
                 .bool("http.min.enabled")?
                 .then(|| properties.address(&["http.min.net.bind.to", "http.min.bind.to"]))
@@ -144,6 +150,12 @@ impl Config {
         {
             open.push(format!("PostgreSQL on {}: set pg.user and pg.password (QDB_PG_USER, QDB_PG_PASSWORD)", pg.bind));
         }
+        if let Some(ilp) = &self.ilp_tcp
+            && !ilp.bind.ip().is_loopback()
+            && ilp.auth_file.is_none()
+        {
+            open.push(format!("line protocol over TCP on {}: set line.tcp.auth.db.path", ilp.bind));
+        }
         if open.is_empty() {
             return Ok(());
         }
@@ -176,20 +188,22 @@ fn http(properties: &Properties) -> Result<HttpConfig, ConfigError> {
 }
 
 fn ingest(properties: &Properties) -> Result<IngestConfig, ConfigError> {
+    Ok(IngestConfig { lines: lines(properties)?, max_body_bytes: properties.size("line.http.max.recv.buffer.size")? })
+}
+
+/// Reads what holds for lines by whatever door they come.
+fn lines(properties: &Properties) -> Result<wire::ilp::Options, ConfigError> {
     let partition_by = PartitionBy::from_name(properties.text("line.default.partition.by"))
         .ok_or_else(|| properties.bad("line.default.partition.by", "NONE, HOUR, DAY, WEEK, MONTH or YEAR"))?;
     let text_type = ColumnType::from_name(properties.text("line.string.default.column.type"))
         .filter(|t| matches!(t, ColumnType::Varchar | ColumnType::String))
         .ok_or_else(|| properties.bad("line.string.default.column.type", "VARCHAR or STRING"))?;
-    Ok(IngestConfig {
-        lines: wire::ilp::Options {
-            create_tables: properties.bool("line.auto.create.new.tables")?,
-            create_columns: properties.bool("line.auto.create.new.columns")?,
-            text_type,
-            partition_by,
-            wal_only: true,
-        },
-        max_body_bytes: properties.size("line.http.max.recv.buffer.size")?,
+    Ok(wire::ilp::Options {
+        create_tables: properties.bool("line.auto.create.new.tables")?,
+        create_columns: properties.bool("line.auto.create.new.columns")?,
+        text_type,
+        partition_by,
+        wal_only: true,
     })
 }
 

@@ -29,6 +29,7 @@ use tower::ServiceExt;
 
 use crate::config::HttpConfig;
 use crate::ilp_write::Making;
+use crate::memory::Budget;
 use crate::signals;
 use crate::start::Warning;
 
@@ -53,8 +54,6 @@ const MAX_HEADERS: usize = 500;
 const DRAIN: Duration = Duration::from_millis(1_500);
 /// `/write` requests that parse and commit at a time; more wait.
 const WRITERS: usize = 32;
-/// Bodies of all requests together; above it a writer is asked to come again.
-const BODIES_BYTES: usize = 1 << 30;
 
 /// What every connection of the listener shares.
 pub struct HttpContext {
@@ -69,19 +68,22 @@ pub struct HttpContext {
     /// Where statements run.
     pub statements: Handle,
     pub load: Load,
+    /// Whether line protocol is taken over TCP too.
+    pub ilp_tcp: bool,
     pub errors: ErrorIds,
 }
 
 /// What requests hold and wait for.
 pub struct Load {
-    making: Making,
+    making: Arc<Making>,
     writers: Semaphore,
-    bodies: body::Budget,
+    bodies: Budget,
 }
 
-impl Default for Load {
-    fn default() -> Load {
-        Load { making: Making::default(), writers: Semaphore::new(WRITERS), bodies: body::Budget::new(BODIES_BYTES) }
+impl Load {
+    /// Returns the load of a server; the other doors for rows share `making` and `bodies`.
+    pub fn new(making: Arc<Making>, bodies: Budget) -> Load {
+        Load { making, writers: Semaphore::new(WRITERS), bodies }
     }
 }
 

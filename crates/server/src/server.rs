@@ -18,12 +18,18 @@ use tokio::task::JoinSet;
 
 use crate::config::{self, Config};
 use crate::http::{self, ErrorIds, HttpContext, Load};
+use crate::ilp_tcp::{self, IlpTcpContext, Keys};
+use crate::ilp_write::Making;
+use crate::memory::Budget;
 use crate::pg::{self, PgContext};
 use crate::start::Warning;
 use crate::{health, start};
 
 /// How long a stop waits for the statements of PostgreSQL clients.
 const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// Bytes that all clients together may have sent without their rows being stored; above it they are asked to wait.
+const INGEST_BYTES: usize = 1 << 30;
 
 /// Hears what a long start does, one line at a time.
 pub type Progress = Box<dyn Fn(&str) + Send>;
@@ -39,6 +45,8 @@ pub enum StartError {
     Storage(storage::Error),
     #[error("cannot start threads: {0}")]
     Threads(io::Error),
+    #[error("cannot read the keys of line.tcp.auth.db.path, {path}: {why}")]
+    Keys { path: String, why: String },
     #[error("storage stopped while it was opened")]
     Died,
 }
@@ -51,9 +59,11 @@ pub struct Server {
     statements: Option<Runtime>,
     http: Option<(TcpListener, Arc<HttpContext>)>,
     pg: Option<(TcpListener, Arc<PgContext>)>,
+    ilp_tcp: Option<(TcpListener, Arc<IlpTcpContext>)>,
     health: Option<TcpListener>,
     http_address: Option<SocketAddr>,
     pg_address: Option<SocketAddr>,
+    ilp_tcp_address: Option<SocketAddr>,
     health_address: Option<SocketAddr>,
     shutdown: watch::Sender<bool>,
     tasks: JoinSet<()>,
@@ -72,11 +82,19 @@ impl Server {
     ) -> Result<Server, StartError> {
         let http = listen(config.http.as_ref().map(|h| h.bind), "HTTP", "http.net.bind.to").await?;
         let pg = listen(config.pg.as_ref().map(|p| p.bind), "PostgreSQL", "pg.net.bind.to").await?;
+        let ilp_tcp = listen(config.ilp_tcp.as_ref().map(|i| i.bind), "line protocol", "line.tcp.net.bind.to").await?;
+        let keys = keys(&config, &env)?;
         let health = listen(config.health, "health checks", "http.min.net.bind.to").await?;
         let engine = open(&config, env.clone(), progress).await?;
         let statements = runtime().map_err(StartError::Threads)?;
         let database = engine.database().clone();
         let settings = Arc::new(settings(&config, env.clone()));
+        let (making, bytes) = (Arc::<Making>::default(), Budget::new(INGEST_BYTES));
+        let ilp_tcp = ilp_tcp.zip(config.ilp_tcp.clone()).map(|(listener, ilp)| {
+            let (database, env) = (database.clone(), env.clone());
+            let (making, bytes) = (making.clone(), bytes.clone());
+            (listener, Arc::new(IlpTcpContext { database, env, config: ilp, keys, making, bytes }))
+        });
         let http = http.zip(config.http.clone()).map(|(listener, http)| {
             let context = HttpContext {
                 public: config.root.join(&http.public_directory),
@@ -88,7 +106,8 @@ impl Server {
                 env: env.clone(),
                 warnings,
                 statements: statements.handle().clone(),
-                load: Load::default(),
+                load: Load::new(making.clone(), bytes.clone()),
+                ilp_tcp: config.ilp_tcp.is_some(),
             };
             (listener, Arc::new(context))
         });
@@ -113,11 +132,13 @@ impl Server {
         Ok(Server {
             http_address: http.as_ref().and_then(|(listener, _)| address(listener)),
             pg_address: pg.as_ref().and_then(|(listener, _)| address(listener)),
+            ilp_tcp_address: ilp_tcp.as_ref().and_then(|(listener, _)| address(listener)),
             health_address: health.as_ref().and_then(address),
             engine: Some(engine),
             statements: Some(statements),
             http,
             pg,
+            ilp_tcp,
             health,
             shutdown: watch::channel(false).0,
             tasks: JoinSet::new(),
@@ -131,6 +152,9 @@ impl Server {
         }
         if let Some((listener, context)) = self.pg.take() {
             self.tasks.spawn(pg::serve(listener, context, self.shutdown.subscribe()));
+        }
+        if let Some((listener, context)) = self.ilp_tcp.take() {
+            self.tasks.spawn(ilp_tcp::serve(listener, context, self.shutdown.subscribe()));
         }
         if let Some(listener) = self.health.take() {
             self.tasks.spawn(health::serve(listener, self.shutdown.subscribe()));
@@ -163,6 +187,7 @@ impl Server {
         [
             ("HTTP, ILP and web page: http://", self.http_address),
             ("PostgreSQL: ", self.pg_address),
+            ("ILP over TCP: ", self.ilp_tcp_address),
             ("health checks: http://", self.health_address),
         ]
         .into_iter()
@@ -183,6 +208,11 @@ impl Server {
     /// Returns where PostgreSQL's protocol is served.
     pub fn pg_address(&self) -> Option<SocketAddr> {
         self.pg_address
+    }
+
+    /// Returns where line protocol is taken over TCP.
+    pub fn ilp_tcp_address(&self) -> Option<SocketAddr> {
+        self.ilp_tcp_address
     }
 
     /// Returns where health checks are answered.
@@ -215,6 +245,18 @@ async fn listen(
     };
     let listener = TcpListener::bind(address).await;
     listener.map(Some).map_err(|source| StartError::Listen { address, purpose, key, source })
+}
+
+/// Reads the public keys of those who may write over TCP.
+fn keys(config: &Config, env: &Env) -> Result<Option<Keys>, StartError> {
+    let Some(file) = config.ilp_tcp.as_ref().and_then(|ilp| ilp.auth_file.as_ref()) else {
+        return Ok(None);
+    };
+    let path = config.root.join(file);
+    let wrong = |why: String| StartError::Keys { path: path.display().to_string(), why };
+    let bytes = env.fs.read(&path).map_err(|e| wrong(e.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
+    Keys::read(&text).map(Some).map_err(wrong)
 }
 
 async fn open(config: &Config, env: Env, progress: Progress) -> Result<Engine, StartError> {

@@ -5,6 +5,7 @@
 //! [`pg_oid`] (type numbers).
 //! Nothing here knows a table beyond the [`types::Schema`] that it is handed; the server binds both ends.
 
+pub mod base64;
 pub mod csv;
 pub mod exec_json;
 pub mod ilp;

@@ -49,6 +49,33 @@ const SECTIONS: &[Section] = &[
         ],
     ),
     (
+        "InfluxDB line protocol over TCP",
+        &[
+            ("line.tcp.enabled", "Whether to listen for lines over TCP. Nothing is answered there: prefer /write."),
+            (
+                "line.tcp.net.bind.to",
+                "Where to listen. 0.0.0.0:9009 lets other machines in: line.tcp.auth.db.path is needed then.",
+            ),
+            (
+                "line.tcp.auth.db.path",
+                "File below the root with the public keys of those who may write: name ec-p-256-sha256 X Y a line.",
+            ),
+            ("line.tcp.net.connection.limit", "Connections at a time; further ones are closed."),
+            ("line.tcp.net.connection.timeout", "How long a client may be silent; 0 is for ever."),
+            ("line.tcp.timestamp", "Unit of timestamps without a suffix: n, u, ms, s, m or h."),
+            (
+                "line.tcp.commit.interval.default",
+                "With the fraction below: the longest time a row waits for its commit.",
+            ),
+            ("line.tcp.commit.interval.fraction", "See line.tcp.commit.interval.default."),
+            (
+                "line.tcp.disconnect.on.error",
+                "A line that cannot be taken ends its connection; else it is passed over.",
+            ),
+            ("line.tcp.max.recv.buffer.size", "Longest line."),
+        ],
+    ),
+    (
         "PostgreSQL wire protocol",
         &[
             ("pg.enabled", "Whether to listen for PostgreSQL clients."),

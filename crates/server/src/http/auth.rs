@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use axum::middleware::Next;
 use axum::response::Response;
+use wire::base64;
 
 use super::{HttpContext, answer, body};
 use crate::config::Credentials;
@@ -36,7 +37,7 @@ fn matches(header: &HeaderValue, own: &Credentials) -> bool {
     let Some((scheme, encoded)) = header.to_str().ok().and_then(|text| text.split_once(' ')) else {
         return false;
     };
-    let Some(given) = decode_base64(encoded.trim()).filter(|_| scheme.eq_ignore_ascii_case("basic")) else {
+    let Some(given) = base64::decode(encoded.trim()).filter(|_| scheme.eq_ignore_ascii_case("basic")) else {
         return false;
     };
     same(&given, format!("{}:{}", own.user, own.password).as_bytes())
@@ -45,29 +46,6 @@ fn matches(header: &HeaderValue, own: &Credentials) -> bool {
 /// Compares without giving away, by its time, how far two secrets agree.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
-}
-
-/// Decodes base64 (RFC 4648 §4), with or without padding.
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=').bytes().map(|byte| match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    });
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut count) = (0u32, 0);
-    for digit in digits {
-        bits = bits << 6 | u32::from(digit?);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count) as u8);
-        }
-    }
-    Some(out)
 }
 
 #[cfg(test)]

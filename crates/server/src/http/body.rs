@@ -4,12 +4,12 @@
 //! would take the refusal for a lost connection.
 
 use std::io::Read;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures::StreamExt;
+
+use crate::memory::{Budget, Share};
 
 /// Longest silence within a body.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -27,44 +27,6 @@ pub enum BodyError {
     Timeout,
     /// The connection broke.
     Broken,
-}
-
-/// Memory that the bodies of all requests share.
-#[derive(Debug, Clone)]
-pub struct Budget {
-    used: Arc<AtomicUsize>,
-    limit: usize,
-}
-
-impl Budget {
-    /// Returns a budget of so many bytes.
-    pub fn new(limit: usize) -> Budget {
-        Budget { used: Arc::new(AtomicUsize::new(0)), limit }
-    }
-
-    fn share(&self) -> Share {
-        Share { budget: self.clone(), bytes: 0 }
-    }
-}
-
-/// What one request takes of a [`Budget`]; given back when it is dropped.
-#[derive(Debug)]
-pub struct Share {
-    budget: Budget,
-    bytes: usize,
-}
-
-impl Share {
-    fn grow(&mut self, bytes: usize) -> bool {
-        self.bytes += bytes;
-        self.budget.used.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.budget.limit
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
 }
 
 /// Reads a body of at most `limit` bytes; keep the share as long as the bytes.
@@ -176,7 +138,7 @@ mod tests {
             assert_eq!(read(Body::from("123"), 8, &budget).await.map(|_| ()), Err(BodyError::Busy));
             drop(share);
             assert!(read(Body::from("123"), 8, &budget).await.is_ok());
-            assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+            assert_eq!(budget.used(), 0);
         });
     }
 }

@@ -24,18 +24,22 @@ pub async fn ping(request: Request) -> Response {
 }
 
 /// Answers what ILP clients read before their first flush: the versions of the protocol that are understood.
-pub async fn settings(State(_): State<Arc<HttpContext>>, request: Request) -> Response {
+pub async fn settings(State(context): State<Arc<HttpContext>>, request: Request) -> Response {
     if request.method() != Method::GET {
         return routes::refuse_method(request).await;
     }
+    let (writes, transports) = match context.ilp_tcp {
+        true => (json!(["http", "tcp", "pgwire"]), json!(["tcp", "http"])),
+        false => (json!(["http", "pgwire"]), json!(["http"])),
+    };
     let settings = json!({
         "config": {
             "release.type": "OSS",
             "release.version": env!("CARGO_PKG_VERSION"),
             "http.settings.readonly": true,
-            "accepting.writes": ["http", "pgwire"],
+            "accepting.writes": writes,
             "line.proto.support.versions": [1],
-            "ilp.proto.transports": ["http"],
+            "ilp.proto.transports": transports,
             "posthog.enabled": false,
             "posthog.api.key": null,
             "cairo.max.file.name.length": 127

@@ -2,5 +2,6 @@
 
 mod client;
 mod lines;
+mod lines_tcp;
 mod queries;
 mod start_and_stop;

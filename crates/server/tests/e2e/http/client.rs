@@ -35,7 +35,7 @@ pub fn new_root() -> PathBuf {
 
 /// Returns a configuration on free ports.
 pub fn config(root: &Path, settings: &[(&str, &str)]) -> Config {
-    let ports = ["QDB_HTTP_BIND_TO", "QDB_PG_NET_BIND_TO", "QDB_HTTP_MIN_NET_BIND_TO"];
+    let ports = ["QDB_HTTP_BIND_TO", "QDB_PG_NET_BIND_TO", "QDB_HTTP_MIN_NET_BIND_TO", "QDB_LINE_TCP_NET_BIND_TO"];
     let ports = ports.iter().map(|key| ((*key).to_owned(), "127.0.0.1:0".to_owned()));
     let file: String = settings.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     Config::load(root.to_owned(), &file, ports).unwrap()
@@ -56,6 +56,10 @@ impl Running {
         server.accept();
         drop(entered);
         Running { root: root.to_owned(), http, runtime: Some(runtime), server: Some(server) }
+    }
+
+    pub fn ilp_tcp(&self) -> SocketAddr {
+        self.server.as_ref().and_then(Server::ilp_tcp_address).unwrap()
     }
 
     pub fn health(&self) -> SocketAddr {
