@@ -38,6 +38,9 @@ pub enum Outcome {
     Update {
         rows: u64,
     },
+    Delete {
+        rows: u64,
+    },
     Begin,
     Commit,
     Rollback,

@@ -2,19 +2,22 @@
 //!
 //! Own lexer and own parser (docs/adr: none of sqlparser's dialects has the peer's order of operators, tokens or
 //! positions). Checks grammar only; names and types are the planner's. Reading order: `ast`, `lexer`, `cursor`,
-//! `expression`, `select`, `source`, `sample`, `create`, `alter`, `write`, `show`, `text`.
+//! `expression`, `window`, `select`, `declare`, `source`, `sample`, `table_options`, `create`, `alter`, `write`, `show`, `text`.
 
 mod alter;
 pub mod ast;
 mod create;
 mod cursor;
+mod declare;
 mod expression;
 mod lexer;
 mod sample;
 mod select;
 mod show;
 mod source;
+mod table_options;
 mod text;
+mod window;
 mod write;
 
 use std::ops::Range;
@@ -75,7 +78,8 @@ fn statement(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         "create" => after(cursor, create::create),
         "alter" => after(cursor, alter::alter),
         "insert" => after(cursor, |c| write::insert(c, Vec::new())),
-        "update" => after(cursor, write::update),
+        "update" => after(cursor, |c| write::update(c, &[])),
+        "delete" => after(cursor, write::delete),
         "drop" => after(cursor, write::drop),
         "truncate" => after(cursor, write::truncate),
         "rename" => after(cursor, write::rename),
@@ -88,11 +92,6 @@ fn statement(cursor: &mut Cursor) -> Result<Statement, SqlError> {
             0,
             "incremental backup is supported in QuestDB enterprise version only, please use SNAPSHOT backup",
         )),
-        "delete" => {
-            cursor.next();
-            Err(cursor.unexpected())
-        }
-        "declare" => Err(cursor.error("DECLARE is not supported yet")),
         "copy" => Err(cursor.error("COPY is not supported yet")),
         "with" => with(cursor),
         _ => select::query(cursor).map(Statement::Query),
@@ -114,8 +113,8 @@ fn with(cursor: &mut Cursor) -> Result<Statement, SqlError> {
     if cursor.take_word("insert") {
         return write::insert(cursor, with);
     }
-    if cursor.is_word("update") {
-        return Err(cursor.error("WITH … UPDATE is not supported yet"));
+    if cursor.take_word("update") {
+        return write::update(cursor, &with);
     }
     let query = select::query(cursor)?;
     Ok(Statement::Query(Query { with, position, ..query }))
@@ -123,7 +122,7 @@ fn with(cursor: &mut Cursor) -> Result<Statement, SqlError> {
 
 fn explain(cursor: &mut Cursor) -> Result<Statement, SqlError> {
     cursor.next();
-    let known = ["create", "insert", "update", "select", "with"];
+    let known = ["create", "insert", "update", "select", "with", "declare"];
     if !known.iter().any(|w| cursor.is_word(w)) {
         return Err(cursor.error("'create', 'format', 'insert', 'update', 'select' or 'with' expected"));
     }

@@ -10,11 +10,11 @@
 mod catalogue;
 mod conjuncts;
 mod group;
-mod join;
+pub mod join;
 mod latest;
 mod moments;
 mod numbers;
-mod order;
+pub mod order;
 mod outputs;
 pub mod parameters;
 pub mod relation;

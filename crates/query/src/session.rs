@@ -2,12 +2,16 @@
 //!
 //! `execute` parses, plans over one read view, and runs: queries on the async runtime, everything that touches storage on
 //! blocking threads. A transaction buffers inserted rows and appends them as one commit. Reading order: [`run`] (plans),
-//! [`insert`], [`update`], [`create`], [`alter`]; [`rows`] turns values into storage's batches.
+//! [`insert`], [`update`], [`delete`], [`rewrite`] (what those two share), [`create`], [`alter`],
+//! [`partitions`]; [`rows`] turns values into storage's batches.
 
 mod alter;
 mod create;
+mod delete;
 mod explain;
 mod insert;
+mod partitions;
+mod rewrite;
 mod rows;
 mod run;
 mod update;
@@ -82,7 +86,8 @@ impl Session {
             }
             Statement::Explain(inner) => self.explain(&inner, params).await,
             Statement::Insert(insert) => self.insert(sql, insert, params).await,
-            Statement::Update(update) => self.update(sql, update, params).await,
+            Statement::Update(update) => self.update(update, params).await,
+            Statement::Delete(delete) => self.delete(delete, params).await,
             Statement::CreateTable(create) => self.create(create, params).await,
             Statement::Transaction(step) => self.transact(step).await,
             Statement::Accepted => Ok(Outcome::Set),
@@ -116,6 +121,10 @@ impl Session {
             }
             Statement::Update(update) => {
                 update::describe(&planner, &update)?;
+                None
+            }
+            Statement::Delete(delete) => {
+                delete::describe(&planner, &delete)?;
                 None
             }
             _ => None,

@@ -16,6 +16,8 @@ pub(super) mod meta;
 pub mod rows;
 mod sequences;
 
+pub use meta::ttl_in_units;
+
 /// What table functions may look at: one read view of one database.
 pub struct Tables<'a> {
     pub database: &'a Arc<Database>,

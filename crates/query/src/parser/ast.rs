@@ -2,6 +2,8 @@
 //!
 //! Data only. Reading order: [`Statement`], [`Query`], [`Expr`].
 
+use types::{SymbolOptions, Ttl};
+
 /// A name with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ident {
@@ -17,6 +19,7 @@ pub enum Statement {
     CreateTable(CreateTable),
     Insert(Insert),
     Update(Update),
+    Delete(Delete),
     DropTable {
         names: Vec<Ident>,
         if_exists: bool,
@@ -64,14 +67,43 @@ pub struct CreateTable {
     /// The unit as written, with its place.
     pub partition_by: Option<Ident>,
     pub wal: Option<bool>,
-    pub indexed: Vec<Ident>,
+    pub indexed: Vec<IndexClause>,
+    pub ttl: Option<TtlClause>,
+    pub parameters: TableParameters,
+    pub dedup: Option<Vec<Ident>>,
+}
+
+/// `, INDEX(column CAPACITY n)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexClause {
+    pub column: Ident,
+    pub capacity: Option<u32>,
+}
+
+/// `TTL n unit`: None for 0. The place is that of the number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TtlClause {
+    pub ttl: Option<Ttl>,
+    pub position: usize,
+}
+
+/// What WITH and SET PARAM say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TableParameters {
+    pub max_uncommitted_rows: Option<u32>,
+    pub o3_max_lag_us: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "a statement has one, and it is moved a few times")]
 pub enum TableSource {
     Columns(Vec<ColumnDef>),
-    Query { query: Query, casts: Vec<ColumnDef> },
+    Query {
+        query: Query,
+        casts: Vec<ColumnDef>,
+    },
+    /// Columns and settings of another table.
+    Like(Ident),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +111,7 @@ pub struct ColumnDef {
     pub name: Ident,
     pub type_name: Ident,
     pub indexed: bool,
+    pub symbol: SymbolOptions,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -106,6 +139,15 @@ pub struct Update {
     pub table: Ident,
     pub alias: Option<Ident>,
     pub set: Vec<(Ident, Expr)>,
+    /// Other tables that values and the condition may name.
+    pub from: Option<From>,
+    pub filter: Option<Expr>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delete {
+    pub table: Ident,
+    pub alias: Option<Ident>,
     pub filter: Option<Expr>,
 }
 
@@ -123,19 +165,60 @@ pub enum AlterAction {
     },
     DropColumns(Vec<Ident>),
     RenameColumns(Vec<(Ident, Ident)>),
-    /// `position` is that of the word PARTITION.
-    DropPartitionList {
-        names: Vec<Ident>,
+    Partitions {
+        action: PartitionAction,
+        chosen: Partitions,
+        /// Of the word PARTITION.
         position: usize,
     },
-    DropPartitionWhere {
-        filter: Expr,
+    ColumnType {
+        column: Ident,
+        definition: ColumnDef,
+    },
+    /// ADD INDEX or DROP INDEX.
+    Index {
+        column: Ident,
+        on: bool,
+        capacity: Option<u32>,
+    },
+    /// CACHE or NOCACHE.
+    Cache {
+        column: Ident,
+        on: bool,
+    },
+    SymbolCapacity {
+        column: Ident,
+        capacity: u32,
+    },
+    /// DEDUP ENABLE UPSERT KEYS(…), or DISABLE without keys.
+    Dedup(Option<Vec<Ident>>),
+    Ttl(TtlClause),
+    Parameter(TableParameters),
+    /// SET TYPE WAL or BYPASS WAL.
+    WalType(bool),
+    /// SQUASH PARTITIONS, RESUME WAL: there is nothing to do.
+    Upkeep,
+    /// SUSPEND WAL, REBASE WAL: refused with this text.
+    Refused {
+        message: String,
         position: usize,
     },
-    /// Tuning of a column (index, cache, capacity): checked for the column, without effect.
-    TuneColumn(Ident),
-    /// Tuning of the table (SET PARAM, SET TYPE, SQUASH, RESUME WAL): without effect.
-    TuneTable,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartitionAction {
+    Drop,
+    Detach,
+    Attach,
+    ToParquet,
+    ToNative,
+}
+
+/// Which partitions ALTER TABLE names.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Partitions {
+    List(Vec<Ident>),
+    Where(Expr),
 }
 
 /// A whole query: set operations, order, limit.
@@ -174,6 +257,8 @@ pub struct Select {
     pub latest: Option<Latest>,
     pub sample: Option<Sample>,
     pub group_by: Option<Vec<Expr>>,
+    /// WINDOW w AS (…).
+    pub windows: Vec<(Ident, WindowSpec)>,
     pub position: usize,
     /// Position of GROUP BY or SAMPLE BY's first word.
     pub group_position: usize,
@@ -189,6 +274,52 @@ pub enum Item {
 pub struct From {
     pub first: Source,
     pub joins: Vec<Join>,
+}
+
+impl From {
+    /// Returns every source, joined ones included.
+    pub fn sources_mut(&mut self) -> impl Iterator<Item = &mut Source> {
+        std::iter::once(&mut self.first).chain(self.joins.iter_mut().map(|j| &mut j.source))
+    }
+}
+
+impl Source {
+    /// Lets the source see common table expressions that stand before its statement.
+    pub fn see(&mut self, with: &[(Ident, Query)]) {
+        match &mut self.relation {
+            RelationRef::Table(name) if with.iter().any(|(n, _)| n.name.to_lowercase() == name.name.to_lowercase()) => {
+                self.alias.get_or_insert_with(|| name.clone());
+                let (name, position) = (name.clone(), name.position);
+                let inner = Source { relation: RelationRef::Table(name), alias: None, timestamp: None, position };
+                let select = Select { from: Some(From { first: inner, joins: Vec::new() }), ..Select::all(position) };
+                let body = Body::Select(Box::new(select));
+                let query = Query { with: with.to_vec(), body, order_by: Vec::new(), limit: None, position };
+                self.relation = RelationRef::Query(Box::new(query));
+            }
+            RelationRef::Query(query) => {
+                query.with.splice(0..0, with.iter().cloned());
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Select {
+    /// Returns `SELECT *` without a source.
+    pub fn all(position: usize) -> Select {
+        Select {
+            distinct: false,
+            items: Vec::new(),
+            from: None,
+            filter: None,
+            latest: None,
+            sample: None,
+            group_by: None,
+            windows: Vec::new(),
+            position,
+            group_position: position,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -364,6 +495,48 @@ pub enum ExprKind {
         word: String,
     },
     Query(Box<Query>),
+    /// `call OVER (…)`; `call` is a [`ExprKind::Call`].
+    Window {
+        call: Box<Expr>,
+        ignore_nulls: bool,
+        spec: Box<WindowSpec>,
+    },
+}
+
+/// What stands in OVER (…) or behind WINDOW w AS.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WindowSpec {
+    /// A named window that this one refines.
+    pub base: Option<Ident>,
+    pub partition_by: Vec<Expr>,
+    pub order_by: Vec<OrderItem>,
+    pub frame: Option<Frame>,
+}
+
+/// ROWS or RANGE BETWEEN start AND end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    pub unit: FrameUnit,
+    pub start: Bound,
+    pub end: Bound,
+    pub exclude_current: bool,
+    pub position: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameUnit {
+    Rows,
+    Range,
+    Groups,
+}
+
+/// An end of a frame. What precedes is rows, or microseconds of the designated timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    UnboundedPreceding,
+    Preceding(i64),
+    CurrentRow,
+    UnboundedFollowing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,20 +1,26 @@
-//! CREATE TABLE with columns or AS SELECT.
+//! CREATE TABLE with columns, AS SELECT, or LIKE another.
 //!
 //! Builds trees and checks what the peer's parser checks; names already taken are found by the session.
 
-use super::ast::{ColumnDef, CreateTable, Ident, Statement, TableSource};
+use types::SymbolOptions;
+
+use super::ast::{ColumnDef, CreateTable, Ident, IndexClause, Statement, TableParameters, TableSource};
 use super::cursor::Cursor;
 use super::expression::type_name;
 use super::lexer::TokenKind;
 use super::select::{is_reserved, keyword_error, name, query};
 use super::source::table_name;
+use super::table_options::{Parsed, parameter, ttl, upsert_keys};
 use crate::error::SqlError;
+
+const MAX_SYMBOL_CAPACITY: u32 = 33_554_432;
 
 /// Parses CREATE …, the first word taken.
 pub fn create(cursor: &mut Cursor) -> Result<Statement, SqlError> {
-    if cursor.take_word("atomic") {
-        // the only mode there is
-    } else if cursor.take_word("batch") {
+    // Atomic is the only mode there is.
+    let atomic = cursor.take_word("atomic");
+    let hinted = atomic || cursor.take_word("batch");
+    if hinted && !atomic {
         batch_size(cursor)?;
     }
     if !cursor.take_word("table") {
@@ -32,13 +38,29 @@ pub fn create(cursor: &mut Cursor) -> Result<Statement, SqlError> {
     let if_not_exists = cursor.take_words(&["if", "not", "exists"]);
     let name = table_name(cursor)?;
     let (source, mut indexed) = source(cursor)?;
+    if hinted && !matches!(source, TableSource::Query { .. }) {
+        let message = "'atomic' or 'batch' keywords can only be used in CREATE ... AS SELECT statements.";
+        return Err(SqlError::new(cursor.last().position, message));
+    }
     while cursor.is_sign(",") && (cursor.peek_at(1).is_word("index") || cursor.peek_at(1).is_word("cast")) {
         cursor.next();
         indexed.push(index_clause(cursor)?);
     }
-    let mut table =
-        CreateTable { name, if_not_exists, source, timestamp: None, partition_by: None, wal: None, indexed };
-    options(cursor, &mut table)?;
+    let mut table = CreateTable {
+        name,
+        if_not_exists,
+        source,
+        timestamp: None,
+        partition_by: None,
+        wal: None,
+        indexed,
+        ttl: None,
+        parameters: TableParameters::default(),
+        dedup: None,
+    };
+    if !matches!(table.source, TableSource::Like(_)) {
+        options(cursor, &mut table)?;
+    }
     Ok(Statement::CreateTable(table))
 }
 
@@ -54,7 +76,7 @@ pub fn batch_size(cursor: &mut Cursor) -> Result<(), SqlError> {
     Ok(())
 }
 
-fn source(cursor: &mut Cursor) -> Result<(TableSource, Vec<Ident>), SqlError> {
+fn source(cursor: &mut Cursor) -> Result<(TableSource, Vec<IndexClause>), SqlError> {
     if cursor.take_word("as") {
         cursor.expect_sign("(")?;
         let query = query(cursor)?;
@@ -67,8 +89,10 @@ fn source(cursor: &mut Cursor) -> Result<(TableSource, Vec<Ident>), SqlError> {
     if !cursor.take_sign("(") {
         return Err(cursor.error("'(' or 'as' expected"));
     }
-    if cursor.is_word("like") && cursor.peek_at(2).is_sign(")") {
-        return Err(cursor.error("CREATE TABLE … (LIKE …) is not supported yet"));
+    if cursor.take_word("like") {
+        let other = table_name(cursor)?;
+        cursor.expect_sign(")")?;
+        return Ok((TableSource::Like(other), Vec::new()));
     }
     let mut columns: Vec<ColumnDef> = Vec::new();
     loop {
@@ -85,7 +109,7 @@ fn source(cursor: &mut Cursor) -> Result<(TableSource, Vec<Ident>), SqlError> {
 }
 
 /// Parses the `, CAST(x AS type)` and `, INDEX(x)` behind a query.
-fn casts(cursor: &mut Cursor) -> Result<(Vec<ColumnDef>, Vec<Ident>), SqlError> {
+fn casts(cursor: &mut Cursor) -> Result<(Vec<ColumnDef>, Vec<IndexClause>), SqlError> {
     let (mut casts, mut indexed) = (Vec::new(), Vec::new());
     while cursor.take_sign(",") {
         if cursor.is_word("index") {
@@ -97,9 +121,9 @@ fn casts(cursor: &mut Cursor) -> Result<(Vec<ColumnDef>, Vec<Ident>), SqlError> 
         let name = name(cursor)?;
         cursor.expect_word("as")?;
         let (type_text, position) = type_name(cursor)?;
-        let indexed = symbol_options(cursor)?;
+        let (indexed, symbol) = symbol_options(cursor)?;
         cursor.expect_sign(")")?;
-        casts.push(ColumnDef { name, type_name: Ident { name: type_text, position }, indexed });
+        casts.push(ColumnDef { name, type_name: Ident { name: type_text, position }, indexed, symbol });
     }
     Ok((casts, indexed))
 }
@@ -111,8 +135,13 @@ pub fn column(cursor: &mut Cursor) -> Result<ColumnDef, SqlError> {
         return Err(keyword_error(cursor));
     }
     let name = name(cursor)?;
+    definition(cursor, name)
+}
+
+/// Parses the type of a column and what may follow it.
+pub fn definition(cursor: &mut Cursor, name: Ident) -> Result<ColumnDef, SqlError> {
     let (type_text, position) = type_name(cursor)?;
-    let indexed = symbol_options(cursor)?;
+    let (indexed, symbol) = symbol_options(cursor)?;
     if cursor.is_word("not") && cursor.peek_at(1).is_word("null") {
         cursor.next();
         cursor.next();
@@ -122,34 +151,64 @@ pub fn column(cursor: &mut Cursor) -> Result<ColumnDef, SqlError> {
     if cursor.is_word("parquet") {
         return Err(cursor.error("PARQUET(…) of a column is not supported yet"));
     }
-    Ok(ColumnDef { name, type_name: Ident { name: type_text, position }, indexed })
+    Ok(ColumnDef { name, type_name: Ident { name: type_text, position }, indexed, symbol })
 }
 
-/// Parses `[CAPACITY n] [CACHE|NOCACHE] [INDEX [CAPACITY n]]`; returns whether INDEX stood there.
-fn symbol_options(cursor: &mut Cursor) -> Result<bool, SqlError> {
+/// Parses `[CAPACITY n] [CACHE|NOCACHE] [INDEX [CAPACITY n]]`; returns whether INDEX stood there, and the rest.
+fn symbol_options(cursor: &mut Cursor) -> Result<(bool, SymbolOptions), SqlError> {
+    let mut options = SymbolOptions::default();
     if !cursor.last().is_word("symbol") {
-        return Ok(false);
+        return Ok((false, options));
     }
-    capacity(cursor)?;
-    let _cache = cursor.take_word("cache") || cursor.take_word("nocache");
+    if cursor.take_word("capacity") {
+        options.capacity = Some(symbol_capacity(cursor)?);
+    }
+    options.nocache = !cursor.take_word("cache") && cursor.take_word("nocache");
     let indexed = cursor.take_word("index");
     if indexed {
-        capacity(cursor)?;
+        options.index_capacity = index_capacity(cursor)?;
     }
-    Ok(indexed)
+    Ok((indexed, options))
 }
 
-fn capacity(cursor: &mut Cursor) -> Result<(), SqlError> {
-    if cursor.take_word("capacity") {
-        if cursor.peek().kind != TokenKind::Number {
-            return Err(cursor.error("numeric capacity expected"));
+/// Parses the number behind SYMBOL CAPACITY, rounded up to a power of two.
+pub fn symbol_capacity(cursor: &mut Cursor) -> Result<u32, SqlError> {
+    let token = cursor.peek();
+    let number = capacity(cursor)?;
+    if number < 2 {
+        return Err(SqlError::new(token.position, "min symbol capacity is 2"));
+    }
+    if number > MAX_SYMBOL_CAPACITY {
+        return Err(cursor.error(format!("max cached symbol capacity is {MAX_SYMBOL_CAPACITY}")));
+    }
+    Ok(number.next_power_of_two())
+}
+
+/// Parses `[CAPACITY n]` behind INDEX, rounded up to a power of two.
+pub fn index_capacity(cursor: &mut Cursor) -> Result<Option<u32>, SqlError> {
+    if !cursor.take_word("capacity") {
+        return Ok(None);
+    }
+    let token = cursor.peek();
+    match capacity(cursor)? {
+        0 | 1 => Err(SqlError::new(token.position, "min index block capacity is 2")),
+        number => Ok(Some(number.min(1 << 30).next_power_of_two())),
+    }
+}
+
+fn capacity(cursor: &mut Cursor) -> Result<u32, SqlError> {
+    let token = cursor.peek();
+    match token.text.replace('_', "").parse() {
+        Ok(number) if token.kind == TokenKind::Number => {
+            cursor.next();
+            Ok(number)
         }
-        let token = cursor.next();
-        if token.text.parse::<u32>().is_err() {
-            return Err(SqlError::new(token.position, "bad integer"));
+        _ if cursor.at_end() => Err(cursor.error("bad integer")),
+        _ => {
+            let raw = cursor.raw();
+            Err(cursor.error(format!("found [tok='{raw}', len={}] bad integer", raw.encode_utf16().count())))
         }
     }
-    Ok(())
 }
 
 fn check_column(column: &ColumnDef, earlier: &[ColumnDef]) -> Result<(), SqlError> {
@@ -175,16 +234,16 @@ pub fn check_column_name(name: &Ident) -> Result<(), SqlError> {
     Ok(())
 }
 
-fn index_clause(cursor: &mut Cursor) -> Result<Ident, SqlError> {
+fn index_clause(cursor: &mut Cursor) -> Result<IndexClause, SqlError> {
     cursor.expect_word("index")?;
     cursor.expect_sign("(")?;
-    let name = name(cursor)?;
-    capacity(cursor)?;
+    let column = name(cursor)?;
+    let capacity = index_capacity(cursor)?;
     cursor.expect_sign(")")?;
-    Ok(name)
+    Ok(IndexClause { column, capacity })
 }
 
-/// Parses TIMESTAMP(), PARTITION BY, TTL, WAL, WITH, DEDUP.
+/// Parses TIMESTAMP(), PARTITION BY, TTL, WAL, WITH, IN VOLUME, DEDUP, in this order.
 fn options(cursor: &mut Cursor, table: &mut CreateTable) -> Result<(), SqlError> {
     if cursor.take_word("timestamp") {
         cursor.expect_sign("(")?;
@@ -206,22 +265,29 @@ fn options(cursor: &mut Cursor, table: &mut CreateTable) -> Result<(), SqlError>
         table.partition_by = Some(Ident { name: unit.text.clone(), position: unit.position });
         partition_options(cursor, table)?;
     }
-    with_parameters(cursor)?;
+    with_parameters(cursor, &mut table.parameters)?;
     if cursor.take_sign(",") {
         cursor.expect_words_in_volume()?;
     }
     if cursor.is_word("in") {
         cursor.expect_words_in_volume()?;
     }
-    if cursor.is_word("dedup") {
-        return Err(cursor.error("DEDUP UPSERT KEYS is not supported yet"));
+    if cursor.take_word("dedup") {
+        if !table.is_wal() {
+            return Err(cursor.error("deduplication is possible only on WAL tables"));
+        }
+        table.dedup = Some(upsert_keys(cursor)?);
     }
     Ok(())
 }
 
 fn partition_options(cursor: &mut Cursor, table: &mut CreateTable) -> Result<(), SqlError> {
-    if cursor.is_word("ttl") {
-        return Err(cursor.error("TTL is not supported yet"));
+    if cursor.take_word("ttl") {
+        let ttl = ttl(cursor)?;
+        if table.partition_by.as_ref().is_some_and(|unit| unit.name.eq_ignore_ascii_case("none")) {
+            return Err(SqlError::new(ttl.position, "cannot set TTL on a non-partitioned table"));
+        }
+        table.ttl = Some(ttl);
     }
     if cursor.take_word("bypass") {
         cursor.expect_word("wal")?;
@@ -232,13 +298,25 @@ fn partition_options(cursor: &mut Cursor, table: &mut CreateTable) -> Result<(),
     Ok(())
 }
 
-/// Parses `WITH maxUncommittedRows=n, o3MaxLag=d`: checked, without effect.
-fn with_parameters(cursor: &mut Cursor) -> Result<(), SqlError> {
+/// Parses `WITH maxUncommittedRows=n, o3MaxLag=d`.
+fn with_parameters(cursor: &mut Cursor, parameters: &mut TableParameters) -> Result<(), SqlError> {
     if !cursor.take_word("with") {
         return Ok(());
     }
     loop {
-        parameter(cursor)?;
+        match parameter(cursor, parameters)? {
+            Parsed::Known => {}
+            Parsed::Unknown(name) => {
+                return Err(cursor.error(format!(" unrecognized {name} after WITH")));
+            }
+            Parsed::BadRows { value, .. } => {
+                return Err(cursor.error(format!(" could not parse maxUncommittedRows value \"{value}\"")));
+            }
+            Parsed::BadLag { value, .. } => {
+                let position = cursor.peek().position + value.len();
+                return Err(SqlError::new(position, format!("expected interval qualifier in {value}")));
+            }
+        }
         let more = cursor.is_sign(",") && cursor.peek_at(2).is_sign("=");
         if !more {
             return Ok(());
@@ -247,23 +325,19 @@ fn with_parameters(cursor: &mut Cursor) -> Result<(), SqlError> {
     }
 }
 
-/// Parses `name = value` of the two table parameters.
-pub fn parameter(cursor: &mut Cursor) -> Result<(), SqlError> {
-    let token = cursor.peek();
-    if !token.is_word("maxUncommittedRows") && !token.is_word("o3MaxLag") {
-        return Err(cursor.error(format!("unknown parameter '{}'", token.text)));
-    }
-    cursor.next();
-    cursor.expect_sign("=")?;
-    cursor.next();
-    Ok(())
-}
-
 impl Cursor<'_> {
     /// Refuses IN VOLUME: no volumes are configured.
     fn expect_words_in_volume(&mut self) -> Result<(), SqlError> {
         self.expect_word("in")?;
         self.expect_word("volume")?;
         Err(self.error(format!("volume alias is not allowed [alias={}]", self.peek().text)))
+    }
+}
+
+impl CreateTable {
+    /// Returns whether the table is a WAL one: by default those with partitions are.
+    pub fn is_wal(&self) -> bool {
+        let partitioned = self.partition_by.as_ref().is_some_and(|unit| !unit.name.eq_ignore_ascii_case("none"));
+        self.wal.unwrap_or(partitioned)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows no grammar. Next: [`super::expression`].
 
+use super::ast::Expr;
 use super::lexer::{Token, TokenKind};
 use crate::error::SqlError;
 
@@ -15,12 +16,16 @@ pub struct Cursor<'a> {
     tokens: &'a [Token],
     at: usize,
     depth: usize,
+    /// What DECLARE gave names to, the innermost last; names are in lower case.
+    variables: Vec<(String, Expr)>,
+    /// Whether any DECLARE was read.
+    declares: bool,
 }
 
 impl<'a> Cursor<'a> {
     /// Returns a cursor before the first of `tokens`, which end with [`TokenKind::End`].
     pub fn new(sql: &'a str, tokens: &'a [Token]) -> Cursor<'a> {
-        Cursor { sql, tokens, at: 0, depth: 0 }
+        Cursor { sql, tokens, at: 0, depth: 0, variables: Vec::new(), declares: false }
     }
 
     /// Returns the next token without taking it.
@@ -149,5 +154,37 @@ impl<'a> Cursor<'a> {
         let result = parse(self);
         self.depth -= 1;
         result
+    }
+
+    /// Returns the number of variables that are known here; hand it to [`Cursor::forget`] at the end of their scope.
+    pub fn known(&self) -> usize {
+        self.variables.len()
+    }
+
+    /// Gives a variable its expression.
+    pub fn declare(&mut self, name: &str, value: Expr) {
+        self.declares = true;
+        self.variables.push((name.to_lowercase(), value));
+    }
+
+    /// Forgets the variables behind the first `known`.
+    pub fn forget(&mut self, known: usize) {
+        self.variables.truncate(known);
+    }
+
+    /// Returns the expression of the variable that is the next token.
+    ///
+    /// # Errors
+    /// A name that no DECLARE gave.
+    pub fn variable(&self) -> Result<Expr, SqlError> {
+        let token = self.peek();
+        let folded = token.text.to_lowercase();
+        if let Some((_, value)) = self.variables.iter().rev().find(|(name, _)| *name == folded) {
+            return Ok(value.clone());
+        }
+        Err(self.error(match self.declares {
+            true => format!("tried to use undeclared variable `{}`", token.text),
+            false => format!("Invalid column: {}", token.text),
+        }))
     }
 }

@@ -5,7 +5,7 @@
 use super::ast::{Binary, CastSpelling, Expr, ExprKind, Unary};
 use super::cursor::Cursor;
 use super::lexer::{Token, TokenKind};
-use super::select;
+use super::{select, window};
 use crate::error::SqlError;
 
 /// How tightly operators bind; larger is tighter.
@@ -282,7 +282,13 @@ fn arguments(cursor: &mut Cursor) -> Result<Vec<Expr>, SqlError> {
 }
 
 fn starts_query(cursor: &Cursor) -> bool {
-    cursor.is_word("select") || cursor.is_word("with")
+    starts_query_at(cursor, 0)
+}
+
+/// Returns whether the token `n` behind the next one begins a query.
+pub fn starts_query_at(cursor: &Cursor, n: usize) -> bool {
+    let token = cursor.peek_at(n);
+    token.is_word("select") || token.is_word("with") || token.is_word("declare")
 }
 
 /// Words that end an expression, so that an operand is missing where one of them stands.
@@ -341,8 +347,9 @@ fn operand(cursor: &mut Cursor) -> Result<Expr, SqlError> {
             Ok(node(ExprKind::Param(number), token.position))
         }
         TokenKind::Variable => {
-            let message = format!("tried to use undeclared variable `{}`", token.text);
-            Err(SqlError::new(token.position, message))
+            let value = cursor.variable()?;
+            cursor.next();
+            Ok(Expr { position: token.position, ..value })
         }
         TokenKind::Sign => sign_operand(cursor),
         TokenKind::Word => word_operand(cursor),
@@ -462,7 +469,7 @@ fn call(cursor: &mut Cursor, first: &Token, name: &str) -> Result<Expr, SqlError
         args = arguments(cursor)?;
     }
     close(cursor, open)?;
-    Ok(node(ExprKind::Call { name: name.to_owned(), args, distinct }, position))
+    window::over(cursor, node(ExprKind::Call { name: name.to_owned(), args, distinct }, position))
 }
 
 fn case(cursor: &mut Cursor) -> Result<Expr, SqlError> {

@@ -11,11 +11,16 @@ use crate::error::SqlError;
 /// Parses what follows SAMPLE BY.
 pub fn sample(cursor: &mut Cursor) -> Result<Sample, SqlError> {
     let token = cursor.peek();
-    if !matches!(token.kind, TokenKind::Number | TokenKind::Word | TokenKind::Text) {
-        return Err(cursor.error("time interval unit expected"));
-    }
+    let name = match token.kind {
+        TokenKind::Number | TokenKind::Word | TokenKind::Text => token.text.clone(),
+        TokenKind::Variable => match cursor.variable()?.kind {
+            ExprKind::Number(text) | ExprKind::Text(text) => text,
+            _ => return Err(cursor.error("time interval unit expected")),
+        },
+        _ => return Err(cursor.error("time interval unit expected")),
+    };
     cursor.next();
-    let period = Ident { name: token.text.clone(), position: token.position };
+    let period = Ident { name, position: token.position };
     let position = cursor.last().position;
     let from = if cursor.take_word("from") { Some(expression(cursor)?) } else { None };
     let to = if cursor.take_word("to") { Some(expression(cursor)?) } else { None };

@@ -2,11 +2,11 @@
 //!
 //! Builds trees only. Next: [`super::source`] for FROM, [`super::sample`] for SAMPLE BY.
 
-use super::ast::{Body, Expr, ExprKind, Ident, Item, Latest, Limit, OrderItem, Query, Select, SetOp};
+use super::ast::{Body, Expr, Ident, Item, Latest, Limit, OrderItem, Query, Select, SetOp};
 use super::cursor::Cursor;
 use super::expression::expression;
 use super::lexer::TokenKind;
-use super::{sample, show, source};
+use super::{declare, sample, show, source, window};
 use crate::error::SqlError;
 
 /// Words that cannot be a bare alias or table name.
@@ -89,6 +89,8 @@ pub fn keyword_error(cursor: &Cursor) -> SqlError {
 pub fn query(cursor: &mut Cursor) -> Result<Query, SqlError> {
     cursor.deeper(|cursor| {
         let position = cursor.peek().position;
+        let known = cursor.known();
+        declare::declarations(cursor)?;
         let with = if cursor.take_word("with") { with_list(cursor)? } else { Vec::new() };
         let mut body = branch(cursor)?;
         while let Some(op) = set_operator(cursor) {
@@ -107,6 +109,7 @@ pub fn query(cursor: &mut Cursor) -> Result<Query, SqlError> {
             return Err(SqlError::new(order_position, "unexpected token 'order'"));
         }
         let limit = limit(cursor)?;
+        cursor.forget(known);
         Ok(Query { with, body, order_by, limit, position })
     })
 }
@@ -170,7 +173,7 @@ fn starts_inner_query(cursor: &Cursor) -> bool {
         n += 1;
     }
     let token = cursor.peek_at(n);
-    token.is_word("select") || token.is_word("with") || token.is_word("show") || token.kind != TokenKind::End
+    ["select", "with", "show", "declare"].iter().any(|w| token.is_word(w)) || token.kind != TokenKind::End
 }
 
 /// Parses `(query)` with what may follow a source: alias, joins, WHERE, LATEST ON, SAMPLE BY.
@@ -178,7 +181,7 @@ fn nested(cursor: &mut Cursor) -> Result<Body, SqlError> {
     let position = cursor.peek().position;
     let from = source::from(cursor)?;
     let plain = from.joins.is_empty() && from.first.alias.is_none() && from.first.timestamp.is_none();
-    let mut select = empty_select(position);
+    let mut select = Select::all(position);
     select.from = Some(from);
     clauses(cursor, &mut select)?;
     let bare = plain && select.filter.is_none() && select.latest.is_none() && select.sample.is_none();
@@ -191,22 +194,8 @@ fn nested(cursor: &mut Cursor) -> Result<Body, SqlError> {
     }
 }
 
-fn empty_select(position: usize) -> Select {
-    Select {
-        distinct: false,
-        items: Vec::new(),
-        from: None,
-        filter: None,
-        latest: None,
-        sample: None,
-        group_by: None,
-        position,
-        group_position: position,
-    }
-}
-
 fn select(cursor: &mut Cursor) -> Result<Select, SqlError> {
-    let mut select = empty_select(cursor.peek().position);
+    let mut select = Select::all(cursor.peek().position);
     if cursor.take_word("select") {
         select.distinct = cursor.is_word("distinct") && !cursor.peek_at(1).is_sign(",");
         if select.distinct {
@@ -287,9 +276,6 @@ fn item(cursor: &mut Cursor) -> Result<Item, SqlError> {
         return no_star_alias(cursor, Item::Star { qualifier, position: token.position });
     }
     let expr = expression(cursor)?;
-    if cursor.is_word("over") && matches!(expr.kind, ExprKind::Call { .. }) {
-        return Err(SqlError::new(expr.position, "window functions are not supported yet"));
-    }
     let alias = item_alias(cursor, &expr)?;
     Ok(Item::Expr { expr, alias })
 }
@@ -401,6 +387,7 @@ fn clauses(cursor: &mut Cursor, select: &mut Select) -> Result<(), SqlError> {
         cursor.next();
         return Err(cursor.error("'by' expected"));
     }
+    select.windows = window::named(cursor)?;
     Ok(())
 }
 
@@ -435,7 +422,8 @@ pub fn name(cursor: &mut Cursor) -> Result<Ident, SqlError> {
     }
 }
 
-fn order_by(cursor: &mut Cursor) -> Result<Vec<OrderItem>, SqlError> {
+/// Parses ORDER BY and its list, if it stands here.
+pub fn order_by(cursor: &mut Cursor) -> Result<Vec<OrderItem>, SqlError> {
     if !cursor.take_word("order") {
         return Ok(Vec::new());
     }

@@ -50,6 +50,7 @@ fn relation(cursor: &mut Cursor) -> Result<RelationRef, SqlError> {
             }
             Ok(RelationRef::Query(Box::new(query)))
         }
+        TokenKind::Variable => variable(cursor),
         TokenKind::Word if token.is_word("select") => Ok(RelationRef::Query(Box::new(select::query(cursor)?))),
         TokenKind::Word if starts_call(cursor) && !is_reserved(&token.text) => match expression(cursor)? {
             call @ Expr { kind: ExprKind::Call { .. }, .. } => Ok(RelationRef::Function(call)),
@@ -58,6 +59,20 @@ fn relation(cursor: &mut Cursor) -> Result<RelationRef, SqlError> {
         TokenKind::Word | TokenKind::Quoted | TokenKind::Text => table_name(cursor).map(RelationRef::Table),
         _ if cursor.at_end() => Err(cursor.error("table name or sub-query expected")),
         _ => Err(cursor.error("table name or sub-query expected")),
+    }
+}
+
+/// Parses a variable that stands for a table or a sub-query.
+fn variable(cursor: &mut Cursor) -> Result<RelationRef, SqlError> {
+    let value = cursor.variable()?;
+    let position = cursor.next().position;
+    match value.kind {
+        ExprKind::Query(query) => Ok(RelationRef::Query(query)),
+        ExprKind::Name { qualifier: None, name } | ExprKind::Text(name) => {
+            Ok(RelationRef::Table(Ident { name, position }))
+        }
+        ExprKind::Call { .. } => Ok(RelationRef::Function(value)),
+        _ => Err(SqlError::new(position, "table name or sub-query expected")),
     }
 }
 

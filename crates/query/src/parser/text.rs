@@ -48,6 +48,7 @@ pub fn expression_text(expr: &Expr) -> String {
             format!("{} {} {word}", operand_text(arg, EQUALITY), if *negated { "!=" } else { "=" })
         }
         ExprKind::Query(_) => "(select)".to_owned(),
+        ExprKind::Window { call, .. } => expression_text(call),
     }
 }
 

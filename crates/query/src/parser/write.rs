@@ -1,12 +1,12 @@
-//! INSERT, UPDATE, and the statements that act on whole tables: DROP, TRUNCATE, RENAME, VACUUM, REINDEX.
+//! INSERT, UPDATE, DELETE, and the statements that act on whole tables: DROP, TRUNCATE, RENAME, VACUUM, REINDEX.
 
-use super::ast::{Expr, Ident, Insert, InsertSource, Query, Statement, Tuple, Update};
+use super::ast::{Delete, Expr, Ident, Insert, InsertSource, Query, Statement, Tuple, Update};
 use super::create::batch_size;
 use super::cursor::Cursor;
 use super::expression::expression;
 use super::lexer::TokenKind;
 use super::select::{is_clause, is_reserved, name, query};
-use super::source::table_name;
+use super::source::{self, table_name};
 use crate::error::SqlError;
 
 /// Parses INSERT …, the first word taken; `with` are the CTEs before it.
@@ -87,17 +87,10 @@ fn value(cursor: &mut Cursor) -> Result<Expr, SqlError> {
     expression(cursor)
 }
 
-/// Parses UPDATE …, the first word taken.
-pub fn update(cursor: &mut Cursor) -> Result<Statement, SqlError> {
+/// Parses UPDATE …, the first word taken; `with` are the CTEs before it, which FROM may name.
+pub fn update(cursor: &mut Cursor, with: &[(Ident, Query)]) -> Result<Statement, SqlError> {
     let table = table_name(cursor)?;
-    cursor.take_word("as");
-    let token = cursor.peek();
-    let alias = match token.kind {
-        TokenKind::Word if !token.is_word("set") && !is_reserved(&token.text) && !is_clause(&token.text) => {
-            Some(name(cursor)?)
-        }
-        _ => None,
-    };
+    let alias = alias(cursor)?;
     if !cursor.take_word("set") {
         return Err(cursor.error("SET expected"));
     }
@@ -117,14 +110,39 @@ pub fn update(cursor: &mut Cursor) -> Result<Statement, SqlError> {
             break;
         }
     }
-    if cursor.is_word("from") {
-        return Err(cursor.error("UPDATE … FROM is not supported yet"));
+    let mut from = if cursor.take_word("from") { Some(source::from(cursor)?) } else { None };
+    if let Some(from) = &mut from {
+        from.sources_mut().for_each(|source| source.see(with));
     }
     let filter = if cursor.take_word("where") { Some(expression(cursor)?) } else { None };
     if !cursor.at_end() {
         return Err(cursor.error("FROM, WHERE or EOF expected"));
     }
-    Ok(Statement::Update(Update { table, alias, set, filter }))
+    Ok(Statement::Update(Update { table, alias, set, from, filter }))
+}
+
+/// Parses DELETE …, the first word taken.
+pub fn delete(cursor: &mut Cursor) -> Result<Statement, SqlError> {
+    cursor.expect_word("from")?;
+    let table = table_name(cursor)?;
+    let alias = alias(cursor)?;
+    let filter = if cursor.take_word("where") { Some(expression(cursor)?) } else { None };
+    if !cursor.at_end() {
+        return Err(cursor.error("WHERE or EOF expected"));
+    }
+    Ok(Statement::Delete(Delete { table, alias, filter }))
+}
+
+/// Parses the alias of the table that a statement changes.
+fn alias(cursor: &mut Cursor) -> Result<Option<Ident>, SqlError> {
+    cursor.take_word("as");
+    let token = cursor.peek();
+    match token.kind {
+        TokenKind::Word if !token.is_word("set") && !is_reserved(&token.text) && !is_clause(&token.text) => {
+            name(cursor).map(Some)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Parses DROP …, the first word taken.
@@ -194,6 +212,8 @@ pub fn maintain(cursor: &mut Cursor, reindex: bool) -> Result<Statement, SqlErro
         if !cursor.take_words(&["lock", "exclusive"]) {
             return Err(cursor.error("LOCK EXCLUSIVE expected"));
         }
+    } else if !cursor.at_end() {
+        return Err(cursor.error("end of line or ';' expected"));
     }
     Ok(Statement::Maintain(table))
 }

@@ -215,7 +215,7 @@ pub fn select(
 }
 
 /// Returns a sorted relation in such a form that the engine does not take the sort away below an aggregate.
-fn kept_in_order(relation: Relation) -> Result<Relation, SqlError> {
+pub fn kept_in_order(relation: Relation) -> Result<Relation, SqlError> {
     if !relation.is_sorted {
         return Ok(relation);
     }

@@ -15,7 +15,7 @@ use crate::error::SqlError;
 use crate::exec::{self, AsofSpec};
 use crate::functions::Typed;
 use crate::kind::Kind;
-use crate::parser::ast::{Binary, Expr as Tree, ExprKind, From, Ident, Join, JoinKind, On};
+use crate::parser::ast::{Binary, Expr as Tree, ExprKind, From, Ident, Join, JoinKind, On, RelationRef, Source};
 use crate::parser::expression_text;
 
 /// Returns the relation of FROM; equalities of WHERE that join a comma's or CROSS join's sides are taken out of `conditions`.
@@ -34,6 +34,15 @@ pub fn from(planner: &Planner, from: &From, conditions: &mut Vec<&Tree>, ctes: C
         left = Sides { planner, ctes, left, right, join }.joined(conditions)?;
     }
     Ok(left)
+}
+
+/// Returns every row of `left` beside each row of `right` that meets the condition, or beside NULLs.
+pub fn left(planner: &Planner, left: Relation, right: Relation, on: Option<&Tree>) -> Result<Relation, SqlError> {
+    let nowhere = Ident { name: String::new(), position: 0 };
+    let source = Source { relation: RelationRef::Table(nowhere), alias: None, timestamp: None, position: 0 };
+    let on = on.map(|tree| On::Predicate(tree.clone()));
+    let join = Join { kind: JoinKind::Left, source, on, tolerance: None, position: 0 };
+    Sides { planner, ctes: Ctes::NONE, left, right, join: &join }.joined(&mut Vec::new())
 }
 
 fn table_name(relation: &Relation) -> Option<String> {
@@ -156,6 +165,11 @@ impl Sides<'_> {
             JoinKind::Right => (JoinType::Left, false),
             JoinKind::Full => (JoinType::Full, false),
             _ => (JoinType::Inner, true),
+        };
+        let filter = match (&outer, left_keys.is_empty()) {
+            (JoinType::Inner, _) | (_, false) => filter,
+            // The engine wants a condition of an outer join.
+            _ => filter.or_else(|| Some(datafusion::logical_expr::lit(true))),
         };
         let keys = (right_keys, left_keys);
         let builder = LogicalPlanBuilder::from(right.plan.clone());

@@ -1,5 +1,7 @@
 //! ORDER BY and LIMIT.
 
+use datafusion::common::Column as PlanColumn;
+use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr};
 
 use super::relation::{Column, Relation};
@@ -145,6 +147,22 @@ pub fn by_outputs(
     let exprs = columns.iter().map(Column::expr).collect();
     let time = relation.time.map(|t| (t, relation.ascending));
     sorted_projection(planner, relation.plan, exprs, columns.clone(), keys, time, false)
+}
+
+/// Returns the relation with a hidden column that numbers its rows in their order, and the expression that reads it.
+pub fn numbered(planner: &Planner, relation: Relation) -> Result<(Relation, Expr), SqlError> {
+    let relation = super::group::kept_in_order(relation)?;
+    let plan = build(|b| b.window([row_number()]), relation.plan.clone())?;
+    let (qualifier, number) = plan.schema().qualified_field(plan.schema().fields().len() - 1);
+    let number = Expr::Column(PlanColumn::from((qualifier, number)));
+    let field = planner.field("number");
+    let exprs: Vec<Expr> = relation.columns.iter().map(Column::expr).chain([number.alias(&field)]).collect();
+    let plan = build(|b| b.project(exprs), plan)?;
+    let hidden = Column { table: None, name: String::new(), kind: Kind::Long, field, visible: false };
+    let read = hidden.expr();
+    let mut relation = relation.with_plan(plan);
+    relation.columns.push(hidden);
+    Ok((relation, read))
 }
 
 /// Returns the rows that LIMIT keeps.

@@ -105,6 +105,7 @@ impl<'s> Scope<'s> {
                 let op = if *negated { Comparison::Ne } else { Comparison::Eq };
                 functions::operators::binary(BinaryOp::Comparison(op), arg, Typed::null(position), position)
             }
+            ExprKind::Window { .. } => Err(SqlError::new(position, "window functions are not supported yet")),
             ExprKind::Query(query) => catalogue::scalar(self, query, position)
                 .ok_or_else(|| SqlError::new(position, "query is not expected, did you mean column?")),
         }

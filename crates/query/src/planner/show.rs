@@ -15,6 +15,9 @@ use crate::functions::{self, Call, Typed};
 use crate::kind::Kind;
 use crate::parser::ast::{Ident, Setting, Show};
 
+/// Rows of an index block where none were asked for.
+const INDEX_CAPACITY: u32 = 256;
+
 /// Returns the relation of a SHOW.
 pub fn relation(planner: &Planner, show: &Show) -> Result<Relation, SqlError> {
     match show {
@@ -94,15 +97,29 @@ fn create_text(table: &TableView) -> String {
     for (i, column) in schema.columns.iter().enumerate() {
         let end = if i + 1 < schema.columns.len() { ",\n" } else { "\n" };
         let indexed = column.column_type == ColumnType::Symbol && column.indexed;
-        let index = if indexed { " INDEX CAPACITY 256" } else { "" };
-        text.push_str(&format!("\t{} {}{index}{end}", column.name, column.column_type));
+        let cache = if column.symbol.nocache { " NOCACHE" } else { "" };
+        let index = match indexed {
+            true => format!(" INDEX CAPACITY {}", column.symbol.index_capacity.unwrap_or(INDEX_CAPACITY)),
+            false => String::new(),
+        };
+        text.push_str(&format!("\t{} {}{cache}{index}{end}", column.name, column.column_type));
     }
     text.push(')');
     if let Some(place) = schema.designated_index() {
         text.push_str(&format!(" timestamp({})", schema.columns[place].name));
         text.push_str(&format!(" PARTITION BY {}", schema.partition_by.name()));
+        if let Some(ttl) = schema.ttl {
+            let (value, unit) = functions::table::ttl_in_units(Some(ttl));
+            let plural = if value == 1 { "" } else { "S" };
+            text.push_str(&format!(" TTL {value} {unit}{plural}"));
+        }
         if !schema.wal {
             text.push_str(" BYPASS WAL");
+        }
+        let keys: Vec<&str> =
+            schema.columns.iter().filter(|c| schema.dedup_keys().contains(&c.id)).map(|c| c.name.as_str()).collect();
+        if !keys.is_empty() {
+            text.push_str(&format!("\nDEDUP UPSERT KEYS({})", keys.join(",")));
         }
     }
     text.push(';');

@@ -1,19 +1,14 @@
-//! DROP, TRUNCATE, RENAME, ALTER: changes of tables and partitions.
+//! DROP, TRUNCATE, RENAME, ALTER: changes of whole tables and their columns. Next: [`super::partitions`].
 
-use arrow::array::{AsArray, RecordBatch, TimestampMicrosecondArray};
-use datafusion::common::DFSchema;
-use storage::{NewColumn, TableView};
-use types::{PartitionBy, PartitionKey, TimestampUs};
+use storage::{ColumnChange, NewColumn, TableView};
+use types::ColumnType;
 
 use super::Session;
-use super::create::{column_type, table_name};
+use super::create::{column_type, table_name, ttl_that_fits, upsert_keys};
 use crate::error::SqlError;
-use crate::kind::Kind;
 use crate::outcome::Outcome;
-use crate::parser::ast::{Alter, AlterAction, ColumnDef, Expr as Tree, Ident, Statement};
-use crate::planner::parameters::Parameters;
-use crate::planner::relation::{Column, unqualified};
-use crate::planner::scope::Scope;
+use crate::parser::ast::{Alter, AlterAction, ColumnDef, Ident, Statement, TableParameters};
+use crate::planner::relation::unqualified;
 
 impl Session {
     pub(super) async fn change_tables(&mut self, statement: Statement) -> Result<Outcome, SqlError> {
@@ -79,21 +74,105 @@ impl Session {
 
     async fn alter(&self, alter: Alter) -> Result<(), SqlError> {
         let table = self.table(&alter.table)?;
+        let id = table.id();
         match alter.action {
             AlterAction::AddColumns { columns, if_not_exists } => {
                 self.add_columns(&table, columns, if_not_exists).await
             }
             AlterAction::DropColumns(names) => self.drop_columns(&table, names).await,
             AlterAction::RenameColumns(pairs) => self.rename_columns(&table, pairs).await,
-            AlterAction::DropPartitionList { names, position } => {
-                self.drop_partition_list(&table, &names, position).await
+            AlterAction::Partitions { action, chosen, position } => {
+                self.alter_partitions(&table, action, &chosen, position).await
             }
-            AlterAction::DropPartitionWhere { filter, position } => {
-                self.drop_partition_where(&table, &filter, position).await
+            AlterAction::ColumnType { column, definition } => self.convert_column(&table, &column, &definition).await,
+            AlterAction::Index { .. } | AlterAction::Cache { .. } | AlterAction::SymbolCapacity { .. } => {
+                self.tune_column(&table, alter.action).await
             }
-            AlterAction::TuneColumn(name) => column_place(&table, &name).map(drop),
-            AlterAction::TuneTable => Ok(()),
+            AlterAction::Dedup(keys) => self.set_dedup(&table, keys).await,
+            AlterAction::Ttl(clause) => {
+                let ttl = ttl_that_fits(clause, table.schema().partition_by)?;
+                self.blocking(move |database| database.set_ttl(id, ttl)).await
+            }
+            AlterAction::Parameter(TableParameters { max_uncommitted_rows, o3_max_lag_us }) => {
+                self.blocking(move |database| database.set_params(id, max_uncommitted_rows, o3_max_lag_us)).await
+            }
+            // The peer changes it at its next start; here the word has no effect.
+            AlterAction::WalType(_) | AlterAction::Upkeep => Ok(()),
+            AlterAction::Refused { message, position } => Err(SqlError::new(position, message)),
         }
+    }
+
+    async fn convert_column(&self, table: &TableView, name: &Ident, new: &ColumnDef) -> Result<(), SqlError> {
+        let place = column_place(table, name)?;
+        let error = |message: String| Err(SqlError::new(new.type_name.position, message));
+        let wanted = column_type(&new.type_name)?;
+        let column = &table.schema().columns[place];
+        if table.schema().designated_index() == Some(place) {
+            return error("cannot change type of designated timestamp column".to_owned());
+        }
+        if column.column_type == wanted {
+            return error(format!("column '{}' type is already '{wanted}'", name.name));
+        }
+        error("ALTER COLUMN … TYPE is not supported yet".to_owned())
+    }
+
+    async fn tune_column(&self, table: &TableView, action: AlterAction) -> Result<(), SqlError> {
+        let (name, refusal) = match &action {
+            AlterAction::Index { column, .. } => (column, "indexes are only supported for symbol type"),
+            AlterAction::Cache { column, .. } => (column, "cache is only supported for symbol type"),
+            AlterAction::SymbolCapacity { column, .. } => (column, ""),
+            _ => return Err(SqlError::internal("a statement reached the wrong place")),
+        };
+        let column = &table.schema().columns[column_place(table, name)?];
+        if column.column_type != ColumnType::Symbol {
+            let message = match refusal {
+                "" => format!("column '{}' is not of symbol type", name.name),
+                _ => format!("{refusal} [column={}, type={}]", name.name, column.column_type),
+            };
+            return Err(SqlError::new(name.position, message));
+        }
+        let mut options = column.symbol;
+        let mut changes = Vec::new();
+        let column = column.name.clone();
+        match action {
+            AlterAction::Index { on, capacity, .. } => {
+                options.index_capacity = capacity.filter(|_| on);
+                changes.push(ColumnChange::Index { column: column.clone(), indexed: on });
+            }
+            AlterAction::Cache { on, .. } => options.nocache = !on,
+            AlterAction::SymbolCapacity { capacity, .. } => options.capacity = Some(capacity),
+            _ => {}
+        }
+        changes.push(ColumnChange::Symbol { column, options });
+        self.change_columns(table, changes).await
+    }
+
+    async fn set_dedup(&self, table: &TableView, keys: Option<Vec<Ident>>) -> Result<(), SqlError> {
+        let (id, schema) = (table.id(), table.schema());
+        let Some(keys) = keys else {
+            return self.blocking(move |database| database.set_dedup(id, None)).await;
+        };
+        if !schema.wal {
+            return Err(SqlError::new(0, "deduplication is only supported for WAL tables"));
+        }
+        let columns: Vec<(&str, ColumnType)> =
+            schema.columns.iter().map(|c| (c.name.as_str(), c.column_type)).collect();
+        let places = upsert_keys(&keys, &columns, schema.designated_index(), false)?;
+        let names: Vec<String> = places.into_iter().map(|place| schema.columns[place].name.clone()).collect();
+        self.blocking(move |database| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            database.set_dedup(id, Some(&names))
+        })
+        .await
+    }
+
+    /// Makes all changes of a statement as one commit.
+    async fn change_columns(&self, table: &TableView, changes: Vec<ColumnChange>) -> Result<(), SqlError> {
+        let id = table.id();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.blocking(move |database| database.alter_columns(id, &changes)).await
     }
 
     async fn add_columns(
@@ -107,7 +186,11 @@ impl Session {
             let wanted = column_type(&column.type_name)?;
             let position = column.name.position;
             match table.schema().column(&column.name.name) {
-                None => new.push(NewColumn { indexed: column.indexed, ..NewColumn::new(&column.name.name, wanted) }),
+                None => new.push(ColumnChange::Add(NewColumn {
+                    indexed: column.indexed,
+                    symbol: column.symbol,
+                    ..NewColumn::new(&column.name.name, wanted)
+                })),
                 Some(known) if if_not_exists && known.column_type == wanted => {}
                 Some(known) if if_not_exists => {
                     let message = format!(
@@ -122,9 +205,7 @@ impl Session {
                 }
             }
         }
-        let id = table.id();
-        self.blocking(move |database| new.into_iter().try_for_each(|column| database.add_column(id, column).map(drop)))
-            .await
+        self.change_columns(table, new).await
     }
 
     async fn drop_columns(&self, table: &TableView, names: Vec<Ident>) -> Result<(), SqlError> {
@@ -137,8 +218,7 @@ impl Session {
                 return Err(SqlError::new(0, message));
             }
         }
-        let id = table.id();
-        self.blocking(move |database| names.iter().try_for_each(|name| database.drop_column(id, &name.name))).await
+        self.change_columns(table, names.into_iter().map(|name| ColumnChange::Drop(name.name)).collect()).await
     }
 
     async fn rename_columns(&self, table: &TableView, pairs: Vec<(Ident, Ident)>) -> Result<(), SqlError> {
@@ -154,81 +234,8 @@ impl Session {
                 return Err(SqlError::new(to.position, " column already exists"));
             }
         }
-        let id = table.id();
-        self.blocking(move |database| {
-            pairs.iter().try_for_each(|(from, to)| database.rename_column(id, &from.name, &to.name))
-        })
-        .await
-    }
-
-    async fn drop_partition_list(&self, table: &TableView, names: &[Ident], position: usize) -> Result<(), SqlError> {
-        let unit = partitioned(table, position)?;
-        let present = partitions(table)?;
-        let mut keys = Vec::new();
-        for name in names {
-            let key = unit.parse_partition_name(&name.name).map_err(|_| {
-                let message = format!("'{}' expected, found [ts={}]", name_format(unit), name.name);
-                SqlError::new(name.position, message)
-            })?;
-            if present.contains(&key) {
-                keys.push(key);
-            } else if !table.schema().wal {
-                let start = TimestampUs(unit.range(key).start_us);
-                let message = format!(
-                    "could not remove partition [table={}, partitionTimestamp={start}, partitionBy={}]",
-                    table.name(),
-                    unit.name()
-                );
-                return Err(SqlError::new(name.position, message));
-            }
-        }
-        self.drop_partitions(table, keys).await
-    }
-
-    async fn drop_partition_where(&self, table: &TableView, filter: &Tree, position: usize) -> Result<(), SqlError> {
-        let unit = partitioned(table, position)?;
-        let place = table.schema().designated_index().expect("a partitioned table has a designated timestamp");
-        let present = partitions(table)?;
-        let starts: Vec<i64> = present.iter().map(|key| unit.range(*key).start_us).collect();
-        let chosen = self.chosen(&table.schema().columns[place].name, filter, starts)?;
-        let keys: Vec<PartitionKey> = present.into_iter().zip(chosen).filter(|(_, c)| *c).map(|(key, _)| key).collect();
-        if keys.is_empty() && !table.schema().wal {
-            return Err(SqlError::new(filter.position, "no partitions matched WHERE clause"));
-        }
-        self.drop_partitions(table, keys).await
-    }
-
-    /// Returns for each partition start whether the filter on the designated timestamp lets it through.
-    fn chosen(&self, time: &str, filter: &Tree, starts: Vec<i64>) -> Result<Vec<bool>, SqlError> {
-        let moment = self.moment();
-        let planner = self.planner(&moment, Parameters::bound(&[]));
-        let field = Kind::Timestamp.field("time").with_nullable(false);
-        let columns = [Column {
-            table: None,
-            name: time.to_owned(),
-            kind: Kind::Timestamp,
-            field: "time".to_owned(),
-            visible: true,
-        }];
-        let scope = Scope { columns: &columns, time: Some(0), ..Scope::constants(&planner) };
-        let test = scope.condition(filter)?;
-        let evaluate = || {
-            let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(vec![field]));
-            let array = std::sync::Arc::new(TimestampMicrosecondArray::from(starts));
-            let batch = RecordBatch::try_new(schema.clone(), vec![array])?;
-            let physical = self.state.create_physical_expr(test, &DFSchema::try_from(schema)?)?;
-            physical.evaluate(&batch)?.into_array(batch.num_rows())
-        };
-        let found = evaluate().map_err(|e| SqlError::from_datafusion(&e))?;
-        Ok(found.as_boolean().iter().map(|b| b == Some(true)).collect())
-    }
-
-    async fn drop_partitions(&self, table: &TableView, keys: Vec<PartitionKey>) -> Result<(), SqlError> {
-        let id = table.id();
-        if keys.is_empty() {
-            return Ok(());
-        }
-        self.blocking(move |database| database.drop_partitions(id, &keys)).await
+        let rename = |(from, to): (Ident, Ident)| ColumnChange::Rename { from: from.name, to: to.name };
+        self.change_columns(table, pairs.into_iter().map(rename).collect()).await
     }
 }
 
@@ -242,26 +249,4 @@ fn gone_is_fine(result: storage::Result<()>) -> storage::Result<()> {
 fn column_place(table: &TableView, name: &Ident) -> Result<usize, SqlError> {
     let found = table.schema().index_of(&name.name);
     found.ok_or_else(|| SqlError::new(name.position, format!("Invalid column: {}", name.name)))
-}
-
-fn partitioned(table: &TableView, position: usize) -> Result<PartitionBy, SqlError> {
-    match table.schema().partition_by {
-        PartitionBy::None => Err(SqlError::new(position, "table is not partitioned")),
-        unit => Ok(unit),
-    }
-}
-
-fn partitions(table: &TableView) -> Result<Vec<PartitionKey>, SqlError> {
-    let list = table.partitions().map_err(|e| SqlError::from_storage(&e))?;
-    Ok(list.into_iter().map(|p| p.key).collect())
-}
-
-fn name_format(unit: PartitionBy) -> &'static str {
-    match unit {
-        PartitionBy::Hour => "yyyy-MM-ddTHH",
-        PartitionBy::Week => "YYYY-Www",
-        PartitionBy::Month => "yyyy-MM",
-        PartitionBy::Year => "yyyy",
-        _ => "yyyy-MM-dd",
-    }
 }

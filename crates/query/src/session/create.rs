@@ -1,8 +1,8 @@
-//! CREATE TABLE, with columns or from a query.
+//! CREATE TABLE, with columns, from a query or like another table.
 
 use futures::StreamExt;
 use storage::{NewColumn, NewTable};
-use types::{ColumnDef as StoredColumn, ColumnId, ColumnType, PartitionBy, RowBatch, TableName};
+use types::{ColumnDef as StoredColumn, ColumnId, ColumnType, PartitionBy, RowBatch, Schema, TableName, Ttl};
 
 use super::Session;
 use super::rows::row_batch;
@@ -11,7 +11,7 @@ use crate::error::SqlError;
 use crate::functions;
 use crate::kind::Kind;
 use crate::outcome::Outcome;
-use crate::parser::ast::{ColumnDef, CreateTable, Ident, Query, TableSource};
+use crate::parser::ast::{ColumnDef, CreateTable, Ident, Query, TableSource, TtlClause};
 use crate::parser::check_column_name;
 use crate::planner::Ctes;
 use crate::planner::parameters::{Param, Parameters};
@@ -35,6 +35,11 @@ impl Session {
             TableSource::Query { query, casts } => {
                 let rows = self.create_as(&create, name, query, casts, params).await?;
                 Ok(Outcome::CreateAs { rows })
+            }
+            TableSource::Like(other) => {
+                let new = like(name, self.table(other)?.schema());
+                self.make(&create, new, Vec::new()).await?;
+                Ok(Outcome::Ddl)
             }
         }
     }
@@ -65,7 +70,7 @@ impl Session {
             let planner = self.planner(&moment, Parameters::bound(params));
             let relation = ordered(planner.query(query, Ctes::NONE)?)?;
             let relation = cast_columns(relation, casts)?;
-            let new = table_of_query(create, name, &relation)?;
+            let new = table_of_query(create, name, &relation, casts)?;
             (relation, new)
         };
         let targets: Vec<StoredColumn> = new.columns.iter().enumerate().map(stored_column).collect();
@@ -121,21 +126,112 @@ fn new_table(create: &CreateTable, name: TableName, columns: &[ColumnDef]) -> Re
     for column in columns {
         let column_type = column_type(&column.type_name)?;
         let name = column.name.name.clone();
-        made.push(NewColumn { indexed: column.indexed, ..NewColumn::new(&name, column_type) });
+        made.push(NewColumn { indexed: column.indexed, symbol: column.symbol, ..NewColumn::new(&name, column_type) });
     }
     index(create, &mut made)?;
     let designated = match &create.timestamp {
         Some(name) => Some(designated(&made, name, "invalid designated timestamp column")?),
         None => None,
     };
-    Ok(finish(create, name, made, designated))
+    finish(create, name, made, designated)
 }
 
-fn finish(create: &CreateTable, name: TableName, columns: Vec<NewColumn>, designated: Option<usize>) -> NewTable {
+fn finish(
+    create: &CreateTable,
+    name: TableName,
+    columns: Vec<NewColumn>,
+    designated: Option<usize>,
+) -> Result<NewTable, SqlError> {
     let unit = create.partition_by.as_ref().and_then(|unit| partition_unit(&unit.name));
     let partition_by = unit.unwrap_or(PartitionBy::None);
-    let wal = create.wal.unwrap_or(partition_by != PartitionBy::None);
-    NewTable { wal, ..NewTable::new(name, columns, designated, partition_by) }
+    let ttl = create.ttl.map(|clause| ttl_that_fits(clause, partition_by)).transpose()?.flatten();
+    let dedup_keys = match &create.dedup {
+        Some(keys) => {
+            let names: Vec<(&str, ColumnType)> = columns.iter().map(|c| (c.name.as_str(), c.column_type)).collect();
+            upsert_keys(keys, &names, designated, true)?
+        }
+        None => Vec::new(),
+    };
+    Ok(NewTable {
+        wal: create.is_wal(),
+        ttl,
+        dedup_keys,
+        max_uncommitted_rows: create.parameters.max_uncommitted_rows,
+        o3_max_lag_us: create.parameters.o3_max_lag_us,
+        ..NewTable::new(name, columns, designated, partition_by)
+    })
+}
+
+/// Returns a table with the columns and settings of another one.
+fn like(name: TableName, schema: &Schema) -> NewTable {
+    let column =
+        |c: &StoredColumn| NewColumn { indexed: c.indexed, symbol: c.symbol, ..NewColumn::new(&c.name, c.column_type) };
+    let columns: Vec<NewColumn> = schema.columns.iter().map(column).collect();
+    let is_key = |c: &StoredColumn| schema.dedup_keys().contains(&c.id);
+    NewTable {
+        wal: schema.wal,
+        ttl: schema.ttl,
+        dedup_keys: (0..columns.len()).filter(|i| is_key(&schema.columns[*i])).collect(),
+        max_uncommitted_rows: schema.max_uncommitted_rows,
+        o3_max_lag_us: schema.o3_max_lag_us,
+        ..NewTable::new(name, columns, schema.designated_index(), schema.partition_by)
+    }
+}
+
+/// Returns the TTL of a clause.
+///
+/// # Errors
+/// A TTL that is no whole number of partitions; any for a table without partitions.
+pub fn ttl_that_fits(clause: TtlClause, partition_by: PartitionBy) -> Result<Option<Ttl>, SqlError> {
+    let fits = match (partition_by, clause.ttl) {
+        (PartitionBy::None, _) => {
+            return Err(SqlError::new(clause.position, "cannot set TTL on a non-partitioned table"));
+        }
+        (_, None) | (PartitionBy::Hour, _) | (PartitionBy::Day | PartitionBy::Month, Some(Ttl::Months(_))) => true,
+        (PartitionBy::Day, Some(Ttl::Hours(hours))) => hours % 24 == 0,
+        (PartitionBy::Week, Some(Ttl::Hours(hours))) => hours % 168 == 0,
+        (PartitionBy::Year, Some(Ttl::Months(months))) => months % 12 == 0,
+        _ => false,
+    };
+    match fits {
+        true => Ok(clause.ttl),
+        false => Err(SqlError::new(clause.position, "TTL value must be an integer multiple of partition size")),
+    }
+}
+
+/// Returns the places of the DEDUP UPSERT KEYS, the columns given by name and type; `strict` is how CREATE checks.
+///
+/// # Errors
+/// An unknown column, one twice, none that is the designated timestamp.
+pub fn upsert_keys(
+    keys: &[Ident],
+    columns: &[(&str, ColumnType)],
+    designated: Option<usize>,
+    strict: bool,
+) -> Result<Vec<usize>, SqlError> {
+    let mut places = Vec::new();
+    for key in keys {
+        let error = |message: String| SqlError::new(key.position, message);
+        let folded = key.name.to_lowercase();
+        let place = columns.iter().position(|(name, _)| name.to_lowercase() == folded);
+        let place = place.ok_or_else(|| error(format!("deduplicate key column not found [column={}]", key.name)))?;
+        let (name, column_type) = columns[place];
+        if strict && places.contains(&place) {
+            return Err(error(format!("duplicate dedup column [column={}]", key.name)));
+        }
+        if column_type.name().ends_with("[]") {
+            let message = format!("dedup key columns cannot include ARRAY [column={name}, type={column_type}]");
+            return Err(error(message));
+        }
+        places.push(place);
+    }
+    if !designated.is_some_and(|time| places.contains(&time)) {
+        let position = keys.first().map_or(0, |key| key.position);
+        return Err(SqlError::new(position, "deduplicate key list must include dedicated timestamp column"));
+    }
+    places.sort_unstable();
+    places.dedup();
+    Ok(places)
 }
 
 fn partition_unit(name: &str) -> Option<PartitionBy> {
@@ -164,7 +260,8 @@ fn designated(columns: &[NewColumn], name: &Ident, missing: &str) -> Result<usiz
 
 /// Marks the columns of INDEX clauses.
 fn index(create: &CreateTable, columns: &mut [NewColumn]) -> Result<(), SqlError> {
-    for name in &create.indexed {
+    for clause in &create.indexed {
+        let name = &clause.column;
         let folded = name.name.to_lowercase();
         let column = columns.iter_mut().find(|c| c.name.to_lowercase() == folded);
         let column = column.ok_or_else(|| SqlError::new(name.position, format!("Invalid column: {}", name.name)))?;
@@ -176,6 +273,7 @@ fn index(create: &CreateTable, columns: &mut [NewColumn]) -> Result<(), SqlError
             return Err(SqlError::new(name.position, message));
         }
         column.indexed = true;
+        column.symbol.index_capacity = clause.capacity;
     }
     Ok(())
 }
@@ -210,7 +308,12 @@ fn cast_columns(relation: Relation, casts: &[ColumnDef]) -> Result<Relation, Sql
     Ok(Relation { plan, columns, ..relation })
 }
 
-fn table_of_query(create: &CreateTable, name: TableName, relation: &Relation) -> Result<NewTable, SqlError> {
+fn table_of_query(
+    create: &CreateTable,
+    name: TableName,
+    relation: &Relation,
+    casts: &[ColumnDef],
+) -> Result<NewTable, SqlError> {
     let mut columns = Vec::new();
     for (place, column) in relation.columns.iter().enumerate() {
         let ident = Ident { name: column.name.clone(), position: create.name.position };
@@ -226,7 +329,15 @@ fn table_of_query(create: &CreateTable, name: TableName, relation: &Relation) ->
             let message = format!("unsupported column type: {}; cast column {}", column.kind, column.name);
             SqlError::new(create.name.position, message)
         })?;
-        columns.push(NewColumn::new(&column.name, column_type));
+        let named = |name: &Ident| name.name.to_lowercase() == column.name.to_lowercase();
+        let mut new = NewColumn::new(&column.name, column_type);
+        if let Some(cast) = casts.iter().find(|cast| named(&cast.name)) {
+            (new.indexed, new.symbol) = (cast.indexed, cast.symbol);
+        }
+        // As the peer does it: a symbol that an index or DEDUP names is not cached here.
+        let tuned = create.indexed.iter().map(|c| &c.column).chain(create.dedup.iter().flatten()).any(named);
+        new.symbol.nocache |= tuned && column_type == ColumnType::Symbol;
+        columns.push(new);
     }
     index(create, &mut columns)?;
     let designated = match &create.timestamp {
@@ -237,5 +348,5 @@ fn table_of_query(create: &CreateTable, name: TableName, relation: &Relation) ->
         let message = "partitioning is possible only on tables with designated timestamps";
         return Err(SqlError::new(unit.position, message));
     }
-    Ok(finish(create, name, columns, designated))
+    finish(create, name, columns, designated)
 }

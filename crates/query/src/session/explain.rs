@@ -55,9 +55,10 @@ fn explained(statement: &Statement) -> (Option<&'static str>, Option<&Query>) {
         },
         Statement::CreateTable(create) => match &create.source {
             TableSource::Query { query, .. } => (Some("Create table"), Some(query)),
-            TableSource::Columns(_) => (Some("Create table"), None),
+            TableSource::Columns(_) | TableSource::Like(_) => (Some("Create table"), None),
         },
         Statement::Update(_) => (Some("Update table"), None),
+        Statement::Delete(_) => (Some("Delete from table"), None),
         _ => (Some("Statement"), None),
     }
 }

@@ -89,6 +89,7 @@ fn done(sql: &str, parameters: &Parameters, outcome: Outcome) -> Response {
         Outcome::Empty => return empty_query(sql, parameters),
         Outcome::Insert { .. } => "{\"dml\":\"OK\"}".to_owned(),
         Outcome::Update { rows } => format!("{{\"dml\":\"OK\",\"updated\":{rows}}}"),
+        Outcome::Delete { rows } => format!("{{\"dml\":\"OK\",\"deleted\":{rows}}}"),
         _ => "{\"ddl\":\"OK\"}".to_owned(),
     };
     answer::with(StatusCode::OK, answer::JSON, body)

@@ -276,6 +276,7 @@ impl From<Outcome> for Ran {
             Outcome::CreateAs { rows } => Ran::Done(format!("OK {rows}")),
             Outcome::Insert { rows, .. } => Ran::Done(format!("INSERT 0 {rows}")),
             Outcome::Update { rows } => Ran::Done(format!("UPDATE {rows}")),
+            Outcome::Delete { rows } => Ran::Done(format!("DELETE {rows}")),
             Outcome::Begin => Ran::Done("BEGIN".into()),
             Outcome::Commit => Ran::Done("COMMIT".into()),
             Outcome::Rollback => Ran::Done("ROLLBACK".into()),

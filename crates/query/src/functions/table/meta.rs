@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
 use storage::TableView;
-use types::{ColumnType, Schema};
+use types::{ColumnType, Schema, Ttl};
 
 use super::super::maths::size_text;
 use super::super::typed::Call;
@@ -78,19 +78,20 @@ pub fn tables(call: &Call, tables: &Tables) -> Provider {
         let schema = t.schema();
         let bounds = t.time_bounds();
         let txn = if schema.wal { long(t.last_seq().0 as i64) } else { ScalarValue::Int64(None) };
+        let (ttl_value, ttl_unit) = ttl_in_units(schema.ttl);
         let mut row = vec![
             int(t.id().0 as i32),
             text(t.name().as_str()),
             text_or_null(designated_name(schema)),
             text(schema.partition_by.name()),
             flag(schema.wal),
-            flag(false),
-            int(0),
-            text("HOUR"),
+            flag(!schema.dedup_keys().is_empty()),
+            int(ttl_value as i32),
+            text(ttl_unit),
             flag(false),
             text(t.directory()),
-            int(500_000),
-            long(600_000_000),
+            int(schema.max_uncommitted_rows.map_or(500_000, |rows| rows as i32)),
+            long(schema.o3_max_lag_us.unwrap_or(600_000_000)),
             flag(false),
             text("T"),
             long(t.row_count() as i64),
@@ -108,6 +109,18 @@ pub fn tables(call: &Call, tables: &Tables) -> Provider {
         row
     };
     table(TABLES, tables.view.tables().iter().map(row).collect())
+}
+
+/// Returns a TTL in the largest unit that fits, as the peer shows it.
+pub fn ttl_in_units(ttl: Option<Ttl>) -> (u32, &'static str) {
+    match ttl {
+        None => (0, "HOUR"),
+        Some(Ttl::Hours(hours)) if hours % 168 == 0 => (hours / 168, "WEEK"),
+        Some(Ttl::Hours(hours)) if hours % 24 == 0 => (hours / 24, "DAY"),
+        Some(Ttl::Hours(hours)) => (hours, "HOUR"),
+        Some(Ttl::Months(months)) if months % 12 == 0 => (months / 12, "YEAR"),
+        Some(Ttl::Months(months)) => (months, "MONTH"),
+    }
 }
 
 fn zero(kind: Kind) -> ScalarValue {
@@ -148,16 +161,17 @@ pub fn table_columns(call: &Call, tables: &Tables) -> Provider {
     let rows = schema.columns.iter().map(|column| {
         let symbol = column.column_type == ColumnType::Symbol;
         let if_symbol = |value: i32| int(if symbol { value } else { 0 });
+        let or_default = |capacity: Option<u32>| capacity.map_or(SYMBOL_CAPACITY, |n| n as i32);
         vec![
             text(&column.name),
             text(column.column_type.name()),
             flag(column.indexed),
-            if_symbol(SYMBOL_CAPACITY),
-            flag(symbol),
-            if_symbol(SYMBOL_CAPACITY),
+            if_symbol(or_default(column.symbol.index_capacity)),
+            flag(symbol && !column.symbol.nocache),
+            if_symbol(or_default(column.symbol.capacity)),
             if_symbol(of.symbol_count(column.id).unwrap_or(0) as i32),
             flag(schema.designated == Some(column.id)),
-            flag(false),
+            flag(schema.dedup_keys().contains(&column.id)),
         ]
     });
     table(TABLE_COLUMNS, rows.collect())
