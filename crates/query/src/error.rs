@@ -12,6 +12,8 @@ pub enum SqlErrorKind {
     Statement,
     /// The statement was stopped: by its client, a time limit or a memory limit.
     Stopped,
+    /// Whoever says it may only read.
+    Denied,
     /// The server cannot do it now: storage refuses, a disk is full.
     Unavailable,
     /// A defect of ours or damaged data.

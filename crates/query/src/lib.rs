@@ -22,4 +22,4 @@ pub use error::{SqlError, SqlErrorKind};
 pub use outcome::{Described, Outcome, OutputColumn, OutputType, Rows};
 pub use planner::parameters::Param;
 pub use session::Session;
-pub use settings::{Parameter, Settings};
+pub use settings::{Parameter, Parameters, Reload, Settings};

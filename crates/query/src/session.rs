@@ -23,7 +23,7 @@ use datafusion::execution::SessionState;
 use storage::{Database, ReadView};
 use types::{RowBatch, TableId};
 
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
 use crate::functions::Environment;
 use crate::functions::environment::Seeds;
 use crate::outcome::{Described, Outcome, OutputColumn};
@@ -42,6 +42,10 @@ pub struct Session {
     database: Arc<Database>,
     settings: Arc<Settings>,
     state: SessionState,
+    /// Who says the statements.
+    user: String,
+    /// Statements that change something are refused.
+    read_only: bool,
     /// Rows inserted since BEGIN.
     transaction: Option<Vec<(TableId, RowBatch)>>,
 }
@@ -56,7 +60,13 @@ impl Session {
     /// Returns a session without a transaction.
     pub fn new(database: Arc<Database>, settings: Arc<Settings>) -> Session {
         let state = run::state(settings.memory_limit_bytes);
-        Session { database, settings, state, transaction: None }
+        let user = settings.user.clone();
+        Session { database, settings, state, user, read_only: false, transaction: None }
+    }
+
+    /// Returns this session as that of a user, who may perhaps only read.
+    pub fn of_user(self, user: &str, read_only: bool) -> Session {
+        Session { user: user.to_owned(), read_only, ..self }
     }
 
     /// Returns the byte ranges of the statements of a script; empty ones are left out.
@@ -78,7 +88,11 @@ impl Session {
         if parser::is_blank(sql)? {
             return Ok(Outcome::Empty);
         }
-        match parser::parse(sql)? {
+        let statement = parser::parse(sql)?;
+        if self.read_only && !statement.only_reads() {
+            return Err(SqlError { kind: SqlErrorKind::Denied, ..SqlError::new(0, "Write permission denied") });
+        }
+        match statement {
             Statement::Query(query) => {
                 let moment = self.moment();
                 let relation = self.planner(&moment, Parameters::bound(params)).query(&query, Ctes::NONE)?;
@@ -138,7 +152,8 @@ impl Session {
         let environment = Environment {
             now_us: env.clock.now_us(),
             clock: env.clock.clone(),
-            user: self.settings.user.clone(),
+            user: self.user.clone(),
+            reload: self.settings.reload.clone(),
             seeds,
             started_us: self.settings.started_us,
         };

@@ -23,12 +23,13 @@ use storage::Database;
 use storage::env::Env;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::config::HttpConfig;
 use crate::ilp_write::Making;
+use crate::live::{Live, Place, Places};
 use crate::memory::Budget;
 use crate::signals;
 use crate::start::Warning;
@@ -61,6 +62,10 @@ pub struct HttpContext {
     pub settings: Arc<Settings>,
     pub env: Env,
     pub config: HttpConfig,
+    /// What a reload may change.
+    pub live: Arc<Live>,
+    /// Of connections.
+    pub places: Places,
     pub query_timeout: Option<Duration>,
     /// Folder whose files are served.
     pub public: PathBuf,
@@ -109,7 +114,6 @@ impl ErrorIds {
 /// Serves clients until `shutdown` becomes true, then answers what was asked, tells newcomers to come again, and returns
 /// when the last answer is out or the time for it is over.
 pub async fn serve(listener: TcpListener, context: Arc<HttpContext>, shutdown: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(context.config.connections));
     let routes = routes::router(context.clone());
     let mut connections = JoinSet::new();
     let mut stop = shutdown.clone();
@@ -120,12 +124,12 @@ pub async fn serve(listener: TcpListener, context: Arc<HttpContext>, shutdown: w
             () = signals::stopped(&mut stop) => break,
         };
         match accepted {
-            Ok((socket, _)) => match places.clone().try_acquire_owned() {
-                Ok(place) => {
+            Ok((socket, _)) => match context.places.take(context.live.get().http_connections) {
+                Some(place) => {
                     let (routes, idle, shutdown) = (routes.clone(), context.config.idle, shutdown.clone());
                     connections.spawn(connection(socket, place, routes, idle, shutdown));
                 }
-                Err(_) => {
+                None => {
                     connections.spawn(turn_away(socket, "too many connections\r\n"));
                 }
             },
@@ -150,7 +154,7 @@ pub async fn serve(listener: TcpListener, context: Arc<HttpContext>, shutdown: w
 /// Serves one connection until its client, its idle time or a stop ends it.
 async fn connection(
     socket: TcpStream,
-    place: OwnedSemaphorePermit,
+    place: Place,
     routes: axum::Router,
     idle: Duration,
     mut shutdown: watch::Receiver<bool>,

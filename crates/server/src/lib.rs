@@ -1,15 +1,18 @@
 //! The server: listeners, configuration, start and stop. What it serves is `query`'s and `storage`'s.
 //!
 //! Reading order: [`start`] (what happens from the command line to the first client), [`config`], [`server`] (engine and
-//! listeners of one root), [`http`], [`ilp_tcp`] and [`ilp_write`], [`pg`], [`health`], [`signals`].
+//! listeners of one root), [`live`] and [`reload`] (what may change meanwhile), [`http`], [`ilp_tcp`] and [`ilp_write`],
+//! [`pg`], [`health`], [`signals`].
 
 pub mod config;
 pub mod health;
 pub mod http;
 pub mod ilp_tcp;
 pub mod ilp_write;
+pub mod live;
 pub mod memory;
 pub mod pg;
+pub mod reload;
 pub mod server;
 pub mod signals;
 pub mod start;

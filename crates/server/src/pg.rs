@@ -14,8 +14,10 @@ use query::Settings;
 use storage::Database;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+use crate::live::{Live, Places};
 
 mod cancel;
 mod command;
@@ -32,8 +34,9 @@ mod stream;
 pub struct PgContext {
     pub database: Arc<Database>,
     pub settings: Arc<Settings>,
-    pub user: String,
-    pub password: String,
+    /// Who may connect, and how many.
+    pub live: Arc<Live>,
+    pub places: Places,
     pub limits: Limits,
     /// Where connections and their statements run: one that computes for long holds up no other protocol.
     pub statements: Handle,
@@ -42,8 +45,6 @@ pub struct PgContext {
 /// Bounds on what one client, and all together, may hold.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at a time; one more is told so and closed.
-    pub connections: usize,
     /// From accept to the end of authentication.
     pub startup: Duration,
     /// Between two messages of a client.
@@ -63,7 +64,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            connections: 64,
             startup: Duration::from_secs(10),
             idle: Duration::from_secs(300),
             statement: Some(Duration::from_secs(60)),
@@ -79,7 +79,6 @@ impl Default for Limits {
 /// ended, or a little after [`Limits::shutdown_grace`].
 pub async fn serve(listener: TcpListener, context: Arc<PgContext>, mut shutdown: watch::Receiver<bool>) {
     let registry = Arc::new(cancel::Registry::default());
-    let places = Arc::new(Semaphore::new(context.limits.connections));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -89,7 +88,7 @@ pub async fn serve(listener: TcpListener, context: Arc<PgContext>, mut shutdown:
         };
         match accepted {
             Ok((socket, peer)) => {
-                let place = places.clone().try_acquire_owned().ok();
+                let place = context.places.take(context.live.get().pg_connections);
                 let (context, registry, shutdown) = (context.clone(), registry.clone(), shutdown.clone());
                 let statements = context.statements.clone();
                 let served = async move {

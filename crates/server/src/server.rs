@@ -20,8 +20,10 @@ use crate::config::{self, Config};
 use crate::http::{self, ErrorIds, HttpContext, Load};
 use crate::ilp_tcp::{self, IlpTcpContext, Keys};
 use crate::ilp_write::Making;
+use crate::live::{Live, Now, Places};
 use crate::memory::Budget;
 use crate::pg::{self, PgContext};
+use crate::reload::Reloader;
 use crate::start::Warning;
 use crate::{health, start};
 
@@ -67,6 +69,7 @@ pub struct Server {
     health_address: Option<SocketAddr>,
     shutdown: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    reloader: Arc<Reloader>,
 }
 
 impl Server {
@@ -88,7 +91,12 @@ impl Server {
         let engine = open(&config, env.clone(), progress).await?;
         let statements = runtime().map_err(StartError::Threads)?;
         let database = engine.database().clone();
-        let settings = Arc::new(settings(&config, env.clone()));
+        let live = Live::new(Now::of(&config));
+        let mut settings = settings(&config, env.clone());
+        let reloader = Arc::new(Reloader::new(&config, env.clone(), live.clone(), settings.parameters.clone()));
+        let asked = reloader.clone();
+        settings.reload = Some(Arc::new(move || asked.reload()));
+        let settings = Arc::new(settings);
         let (making, bytes) = (Arc::<Making>::default(), Budget::new(INGEST_BYTES));
         let ilp_tcp = ilp_tcp.zip(config.ilp_tcp.clone()).map(|(listener, ilp)| {
             let (database, env) = (database.clone(), env.clone());
@@ -99,6 +107,8 @@ impl Server {
             let context = HttpContext {
                 public: config.root.join(&http.public_directory),
                 config: http,
+                live: live.clone(),
+                places: Places::default(),
                 query_timeout: config.query_timeout,
                 database: database.clone(),
                 settings: settings.clone(),
@@ -115,11 +125,11 @@ impl Server {
             let context = PgContext {
                 database: database.clone(),
                 settings: settings.clone(),
-                user: pg.credentials.user,
-                password: pg.credentials.password,
+                live: live.clone(),
+                places: Places::default(),
                 limits: pg::Limits {
-                    connections: pg.connections,
                     idle: pg.idle,
+                    statements: pg.statements,
                     statement: config.query_timeout,
                     shutdown_grace: STOP_GRACE,
                     ..pg::Limits::default()
@@ -142,7 +152,13 @@ impl Server {
             health,
             shutdown: watch::channel(false).0,
             tasks: JoinSet::new(),
+            reloader,
         })
+    }
+
+    /// Takes over what changed in the configuration; returns whether anything did.
+    pub fn reload(&self) -> bool {
+        self.reloader.reload()
     }
 
     /// Begins to serve clients.
@@ -261,10 +277,10 @@ fn keys(config: &Config, env: &Env) -> Result<Option<Keys>, StartError> {
 
 async fn open(config: &Config, env: Env, progress: Progress) -> Result<Engine, StartError> {
     let mut options = Options::new(&config.root);
-    options.commit_mode = match config.commit_mode {
-        config::CommitMode::Sync => storage::CommitMode::Sync,
-        config::CommitMode::NoSync => storage::CommitMode::NoSync,
-    };
+    options.commit_mode = config.storage.commit_mode;
+    options.flush_bytes = config.storage.flush_bytes;
+    options.base_bytes = config.storage.base_bytes;
+    options.log_files_max = config.storage.log_files;
     let root = config.root.clone();
     let opened = tokio::task::spawn_blocking(move || {
         start::make_root(env.fs.as_ref(), &root)
@@ -277,16 +293,23 @@ async fn open(config: &Config, env: Env, progress: Progress) -> Result<Engine, S
 fn settings(config: &Config, env: Env) -> Settings {
     let mut settings = Settings::new(env);
     if let Some(pg) = &config.pg {
-        settings.user = pg.credentials.user.clone();
+        settings.user = pg.users[0].credentials.user.clone();
     }
-    let shown = |parameter: &config::Parameter| query::Parameter {
+    if let Some(bytes) = config.memory_limit_bytes {
+        settings.memory_limit_bytes = bytes;
+    }
+    settings.parameters.set(config.parameters.iter().map(shown).collect());
+    settings
+}
+
+/// Returns a parameter as SHOW PARAMETERS lists it.
+pub(crate) fn shown(parameter: &config::Parameter) -> query::Parameter {
+    query::Parameter {
         path: parameter.name.to_owned(),
         env_var: parameter.env_name.clone(),
         value: parameter.value.clone(),
         source: parameter.source.to_owned(),
         sensitive: parameter.secret,
         reloadable: parameter.reloadable,
-    };
-    settings.parameters = config.parameters.iter().map(shown).collect();
-    settings
+    }
 }

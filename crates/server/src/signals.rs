@@ -1,35 +1,45 @@
-//! The signals that stop a server ([`listen`]), and how its parts learn of it ([`stopped`]).
+//! The signals that a server obeys ([`listen`]), and how its parts learn of a stop ([`stopped`]).
 
 use std::io;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::watch;
 
-/// Waits for SIGTERM or SIGINT. From the call of [`listen`] on neither ends the process by itself; a hang-up never does.
-pub struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-    _hangup: Signal,
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM or SIGINT, by its name.
+    Stop(&'static str),
+    /// SIGHUP: take over what changed in the configuration.
+    Reload,
+}
+
+/// Waits for signals. From the call of [`listen`] on none of them ends the process by itself.
+pub struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+    hangup: unix::Signal,
 }
 
 /// Takes over the signals.
 ///
 /// # Errors
 /// When the system refuses to hand them over.
-pub fn listen() -> io::Result<Stop> {
-    Ok(Stop {
-        terminate: signal(SignalKind::terminate())?,
-        interrupt: signal(SignalKind::interrupt())?,
-        _hangup: signal(SignalKind::hangup())?,
+pub fn listen() -> io::Result<Signals> {
+    Ok(Signals {
+        terminate: unix::signal(SignalKind::terminate())?,
+        interrupt: unix::signal(SignalKind::interrupt())?,
+        hangup: unix::signal(SignalKind::hangup())?,
     })
 }
 
-impl Stop {
-    /// Returns the name of the signal that came.
-    pub async fn wait(mut self) -> &'static str {
+impl Signals {
+    /// Returns what the next signal asks for.
+    pub async fn next(&mut self) -> Signal {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => Signal::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Signal::Stop("SIGINT"),
+            _ = self.hangup.recv() => Signal::Reload,
         }
     }
 }

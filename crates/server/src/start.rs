@@ -2,25 +2,33 @@
 //!
 //! Owns what the operator sees (lines on stdout, one plain message when the start is refused, the exit code) and the
 //! order of a start: configuration, addresses, storage, and only then, when storage has found the root good, the folders
-//! and files beside it. So a root that is refused, or copied badly, is not touched. Read next: [`root`], [`machine`],
-//! [`text_log`], then [`crate::server`].
+//! and files beside it. So a root that is refused, or copied badly, is not touched. Read next: [`arguments`],
+//! [`configuration`], [`root`], [`machine`], [`text_log`], [`notify`], then [`crate::server`]; [`service`] and [`owner`]
+//! start, find and stop servers in the background.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use clap::Parser;
-use storage::env::{Env, Fs};
+use storage::env::Env;
 
-use crate::config::Config;
 use crate::server::{Progress, Server};
-use crate::signals;
+use crate::signals::{self, Signal};
 
+mod arguments;
+mod configuration;
 mod machine;
+mod notify;
+mod owner;
 mod root;
+mod service;
 mod text_log;
 
+pub use arguments::{Arguments, Verb};
+pub use configuration::load as load_config;
 pub use machine::Warning;
+use notify::Notifier;
 pub use root::make_folder as make_root;
 
 /// Exit code of a start that was refused, as the peer's.
@@ -29,27 +37,6 @@ const REFUSED: u8 = 55;
 const UNCLEAN: u8 = 1;
 /// How much of a refusal is shown.
 const REFUSAL_LINES: usize = 6;
-
-/// What stands on the command line.
-#[derive(Debug, Parser)]
-#[command(
-    name = "stillpoint",
-    version,
-    disable_version_flag = true,
-    about = "A time-series SQL database: InfluxDB line protocol and SQL over HTTP, PostgreSQL wire protocol.",
-    after_help = "Keys of ROOT/conf/server.conf can be set in the environment: pg.user is QDB_PG_USER."
-)]
-pub struct Arguments {
-    /// Root directory; made if it does not exist
-    #[arg(short = 'd', long = "root", value_name = "ROOT", env = "QDB_ROOT")]
-    root: Option<PathBuf>,
-    /// Accepted for scripts written for QuestDB; a hang-up never stops this server
-    #[arg(short = 'n', hide = true)]
-    no_hangup: bool,
-    /// Print the version
-    #[arg(short = 'v', short_alias = 'V', long, action = clap::ArgAction::Version)]
-    version: (),
-}
 
 /// Why a run ends with another exit code than 0.
 enum Failure {
@@ -71,12 +58,20 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(root) => root,
         Err(why) => return fail(REFUSED, &why),
     };
+    let env = Env::os();
+    match arguments.verb {
+        Some(Verb::Start) => return service::start(&root, &env),
+        Some(Verb::Stop) => return service::stop(&root, &env),
+        Some(Verb::Status) => return service::status(&root, &env),
+        None if arguments.check_config => return check_config(&root, &env),
+        None => {}
+    }
     log_panics();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(REFUSED, &format!("cannot start threads: {error}")),
     };
-    let ended = runtime.block_on(serve(root));
+    let ended = runtime.block_on(serve(root, env));
     // work that still runs for clients that are gone must not hold the exit
     runtime.shutdown_background();
     match ended {
@@ -95,15 +90,34 @@ fn log_panics() {
     }));
 }
 
-async fn serve(root: PathBuf) -> Result<(), Failure> {
-    let stop = signals::listen().map_err(|e| format!("cannot listen for signals: {e}"))?;
-    let env = Env::os();
+/// Prints what a start would find in the configuration.
+fn check_config(root: &Path, env: &Env) -> ExitCode {
+    let found = configuration::check(root, env.fs.as_ref());
+    for line in &found.refusals {
+        println!("refused: {line}");
+    }
+    for line in &found.warnings {
+        println!("warning: {line}");
+    }
+    for line in &found.advice {
+        println!("note: {line}");
+    }
+    if !found.refusals.is_empty() || !found.warnings.is_empty() {
+        return ExitCode::from(UNCLEAN);
+    }
+    println!("the configuration of {} is in order", root.display());
+    ExitCode::SUCCESS
+}
+
+async fn serve(root: PathBuf, env: Env) -> Result<(), Failure> {
+    let mut signals = signals::listen().map_err(|e| format!("cannot listen for signals: {e}"))?;
+    let manager = Arc::new(Notifier::from_environment());
     let limits = machine::raise_open_files();
     let config = load_config(&root, env.fs.as_ref())?;
     let warnings = machine::warnings(&root, env.fs.as_ref(), &limits);
-    let settings = config.warnings.clone();
-    let mut server =
-        Server::start(config, env.clone(), warnings.clone(), progress(&env)).await.map_err(|e| e.to_string())?;
+    let (unknown, without_effect) = (config.warnings.clone(), config.without_effect.clone());
+    let progress = progress(&env, manager.clone());
+    let mut server = Server::start(config, env.clone(), warnings.clone(), progress).await.map_err(|e| e.to_string())?;
     let canonical = root.canonicalize().unwrap_or_else(|_| root.clone());
     let log = root::furnish(&canonical, env.fs.as_ref(), env.clock.as_ref())
         .map_err(|e| format!("cannot prepare {}: {e}", canonical.display()))?;
@@ -115,8 +129,11 @@ async fn serve(root: PathBuf) -> Result<(), Failure> {
     for warning in &warnings {
         warn(&warning.text);
     }
-    for warning in settings {
+    for warning in unknown {
         warn(&warning);
+    }
+    if let Some(line) = without_effect {
+        say(&line);
     }
     for notice in server.notices() {
         say(notice);
@@ -126,15 +143,22 @@ async fn serve(root: PathBuf) -> Result<(), Failure> {
     }
     say(&format!("QuestDB configuration files are in {}", canonical.join("conf").display()));
     server.accept();
-    let signal = stop.wait().await;
-    say(&format!("{signal} received, stopping"));
+    manager.ready();
+    let stopped_by = loop {
+        match signals.next().await {
+            Signal::Reload => drop(server.reload()),
+            Signal::Stop(name) => break name,
+        }
+    };
+    say(&format!("{stopped_by} received, stopping"));
+    manager.stopping();
     server.stop().await.map_err(|e| Failure::Unclean(format!("the stop was not clean: {e}")))?;
     say("stopped");
     Ok(())
 }
 
 /// Returns a listener that shows a line a second on stderr: a restore of a thousand tables need not print them all.
-fn progress(env: &Env) -> Progress {
+fn progress(env: &Env, manager: Arc<Notifier>) -> Progress {
     let clock = env.clock.clone();
     let last_us = AtomicI64::new(clock.monotonic_us());
     Box::new(move |line| {
@@ -142,19 +166,9 @@ fn progress(env: &Env) -> Progress {
         if now_us - last_us.load(Ordering::Relaxed) >= 1_000_000 {
             last_us.store(now_us, Ordering::Relaxed);
             eprintln!("{line}");
+            manager.status(line);
         }
     })
-}
-
-fn load_config(root: &Path, fs: &dyn Fs) -> Result<Config, String> {
-    let path = root.join("conf").join("server.conf");
-    let text = match fs.read(&path) {
-        Ok(bytes) => String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", path.display()))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(format!("cannot read {}: {error}", path.display())),
-    };
-    let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    Config::load(root.to_owned(), &text, environment).map_err(|e| e.to_string())
 }
 
 /// Returns the root of a start that names none.

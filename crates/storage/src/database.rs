@@ -45,6 +45,8 @@ const MAX_UNSYNCED_BYTES: u64 = 16 << 20;
 pub enum CommitMode {
     /// When it is durable.
     Sync,
+    /// When it is in the page cache; a sync follows at once in the background.
+    Async,
     /// When it is in the page cache: survives the death of the process, not of the machine.
     NoSync,
 }
@@ -237,7 +239,7 @@ impl Database {
     pub(crate) fn acknowledge(&self, seq: Seq) -> Result<()> {
         match self.options.commit_mode {
             CommitMode::Sync => self.log.wait_durable(seq)?,
-            CommitMode::NoSync => self.log.wait_written(seq)?,
+            CommitMode::Async | CommitMode::NoSync => self.log.wait_written(seq)?,
         }
         self.publish();
         Ok(())
@@ -249,7 +251,7 @@ impl Database {
         let progress = self.log.progress();
         let shown = match self.options.commit_mode {
             CommitMode::Sync => progress.durable_seq,
-            CommitMode::NoSync => progress.written_seq,
+            CommitMode::Async | CommitMode::NoSync => progress.written_seq,
         };
         let mut newest = None;
         while head.pending.front().is_some_and(|state| state.seq <= shown) {
@@ -285,10 +287,12 @@ impl Database {
         Ok(())
     }
 
-    /// Syncs the log when more than a few megabytes of acknowledged commits are only in the page cache.
+    /// Syncs the log when acknowledged commits are only in the page cache: all of them, or without a promise more than a
+    /// few megabytes.
     pub fn step_sync(&self) -> Result<()> {
         let progress = self.log.progress();
-        if progress.unsynced_bytes < MAX_UNSYNCED_BYTES || progress.durable_seq >= progress.written_seq {
+        let allowed_bytes = if self.options.commit_mode == CommitMode::NoSync { MAX_UNSYNCED_BYTES } else { 0 };
+        if progress.unsynced_bytes < allowed_bytes || progress.durable_seq >= progress.written_seq {
             return Ok(());
         }
         self.log.wait_durable(progress.written_seq)

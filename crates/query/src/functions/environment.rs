@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use storage::env::Clock;
 
+use crate::settings::Reload;
+
 /// The surroundings of one statement.
 #[derive(Clone)]
 pub struct Environment {
@@ -13,6 +15,8 @@ pub struct Environment {
     pub clock: Arc<dyn Clock>,
     /// The name of the connected user.
     pub user: String,
+    /// What `reload_config()` does.
+    pub reload: Option<Reload>,
     /// The seeds of the random functions.
     pub seeds: Seeds,
     /// When the server started, in microseconds since 1970.
@@ -47,6 +51,7 @@ pub fn fixed() -> Environment {
         now_us: 1_700_000_000_000_000,
         clock: Arc::new(storage::env::clock::ManualClock::new(1_700_000_000_000_000)),
         user: "admin".to_owned(),
+        reload: None,
         seeds: Seeds::new(1, 2),
         started_us: 1_600_000_000_000_000,
     }

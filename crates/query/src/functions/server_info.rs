@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, BooleanArray};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Volatility;
 
@@ -54,6 +55,7 @@ pub fn find(name: &str) -> Option<Binding> {
             no_args(call).map(|()| Typed::literal(value, Kind::Timestamp, call.position))
         },
         "typeof" | "pg_typeof" => type_of,
+        "reload_config" => reload_config,
         _ => return None,
     }))
 }
@@ -128,6 +130,21 @@ fn type_name(oid: i64) -> Option<&'static str> {
         1114 => "timestamp without time zone",
         _ => return None,
     })
+}
+
+/// Binds reload_config(): reads the configuration anew when the statement runs, and answers whether anything changed.
+fn reload_config(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
+    no_args(call)?;
+    let reload = environment.reload.clone();
+    let kernel = Arc::new(move |args: &Args| {
+        let changed = args.rows() > 0 && reload.as_ref().is_some_and(|reload| reload());
+        Ok(Arc::new(BooleanArray::from(vec![changed; args.rows()])) as ArrayRef)
+    });
+    Function::new("reload_config", 0, Kind::Boolean, Volatility::Volatile, kernel).call(
+        Vec::new(),
+        Kind::Boolean,
+        call.position,
+    )
 }
 
 fn type_of(call: &Call, _: &Environment) -> Result<Typed, SqlError> {

@@ -44,6 +44,17 @@ pub enum Statement {
     Maintain(Ident),
 }
 
+impl Statement {
+    /// Returns whether the statement changes nothing but its own session.
+    pub fn only_reads(&self) -> bool {
+        match self {
+            Statement::Query(_) | Statement::Transaction(_) | Statement::Accepted => true,
+            Statement::Explain(inner) => inner.only_reads(),
+            _ => false,
+        }
+    }
+}
+
 /// Which words were used for the snapshot named `default`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spelling {

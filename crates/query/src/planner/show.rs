@@ -72,7 +72,7 @@ fn tables(planner: &Planner) -> Result<Relation, SqlError> {
 }
 
 fn parameters(planner: &Planner) -> Result<Relation, SqlError> {
-    let list = &planner.settings.parameters;
+    let list = planner.settings.parameters.get();
     let text = |get: fn(&crate::settings::Parameter) -> &str| texts(list.iter().map(|p| Some(get(p).to_owned())));
     let flag = |get: fn(&crate::settings::Parameter) -> bool| {
         Arc::new(BooleanArray::from(list.iter().map(get).collect::<Vec<_>>())) as ArrayRef

@@ -2,7 +2,8 @@
 
 use wire::ilp::{Options, Unit};
 
-use super::{ConfigError, Properties, lines};
+use super::read::lines;
+use super::{ConfigError, Properties};
 use crate::ilp_tcp::IlpTcpConfig;
 
 /// Reads the keys.
@@ -18,7 +19,7 @@ pub fn read(properties: &Properties) -> Result<IlpTcpConfig, ConfigError> {
     let idle = properties.duration("line.tcp.net.connection.timeout")?;
     let auth_file = properties.text("line.tcp.auth.db.path");
     Ok(IlpTcpConfig {
-        bind: properties.address(&["line.tcp.net.bind.to"])?,
+        bind: properties.address("line.tcp.net.bind.to")?,
         connections: properties.count("line.tcp.net.connection.limit")?,
         idle: (!idle.is_zero()).then_some(idle),
         lines: Options { wal_only: false, ..lines(properties)? },

@@ -2,6 +2,17 @@
 
 use std::sync::LazyLock;
 
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Bool,
+    Count,
+    Size,
+    Time,
+    Address,
+    Text,
+}
+
 /// One key of the list in `keys.txt`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
@@ -9,8 +20,23 @@ pub struct Key {
     pub default: &'static str,
     /// Its value is never shown.
     pub secret: bool,
+    /// A reload takes a new value over.
     pub reloadable: bool,
+    /// `None`: the key is accepted and has no effect here.
+    pub effect: Option<Kind>,
 }
+
+/// Other spellings of keys: the second counts where the first is not set in the same place.
+const SPELLINGS: [(&str, &str); 8] = [
+    ("http.net.bind.to", "http.bind.to"),
+    ("http.min.net.bind.to", "http.min.bind.to"),
+    ("http.net.connection.limit", "http.net.active.connection.limit"),
+    ("http.net.connection.timeout", "http.net.idle.connection.timeout"),
+    ("line.tcp.net.connection.limit", "line.tcp.net.active.connection.limit"),
+    ("line.tcp.net.connection.timeout", "line.tcp.net.idle.timeout"),
+    ("pg.net.connection.limit", "pg.net.active.connection.limit"),
+    ("pg.net.connection.timeout", "pg.net.idle.timeout"),
+];
 
 /// Every key, sorted by name.
 pub static ALL: LazyLock<Vec<Key>> = LazyLock::new(|| include_str!("keys.txt").lines().filter_map(parse).collect());
@@ -19,9 +45,30 @@ fn parse(line: &'static str) -> Option<Key> {
     if line.starts_with('#') {
         return None;
     }
-    let (setting, flags) = line.split_once('\t').unwrap_or((line, ""));
-    let (name, default) = setting.split_once('=')?;
-    Some(Key { name, default, secret: flags.contains('S'), reloadable: flags.contains('R') })
+    let mut columns = line.split('\t');
+    let (name, default) = columns.next()?.split_once('=')?;
+    let flags = columns.next().unwrap_or("");
+    let effect = match columns.next() {
+        None => None,
+        Some("bool") => Some(Kind::Bool),
+        Some("count") => Some(Kind::Count),
+        Some("size") => Some(Kind::Size),
+        Some("time") => Some(Kind::Time),
+        Some("address") => Some(Kind::Address),
+        Some(_) => Some(Kind::Text),
+    };
+    Some(Key {
+        name,
+        default,
+        secret: flags.contains('S'),
+        reloadable: flags.contains('R') && effect.is_some(),
+        effect,
+    })
+}
+
+/// Returns the other spelling of a key, if it has one.
+pub fn other_spelling(key: &str) -> Option<&'static str> {
+    SPELLINGS.iter().find(|(name, _)| *name == key).map(|(_, other)| *other)
 }
 
 /// Returns the key of that name.
@@ -64,7 +111,11 @@ mod tests {
         assert!(ALL.len() > 700);
         assert!(ALL.is_sorted_by(|a, b| a.name < b.name));
         assert_eq!(find("pg.user").map(|k| k.default), Some("admin"));
-        assert!(find("pg.password").is_some_and(|k| k.secret && k.reloadable));
+        assert!(find("pg.password").is_some_and(|k| k.secret && k.reloadable && k.effect == Some(Kind::Text)));
+        assert!(find("cairo.sql.jit.mode").is_some_and(|k| k.effect.is_none()));
+        for (name, other) in SPELLINGS {
+            assert_eq!(find(name).map(|k| k.effect), find(other).map(|k| k.effect), "{name}");
+        }
         assert_eq!(find("pg.pass"), None);
     }
 

@@ -16,13 +16,23 @@ pub fn server_conf() -> String {
 const HEAD: &str = "\
 # Configuration of Stillpoint. A line that begins with # is a comment: take the # away to change a value, then
 # restart the server. Each key can also be set in the environment, which wins: pg.user is QDB_PG_USER there.
+# A password may stand in a file of its own: pg.password.file=/run/secrets/pg, or QDB_PG_PASSWORD_FILE.
 # Sizes take k, m, g (64m); times take ms, s, m, h (60s), milliseconds without.
-# Keys of QuestDB that are not listed here are accepted and have no effect.
+# Keys of QuestDB that are not listed here are accepted and have no effect; the start names those that were set.
 ";
 
 type Section = (&'static str, &'static [(&'static str, &'static str)]);
 
 const SECTIONS: &[Section] = &[
+    (
+        "The server",
+        &[
+            ("config.validation.strict", "Whether a key that nobody knows refuses the start; else it is a warning."),
+            ("config.reload.enabled", "Whether reload_config() and SIGHUP take over what changed in this file."),
+            ("readonly", "Whether nothing can be changed through any door."),
+            ("cairo.root", "The folder of the database; only db, below the root, is possible."),
+        ],
+    ),
     (
         "HTTP: queries, InfluxDB line protocol, web page",
         &[
@@ -36,6 +46,7 @@ const SECTIONS: &[Section] = &[
                 "With user and password set, every request but /settings and /ping needs basic authentication.",
             ),
             ("http.password", "See http.user."),
+            ("http.security.readonly", "Whether statements and lines by HTTP may change nothing."),
             ("http.net.connection.limit", "Connections at a time; further ones are answered 503."),
             ("http.net.connection.timeout", "How long a connection may stand without a request."),
             ("http.static.public.directory", "Folder below the root whose files are served at /."),
@@ -83,10 +94,15 @@ const SECTIONS: &[Section] = &[
                 "pg.net.bind.to",
                 "Where to listen. 0.0.0.0:8812 lets other machines in: a pg.password of your own is needed then.",
             ),
-            ("pg.user", "Name of the one user."),
+            ("pg.user", "Name of the user that may do everything."),
             ("pg.password", "The user's password."),
+            ("pg.readonly.user.enabled", "Whether there is a second user, who may only read."),
+            ("pg.readonly.user", "Name of the user that may only read."),
+            ("pg.readonly.password", "That user's password."),
+            ("pg.security.readonly", "Whether nobody may change anything by this protocol."),
             ("pg.net.connection.limit", "Connections at a time."),
             ("pg.net.connection.timeout", "How long a connection may stand without a statement."),
+            ("pg.named.statement.limit", "Prepared statements of one connection."),
         ],
     ),
     (
@@ -101,10 +117,16 @@ const SECTIONS: &[Section] = &[
         &[
             (
                 "cairo.commit.mode",
-                "sync: a commit is acknowledged when it is on disk. nosync: when the operating system has it, so that a power\n\
-                 # cut (not a crash of the server) may lose the last commits.",
+                "sync: a commit is acknowledged when it is on disk. async, nosync: when the operating system has it, so that a\n\
+                 # power cut (not a crash of the server) may lose the last commits: with async those of the last moments,\n\
+                 # with nosync at most 16 MB.",
             ),
-            ("query.timeout", "Longest run of one statement."),
+            ("query.timeout", "Longest run of one statement; 0 for no limit."),
+            ("query.timeout.sec", "The same in seconds; query.timeout counts where both are set."),
+            ("memory.limit", "Bytes that running statements may hold together; the default fits the machine."),
+            ("storage.flush.bytes", "A table whose rows hold more memory is written to its partitions."),
+            ("storage.base.bytes", "Bytes of log after which a new starting point for recovery is written."),
+            ("storage.log.files", "Log files at which tables are flushed, whatever their size."),
         ],
     ),
 ];
@@ -123,7 +145,11 @@ mod tests {
             .map(|line| format!("{line}\n"))
             .collect();
         let settings = file::read(&uncommented);
-        assert!(settings.len() > 20);
+        let listed: std::collections::BTreeSet<&str> = settings.iter().map(|s| s.key.as_str()).collect();
+        for key in keys::ALL.iter().filter(|key| key.effect.is_some()) {
+            let other = keys::ALL.iter().any(|k| keys::other_spelling(k.name) == Some(key.name));
+            assert!(other || listed.contains(key.name), "{} works, the template does not say so", key.name);
+        }
         for setting in settings {
             let key = keys::find(&setting.key).unwrap_or_else(|| panic!("{}", setting.key));
             assert_eq!(setting.value, key.default, "{}", setting.key);

@@ -17,7 +17,7 @@ const OPEN: [&str; 2] = ["/settings", "/ping"];
 
 /// Lets a request through that needs no credentials or has the right ones; else answers 401.
 pub async fn require(State(context): State<Arc<HttpContext>>, request: Request, next: Next) -> Response {
-    let allowed = match &context.config.credentials {
+    let allowed = match &context.live.get().http_credentials {
         None => true,
         Some(_) if OPEN.contains(&request.uri().path()) => true,
         Some(own) => request.headers().get(AUTHORIZATION).is_some_and(|header| matches(header, own)),

@@ -4,16 +4,14 @@
 //! neither other connections nor its own time limit waiting.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use futures::StreamExt;
-use query::{Outcome, OutputColumn, Rows, Session, Settings, SqlError, SqlErrorKind};
+use query::{Outcome, OutputColumn, Rows, Session, SqlError, SqlErrorKind};
 use serde_json::json;
-use storage::Database;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
@@ -84,8 +82,11 @@ pub async fn run(context: &HttpContext, sql: &str, headers: &HeaderMap, allowed:
     let mut time_left: TimeLeft = time_limit(context, headers).map(|limit| Box::pin(tokio::time::sleep(limit)));
     let (begun, begins) = oneshot::channel();
     let (send, batches) = mpsc::channel(AHEAD);
-    let (database, settings) = (context.database.clone(), context.settings.clone());
-    let work = work(database, settings, sql.to_owned(), allowed, begun, send);
+    let session = Session::new(context.database.clone(), context.settings.clone());
+    let now = context.live.get();
+    let user = now.http_credentials.as_ref().map_or(&context.settings.user, |own| &own.user);
+    let session = session.of_user(user, now.http_read_only);
+    let work = work(session, sql.to_owned(), allowed, begun, send);
     let work = Work(context.statements.spawn(work).abort_handle());
     match within(&mut time_left, begins).await?.unwrap_or_else(|_| Err(lost()))? {
         Begun::Rows(columns, timestamp_index) => {
@@ -102,14 +103,12 @@ enum Begun {
 }
 
 async fn work(
-    database: Arc<Database>,
-    settings: Arc<Settings>,
+    mut session: Session,
     sql: String,
     allowed: Allowed,
     begun: oneshot::Sender<Result<Begun, SqlError>>,
     send: mpsc::Sender<Sent>,
 ) {
-    let mut session = Session::new(database, settings);
     // an error of a send says that nobody waits any more: then there is nothing left to do
     match begin(&mut session, &sql, allowed).await {
         Ok(Outcome::Rows(Rows { columns, timestamp_index, mut stream })) => {
@@ -168,6 +167,7 @@ async fn within<T>(time_left: &mut TimeLeft, work: impl Future<Output = T>) -> R
 pub fn refuse(sql: &str, error: &SqlError) -> Response {
     let status = match error.kind {
         SqlErrorKind::Statement | SqlErrorKind::Stopped => StatusCode::BAD_REQUEST,
+        SqlErrorKind::Denied => StatusCode::FORBIDDEN,
         SqlErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         SqlErrorKind::Internal => {
             tracing::error!(sql, error = %error.message, "statement failed");

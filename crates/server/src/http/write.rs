@@ -48,6 +48,10 @@ pub async fn handle(State(context): State<Arc<HttpContext>>, request: Request) -
         body::discard(request.into_body()).await;
         return answer::not_found();
     };
+    if context.live.get().http_read_only {
+        body::discard(request.into_body()).await;
+        return refuse(&context, Refusal::new(StatusCode::FORBIDDEN, "invalid", "Write permission denied"));
+    }
     match store(&context, &ingest, request).await {
         Ok(()) => answer::no_content(),
         Err(refusal) => refuse(&context, refusal),

@@ -75,7 +75,7 @@ async fn converse(
     client: Client,
     shutdown: &mut watch::Receiver<bool>,
 ) -> Result<(), Stop> {
-    let mut conversation = Conversation::new(context);
+    let mut conversation = Conversation::new(context, &client.user);
     loop {
         let frame = tokio::select! {
             frame = input.frame(context.limits.message_bytes) => frame?,

@@ -19,6 +19,7 @@ use super::failure::{Failure, Stop};
 use super::rows::{self, Format};
 use super::stream::Output;
 use super::{Limits, PgContext};
+use crate::config::PgUser;
 
 /// Where the session stands between transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +58,11 @@ pub fn is_extended(message: &Frontend) -> bool {
 }
 
 impl Conversation {
-    /// Returns a new session, outside any transaction.
-    pub fn new(context: &PgContext) -> Conversation {
+    /// Returns a new session of a user, outside any transaction.
+    pub fn new(context: &PgContext, user: &PgUser) -> Conversation {
+        let session = Session::new(context.database.clone(), context.settings.clone());
         Conversation {
-            session: Session::new(context.database.clone(), context.settings.clone()),
+            session: session.of_user(&user.credentials.user, user.read_only),
             limits: context.limits.clone(),
             transaction: Transaction::None,
             statements: HashMap::new(),

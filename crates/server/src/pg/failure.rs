@@ -91,6 +91,7 @@ impl From<SqlError> for Failure {
         let code = known.unwrap_or(match error.kind {
             SqlErrorKind::Statement => "42601",
             SqlErrorKind::Stopped => "57014",
+            SqlErrorKind::Denied => "42501",
             SqlErrorKind::Unavailable => "58000",
             SqlErrorKind::Internal => "XX000",
         });

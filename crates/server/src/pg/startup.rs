@@ -15,6 +15,7 @@ use super::PgContext;
 use super::cancel::{CancelKey, Registration, Registry};
 use super::failure::{Failure, Stop};
 use super::stream::{FrameError, Input, Output, STARTUP_BYTES};
+use crate::config::PgUser;
 
 /// The newest minor version of protocol 3 that is spoken.
 const NEWEST_MINOR: u16 = 2;
@@ -34,6 +35,7 @@ const PARAMETERS: [(&str, &str); 8] = [
 
 /// A client that may send statements.
 pub struct Client {
+    pub user: PgUser,
     pub registration: Registration,
     pub statement_timeout: Option<Duration>,
 }
@@ -59,9 +61,7 @@ pub async fn start(
     }
     let user =
         get("user").ok_or_else(|| Failure::fatal("28000", "no PostgreSQL user name specified in startup packet"))?;
-    if !check_password(input, output, context, user).await? {
-        return Ok(None);
-    }
+    let Some(user) = check_password(input, output, context, user).await? else { return Ok(None) };
 
     let registration = registry.register(context.settings.env.rng.as_ref());
     output.put(Backend::Authentication(Authentication::Ok))?;
@@ -73,7 +73,7 @@ pub async fn start(
     output.put(Backend::ReadyForQuery(ReadyForQuery::new(TransactionStatus::Idle)))?;
     output.flush().await?;
     let asked = get("options").and_then(statement_timeout);
-    Ok(Some(Client { registration, statement_timeout: asked.unwrap_or(context.limits.statement) }))
+    Ok(Some(Client { user, registration, statement_timeout: asked.unwrap_or(context.limits.statement) }))
 }
 
 /// Answers requests for encryption with a no and cancel requests at once; returns the parameters of a session.
@@ -104,19 +104,30 @@ async fn negotiate(
     }
 }
 
-/// Returns false when the client left without answering (psql does, to ask its user for the password).
-async fn check_password(input: &mut Input, output: &mut Output, context: &PgContext, user: &str) -> Result<bool, Stop> {
+/// Returns the user, or None when the client left without answering (psql does, to ask for the password).
+async fn check_password(
+    input: &mut Input,
+    output: &mut Output,
+    context: &PgContext,
+    user: &str,
+) -> Result<Option<PgUser>, Stop> {
     output.put(Backend::Authentication(Authentication::CleartextPassword))?;
     output.flush().await?;
-    let Some((kind, body)) = input.frame(STARTUP_BYTES).await? else { return Ok(false) };
+    let Some((kind, body)) = input.frame(STARTUP_BYTES).await? else { return Ok(None) };
     let password = match pg_frontend::read_message(kind, &body).map_err(fatal)? {
         Frontend::Password(password) => password,
-        Frontend::Terminate => return Ok(false),
+        Frontend::Terminate => return Ok(None),
         _ => return Err(Failure::fatal("08P01", "expected password response").into()),
     };
     let password = password.strip_suffix(b"\0").ok_or_else(|| fatal(Malformed::Format("password")))?;
-    let right = same(user.as_bytes(), context.user.as_bytes()) & same(password, context.password.as_bytes());
-    if right { Ok(true) } else { Err(Failure::fatal("28P01", "invalid username/password").into()) }
+    let mut right = None;
+    for known in &context.live.get().pg_users {
+        let own = &known.credentials;
+        if same(user.as_bytes(), own.user.as_bytes()) & same(password, own.password.as_bytes()) {
+            right = Some(known.clone());
+        }
+    }
+    right.map(Some).ok_or_else(|| Failure::fatal("28P01", "invalid username/password").into())
 }
 
 /// Compares without giving away by its time where two texts differ.

@@ -1,6 +1,6 @@
 //! HTTP from outside: queries, ILP, bad input of every kind, start and stop.
 
-mod client;
+pub mod client;
 mod lines;
 mod lines_tcp;
 mod queries;

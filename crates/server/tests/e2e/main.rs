@@ -1,4 +1,5 @@
 //! The server over its ports, from outside.
 
 mod http;
+mod operate;
 mod pg;

@@ -40,7 +40,7 @@ fn the_servers_stop_is_told_to_idle_and_to_busy_clients() {
 
 #[test]
 fn one_client_too_many_is_told_so() {
-    let server = Server::with_limits(Limits { connections: 1, ..Limits::default() });
+    let server = Server::with_connections(1);
     let mut first = Client::connect(server.address);
     let second = Client::connect(server.address);
     assert_eq!(second.greeting, ["E FATAL 53300 sorry, too many clients already", "closed"]);
@@ -88,7 +88,7 @@ fn a_statement_has_the_time_that_its_client_asks_for() {
 
 #[test]
 fn a_client_that_leaves_gives_its_place_back_while_its_statement_runs() {
-    let server = Server::with_limits(Limits { connections: 1, ..Limits::default() });
+    let server = Server::with_connections(1);
     let mut client = Client::connect(server.address);
     client.send('Q', format!("{ENDLESS}\0").as_bytes());
     drop(client);

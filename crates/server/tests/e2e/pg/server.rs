@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use server::config::{Credentials, PgUser};
+use server::live::{Live, Now, Places};
 use server::pg::{self, Limits, PgContext};
 use storage::{Database, Env, Options};
 use tokio::net::TcpListener;
@@ -27,16 +29,26 @@ impl Server {
     }
 
     pub fn with_limits(limits: Limits) -> Server {
+        Server::with(limits, 64)
+    }
+
+    pub fn with_connections(connections: usize) -> Server {
+        Server::with(Limits::default(), connections)
+    }
+
+    fn with(limits: Limits, connections: usize) -> Server {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let root = std::env::temp_dir().join(format!("stillpoint-pg-{}-{number}", std::process::id()));
         let database = Arc::new(Database::open(Env::os(), Options::new(&root)).unwrap());
         let runtime = Runtime::new().unwrap();
+        let credentials = Credentials { user: "admin".into(), password: "quest".into() };
+        let admin = PgUser { credentials, read_only: false };
         let context = PgContext {
             database,
             settings: Arc::default(),
-            user: "admin".into(),
-            password: "quest".into(),
+            live: Live::new(Now { pg_users: vec![admin], pg_connections: connections, ..Now::default() }),
+            places: Places::default(),
             limits,
             statements: runtime.handle().clone(),
         };

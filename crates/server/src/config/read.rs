@@ -1,0 +1,113 @@
+//! From keys to what the server's parts want to know.
+
+use std::time::Duration;
+
+use storage::CommitMode;
+use types::{ColumnType, PartitionBy};
+
+use super::{ConfigError, Credentials, HttpConfig, IngestConfig, PgConfig, PgUser, Properties, StorageConfig};
+
+/// Reads the keys of the HTTP server.
+pub fn http(properties: &Properties, read_only: bool) -> Result<HttpConfig, ConfigError> {
+    let credentials = match (properties.text("http.user"), properties.text("http.password")) {
+        ("", "") => None,
+        ("", _) | (_, "") => {
+            return Err(ConfigError("http.user and http.password belong together: set both or none".to_owned()));
+        }
+        (user, password) => Some(Credentials { user: user.to_owned(), password: password.to_owned() }),
+    };
+    Ok(HttpConfig {
+        bind: properties.address("http.net.bind.to")?,
+        credentials,
+        read_only: properties.bool("http.security.readonly")? || read_only,
+        connections: properties.count("http.net.connection.limit")?,
+        idle: properties.duration("http.net.connection.timeout")?,
+        public_directory: properties.text("http.static.public.directory").to_owned(),
+        index_file: properties.text("http.static.index.file.name").to_owned(),
+        ingest: properties.bool("line.http.enabled")?.then(|| ingest(properties)).transpose()?,
+    })
+}
+
+fn ingest(properties: &Properties) -> Result<IngestConfig, ConfigError> {
+    Ok(IngestConfig { lines: lines(properties)?, max_body_bytes: properties.size("line.http.max.recv.buffer.size")? })
+}
+
+/// Reads what holds for lines by whatever door they come.
+pub fn lines(properties: &Properties) -> Result<wire::ilp::Options, ConfigError> {
+    let partition_by = PartitionBy::from_name(properties.text("line.default.partition.by"))
+        .ok_or_else(|| properties.bad("line.default.partition.by", "NONE, HOUR, DAY, WEEK, MONTH or YEAR"))?;
+    let text_type = ColumnType::from_name(properties.text("line.string.default.column.type"))
+        .filter(|t| matches!(t, ColumnType::Varchar | ColumnType::String))
+        .ok_or_else(|| properties.bad("line.string.default.column.type", "VARCHAR or STRING"))?;
+    Ok(wire::ilp::Options {
+        create_tables: properties.bool("line.auto.create.new.tables")?,
+        create_columns: properties.bool("line.auto.create.new.columns")?,
+        text_type,
+        partition_by,
+        wal_only: true,
+    })
+}
+
+/// Reads the keys of the PostgreSQL server.
+pub fn pg(properties: &Properties, read_only: bool) -> Result<PgConfig, ConfigError> {
+    let read_only = properties.bool("pg.security.readonly")? || read_only;
+    let credentials = |user: &str, password: &str| Credentials {
+        user: properties.text(user).to_owned(),
+        password: properties.text(password).to_owned(),
+    };
+    let mut users = vec![PgUser { credentials: credentials("pg.user", "pg.password"), read_only }];
+    let reader = credentials("pg.readonly.user", "pg.readonly.password");
+    if properties.bool("pg.readonly.user.enabled")? {
+        if reader.user == users[0].credentials.user {
+            return Err(properties.bad("pg.readonly.user", "another name than that of pg.user"));
+        }
+        users.push(PgUser { credentials: reader, read_only: true });
+    }
+    Ok(PgConfig {
+        bind: properties.address("pg.net.bind.to")?,
+        users,
+        connections: properties.count("pg.net.connection.limit")?,
+        idle: properties.duration("pg.net.connection.timeout")?,
+        statements: properties.count("pg.named.statement.limit")?,
+    })
+}
+
+/// Reads the keys of the database itself.
+pub fn storage(properties: &Properties) -> Result<StorageConfig, ConfigError> {
+    let commit_mode = match properties.text("cairo.commit.mode").to_ascii_lowercase().as_str() {
+        "sync" => CommitMode::Sync,
+        "async" => CommitMode::Async,
+        "nosync" => CommitMode::NoSync,
+        _ => return Err(properties.bad("cairo.commit.mode", "sync, async or nosync")),
+    };
+    let bytes = |key: &str| match properties.size(key)? {
+        0 => Err(properties.bad(key, "a size above 0, such as 64m")),
+        bytes => Ok(bytes as u64),
+    };
+    Ok(StorageConfig {
+        commit_mode,
+        flush_bytes: bytes("storage.flush.bytes")?,
+        base_bytes: bytes("storage.base.bytes")?,
+        log_files: match properties.count("storage.log.files")? {
+            0 | 1 => return Err(properties.bad("storage.log.files", "a number above 1")),
+            files => files,
+        },
+    })
+}
+
+/// Reads the longest run of one statement; the older key counts where it stands alone.
+pub fn query_timeout(properties: &Properties) -> Result<Option<Duration>, ConfigError> {
+    let seconds = Duration::from_secs(properties.count("query.timeout.sec")? as u64);
+    let newer = properties.duration("query.timeout")?;
+    let old_alone = !properties.is_set("query.timeout") && properties.is_set("query.timeout.sec");
+    let limit = if old_alone { seconds } else { newer };
+    Ok((!limit.is_zero()).then_some(limit))
+}
+
+/// Reads the size of the memory pool; `None` when the operator leaves it to the server.
+pub fn memory_limit(properties: &Properties) -> Result<Option<usize>, ConfigError> {
+    match properties.text("memory.limit") {
+        "" => Ok(None),
+        _ => properties.size("memory.limit").map(Some),
+    }
+}

@@ -1,0 +1,4 @@
+//! What an operator does: configuration, the commands of the binary.
+
+mod commands;
+mod configuration;
