@@ -60,8 +60,9 @@ fn compare_table(model: &ModelTable, table: &TableView) -> Result<(), String> {
             (model.designated, model.partition_by)
         ));
     }
-    if table.row_count() != model.rows.len() as u64 {
-        return Err(format!("{} rows counted, {} expected", table.row_count(), model.rows.len()));
+    let counted = table.row_count().map_err(|e| format!("count: {e}"))?;
+    if counted != model.rows.len() as u64 {
+        return Err(format!("{counted} rows counted, {} expected", model.rows.len()));
     }
     compare_partitions(model, table)?;
     let ids: Vec<ColumnId> = schema.columns.iter().map(|c| c.id).collect();

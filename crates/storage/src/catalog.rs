@@ -68,6 +68,8 @@ impl TableMap {
 #[derive(Clone)]
 pub enum Garbage {
     Segment(Arc<SegmentHandle>),
+    /// The delete vector of a handle; its segment stays, with another one.
+    Dead(Arc<SegmentHandle>),
     Table(Arc<TableState>),
 }
 
@@ -125,7 +127,7 @@ impl DbState {
             Record::Edit(edit) => {
                 let mut table = self.owned(edit.table)?;
                 let removed = table.edit(disk, &edit, seq)?;
-                garbage.extend(removed.into_iter().map(Garbage::Segment));
+                garbage.extend(removed);
                 self.tables.insert(table);
             }
             Record::Cut(pin) => {

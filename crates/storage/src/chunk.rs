@@ -11,6 +11,7 @@ use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecond
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Int16Array, PrimitiveArray, StringArray};
 use arrow_array::{TimestampMicrosecondArray, UInt32Array, cast::AsArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use roaring::RoaringBitmap;
 use types::{ColumnData, ColumnId, ColumnType, PartitionBy, PartitionKey, Schema, Seq, StrColumn};
 
 use crate::arrow_type::absent_column;
@@ -176,16 +177,50 @@ impl Chunk {
         })
     }
 
+    /// Returns the designated timestamps in the column's own unit.
+    pub fn time_values(&self) -> Result<ScalarBuffer<i64>> {
+        let times = self.times()?.ok_or_else(|| Error::Invalid("the table has no designated timestamp".to_owned()))?;
+        Ok(times.values().clone())
+    }
+
+    /// Returns the rows in the order of the designated timestamp, rows of equal time in the order that they have.
+    pub fn time_order(&self) -> Result<Vec<usize>> {
+        let mut order: Vec<usize> = (0..self.rows).collect();
+        if !self.sorted {
+            let times = self.time_values()?;
+            order.sort_by_key(|&row| times[row]);
+        }
+        Ok(order)
+    }
+
+    /// Returns the partition of a row.
+    pub fn partition_of(&self, row: usize, by: PartitionBy) -> Result<PartitionKey> {
+        Ok(self.times()?.map_or(PartitionKey::WHOLE, |times| by.key(times.value(row))))
+    }
+
+    /// Returns the rows but for the dead ones.
+    pub fn without(&self, dead: &RoaringBitmap) -> Result<Chunk> {
+        let live = BooleanBuffer::collect_bool(self.rows, |row| !dead.contains(row as u32));
+        self.filter(&BooleanArray::new(live, None))
+    }
+
+    /// Returns other rows of the same commits.
+    ///
+    /// # Errors
+    /// `Invalid` as [`Chunk::from_batch`].
+    pub fn with_rows(&self, rows: usize, columns: Vec<(ColumnId, ColumnType, ArrayRef)>) -> Result<Chunk> {
+        Chunk::new(rows, columns, self.designated, self.first_seq..=self.last_seq, self.generation)
+    }
+
     /// Returns the rows in the order of the designated timestamp, rows of equal time in the order that they had.
     pub fn sorted(&self) -> Result<Chunk> {
         if self.sorted {
             return Ok(self.clone());
         }
-        let Some(times) = self.times()? else { return Ok(self.clone()) };
-        let times = times.values();
-        let mut order: Vec<u32> = (0..self.rows as u32).collect();
-        order.sort_by_key(|&row| times[row as usize]);
-        let order = UInt32Array::from(order);
+        if self.designated.is_none() {
+            return Ok(self.clone());
+        }
+        let order: UInt32Array = self.time_order()?.into_iter().map(|row| row as u32).collect::<Vec<_>>().into();
         let mut sorted = self.clone();
         for (id, _, array) in &mut sorted.columns {
             *array = arrow_select::take::take(array, &order, None)

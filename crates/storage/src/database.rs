@@ -15,6 +15,7 @@ use types::{Seq, TimelineId};
 
 use crate::base::BaseHandle;
 use crate::catalog::{DbState, Garbage};
+use crate::changes::Changes;
 use crate::gc::GcState;
 use crate::layout::Disk;
 use crate::log::writer::{LogWriter, Urgency};
@@ -114,10 +115,9 @@ pub struct Database {
     visible: ArcSwap<DbState>,
     pub(crate) base: Mutex<BaseProgress>,
     pub(crate) gc: Mutex<GcState>,
-    /// One change of segments at a time: flush, rewrite, drop of partitions.
-    pub(crate) mutator: Mutex<()>,
-    /// Files that the change in progress has written and no edit names yet.
-    pub(crate) outputs: Mutex<Vec<PathBuf>>,
+    pub(crate) changes: Changes,
+    /// One base at a time.
+    pub(crate) basing: Mutex<()>,
     /// Bytes that a commit needed beyond what was asked for.
     more_bytes: AtomicUsize,
     /// Directories of tables whose names this run has made durable.

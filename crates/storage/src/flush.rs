@@ -5,17 +5,19 @@
 
 use std::path::Path;
 
+use roaring::RoaringBitmap;
 use types::{PartitionKey, Seq, TableId};
 
 use crate::arrow_type::absent_column;
 use crate::catalog::DbState;
+use crate::changes::Outputs;
 use crate::chunk::Chunk;
 use crate::database::Database;
 use crate::layout::{FileId, SYMBOLS_DIR};
 use crate::log::writer::Urgency;
 use crate::planted::Planted;
-use crate::record::{AddedSegment, Edit, EditCause, Record};
-use crate::segment::{SegmentMeta, SegmentOrigin, write_segment};
+use crate::record::{AddedSegment, DeadRows, Edit, EditCause, Record, RemovedSegment};
+use crate::segment::{SegmentMeta, SegmentOrigin, write_dead, write_segment};
 use crate::symbols::{SymbolFileMeta, file::write_symbols};
 use crate::table::TableState;
 use crate::{Error, Result};
@@ -27,7 +29,6 @@ impl Database {
     /// Flushes the tables whose memtables are large, or all whose rows hold old log files when there are many.
     /// Returns whether there was something to do.
     pub fn step_flush(&self) -> Result<bool> {
-        let _one = self.mutator.lock().expect("no mutator panics");
         let state = self.view().state().clone();
         let mut due: Vec<TableId> = Vec::new();
         let too_many_files = self.log.chain_len() > self.options.log_files_max;
@@ -40,44 +41,103 @@ impl Database {
         }
         due.sort();
         for id in &due {
-            self.flush_locked(*id)?;
+            self.flush_table(*id)?;
         }
         Ok(!due.is_empty())
     }
 
     /// Flushes all rows of a table that are visible now, in as many segments as live snapshots ask for.
     pub fn flush_table(&self, id: TableId) -> Result<()> {
-        let _one = self.mutator.lock().expect("no mutator panics");
+        let lock = self.changes.lock_of(id);
+        let _one = lock.lock().expect("no mutator panics");
         self.flush_locked(id)
     }
 
-    /// As [`Database::flush_table`], under the mutator lock that the caller holds.
+    /// As [`Database::flush_table`], under the table's lock, which the caller holds.
     pub(crate) fn flush_locked(&self, id: TableId) -> Result<()> {
         loop {
             let view = self.view();
             let Some(table) = view.state().tables.get(id) else { return Ok(()) };
             let Some(last) = table.memtable.last_seq() else { return Ok(()) };
             let through = end_of_group(view.state(), table, last);
-            match self.settle(self.flush_through(table, through)) {
+            let outputs = Outputs::new(self);
+            let flushed = self.flush_through(table, through, &outputs);
+            match outputs.settle(flushed) {
                 Ok(()) if through < last => {}
-                // A truncate or a drop came first: the output is garbage, and there is nothing left to flush.
-                Ok(()) | Err(Error::Conflict(_)) => return Ok(()),
+                Ok(()) => return Ok(()),
+                // A truncate, a drop, an expiry or a compaction came first: the output is garbage. Look again.
+                Err(Error::Conflict(_)) => {}
                 Err(e) => return Err(e),
             }
         }
     }
 
-    fn flush_through(&self, table: &TableState, through: Seq) -> Result<()> {
+    fn flush_through(&self, table: &TableState, through: Seq, outputs: &Outputs) -> Result<()> {
         self.log.wait_durable(through)?;
+        let mut edit = if table.has_dedup() {
+            self.write_resolved(table, through, outputs)?
+        } else {
+            self.write_plain(table, through, outputs)?
+        };
+        edit.symbol_files = self.write_symbol_files(table, outputs)?;
+        self.commit_edit(edit)
+    }
+
+    /// Writes the rows in memory as they came.
+    fn write_plain(&self, table: &TableState, through: Seq, outputs: &Outputs) -> Result<Edit> {
+        let mut edit = self.flush_edit(table, through);
         let chunks = table.memtable.through(through)?;
         let chunks: Vec<Chunk> = chunks.into_iter().map(|c| without_dropped(table, c)).collect();
-        let mut added = Vec::new();
         for group in Chunk::groups_that_fit(&chunks.iter().collect::<Vec<_>>()) {
             let rows = Chunk::concat(group)?.sorted()?;
-            added.extend(self.write_partitions(table, &rows)?);
+            edit.added.extend(self.write_partitions(table, &rows, outputs)?);
         }
-        let symbol_files = self.write_symbol_files(table)?;
-        let edit = Edit {
+        Ok(edit)
+    }
+
+    /// Writes the rows in memory of a table with DEDUP keys, and which rows of its segments they replace.
+    fn write_resolved(&self, table: &TableState, through: Seq, outputs: &Outputs) -> Result<Edit> {
+        let mut edit = self.flush_edit(table, through);
+        let parts = table.memtable.parts().iter().take_while(|part| part.chunk().last_seq <= through).count();
+        for flushed in table.dedup.get(table)?.flushed(parts)? {
+            for (at, dead) in flushed.dead {
+                let segment = table.segments[&flushed.partition][at].meta();
+                if dead.len() == segment.rows {
+                    edit.removed.push(RemovedSegment::of(flushed.partition, segment));
+                } else {
+                    edit.dead.push(self.write_dead_rows(table, flushed.partition, segment, &dead, outputs)?);
+                }
+            }
+            if let Some(rows) = flushed.rows {
+                edit.added.extend(self.write_partitions(table, &without_dropped(table, rows), outputs)?);
+            }
+        }
+        Ok(edit)
+    }
+
+    /// Writes a delete vector of a segment. File and name are durable on return.
+    pub(crate) fn write_dead_rows(
+        &self,
+        table: &TableState,
+        partition: PartitionKey,
+        segment: &SegmentMeta,
+        dead: &RoaringBitmap,
+        outputs: &Outputs,
+    ) -> Result<DeadRows> {
+        let partition_dir = table.schema.partition_by.partition_name(partition);
+        let dir = table.path(&self.disk.layout);
+        let file = format!("{partition_dir}/{}.dead", FileId::new(&self.disk.env, self.timeline));
+        outputs.will_write(&dir.join(&file));
+        let meta = write_dead(&self.disk.env, &dir, &file, dead)?;
+        let parent = dir.join(&partition_dir);
+        self.disk.env.fs.sync_dir(&parent).map_err(Error::io(&parent))?;
+        let former = segment.dead.as_ref().map(|dead| dead.file.clone());
+        Ok(DeadRows { partition, file: segment.file.clone(), former, dead: meta })
+    }
+
+    /// Returns the edit of a flush that has written nothing yet.
+    fn flush_edit(&self, table: &TableState, through: Seq) -> Edit {
+        Edit {
             table: table.id,
             cause: EditCause::Flush,
             flushed_through: Some(match self.disk.planted {
@@ -87,10 +147,10 @@ impl Database {
             }),
             truncate_seq: table.truncate_seq,
             removed: Vec::new(),
-            added,
-            symbol_files,
-        };
-        self.commit_edit(edit)
+            added: Vec::new(),
+            dead: Vec::new(),
+            symbol_files: Vec::new(),
+        }
     }
 
     /// Commits an edit if it still fits. Durable on return, in every commit mode.
@@ -104,7 +164,12 @@ impl Database {
     }
 
     /// Writes sorted rows as segments of their partitions. Files and names are durable on return.
-    pub(crate) fn write_partitions(&self, table: &TableState, rows: &Chunk) -> Result<Vec<AddedSegment>> {
+    pub(crate) fn write_partitions(
+        &self,
+        table: &TableState,
+        rows: &Chunk,
+        outputs: &Outputs,
+    ) -> Result<Vec<AddedSegment>> {
         let mut added = Vec::new();
         for (partition, range) in rows.partitions(table.schema.partition_by)? {
             let mut start = range.start;
@@ -112,7 +177,7 @@ impl Database {
                 let end = range.end.min(start + MAX_SEGMENT_ROWS);
                 let mut part = rows.slice(start..end)?;
                 part.sorted = true;
-                let segment = self.write_one(table, partition, &part)?;
+                let segment = self.write_one(table, partition, &part, outputs)?;
                 added.push(AddedSegment { partition, segment });
                 start = end;
             }
@@ -120,12 +185,18 @@ impl Database {
         Ok(added)
     }
 
-    fn write_one(&self, table: &TableState, partition: PartitionKey, rows: &Chunk) -> Result<SegmentMeta> {
+    fn write_one(
+        &self,
+        table: &TableState,
+        partition: PartitionKey,
+        rows: &Chunk,
+        outputs: &Outputs,
+    ) -> Result<SegmentMeta> {
         let partition_dir = table.schema.partition_by.partition_name(partition);
         let dir = table.path(&self.disk.layout);
         self.make_table_dir(&dir, &partition_dir)?;
         let file = format!("{partition_dir}/{}.arrow", FileId::new(&self.disk.env, self.timeline));
-        self.will_write(&dir.join(&file));
+        outputs.will_write(&dir.join(&file));
         let origin = SegmentOrigin { table: table.id, schema: &table.schema, timeline: self.timeline };
         let meta = write_segment(&self.disk.env, &dir, &file, origin, &with_a_column(table, rows))?;
         let parent = dir.join(&partition_dir);
@@ -154,13 +225,13 @@ impl Database {
     }
 
     /// Writes the codes that rows of this state may use and that no file holds yet. Durable on return.
-    pub(crate) fn write_symbol_files(&self, table: &TableState) -> Result<Vec<SymbolFileMeta>> {
+    pub(crate) fn write_symbol_files(&self, table: &TableState, outputs: &Outputs) -> Result<Vec<SymbolFileMeta>> {
         let mut files = Vec::new();
         let dir = table.path(&self.disk.layout);
         for (column, symbols) in table.symbols.iter().filter(|(_, s)| s.len > s.persisted) {
             self.make_table_dir(&dir, SYMBOLS_DIR)?;
             let file = format!("{SYMBOLS_DIR}/{column}.{}.arrow", FileId::new(&self.disk.env, self.timeline));
-            self.will_write(&dir.join(&file));
+            outputs.will_write(&dir.join(&file));
             let origin = (table.id, self.timeline);
             let count = symbols.len as usize;
             files.extend(write_symbols(&self.disk.env, &dir, &file, origin, &symbols.dictionary, count)?);

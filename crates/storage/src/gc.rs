@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use types::Seq;
+use types::{Seq, TableId};
 
 use crate::base::{self, BaseHandle};
 use crate::catalog::Garbage;
@@ -39,6 +39,13 @@ pub struct GcState {
     swept: bool,
 }
 
+impl GcState {
+    /// Takes files that were written and that no edit will name.
+    pub fn discard(&mut self, paths: Vec<PathBuf>) {
+        self.paths.extend(paths);
+    }
+}
+
 impl Database {
     /// Writes a base when the log has grown enough since the last one. Returns whether it did.
     pub fn step_base(&self) -> Result<bool> {
@@ -56,7 +63,7 @@ impl Database {
 
     /// Writes a base of what is visible now. Durable on return.
     pub fn write_base(&self) -> Result<()> {
-        let _one = self.mutator.lock().expect("no mutator panics");
+        let _one = self.basing.lock().expect("no writer of a base panics");
         let mut view = self.view();
         let taken = self.disk.layout.base().join(BaseName { timeline: self.timeline, seq: view.seq() }.to_string());
         let newest = self.base.lock().expect("no holder of this lock panics").handle.clone();
@@ -107,8 +114,8 @@ impl Database {
 
     /// Unlinks a batch of files that nothing needs. Returns whether it unlinked any.
     pub fn step_gc(&self) -> Result<bool> {
-        // Nothing that a flush or a rewrite has written and not yet named may look like a leftover.
-        let quiet = self.mutator.lock().expect("no mutator panics");
+        // The files of a base in the making are named by nothing yet.
+        let quiet = self.basing.lock().expect("no writer of a base panics");
         let mut gc = self.gc.lock().expect("no holder of this lock panics");
         if !self.lock_head().state.snapshots.is_empty() && !self.disk.has(Planted::GcIgnoresSnapshot) {
             return Ok(false);
@@ -150,7 +157,8 @@ impl Database {
             let is_durable = seq <= durable || self.disk.has(Planted::UnlinkBeforeFrame);
             let is_unread = match &garbage {
                 _ if self.disk.has(Planted::GcIgnoresReader) => true,
-                Garbage::Segment(segment) => Arc::strong_count(segment) == 1,
+                Garbage::Segment(segment) => Arc::strong_count(segment) == 1 && segment.is_last_of_its_file(),
+                Garbage::Dead(former) => Arc::strong_count(former) == 1,
                 Garbage::Table(table) => self.table_is_free(table),
             };
             let free = is_durable && is_unread;
@@ -159,7 +167,11 @@ impl Database {
                 continue;
             }
             match garbage {
-                Garbage::Segment(segment) => gc.paths.push_back(segment.path().to_owned()),
+                Garbage::Segment(segment) => {
+                    gc.paths.push_back(segment.path().to_owned());
+                    gc.paths.extend(segment.dead_path());
+                }
+                Garbage::Dead(former) => gc.paths.extend(former.dead_path()),
                 Garbage::Table(table) => self.table_files(&table, seq, gc),
             }
         }
@@ -179,12 +191,13 @@ impl Database {
         let holders = 1 + usize::from(in_base.is_some_and(|(_, map)| Arc::ptr_eq(map, &table.segments)));
         Arc::strong_count(table) == 1
             && Arc::strong_count(&table.segments) == holders
-            && segments.into_iter().all(|s| Arc::strong_count(s) == 1)
+            && segments.into_iter().all(|s| Arc::strong_count(s) == 1 && s.is_last_of_its_file())
     }
 
     fn table_files(&self, table: &TableState, dropped: Seq, gc: &mut GcState) {
         let dir = table.path(&self.disk.layout);
-        gc.paths.extend(table.segments.values().flatten().map(|segment| segment.path().to_owned()));
+        let segments = table.segments.values().flatten();
+        gc.paths.extend(segments.flat_map(|segment| [Some(segment.path().to_owned()), segment.dead_path()]).flatten());
         let symbols = table.symbols.values().flat_map(|s| s.files.iter());
         gc.until_base.push_back((dropped, symbols.map(|file| dir.join(&file.file)).collect(), dir));
     }
@@ -225,24 +238,27 @@ impl Database {
                 gc.paths.push_back(layout.base().join(&entry.name));
             }
         }
-        let view = self.view();
         for entry in fs.list(&layout.db()).map_err(Error::io(&layout.db()))? {
             if let Some(id) = parse_table_dir(&entry.name).filter(|_| entry.kind == FileKind::Dir) {
-                let table = view.state().tables.get(id).filter(|t| *t.dir == entry.name);
-                self.sweep_table(&layout.table(&entry.name), table, base.as_deref(), gc)?;
+                self.sweep_table(id, &entry.name, base.as_deref(), gc)?;
             }
         }
         Ok(())
     }
 
-    fn sweep_table(
-        &self,
-        dir: &Path,
-        table: Option<&Arc<TableState>>,
-        base: Option<&BaseHandle>,
-        gc: &mut GcState,
-    ) -> Result<()> {
+    fn sweep_table(&self, id: TableId, name: &str, base: Option<&BaseHandle>, gc: &mut GcState) -> Result<()> {
         let fs = &self.disk.env.fs;
+        let dir = &self.disk.layout.table(name);
+        let mut found = Vec::new();
+        for entry in fs.list(dir).map_err(Error::io(dir))?.into_iter().filter(|e| e.kind == FileKind::Dir) {
+            let below = dir.join(&entry.name);
+            let files = fs.list(&below).map_err(Error::io(&below))?.into_iter().filter(|e| e.kind == FileKind::File);
+            found.extend(files.filter(|file| self.is_of_this_timeline(&file.name)).map(|file| below.join(&file.name)));
+        }
+        // Asked after the listing, in this order: a file that a change has just named was being written before.
+        let writing = self.changes.writing();
+        let view = self.view();
+        let table = view.state().tables.get(id).filter(|t| *t.dir == *name);
         let mut named: HashSet<PathBuf> = table.into_iter().flat_map(|t| t.files()).map(|f| dir.join(f)).collect();
         let bases = base.into_iter().flat_map(|b| b.table_files.values());
         named.extend(bases.map(|(file, _)| self.disk.layout.db().join(&file.file)));
@@ -250,15 +266,7 @@ impl Database {
         let symbols = base.into_iter().flat_map(|b| b.symbol_files.iter());
         named.extend(symbols.map(|file| self.disk.layout.db().join(file)));
         named.extend(self.waiting_files(gc));
-        for entry in fs.list(dir).map_err(Error::io(dir))?.into_iter().filter(|e| e.kind == FileKind::Dir) {
-            let below = dir.join(&entry.name);
-            for file in fs.list(&below).map_err(Error::io(&below))?.into_iter().filter(|e| e.kind == FileKind::File) {
-                let path = below.join(&file.name);
-                if self.is_of_this_timeline(&file.name) && !named.contains(&path) {
-                    gc.paths.push_back(path);
-                }
-            }
-        }
+        gc.paths.extend(found.into_iter().filter(|path| !named.contains(path) && !writing.contains(path)));
         if table.is_none() {
             gc.dirs.push_back(dir.to_owned());
         }
@@ -270,7 +278,11 @@ impl Database {
         let mut files: Vec<PathBuf> = gc.until_base.iter().flat_map(|(_, files, _)| files.iter().cloned()).collect();
         for (_, garbage) in &self.lock_head().garbage {
             match garbage {
-                Garbage::Segment(segment) => files.push(segment.path().to_owned()),
+                Garbage::Segment(segment) => {
+                    files.push(segment.path().to_owned());
+                    files.extend(segment.dead_path());
+                }
+                Garbage::Dead(former) => files.extend(former.dead_path()),
                 Garbage::Table(table) => {
                     let dir = table.path(&self.disk.layout);
                     files.extend(table.files().map(|file| dir.join(file)));
@@ -296,20 +308,6 @@ impl Database {
             }
             let _ = self.disk.env.fs.remove_dir(&dir);
         }
-    }
-
-    /// Notes a file that is about to be written for an edit.
-    pub(crate) fn will_write(&self, path: &Path) {
-        self.outputs.lock().expect("no holder of this lock panics").push(path.to_owned());
-    }
-
-    /// Settles what a change of segments has written: named by its edit, or garbage when the change failed.
-    pub(crate) fn settle<T>(&self, outcome: Result<T>) -> Result<T> {
-        let written = std::mem::take(&mut *self.outputs.lock().expect("no holder of this lock panics"));
-        if outcome.is_err() {
-            self.gc.lock().expect("no holder of this lock panics").paths.extend(written);
-        }
-        outcome
     }
 
     /// Returns the Seq through which recovery finds everything in the newest base.

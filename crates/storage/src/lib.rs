@@ -1,15 +1,17 @@
 //! A root directory: log, segments, bases, snapshots, restore. No SQL, no sockets, no DataFusion.
 //!
 //! Reading order: [`env`] and [`layout`]; [`log`] (the only commit point) and [`record`] (what a frame says);
-//! [`chunk`], [`segment`], [`symbols`], [`run`], [`merge`] (rows); [`memtable`], `ttl`, [`table`], [`catalog`] (the state in memory);
+//! [`chunk`], [`segment`], [`symbols`], [`run`], [`merge`], `dedup` (rows); [`memtable`], `ttl`, [`table`], [`catalog`] (the state in memory);
 //! [`database`] (commits and views), [`flush`], [`rewrite`], [`gc`] (what follows them); [`timeline`], [`base`],
 //! [`snapshot`], [`recovery`], [`restore`]; [`engine`] (the thread). A module uses those before it.
 
 pub mod arrow_type;
 pub mod base;
 pub mod catalog;
+mod changes;
 pub mod chunk;
 pub mod database;
+mod dedup;
 pub mod document;
 pub mod engine;
 pub mod env;

@@ -92,6 +92,11 @@ impl Part {
         Ok(self.runs.get().expect("it was set just now, here or by another reader"))
     }
 
+    /// Returns the Seq of the commit that brought a row (in the order of arrival), and the row behind its last one.
+    pub fn commit_of(&self, row: usize) -> (Seq, usize) {
+        self.commits[self.commits.partition_point(|(_, end)| *end <= row)]
+    }
+
     /// Returns the rows in order of arrival.
     pub fn chunk(&self) -> &Chunk {
         &self.chunk

@@ -15,6 +15,7 @@ mod gather;
 mod spans;
 
 use spans::Spans;
+pub(crate) use spans::times as times_of;
 
 /// Rows `start..start + len` of one run, which stand together in the result.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,7 @@
 //! What a query reads: [`ReadView`], all tables at one Seq, and [`TableView`], one of them.
 //!
 //! This is the contract that operators stand on: a table is a list of [`Run`]s, contiguous sorted columns with a Seq range
-//! and a time range (delete masks join there), from segments and from frozen memtable parts alike. A view never changes
+//! a time range and its dead rows, from segments and from frozen memtable parts alike. A view never changes
 //! and never blocks a writer; the files behind it stay as long as it lives.
 
 use std::collections::BTreeMap;
@@ -102,7 +102,10 @@ impl TableView {
     }
 
     /// Returns the number of rows, exact.
-    pub fn row_count(&self) -> u64 {
+    ///
+    /// # Errors
+    /// In a table with DEDUP keys, those of opening its segments.
+    pub fn row_count(&self) -> Result<u64> {
         self.table.rows()
     }
 
@@ -115,6 +118,7 @@ impl TableView {
     pub(crate) fn segments_only(&self) -> TableView {
         let mut table = TableState::clone(&self.table);
         table.memtable = Memtable::default();
+        table.dedup = Default::default();
         TableView { table: Arc::new(table), disk: self.disk.clone() }
     }
 
@@ -129,7 +133,7 @@ impl TableView {
                 time_bounds: self.table.schema.designated.map(|_| (run.ts_min, run.ts_max)),
                 size_bytes: 0,
             });
-            info.rows += run.rows() as u64;
+            info.rows += run.live_rows() as u64;
             info.time_bounds = info.time_bounds.map(|(min, max)| (min.min(run.ts_min), max.max(run.ts_max)));
         }
         for (key, segments) in self.table.segments.iter() {
@@ -160,6 +164,13 @@ impl TableView {
             }
             let runs = segments.iter().map(|s| Run::of_segment(*key, s.clone())).filter(|r| wanted(r.ts_min, r.ts_max));
             by_partition.entry(*key).or_default().extend(runs);
+        }
+        if self.table.has_dedup() && self.table.memtable.rows() > 0 {
+            for (key, runs) in self.table.dedup.get(&self.table)?.runs()? {
+                let runs = runs.into_iter().filter(|r| wanted(r.ts_min, r.ts_max)).collect();
+                by_partition.insert(key, runs);
+            }
+            return Ok(by_partition.into_values().flatten().collect());
         }
         for part in self.table.memtable.parts().iter().filter(|p| wanted(p.chunk().ts_min, p.chunk().ts_max)) {
             for (key, chunk) in part.partitions(self.table.schema.partition_by)? {

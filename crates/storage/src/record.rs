@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use types::{ColumnData, ColumnId, ColumnType, PartitionKey, Schema, Seq, StrColumn, SymbolColumn, TableId, TableName};
 
 use crate::chunk::{ResolvedBatch, ResolvedColumn};
-use crate::segment::SegmentMeta;
+use crate::segment::{DeadMeta, SegmentMeta};
 use crate::snapshot::Pin;
 use crate::symbols::SymbolFileMeta;
 
@@ -80,6 +80,8 @@ pub enum EditCause {
     Flush,
     Rewrite,
     DropPartitions,
+    /// Segments were merged; a query sees nothing of it.
+    Compact,
 }
 
 /// Segments and symbol files that one table gains and loses.
@@ -96,6 +98,9 @@ pub struct Edit {
     pub removed: Vec<RemovedSegment>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<AddedSegment>,
+    /// Segments that stay, with more dead rows than before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dead: Vec<DeadRows>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub symbol_files: Vec<SymbolFileMeta>,
 }
@@ -106,6 +111,30 @@ pub struct RemovedSegment {
     pub partition: PartitionKey,
     /// Relative to the table's directory.
     pub file: String,
+    /// The delete vector that it had when the edit was prepared: rows that died since must not come back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead: Option<String>,
+}
+
+impl RemovedSegment {
+    /// Returns the removal of a segment as it is now.
+    pub fn of(partition: PartitionKey, segment: &SegmentMeta) -> RemovedSegment {
+        let dead = segment.dead.as_ref().map(|dead| dead.file.clone());
+        RemovedSegment { partition, file: segment.file.clone(), dead }
+    }
+}
+
+/// A segment that gets another delete vector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadRows {
+    pub partition: PartitionKey,
+    /// The segment, relative to the table's directory.
+    pub file: String,
+    /// The delete vector that it had when the edit was prepared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<String>,
+    /// All dead rows, those of the former vector among them.
+    pub dead: DeadMeta,
 }
 
 /// A segment that an edit brings.

@@ -229,6 +229,10 @@ fn verify_tables(disk: &Disk, state: &DbState, progress: &dyn Fn(&str)) -> Resul
         for segment in table.segments.values().flatten() {
             require_plain_path(disk, &format!("{}/{}", table.dir, segment.meta().file))?;
             crate::segment::verify_whole(&disk.env, &dir.join(&segment.meta().file), segment.meta())?;
+            if let Some(dead) = &segment.meta().dead {
+                require_plain_path(disk, &format!("{}/{}", table.dir, dead.file))?;
+                segment.dead()?;
+            }
         }
         for file in table.symbols.values().flat_map(|s| s.files.iter()) {
             require_plain_path(disk, &format!("{}/{}", table.dir, file.file))?;

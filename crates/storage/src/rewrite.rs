@@ -1,12 +1,13 @@
 //! UPDATE and DROP PARTITION: partitions are written anew, or taken away, by one edit.
 //!
-//! One mutator at a time; it first drains the table's flush, so that it works on segments alone. Rows that come in
+//! One mutator of a table at a time; it first drains the table's flush, so that it works on segments alone. Rows that come in
 //! meanwhile are later than the statement and stay as they are.
 
 use std::sync::Arc;
 
 use types::{PartitionKey, RowBatch, Seq, TableId};
 
+use crate::changes::Outputs;
 use crate::chunk::Chunk;
 use crate::database::Database;
 use crate::log::writer::Urgency;
@@ -23,7 +24,8 @@ impl Database {
     /// without rows that come in meanwhile; it may be called again when another change came in between. `None`: nothing
     /// to change. Durable on return.
     pub fn rewrite(&self, id: TableId, mut rewrite: impl FnMut(&TableView) -> Result<Option<Rewritten>>) -> Result<()> {
-        let _one = self.mutator.lock().expect("no mutator panics");
+        let lock = self.changes.lock_of(id);
+        let _one = lock.lock().expect("no mutator panics");
         loop {
             self.flush_locked(id)?;
             let view = self.view();
@@ -31,7 +33,9 @@ impl Database {
             let Some(partitions) = rewrite(&view.table_by_id(id).ok_or_else(|| dropped(id))?.segments_only())? else {
                 return Ok(());
             };
-            match self.settle(self.replace(table, partitions)) {
+            let outputs = Outputs::new(self);
+            let replaced = self.replace(table, partitions, &outputs);
+            match outputs.settle(replaced) {
                 Err(Error::Conflict(_)) => {}
                 outcome => return outcome,
             }
@@ -43,7 +47,8 @@ impl Database {
     /// # Errors
     /// [`Error::NotFound`] for a partition that the table does not have; nothing is removed then.
     pub fn drop_partitions(&self, id: TableId, keys: &[PartitionKey]) -> Result<()> {
-        let _one = self.mutator.lock().expect("no mutator panics");
+        let lock = self.changes.lock_of(id);
+        let _one = lock.lock().expect("no mutator panics");
         loop {
             self.flush_locked(id)?;
             let view = self.view();
@@ -63,7 +68,7 @@ impl Database {
         }
     }
 
-    fn replace(&self, table: &Arc<TableState>, partitions: Rewritten) -> Result<()> {
+    fn replace(&self, table: &Arc<TableState>, partitions: Rewritten, outputs: &Outputs) -> Result<()> {
         let mut edit = edit(table, EditCause::Rewrite, segments_of(table, partitions.iter().map(|(key, _)| *key)));
         let last_seq = table.segments.values().flatten().map(|s| s.meta().last_seq).max().unwrap_or(Seq::ZERO);
         for (key, batches) in partitions {
@@ -77,12 +82,12 @@ impl Database {
             }
             for group in Chunk::groups_that_fit(&chunks.iter().collect::<Vec<_>>()) {
                 let rows = Chunk::concat(group)?.sorted()?;
-                edit.added.extend(self.write_partitions(table, &rows)?);
+                edit.added.extend(self.write_partitions(table, &rows, outputs)?);
             }
         }
         let view = self.view();
         let newest = view.state().tables.get(table.id).ok_or_else(|| dropped(table.id))?;
-        edit.symbol_files = self.write_symbol_files(newest)?;
+        edit.symbol_files = self.write_symbol_files(newest, outputs)?;
         self.commit_edit(edit)
     }
 
@@ -109,6 +114,7 @@ fn edit(table: &TableState, cause: EditCause, removed: Vec<RemovedSegment>) -> E
         truncate_seq: table.truncate_seq,
         removed,
         added: Vec::new(),
+        dead: Vec::new(),
         symbol_files: Vec::new(),
     }
 }
@@ -116,7 +122,7 @@ fn edit(table: &TableState, cause: EditCause, removed: Vec<RemovedSegment>) -> E
 fn segments_of(table: &TableState, keys: impl Iterator<Item = PartitionKey>) -> Vec<RemovedSegment> {
     let of = |key: PartitionKey| {
         let segments = table.segments.get(&key).into_iter().flatten();
-        segments.map(move |s| RemovedSegment { partition: key, file: s.meta().file.clone() })
+        segments.map(move |s| RemovedSegment::of(key, s.meta()))
     };
     keys.flat_map(of).collect()
 }

@@ -1,13 +1,15 @@
 //! What a query reads of a table: [`Run`], contiguous rows sorted by the designated timestamp, from a segment or a memtable
 //! chunk alike.
 //!
-//! A run knows its Seq range and time range without touching its data; [`Run::open`] gives the columns. Delete masks join
-//! here when segments get delete vectors. Next: [`crate::merge`], the scan over runs.
+//! A run knows its Seq range and time range without touching its data; [`Run::open`] gives the columns and which rows are
+//! dead. Next: [`crate::merge`], the scan over runs.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use types::{ColumnId, PartitionKey, Seq};
+use roaring::RoaringBitmap;
+use types::{ColumnId, ColumnType, PartitionKey, Seq};
 
 use crate::Result;
 use crate::chunk::Chunk;
@@ -25,6 +27,8 @@ pub struct Run {
     pub ts_max: i64,
     rows: usize,
     source: Source,
+    /// Rows that are dead beside those of the segment's own delete vector, or instead of them.
+    dead: Option<Arc<RoaringBitmap>>,
 }
 
 #[derive(Clone)]
@@ -45,6 +49,7 @@ impl Run {
             ts_max: meta.ts_max_us,
             rows: meta.rows as usize,
             source: Source::Segment(segment),
+            dead: None,
         }
     }
 
@@ -59,24 +64,53 @@ impl Run {
             ts_max: chunk.ts_max,
             rows: chunk.rows,
             source: Source::Chunk(chunk),
+            dead: None,
         }
     }
 
-    /// Returns the number of rows.
+    /// Returns the run with these dead rows; of a segment they are all, those of its delete vector among them.
+    pub fn with_dead(self, dead: Arc<RoaringBitmap>) -> Run {
+        Run { dead: Some(dead), ..self }
+    }
+
+    /// Returns the number of rows, dead ones counted.
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// Returns the number of rows that are not dead.
+    pub fn live_rows(&self) -> usize {
+        let dead = match (&self.dead, &self.source) {
+            (Some(dead), _) => dead.len(),
+            (None, Source::Segment(segment)) => segment.meta().dead.as_ref().map_or(0, |dead| dead.rows),
+            (None, Source::Chunk(_)) => 0,
+        };
+        self.rows - dead as usize
+    }
+
+    /// Returns the dead rows; None when there are none.
+    ///
+    /// # Errors
+    /// As [`SegmentHandle::dead`].
+    pub fn dead(&self) -> Result<Option<Arc<RoaringBitmap>>> {
+        match (&self.dead, &self.source) {
+            (Some(dead), _) => Ok(Some(dead.clone())),
+            (None, Source::Segment(segment)) => segment.dead(),
+            (None, Source::Chunk(_)) => Ok(None),
+        }
     }
 
     /// Returns the run with its data at hand; a segment is mapped now.
     ///
     /// # Errors
-    /// As [`Segment::open`].
+    /// As [`Segment::open`] and [`Run::dead`].
     pub fn open(&self) -> Result<OpenRun> {
+        let dead = self.dead()?.filter(|dead| !dead.is_empty());
         let data = match &self.source {
             Source::Segment(handle) => Data::Segment(handle.open()?),
             Source::Chunk(chunk) => Data::Chunk(chunk.clone()),
         };
-        Ok(OpenRun { data, rows: self.rows })
+        Ok(OpenRun { data, rows: self.rows, dead })
     }
 }
 
@@ -84,6 +118,7 @@ impl Run {
 pub struct OpenRun {
     data: Data,
     rows: usize,
+    dead: Option<Arc<RoaringBitmap>>,
 }
 
 enum Data {
@@ -92,9 +127,37 @@ enum Data {
 }
 
 impl OpenRun {
-    /// Returns the number of rows.
+    /// Returns the number of rows, dead ones counted.
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// Returns the dead rows; None when there are none.
+    pub fn dead(&self) -> Option<&RoaringBitmap> {
+        self.dead.as_deref()
+    }
+
+    /// Returns the first stretch of live rows in a range, if there is one.
+    pub fn live_stretch(&self, rows: Range<usize>) -> Option<Range<usize>> {
+        let Some(dead) = &self.dead else { return (!rows.is_empty()).then_some(rows) };
+        let end = rows.end as u32;
+        let mut start = rows.start as u32;
+        let mut gone = dead.range(start..end);
+        for row in &mut gone {
+            if row > start {
+                return Some(start as usize..row as usize);
+            }
+            start = row + 1;
+        }
+        (start < end).then_some(start as usize..rows.end)
+    }
+
+    /// Returns the type of a column; None when the run lacks it.
+    pub fn column_type(&self, id: ColumnId) -> Option<ColumnType> {
+        match &self.data {
+            Data::Segment(segment) => segment.meta().column(id).map(|c| c.column_type),
+            Data::Chunk(chunk) => chunk.columns.iter().find(|(column, ..)| *column == id).map(|(_, t, _)| *t),
+        }
     }
 
     /// Returns a column of all rows; None when the run lacks it: then it is NULL (false, 0) in every row.

@@ -1,13 +1,15 @@
 //! Segments: immutable Arrow IPC files of the rows of one partition. Page: `docs/format/segment.md`.
 //!
 //! [`meta`] is what edits and bases say about one, [`writer`] makes one, [`reader`] maps one and hands out columns without
-//! copying. Directories, the log and the question which segments count belong to flush and table.
+//! copying, [`dead`] tells which rows are dead. Directories, the log and the question which segments count belong to flush and table.
 
+pub mod dead;
 pub mod handle;
 pub mod meta;
 pub mod reader;
 pub mod writer;
 
+pub use dead::{DeadMeta, write_dead};
 pub use handle::SegmentHandle;
 pub use meta::{ColumnMeta, SegmentMeta};
 pub use reader::{Segment, verify_whole};

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use types::{ColumnId, ColumnType, PartitionKey, Schema, Seq, TableId, TableName, Ttl};
 
+use crate::catalog::Garbage;
 use crate::chunk::Chunk;
+use crate::dedup::DedupCache;
 use crate::layout::{Disk, Layout};
 use crate::memtable::Memtable;
 use crate::planted::Planted;
-use crate::record::{AddedSegment, Edit, NewSymbols, Rows};
+use crate::record::{AddedSegment, DeadRows, Edit, EditCause, NewSymbols, Rows};
 use crate::segment::SegmentHandle;
 use crate::symbols::{Dictionary, SymbolFileMeta};
 use crate::{Error, Result, ttl};
@@ -69,6 +71,8 @@ pub struct TableState {
     pub last_seq: Seq,
     /// Rows before this moment were too old in this run: an edit prepared before must not bring them back.
     pub expired_before_us: i64,
+    /// Which rows in memory replace which; looked at only where keys were declared.
+    pub(crate) dedup: DedupCache,
 }
 
 impl TableState {
@@ -88,14 +92,29 @@ impl TableState {
             truncate_seq: Seq::ZERO,
             last_seq: seq,
             expired_before_us: i64::MIN,
+            dedup: DedupCache::default(),
         };
         table.match_symbols();
         table
     }
 
-    /// Returns the number of rows.
-    pub fn rows(&self) -> u64 {
-        self.segment_rows + self.memtable.rows()
+    /// Returns the number of rows that a query sees.
+    ///
+    /// # Errors
+    /// In a table with DEDUP keys, as [`SegmentHandle::open`].
+    pub fn rows(&self) -> Result<u64> {
+        if !self.has_dedup() || self.memtable.rows() == 0 {
+            return Ok(self.segment_rows + self.memtable.rows());
+        }
+        let touched = self.dedup.get(self)?.runs()?;
+        let others = self.segments.iter().filter(|(key, _)| !touched.contains_key(key));
+        let in_others: u64 = others.flat_map(|(_, of)| of).map(|s| s.meta().live_rows()).sum();
+        Ok(in_others + touched.values().flatten().map(|run| run.live_rows() as u64).sum::<u64>())
+    }
+
+    /// Returns whether rows in memory may replace others.
+    pub fn has_dedup(&self) -> bool {
+        !self.schema.dedup.is_empty()
     }
 
     /// Returns the table's directory.
@@ -105,7 +124,8 @@ impl TableState {
 
     /// Returns the files of the table at this Seq that must exist, relative to its directory.
     pub fn files(&self) -> impl Iterator<Item = String> + '_ {
-        let segments = self.segments.values().flatten().map(|s| s.meta().file.clone());
+        let segments =
+            self.segments.values().flatten().flat_map(|s| s.meta().files().map(str::to_owned).collect::<Vec<_>>());
         let symbols = self.symbols.values().flat_map(|s| s.files.iter().map(|f| f.file.clone()));
         segments.chain(symbols)
     }
@@ -127,6 +147,7 @@ impl TableState {
     /// Takes a new schema.
     pub fn alter(&mut self, schema: Schema, seq: Seq) {
         self.schema = Arc::new(schema);
+        self.dedup = DedupCache::default();
         self.match_symbols();
         self.last_seq = seq;
     }
@@ -137,6 +158,7 @@ impl TableState {
         if rows.batch.rows > 0 {
             let chunk = Chunk::from_batch(&self.schema, rows.batch, seq, generation)?;
             self.memtable = self.memtable.with(chunk)?;
+            self.dedup = self.dedup.next();
         }
         // A replayed frame may be older than the base that the table comes from.
         self.last_seq = self.last_seq.max(seq);
@@ -167,6 +189,7 @@ impl TableState {
         self.segments = Arc::default();
         self.segment_rows = 0;
         self.memtable = Memtable::default();
+        self.dedup = DedupCache::default();
         self.flushed_through = seq;
         self.truncate_seq = seq;
         self.last_seq = seq;
@@ -195,6 +218,7 @@ impl TableState {
         let removed = std::mem::replace(segments, kept).into_values().flatten().collect();
         self.segment_rows = live_rows(&self.segments);
         self.memtable = self.memtable.since(before_us)?;
+        self.dedup = DedupCache::default();
         self.expired_before_us = self.expired_before_us.max(before_us);
         self.last_seq = seq;
         Ok(removed)
@@ -208,16 +232,21 @@ impl TableState {
         if edit.added.iter().any(|a| a.partition.0 < self.expired_before_us) {
             return Some(format!("rows of table {} became too old meanwhile", self.name));
         }
-        let gone = edit.removed.iter().find(|r| self.segment(r.partition, &r.file).is_none());
-        gone.map(|r| format!("segment {} of table {} is gone", r.file, self.name))
+        let removed = edit.removed.iter().map(|r| (r.partition, &r.file, &r.dead));
+        let masked = edit.dead.iter().map(|d| (d.partition, &d.file, &d.former));
+        let is_same = |(partition, file, dead): &(PartitionKey, &String, &Option<String>)| {
+            self.segment(*partition, file).is_some_and(|s| s.meta().dead.as_ref().map(|d| &d.file) == dead.as_ref())
+        };
+        let gone = removed.chain(masked).find(|named| !is_same(named));
+        gone.map(|(_, file, _)| format!("segment {file} of table {} has changed or is gone", self.name))
     }
 
     fn segment(&self, partition: PartitionKey, file: &str) -> Option<&Arc<SegmentHandle>> {
         self.segments.get(&partition)?.iter().find(|s| s.meta().file == file)
     }
 
-    /// Takes an edit; returns the segments that are not part of the table any more.
-    pub fn edit(&mut self, disk: &Disk, edit: &Edit, seq: Seq) -> Result<Vec<Arc<SegmentHandle>>> {
+    /// Takes an edit; returns what is not part of the table any more.
+    pub fn edit(&mut self, disk: &Disk, edit: &Edit, seq: Seq) -> Result<Vec<Garbage>> {
         if let Some(why) = self.conflict(edit) {
             return Err(Error::Conflict(why));
         }
@@ -227,9 +256,18 @@ impl TableState {
             let in_partition = segments.get_mut(&gone.partition).expect("conflict() found the segment");
             let at =
                 in_partition.iter().position(|s| s.meta().file == gone.file).expect("conflict() found the segment");
-            removed.push(in_partition.remove(at));
+            removed.push(Garbage::Segment(in_partition.remove(at)));
             if in_partition.is_empty() {
                 segments.remove(&gone.partition);
+            }
+        }
+        for DeadRows { partition, file, dead, .. } in &edit.dead {
+            let in_partition = segments.get_mut(partition).into_iter().flatten();
+            let segment =
+                in_partition.into_iter().find(|s| s.meta().file == *file).expect("conflict() found the segment");
+            let former = std::mem::replace(segment, Arc::new(segment.with_dead(dead.clone())));
+            if former.meta().dead.is_some() {
+                removed.push(Garbage::Dead(former));
             }
         }
         for AddedSegment { partition, segment } in &edit.added {
@@ -239,6 +277,7 @@ impl TableState {
             in_partition.insert(at, Arc::new(SegmentHandle::new(&disk.env, &dir, Arc::new(segment.clone()), true)));
         }
         self.segment_rows = live_rows(segments);
+        self.dedup = DedupCache::default();
         for file in &edit.symbol_files {
             if let Some(state) = Arc::make_mut(&mut self.symbols).get_mut(&file.column) {
                 state.persisted = (file.first_code + file.count) as u32;
@@ -253,14 +292,14 @@ impl TableState {
             self.memtable = self.memtable.after(through)?;
             self.flushed_through = self.flushed_through.max(through);
         }
-        if edit.cause != crate::record::EditCause::Flush {
+        if !matches!(edit.cause, EditCause::Flush | EditCause::Compact) {
             self.last_seq = seq;
         }
         Ok(removed)
     }
 }
 
-/// Returns the number of rows in segments.
+/// Returns the number of rows in segments that are not dead.
 pub fn live_rows(segments: &SegmentMap) -> u64 {
-    segments.values().flatten().map(|s| s.meta().rows).sum()
+    segments.values().flatten().map(|s| s.meta().live_rows()).sum()
 }

@@ -144,7 +144,10 @@ impl ExecutionPlan for StoredScan {
 /// Returns the exact number of rows and bounds of time of a whole table; of a part nothing exact is known.
 fn statistics(spec: &ScanSpec, schema: &SchemaRef) -> Statistics {
     let mut statistics = Statistics::new_unknown(schema);
-    let rows = spec.view.row_count() as usize;
+    let Ok(rows) = spec.view.row_count().map(|rows| rows as usize) else {
+        // The scan itself will tell what is wrong.
+        return statistics;
+    };
     if !spec.is_whole() {
         statistics.num_rows = Precision::Inexact(spec.limit.map_or(rows, |limit| limit.min(rows)));
         return statistics;
@@ -178,7 +181,7 @@ impl Batches {
         let table = spec.view.schema();
         let left = spec.limit.unwrap_or(usize::MAX);
         if spec.columns.is_empty() && spec.ranges[..] == [TimeRange::ALL] {
-            let count = spec.view.row_count() as usize;
+            let count = spec.view.row_count().map_err(storage_error)? as usize;
             return Ok(Batches { rows: Box::new(counted(count)), dictionaries: Vec::new(), schema, left });
         }
         let mut dictionaries = Vec::new();

@@ -93,7 +93,7 @@ fn a_killed_run_leaves_nothing_that_a_later_power_cut_takes() {
         let mut next = History::new(1, history.options.clone(), sim::generate::Generator::new(1, false));
         next.machine = sim::machine::Machine::on(point.kill(), 1);
         let db = next.machine.open(&next.options).expect("a start after a kill");
-        let rows = db.view().table("t").map_or(0, |t| t.row_count());
+        let rows = db.view().table("t").map_or(0, |t| t.row_count().expect("counts"));
         for step in [Step::Gc, Step::Gc] {
             step.run(&db, &next.model).expect("gc");
         }
@@ -101,6 +101,6 @@ fn a_killed_run_leaves_nothing_that_a_later_power_cut_takes() {
         drop(db);
         next.machine.fs = next.machine.fs.power_up();
         let db = next.machine.open(&next.options).unwrap_or_else(|e| panic!("{}: {e}", point.op.site));
-        assert_eq!(db.view().table("t").map_or(0, |t| t.row_count()), rows, "{}", point.op.site);
+        assert_eq!(db.view().table("t").map_or(0, |t| t.row_count().expect("counts")), rows, "{}", point.op.site);
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Spans {
     /// Opened runs of which every span has been given.
     finished: Vec<usize>,
     order: Order,
+    /// What is left of a span whose run has dead rows.
+    rest: Option<Span>,
 }
 
 enum Order {
@@ -43,7 +45,7 @@ impl Spans {
                 cursors: runs.iter().map(|_| None).collect(),
             }),
         };
-        Spans { open: runs.iter().map(|_| None).collect(), runs, finished: Vec::new(), order }
+        Spans { open: runs.iter().map(|_| None).collect(), runs, finished: Vec::new(), order, rest: None }
     }
 
     /// Returns the number of runs.
@@ -62,8 +64,9 @@ impl Spans {
     /// Closes the runs that gave all their spans, but for `kept`, so that a long scan keeps few files mapped.
     pub fn close_finished(&mut self, kept: Option<usize>) {
         let open = &mut self.open;
+        let rest = self.rest.map(|span| span.order);
         self.finished.retain(|&order| {
-            let keep = kept == Some(order);
+            let keep = kept == Some(order) || rest == Some(order);
             if !keep {
                 open[order] = None;
             }
@@ -71,9 +74,28 @@ impl Spans {
         });
     }
 
-    /// Returns the rows that come next; None at the end.
+    /// Returns the live rows that come next; None at the end.
     pub fn next_span(&mut self) -> Result<Option<Span>> {
-        let Spans { runs, open, finished, order } = self;
+        loop {
+            let span = match self.rest.take() {
+                Some(rest) => rest,
+                None => match self.next_stretch()? {
+                    Some(span) => span,
+                    None => return Ok(None),
+                },
+            };
+            let end = span.start + span.len;
+            let Some(live) = self.run(span.order).live_stretch(span.start..end) else { continue };
+            if live.end < end {
+                self.rest = Some(Span { order: span.order, start: live.end, len: end - live.end });
+            }
+            return Ok(Some(Span { order: span.order, start: live.start, len: live.len() }));
+        }
+    }
+
+    /// Returns the rows that come next, live and dead; None at the end.
+    fn next_stretch(&mut self) -> Result<Option<Span>> {
+        let Spans { runs, open, finished, order, .. } = self;
         match order {
             Order::Time(merge) => merge.next_span(runs, open, finished),
             Order::Arrival { next } => {
@@ -207,7 +229,8 @@ impl TimeMerge {
     }
 }
 
-fn times(run: &OpenRun, designated: ColumnId) -> Result<ScalarBuffer<i64>> {
+/// Returns the designated timestamps of a run, in the column's own unit.
+pub(crate) fn times(run: &OpenRun, designated: ColumnId) -> Result<ScalarBuffer<i64>> {
     let column = run.column(designated)?;
     let times = column.as_ref().and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
     let times = times.filter(|times| times.null_count() == 0);

@@ -8,12 +8,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use arc_swap::ArcSwapOption;
+use roaring::RoaringBitmap;
 
+use super::dead::read_dead;
 use super::reader::Verified;
-use super::{Segment, SegmentMeta};
+use super::{DeadMeta, Segment, SegmentMeta};
 use crate::Result;
 use crate::env::Env;
 use crate::env::fs::{Fs, Mapped};
@@ -72,7 +74,9 @@ pub struct SegmentHandle {
     path: PathBuf,
     meta: Arc<SegmentMeta>,
     verified: Arc<Verified>,
+    /// Shared by the handles of one file with different delete vectors.
     slot: Arc<Slot>,
+    dead: OnceLock<Arc<RoaringBitmap>>,
 }
 
 /// A segment while it is mapped.
@@ -83,12 +87,49 @@ impl SegmentHandle {
     pub fn new(env: &Env, table_dir: &Path, meta: Arc<SegmentMeta>, verify: bool) -> SegmentHandle {
         let path = table_dir.join(&meta.file);
         let verified = Arc::new(Verified::new(&meta, !verify));
-        SegmentHandle { env: env.clone(), path, meta, verified, slot: Arc::default() }
+        SegmentHandle { env: env.clone(), path, meta, verified, slot: Arc::default(), dead: OnceLock::new() }
     }
 
     /// Returns what edits say about the segment.
     pub fn meta(&self) -> &Arc<SegmentMeta> {
         &self.meta
+    }
+
+    /// Returns the handle of the same file with another delete vector.
+    pub fn with_dead(&self, dead: DeadMeta) -> SegmentHandle {
+        SegmentHandle {
+            env: self.env.clone(),
+            path: self.path.clone(),
+            meta: Arc::new(SegmentMeta { dead: Some(dead), ..SegmentMeta::clone(&self.meta) }),
+            verified: self.verified.clone(),
+            slot: self.slot.clone(),
+            dead: OnceLock::new(),
+        }
+    }
+
+    /// Returns whether no other handle, with whatever delete vector, has the file.
+    pub fn is_last_of_its_file(&self) -> bool {
+        Arc::strong_count(&self.slot) == 1
+    }
+
+    /// Returns the path of the delete vector, if there is one.
+    pub fn dead_path(&self) -> Option<PathBuf> {
+        let dead = self.meta.dead.as_ref()?;
+        let table_dir = self.path.parent()?.parent()?;
+        Some(table_dir.join(&dead.file))
+    }
+
+    /// Returns the dead rows; None when there are none. Read at the first call.
+    ///
+    /// # Errors
+    /// As [`read_dead`].
+    pub fn dead(&self) -> Result<Option<Arc<RoaringBitmap>>> {
+        let (Some(meta), Some(path)) = (&self.meta.dead, self.dead_path()) else { return Ok(None) };
+        if self.dead.get().is_none() {
+            let rows = read_dead(&self.env, &path, meta, self.meta.rows)?;
+            let _ = self.dead.set(Arc::new(rows));
+        }
+        Ok(self.dead.get().cloned())
     }
 
     /// Returns the path of the file.

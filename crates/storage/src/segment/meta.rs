@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use types::{ColumnId, ColumnType, Seq};
 
+use super::dead::DeadMeta;
+
 /// Version of the segment format; stands in the file's schema metadata.
 pub const SEGMENT_VERSION: &str = "1";
 /// Key of that version.
@@ -30,9 +32,9 @@ pub struct SegmentMeta {
     pub envelope_crc32c: u32,
     /// In the order of ids.
     pub columns: Vec<ColumnMeta>,
-    /// Delete vector of the segment; not yet supported, a segment with one is refused.
+    /// Which rows are dead; absent when none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dead: Option<String>,
+    pub dead: Option<DeadMeta>,
 }
 
 /// One column of a segment.
@@ -56,6 +58,16 @@ pub struct ColumnMeta {
 impl SegmentMeta {
     /// Stands in [`SegmentMeta::format`] of Arrow IPC segments.
     pub const ARROW: &str = "arrow";
+
+    /// Returns the number of rows that are not dead.
+    pub fn live_rows(&self) -> u64 {
+        self.rows - self.dead.as_ref().map_or(0, |dead| dead.rows)
+    }
+
+    /// Returns the files of the segment, relative to the table's directory.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&*self.file).chain(self.dead.as_ref().map(|dead| &*dead.file))
+    }
 
     /// Returns what is known of a column; None when the segment lacks it.
     pub fn column(&self, id: ColumnId) -> Option<&ColumnMeta> {

@@ -79,9 +79,6 @@ impl Segment {
         if meta.format != SegmentMeta::ARROW {
             return Err(corrupt(format!("format {} is not known to this version", meta.format)));
         }
-        if meta.dead.is_some() {
-            return Err(corrupt("delete vectors are not known to this version".to_owned()));
-        }
         let map = map_or_read(&*env.fs, path).map_err(Error::io(path))?;
         if map.len() as u64 != meta.len_bytes {
             return Err(corrupt(format!("{} bytes long, {} were written", map.len(), meta.len_bytes)));

@@ -155,6 +155,7 @@ impl Database {
         let head = self.lock_head();
         let garbage = head.garbage.iter().map(|(_, g)| match g {
             Garbage::Segment(segment) => segment.meta().len_bytes,
+            Garbage::Dead(former) => former.meta().dead.as_ref().map_or(0, |dead| dead.len_bytes),
             Garbage::Table(table) => table.segments.values().flatten().map(|s| s.meta().len_bytes).sum(),
         });
         let held_bytes = garbage.sum();

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod dedup;
 mod fixture;
 mod life;
 mod snapshots;

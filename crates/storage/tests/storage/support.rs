@@ -117,7 +117,7 @@ pub fn column_rows(view: &TableView, names: &[&str]) -> Vec<String> {
             lines.push(values.join(" "));
         }
     }
-    assert_eq!(lines.len() as u64, view.row_count());
+    assert_eq!(lines.len() as u64, view.row_count().unwrap());
     lines
 }
 

@@ -94,7 +94,7 @@ pub fn tables(call: &Call, tables: &Tables) -> Provider {
             long(schema.o3_max_lag_us.unwrap_or(600_000_000)),
             flag(false),
             text("T"),
-            long(t.row_count() as i64),
+            long(t.row_count().map_err(storage_error)? as i64),
             timestamp(bounds.map(|b| b.0)),
             timestamp(bounds.map(|b| b.1)),
             timestamp(None),
@@ -106,9 +106,9 @@ pub fn tables(call: &Call, tables: &Tables) -> Provider {
             let known = measured.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
             row.push(known.unwrap_or_else(|| zero(*kind)));
         }
-        row
+        Ok(row)
     };
-    table(TABLES, tables.view.tables().iter().map(row).collect())
+    table(TABLES, tables.view.tables().iter().map(row).collect::<Result<_, SqlError>>()?)
 }
 
 /// Returns a TTL in the largest unit that fits, as the peer shows it.
@@ -240,7 +240,7 @@ pub fn table_storage(call: &Call, tables: &Tables) -> Provider {
             flag(t.schema().wal),
             text(t.schema().partition_by.name()),
             long(partitions.len() as i64),
-            long(t.row_count() as i64),
+            long(t.row_count().map_err(storage_error)? as i64),
             long(partitions.iter().map(|p| p.size_bytes).sum::<u64>() as i64),
         ])
     };

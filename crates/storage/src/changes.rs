@@ -1,0 +1,83 @@
+//! Changes of segments in progress: one mutator per table at a time, and the files that no edit names yet.
+//!
+//! Flush, UPDATE, DROP PARTITION and their like hold their table's lock; compaction holds none and relies on its edit
+//! being refused when another change came first. Whoever writes files does it through [`Outputs`], so that neither a sweep
+//! takes them for leftovers nor a failure leaves them behind.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use types::TableId;
+
+use crate::Result;
+use crate::database::Database;
+
+/// What the changes of one database share.
+#[derive(Default)]
+pub(crate) struct Changes {
+    locks: Mutex<HashMap<TableId, Arc<Mutex<()>>>>,
+    writing: Mutex<HashSet<PathBuf>>,
+}
+
+impl Changes {
+    /// Returns the lock of a table's mutators.
+    pub fn lock_of(&self, id: TableId) -> Arc<Mutex<()>> {
+        let mut locks = self.locks.lock().expect("no holder of this lock panics");
+        if locks.len() > 1024 {
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        }
+        locks.entry(id).or_default().clone()
+    }
+
+    /// Returns the files that are being written and that no edit names yet.
+    pub fn writing(&self) -> HashSet<PathBuf> {
+        self.writing.lock().expect("no holder of this lock panics").clone()
+    }
+}
+
+/// Files that one change writes. Dropped before [`Outputs::settle`] says that an edit names them, they are garbage.
+pub(crate) struct Outputs<'a> {
+    database: &'a Database,
+    paths: RefCell<Vec<PathBuf>>,
+}
+
+impl Outputs<'_> {
+    pub fn new(database: &Database) -> Outputs<'_> {
+        Outputs { database, paths: RefCell::default() }
+    }
+
+    /// Notes a file that is about to be written.
+    pub fn will_write(&self, path: &Path) {
+        self.paths.borrow_mut().push(path.to_owned());
+        self.database.changes.writing.lock().expect("no holder of this lock panics").insert(path.to_owned());
+    }
+
+    /// Settles what was written: named by its edit when `outcome` is good, else garbage.
+    pub fn settle<T>(self, outcome: Result<T>) -> Result<T> {
+        if outcome.is_ok() {
+            self.forget();
+        }
+        outcome
+    }
+
+    fn forget(&self) -> Vec<PathBuf> {
+        let paths = std::mem::take(&mut *self.paths.borrow_mut());
+        let mut writing = self.database.changes.writing.lock().expect("no holder of this lock panics");
+        paths.iter().for_each(|path| {
+            writing.remove(path);
+        });
+        paths
+    }
+}
+
+impl Drop for Outputs<'_> {
+    fn drop(&mut self) {
+        let paths = self.forget();
+        // When the log has failed, the edit may stand in it: the next start knows which files it names.
+        if self.database.write_failure().is_none() {
+            self.database.gc.lock().expect("no holder of this lock panics").discard(paths);
+        }
+    }
+}
