@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, BooleanArray};
+use roaring::RoaringBitmap;
 use types::{ColumnData, ColumnDef, PartitionBy, PartitionKey, Schema, Seq, StrColumn};
 
 use super::*;
@@ -86,11 +87,16 @@ fn random_runs(rng: &SeededRng, designated: bool) -> (Vec<Run>, Vec<Row>) {
                 flag: wide && rng.below(2) > 0,
             })
             .collect();
-        runs.push(run(&rows, wide, seq + 1, designated));
+        let run = run(&rows, wide, seq + 1, designated);
         if designated {
             rows.sort_by_key(|r| r.ts);
         }
-        all.extend(rows);
+        let dead: RoaringBitmap = match rng.below(3) {
+            0 => (0..rows.len() as u32).filter(|_| rng.below(3) > 0).collect(),
+            _ => RoaringBitmap::new(),
+        };
+        all.extend(rows.into_iter().enumerate().filter(|(row, _)| !dead.contains(*row as u32)).map(|(_, row)| row));
+        runs.push(run.with_dead(Arc::new(dead)));
     }
     (runs, all)
 }
