@@ -27,6 +27,7 @@ use self::cursor::Cursor;
 use crate::error::SqlError;
 
 pub use self::create::check_column_name;
+pub use self::expression::operator_text;
 pub use self::text::expression_text;
 
 /// Returns whether a text holds nothing but blanks, comments and `;`.

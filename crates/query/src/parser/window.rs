@@ -60,6 +60,9 @@ fn spec(cursor: &mut Cursor) -> Result<WindowSpec, SqlError> {
     if matches!(cursor.peek().kind, TokenKind::Word | TokenKind::Quoted) && !clause {
         spec.base = Some(select::name(cursor)?);
     }
+    if spec.base.is_some() && cursor.is_word("partition") {
+        return Err(cursor.error("PARTITION BY not allowed in window referencing another window"));
+    }
     if cursor.take_word("partition") {
         if !cursor.take_word("by") {
             return Err(cursor.error("'by' expected after 'partition'"));
@@ -99,40 +102,59 @@ fn frame(cursor: &mut Cursor, ordered: bool) -> Result<Option<Frame>, SqlError> 
         _ => return Ok(None),
     };
     cursor.next();
-    if !cursor.take_word("between") {
-        let (start, place) = bound(cursor)?;
-        if matches!(start, Some(Bound::CurrentRow)) || start.is_none() {
-            let message = "single-bound frame specification requires PRECEDING, use BETWEEN for FOLLOWING";
-            return start.map(|_| ()).ok_or_else(|| SqlError::new(place, message)).and_then(|()| {
-                let (start, end) = (Bound::CurrentRow, Bound::CurrentRow);
-                Ok(Some(Frame { unit, start, end, exclude_current: exclude(cursor)?, position }))
-            });
-        }
-        let start = start.unwrap_or(Bound::UnboundedPreceding);
-        return Ok(Some(Frame { unit, start, end: Bound::CurrentRow, exclude_current: exclude(cursor)?, position }));
-    }
-    let (start, place) = bound(cursor)?;
-    let Some(start) = start.filter(|b| *b != Bound::UnboundedFollowing) else {
-        let message = "frame start supports UNBOUNDED PRECEDING, _number_ PRECEDING and CURRENT ROW only";
+    let (start, end) =
+        if cursor.take_word("between") { between(cursor)? } else { (single(cursor)?, Bound::CurrentRow) };
+    let place = cursor.peek().position;
+    let exclude_current = exclude(cursor)?;
+    if exclude_current && end == Bound::UnboundedFollowing {
+        let message = "EXCLUDE CURRENT ROW not supported with UNBOUNDED FOLLOWING frame boundary";
         return Err(SqlError::new(place, message));
-    };
+    }
+    Ok(Some(Frame { unit, start, end, exclude_current, position }))
+}
+
+const START_UNBOUNDED: &str = "frame start cannot be UNBOUNDED FOLLOWING, use UNBOUNDED PRECEDING";
+
+/// Parses the only end of a frame.
+fn single(cursor: &mut Cursor) -> Result<Bound, SqlError> {
+    let (start, place) = bound(cursor)?;
+    match start {
+        Some(Bound::UnboundedFollowing) => Err(SqlError::new(place, START_UNBOUNDED)),
+        Some(start) => Ok(start),
+        None => {
+            let message = "single-bound frame specification requires PRECEDING, use BETWEEN for FOLLOWING";
+            Err(SqlError::new(place, message))
+        }
+    }
+}
+
+/// Parses both ends behind BETWEEN.
+fn between(cursor: &mut Cursor) -> Result<(Bound, Bound), SqlError> {
+    let (start, start_place) = bound(cursor)?;
+    if start == Some(Bound::UnboundedFollowing) {
+        return Err(SqlError::new(start_place, START_UNBOUNDED));
+    }
     cursor.expect_word("and")?;
-    let (end, place) = bound(cursor)?;
-    let end = match (start, end) {
-        (_, None) | (_, Some(Bound::UnboundedPreceding)) => {
-            return Err(SqlError::new(place, "frame end supports _number_ PRECEDING and CURRENT ROW only"));
+    let (end, end_place) = bound(cursor)?;
+    let error = |place: usize, message: &str| Err(SqlError::new(place, message));
+    match (start, end) {
+        (None, None | Some(Bound::UnboundedFollowing)) => {
+            let message = "frame start supports UNBOUNDED PRECEDING, _number_ PRECEDING and CURRENT ROW only";
+            error(start_place, message)
         }
-        (Bound::CurrentRow, Some(Bound::Preceding(_))) => {
-            let message = "frame starting from CURRENT ROW must end with CURRENT ROW or FOLLOWING";
-            return Err(SqlError::new(place, message));
+        (None, Some(_)) => error(end_place, "frame starting from FOLLOWING must end with FOLLOWING"),
+        (Some(_), None | Some(Bound::UnboundedPreceding)) => {
+            error(end_place, "frame end supports _number_ PRECEDING and CURRENT ROW only")
         }
-        (start, Some(Bound::UnboundedFollowing)) if start != Bound::UnboundedPreceding => {
+        (Some(Bound::CurrentRow), Some(Bound::Preceding(_))) => {
+            error(end_place, "frame starting from CURRENT ROW must end with CURRENT ROW or FOLLOWING")
+        }
+        (Some(start), Some(Bound::UnboundedFollowing)) if start != Bound::UnboundedPreceding => {
             let message = "frame end supports UNBOUNDED FOLLOWING only when frame start is UNBOUNDED PRECEDING";
-            return Err(SqlError::new(place, message));
+            error(end_place, message)
         }
-        (_, Some(end)) => end,
-    };
-    Ok(Some(Frame { unit, start, end, exclude_current: exclude(cursor)?, position }))
+        (Some(start), Some(end)) => Ok((start, end)),
+    }
 }
 
 /// Parses one end of a frame; None is a number of FOLLOWING. The place is that of its last word.
@@ -182,6 +204,7 @@ fn distance(cursor: &mut Cursor) -> Result<i64, SqlError> {
 }
 
 fn exclude(cursor: &mut Cursor) -> Result<bool, SqlError> {
+    let position = cursor.peek().position;
     if !cursor.take_word("exclude") {
         return Ok(false);
     }
@@ -191,5 +214,5 @@ fn exclude(cursor: &mut Cursor) -> Result<bool, SqlError> {
     if cursor.take_words(&["no", "others"]) {
         return Ok(false);
     }
-    Err(cursor.error("only EXCLUDE NO OTHERS and EXCLUDE CURRENT ROW exclusion modes are supported"))
+    Err(SqlError::new(position, "only EXCLUDE NO OTHERS and EXCLUDE CURRENT ROW exclusion modes are supported"))
 }

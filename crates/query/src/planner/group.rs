@@ -13,7 +13,7 @@ use super::outputs::{Origin, Output};
 use super::relation::Relation;
 use super::scope::Scope;
 use super::select::{Input, expand, ordinal, project};
-use super::{Planner, build, plan_error, sample};
+use super::{Planner, build, plan_error, sample, window};
 use crate::error::SqlError;
 use crate::functions::{self, Call, Typed};
 use crate::kind::Kind;
@@ -96,7 +96,8 @@ pub fn contains_aggregate(scope: &Scope, tree: &Tree) -> bool {
     }
 }
 
-fn children(tree: &Tree) -> Vec<&Tree> {
+/// Returns the expressions that stand in an expression.
+pub fn children(tree: &Tree) -> Vec<&Tree> {
     match &tree.kind {
         ExprKind::Unary { arg, .. } | ExprKind::Cast { arg, .. } | ExprKind::IsNull { arg, .. } => vec![arg],
         ExprKind::Binary { left, right, .. } => vec![left, right],
@@ -113,6 +114,9 @@ fn children(tree: &Tree) -> Vec<&Tree> {
             all
         }
         ExprKind::Between { value, low, high, .. } => vec![value, low, high],
+        ExprKind::Window { call, spec, .. } => {
+            children(call).into_iter().chain(&spec.partition_by).chain(spec.order_by.iter().map(|o| &o.expr)).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -195,6 +199,10 @@ pub fn select(
     order_by: &[OrderItem],
     relation: Relation,
 ) -> Result<Relation, SqlError> {
+    let beside = |item: &Item| matches!(item, Item::Expr { expr, .. } if window::beside_aggregates(expr));
+    if select.items.iter().any(beside) {
+        return Err(SqlError::new(0, "Window function is not allowed in context of aggregation. Use sub-query."));
+    }
     let relation = kept_in_order(relation)?;
     if let Some(sample) = &select.sample {
         return sample::select(scope, select, sample, order_by, relation);
@@ -210,7 +218,11 @@ pub fn select(
     }
     let outputs = outputs(scope, select, &grouping)?;
     let order = order_values(scope, order_by, &outputs, &grouping)?;
-    let plan = node(relation.plan, &grouping.borrow())?;
+    let plan = match scope.windows {
+        Some(windows) => windows.apply(scope.planner, relation.plan)?,
+        None => relation.plan,
+    };
+    let plan = node(plan, &grouping.borrow())?;
     finish(scope, select, outputs, order_by, order, Input { plan, time: None })
 }
 
@@ -239,6 +251,9 @@ fn explicit_keys(scope: &Scope, keys: &[Tree], items: &[Item], grouping: &RefCel
         }
         if contains_aggregate(scope, tree) {
             return Err(SqlError::new(tree.position, "aggregate functions are not allowed in GROUP BY"));
+        }
+        if let Some(position) = window::first_window(tree) {
+            return Err(SqlError::new(position, "window functions are not allowed in GROUP BY"));
         }
         let value = scope.bind(tree)?;
         grouping.borrow_mut().add_key(scope.planner, value);

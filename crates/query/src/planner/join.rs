@@ -104,7 +104,7 @@ impl Sides<'_> {
     }
 
     fn scope<'s>(&'s self, columns: &'s [Column], time: Option<usize>) -> Scope<'s> {
-        Scope { planner: self.planner, ctes: self.ctes, columns, time, aliases: &[], grouping: None }
+        Scope { planner: self.planner, ctes: self.ctes, columns, time, aliases: &[], grouping: None, windows: None }
     }
 
     fn same_name(&self, name: &Ident) -> Result<Equality, SqlError> {

@@ -142,7 +142,8 @@ pub fn by_outputs(
         return Ok(relation);
     }
     let columns = relation.columns.clone();
-    let scope = Scope { planner, ctes, columns: &columns, time: relation.time, aliases: &[], grouping: None };
+    let scope =
+        Scope { planner, ctes, columns: &columns, time: relation.time, aliases: &[], grouping: None, windows: None };
     let keys = resolve(order_by, &columns, &[], |tree| scope.bind(tree))?;
     let exprs = columns.iter().map(Column::expr).collect();
     let time = relation.time.map(|t| (t, relation.ascending));

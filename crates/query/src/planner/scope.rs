@@ -9,6 +9,7 @@ use datafusion::logical_expr::Expr;
 
 use super::group::Grouping;
 use super::relation::Column;
+use super::window::{self, Windows};
 use super::{Ctes, Planner, catalogue, moments, numbers};
 use crate::error::SqlError;
 use crate::functions::arithmetic::Arithmetic;
@@ -31,12 +32,14 @@ pub struct Scope<'s> {
     pub aliases: &'s [(String, Tree)],
     /// Where aggregates are collected; without it they are an error.
     pub grouping: Option<&'s RefCell<Grouping>>,
+    /// Where window calls are collected; without it they are an error.
+    pub windows: Option<&'s Windows<'s>>,
 }
 
 impl<'s> Scope<'s> {
     /// Returns a scope without columns.
     pub fn constants(planner: &'s Planner<'s>) -> Scope<'s> {
-        Scope { planner, ctes: Ctes::NONE, columns: &[], time: None, aliases: &[], grouping: None }
+        Scope { planner, ctes: Ctes::NONE, columns: &[], time: None, aliases: &[], grouping: None, windows: None }
     }
 
     /// Returns the bound expression.
@@ -105,7 +108,7 @@ impl<'s> Scope<'s> {
                 let op = if *negated { Comparison::Ne } else { Comparison::Eq };
                 functions::operators::binary(BinaryOp::Comparison(op), arg, Typed::null(position), position)
             }
-            ExprKind::Window { .. } => Err(SqlError::new(position, "window functions are not supported yet")),
+            ExprKind::Window { call, ignore_nulls, spec } => window::bind(self, call, *ignore_nulls, spec, position),
             ExprKind::Query(query) => catalogue::scalar(self, query, position)
                 .ok_or_else(|| SqlError::new(position, "query is not expected, did you mean column?")),
         }
@@ -203,13 +206,28 @@ impl<'s> Scope<'s> {
         }
         if matches!(
             plain,
-            "row_number" | "rank" | "dense_rank" | "percent_rank" | "lag" | "lead" | "ntile" | "cume_dist"
+            "row_number"
+                | "rank"
+                | "dense_rank"
+                | "percent_rank"
+                | "cume_dist"
+                | "ntile"
+                | "lag"
+                | "lead"
+                | "first_value"
+                | "last_value"
+                | "nth_value"
         ) {
-            let message = "window function called in non-window context, make sure to add OVER clause";
-            return Err(SqlError::new(position, message));
+            return Err(SqlError::new(position, window::NO_WINDOW));
         }
         if let Some(bound) = catalogue::array(self, name, args, position) {
             return Ok(bound);
+        }
+        if let ("touch", [Tree { kind: ExprKind::Query(query), .. }]) = (plain, args) {
+            // Segments are mapped when they are read: there is nothing to bring in beforehand.
+            self.planner.query(query, self.ctes)?;
+            let nothing = r#"{"data_pages": 0, "index_key_pages":0, "index_values_pages": 0}"#;
+            return Ok(Typed::text(nothing, position));
         }
         if args.iter().any(|a| matches!(a.kind, ExprKind::Query(_))) {
             return Err(SqlError::new(position, format!("unknown function name: {name}(CURSOR)")));

@@ -6,6 +6,7 @@ use super::order;
 use super::outputs::{self, Origin, Output};
 use super::relation::{Column, Relation};
 use super::scope::Scope;
+use super::window::{self, Windows};
 use super::{Ctes, Planner, build, conjuncts, group, join, latest};
 use crate::error::SqlError;
 use crate::functions::Typed;
@@ -20,13 +21,15 @@ pub fn select(planner: &Planner, select: &Select, order_by: &[OrderItem], ctes: 
         None => one_row()?,
     };
     let columns = relation.columns.clone();
-    let scope = Scope { planner, ctes, columns: &columns, time: relation.time, aliases: &[], grouping: None };
+    let scope =
+        Scope { planner, ctes, columns: &columns, time: relation.time, aliases: &[], grouping: None, windows: None };
     let mut relation = conjuncts::filter(&scope, relation, &conditions)?;
     if let Some(latest) = &select.latest {
         relation = latest::latest(relation, latest)?;
     }
     let aliases = item_aliases(&select.items);
-    let scope = Scope { aliases: &aliases, time: relation.time, ..scope };
+    let windows = Windows::new(&select.windows);
+    let scope = Scope { aliases: &aliases, time: relation.time, windows: Some(&windows), ..scope };
     if group::is_grouped(&scope, select) {
         return group::select(&scope, select, order_by, relation);
     }
@@ -107,7 +110,12 @@ fn star_outputs(scope: &Scope, qualifier: Option<&Ident>, position: usize) -> Re
 fn plain(scope: &Scope, select: &Select, order_by: &[OrderItem], relation: Relation) -> Result<Relation, SqlError> {
     let outputs = expand(scope, &select.items)?;
     let time = relation.time.map(|i| (relation.columns[i].expr(), relation.ascending));
-    let input = Input { plan: relation.plan, time };
+    let has_window = |item: &Item| matches!(item, Item::Expr { expr, .. } if window::contains_window(expr));
+    let plan = match (scope.windows, select.items.iter().any(has_window)) {
+        (Some(windows), true) => windows.apply(scope.planner, group::kept_in_order(relation)?.plan)?,
+        _ => relation.plan,
+    };
+    let input = Input { plan, time };
     project(scope, select, outputs, order_by, input, None)
 }
 
@@ -147,7 +155,10 @@ pub fn project(
             let found = bound.iter().find(|(position, _)| *position == tree.position);
             found.map(|(_, value)| value.clone()).ok_or_else(|| order::not_selected(tree))
         }
-        None => scope.bind(tree),
+        None => match window::first_window(tree) {
+            Some(position) => Err(SqlError::new(position, window::NO_WINDOW)),
+            None => scope.bind(tree),
+        },
     })?;
     let mut time = None;
     if let Some((expr, ascending)) = &input.time {
