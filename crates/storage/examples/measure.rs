@@ -1,6 +1,8 @@
 //! Measures what docs/guide/capacity.md and docs/benchmarks.md say of storage: `cargo run --release -p storage --example
 //! measure -- WHAT`, where WHAT is one of the arms of [`main`]. Times are printed, never asserted.
 
+#[path = "measure/recovery.rs"]
+mod recovery;
 #[path = "measure/scan.rs"]
 mod scan;
 
@@ -8,6 +10,7 @@ fn main() {
     let what = std::env::args().nth(1).unwrap_or_default();
     match what.as_str() {
         "scan" => scan::run(),
-        _ => eprintln!("usage: measure scan"),
+        "recovery" => recovery::run(),
+        _ => eprintln!("usage: measure scan | recovery"),
     }
 }

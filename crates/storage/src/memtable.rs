@@ -3,6 +3,7 @@
 //! A commit makes a new memtable that shares all but the last parts with the old one, so a read view is a clone.
 //! Small parts of one generation are joined as they come (each row is copied a logarithmic number of times).
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use types::{PartitionBy, PartitionKey, Seq};
@@ -12,6 +13,8 @@ use crate::chunk::Chunk;
 
 /// Parts are not joined beyond this.
 const MAX_PART_ROWS: usize = 64 << 10;
+/// Parts of a size are joined when there are so many: each join makes parts of the next size, this much larger.
+const FAN_IN: usize = 8;
 
 /// Rows of one table between the last flush and now.
 #[derive(Clone, Default)]
@@ -34,10 +37,14 @@ impl Part {
         Part { commits: vec![(chunk.last_seq, chunk.rows)], chunk, runs: OnceLock::new() }
     }
 
-    fn join(first: &Part, second: &Part) -> Result<Part> {
-        let chunk = Chunk::concat(&[&first.chunk, &second.chunk])?;
-        let mut commits = first.commits.clone();
-        commits.extend(second.commits.iter().map(|(seq, end)| (*seq, first.chunk.rows + end)));
+    fn join(parts: &[Arc<Part>]) -> Result<Part> {
+        let chunk = Chunk::concat(&parts.iter().map(|part| &part.chunk).collect::<Vec<_>>())?;
+        let mut commits = Vec::with_capacity(parts.iter().map(|part| part.commits.len()).sum());
+        let mut rows = 0;
+        for part in parts {
+            commits.extend(part.commits.iter().map(|(seq, end)| (*seq, rows + end)));
+            rows += part.chunk.rows;
+        }
         Ok(Part { chunk, commits, runs: OnceLock::new() })
     }
 
@@ -103,6 +110,29 @@ impl Part {
     }
 }
 
+/// Returns which parts to join: the newest part and those before it that are no larger, when they are many.
+fn joinable(parts: &[Arc<Part>]) -> Option<Range<usize>> {
+    let newest = &parts.last()?.chunk;
+    let limit = (newest.rows.max(1).ilog2() / FAN_IN.ilog2() + 1) * FAN_IN.ilog2();
+    let alike = |part: &&Arc<Part>| part.chunk.generation == newest.generation && part.chunk.rows >> limit == 0;
+    let count = parts.iter().rev().take_while(alike).count();
+    if count < FAN_IN {
+        return None;
+    }
+    let full = |pair: &[Arc<Part>]| pair[0].chunk.rows + pair[1].chunk.rows > MAX_PART_ROWS;
+    let start = parts.len() - count;
+    let start = start + parts[start..].windows(2).take_while(|pair| full(pair)).count();
+    let mut rows = 0;
+    let fit = parts[start..].iter().take_while(|part| {
+        rows += part.chunk.rows;
+        rows <= MAX_PART_ROWS
+    });
+    let end = start + fit.count();
+    let chunks: Vec<&Chunk> = parts[start..end].iter().map(|part| &part.chunk).collect();
+    let count = Chunk::groups_that_fit(&chunks).first()?.len();
+    (count > 1).then_some(start..start + count)
+}
+
 impl Memtable {
     /// Returns the memtable with the rows of one more commit.
     pub fn with(&self, chunk: Chunk) -> Result<Memtable> {
@@ -112,18 +142,9 @@ impl Memtable {
             bytes: self.bytes + chunk.bytes as u64,
         };
         next.parts.push(Arc::new(Part::of_commit(chunk)));
-        while let [.., first, second] = &next.parts[..] {
-            let (a, b) = (&first.chunk, &second.chunk);
-            let joinable = a.generation == b.generation
-                && a.rows < 2 * b.rows
-                && a.rows + b.rows <= MAX_PART_ROWS
-                && Chunk::groups_that_fit(&[a, b]).len() == 1;
-            if !joinable {
-                break;
-            }
-            let joined = Arc::new(Part::join(first, second)?);
-            next.parts.truncate(next.parts.len() - 2);
-            next.parts.push(joined);
+        while let Some(group) = joinable(&next.parts) {
+            let joined = Part::join(&next.parts[group.clone()])?;
+            next.parts.splice(group, [Arc::new(joined)]);
         }
         Ok(next)
     }
@@ -221,7 +242,7 @@ mod tests {
         for seq in 1..=100 {
             memtable = memtable.with(commit(seq, 0, &[seq as i64, 0])).unwrap();
         }
-        assert!(memtable.parts().len() <= 7, "{}", memtable.parts().len());
+        assert!(memtable.parts().len() <= 12, "{}", memtable.parts().len());
         for seq in 0..=100 {
             let (head, tail) = (memtable.through(Seq(seq)).unwrap(), memtable.after(Seq(seq)).unwrap());
             assert_eq!(head.iter().map(|c| c.rows as u64).sum::<u64>(), 2 * seq);

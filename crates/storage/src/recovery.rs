@@ -13,6 +13,7 @@ use crate::base::{self, Base, BaseHandle};
 use crate::catalog::{DbState, Garbage};
 use crate::layout::{BaseName, Disk, LogName, list_or_none};
 use crate::log::chain::{self, ChainEnd, Link, LogFiles};
+use crate::log::frame::FrameRef;
 use crate::log::{Frame, FrameKind, Place, Predecessor};
 use crate::planted::Planted;
 use crate::record::{self, Record};
@@ -119,12 +120,12 @@ impl<'a> Replay<'a> {
             while self.volatile.front().is_some_and(|f| f.seq <= durable) {
                 self.volatile.pop_front();
             }
-            self.frame(&frame).map_err(|e| match e {
+            self.frame(frame).map_err(|e| match e {
                 Error::Io { .. } | Error::Corrupt { .. } => e,
                 other => Error::corrupt(&link.path, format!("frame {} does not fit: {other}", frame.seq)),
             })?;
             if link.end.is_none() && frame.seq > durable {
-                self.volatile.push_back(frame);
+                self.volatile.push_back(frame.to_owned());
             }
             Ok(())
         })?;
@@ -134,10 +135,10 @@ impl<'a> Replay<'a> {
     }
 
     /// Applies one frame: rows that the base lacks, and everything behind the base.
-    pub fn frame(&mut self, frame: &Frame) -> Result<()> {
+    pub fn frame(&mut self, frame: FrameRef<'_>) -> Result<()> {
         self.frames += 1;
         if frame.kind == FrameKind::Commit {
-            let mut records = record::decode(&frame.payload).map_err(Error::Invalid)?;
+            let mut records = record::decode(frame.payload).map_err(Error::Invalid)?;
             let behind_base = frame.seq > self.base_seq;
             if !behind_base {
                 records.retain_mut(|record| self.is_lacking(record, frame.seq));

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use types::{Seq, TimelineId};
 
-use super::frame::{self, Frame};
+use super::frame::{self, FrameRef};
 use super::header::{self, FIRST_FRAME_OFFSET, HeaderRead, LogHeader};
 use crate::env::Env;
 use crate::layout::{Disk, LogName};
@@ -187,7 +187,7 @@ pub fn replay(
     disk: &Disk,
     link: &Link,
     known_durable: Seq,
-    mut visit: impl FnMut(Frame) -> Result<()>,
+    mut visit: impl FnMut(FrameRef<'_>) -> Result<()>,
 ) -> Result<FileEnd> {
     let map = disk.env.fs.map(&link.path).map_err(Error::io(&link.path))?;
     let limit = link.end.map_or(map.len() as u64, |(used, _)| used).min(map.len() as u64);

@@ -33,6 +33,24 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
+/// A frame in the bytes of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameRef<'a> {
+    pub kind: FrameKind,
+    pub seq: Seq,
+    pub commit_us: i64,
+    pub durable_seq: Seq,
+    pub payload: &'a [u8],
+}
+
+impl FrameRef<'_> {
+    /// Returns the frame with a payload of its own.
+    pub fn to_owned(self) -> Frame {
+        let FrameRef { kind, seq, commit_us, durable_seq, payload } = self;
+        Frame { kind, seq, commit_us, durable_seq, payload: payload.to_vec() }
+    }
+}
+
 /// Returns how many bytes of a file a frame with that payload takes, padding included.
 pub fn frame_bytes(payload_bytes: usize) -> usize {
     (FRAME_HEADER_BYTES + payload_bytes).next_multiple_of(ALIGN_BYTES)
@@ -60,7 +78,7 @@ pub fn encode(frame: &Frame, salt: u32, out: &mut Vec<u8>) {
 
 /// Returns the frame that begins at `offset` and its length with padding, or `None` when the bytes there are no
 /// whole, unharmed frame of this file.
-pub fn decode(bytes: &[u8], offset: usize, salt: u32) -> Option<(Frame, usize)> {
+pub fn decode(bytes: &[u8], offset: usize, salt: u32) -> Option<(FrameRef<'_>, usize)> {
     let rest = bytes.get(offset..)?;
     if rest.len() < FRAME_HEADER_BYTES || u32_at(rest, 0) != MAGIC {
         return None;
@@ -83,12 +101,12 @@ pub fn decode(bytes: &[u8], offset: usize, salt: u32) -> Option<(Frame, usize)> 
     if !padding_is_zero || !reserved_is_zero {
         return None;
     }
-    let frame = Frame {
+    let frame = FrameRef {
         kind,
         seq: Seq(u64_at(whole, 16)),
         commit_us: u64_at(whole, 24) as i64,
         durable_seq: Seq(u64_at(whole, 32)),
-        payload: whole[FRAME_HEADER_BYTES..length].to_vec(),
+        payload: &whole[FRAME_HEADER_BYTES..length],
     };
     Some((frame, whole.len()))
 }
@@ -125,7 +143,8 @@ mod tests {
             let frame = sample(&vec![0xab; len]);
             encode(&frame, 42, &mut bytes);
             assert_eq!(bytes.len() % ALIGN_BYTES, 0);
-            assert_eq!(decode(&bytes, at, 42), Some((frame, bytes.len() - at)));
+            let (found, taken) = decode(&bytes, at, 42).unwrap();
+            assert_eq!((found.to_owned(), taken), (frame, bytes.len() - at));
             assert_eq!(decode(&bytes, at, 43), None, "a frame of another file");
         }
     }

@@ -7,7 +7,7 @@ use types::{Seq, TableId, TimestampUs};
 
 use crate::layout::{Disk, LogName};
 use crate::log::chain::{self, Link, LogFiles};
-use crate::log::{Frame, FrameKind};
+use crate::log::{FrameKind, frame::FrameRef};
 use crate::record::{self, CatalogChange, Record};
 use crate::snapshot::Pin;
 
@@ -22,7 +22,7 @@ pub fn sentence(disk: &Disk, pin: &Pin) -> Option<String> {
         let link = Link { name, path, header, end: None };
         // The tail may be torn: what was read before it counts.
         let _ = chain::replay(disk, &link, Seq::ZERO, |frame| {
-            seen.frame(&frame);
+            seen.frame(frame);
             Ok(())
         });
     }
@@ -50,11 +50,11 @@ struct Seen {
 }
 
 impl Seen {
-    fn frame(&mut self, frame: &Frame) {
+    fn frame(&mut self, frame: FrameRef<'_>) {
         if frame.kind != FrameKind::Commit || frame.seq <= self.cut.max(self.last) {
             return;
         }
-        let Ok(records) = record::decode(&frame.payload) else { return };
+        let Ok(records) = record::decode(frame.payload) else { return };
         let tables: Vec<TableId> = records.iter().filter_map(changed_table).collect();
         if !tables.is_empty() {
             (self.last, self.last_us) = (frame.seq, frame.commit_us);
