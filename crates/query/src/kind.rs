@@ -1,7 +1,7 @@
 //! The peer's types as an expression or a result column has them, and the Arrow type that carries each.
 //!
-//! Column types (what a table can store) are `types::ColumnType`; a kind adds those that only expressions have here:
-//! NULL, BYTE, CHAR and FLOAT. Arrow alone cannot tell text types apart: the field metadata key `type` does.
+//! Column types (what a table can store) are `types::ColumnType`; a kind adds NULL, which only expressions have.
+//! Arrow alone cannot tell all of them apart: the field metadata key `type` does.
 
 use std::collections::BTreeMap;
 
@@ -27,15 +27,30 @@ pub enum Kind {
     Long,
     Date,
     Timestamp,
+    TimestampNs,
     Float,
     Double,
     String,
     Symbol,
     Varchar,
+    /// Carried as 16 big-endian bytes.
+    Uuid,
+    /// Carried as a number of 32 bits.
+    Ipv4,
+    /// Carried as 32 big-endian bytes.
+    Long256,
+    Binary,
+    /// So many bits, in the low bits of an i64.
+    Geohash(u8),
+    /// DOUBLEs in so many dimensions.
+    Array(u8),
+    /// Digits, and how many of them are behind the point.
+    Decimal(u8, u8),
 }
 
 impl Kind {
-    pub const ALL: [Kind; 14] = [
+    /// Every kind, those with parameters at one of them.
+    pub const ALL: [Kind; 22] = [
         Kind::Null,
         Kind::Boolean,
         Kind::Byte,
@@ -45,51 +60,65 @@ impl Kind {
         Kind::Long,
         Kind::Date,
         Kind::Timestamp,
+        Kind::TimestampNs,
         Kind::Float,
         Kind::Double,
         Kind::String,
         Kind::Symbol,
         Kind::Varchar,
+        Kind::Uuid,
+        Kind::Ipv4,
+        Kind::Long256,
+        Kind::Binary,
+        Kind::Geohash(30),
+        Kind::Array(1),
+        Kind::Decimal(18, 3),
     ];
 
-    /// Returns the name in answers and error texts, e.g. `TIMESTAMP`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Null => "NULL",
-            Kind::Boolean => "BOOLEAN",
-            Kind::Byte => "BYTE",
-            Kind::Short => "SHORT",
-            Kind::Char => "CHAR",
-            Kind::Int => "INT",
-            Kind::Long => "LONG",
-            Kind::Date => "DATE",
-            Kind::Timestamp => "TIMESTAMP",
-            Kind::Float => "FLOAT",
-            Kind::Double => "DOUBLE",
-            Kind::String => "STRING",
-            Kind::Symbol => "SYMBOL",
-            Kind::Varchar => "VARCHAR",
-        }
+    /// Returns the name in answers and error texts, e.g. `TIMESTAMP`, `DECIMAL(18,3)`.
+    pub fn name(self) -> String {
+        self.column_type().map_or_else(|| "NULL".to_owned(), |t| t.to_string())
+    }
+
+    /// Returns the kind of that name, in any case.
+    pub fn of_name(name: &str) -> Option<Kind> {
+        if name.eq_ignore_ascii_case("NULL") { Some(Kind::Null) } else { ColumnType::from_name(name).map(Kind::from) }
+    }
+
+    /// Returns the type of a column that stores values of the kind; None for a bare NULL.
+    pub fn column_type(self) -> Option<ColumnType> {
+        Some(match self {
+            Kind::Null => return None,
+            Kind::Boolean => ColumnType::Boolean,
+            Kind::Byte => ColumnType::Byte,
+            Kind::Short => ColumnType::Short,
+            Kind::Char => ColumnType::Char,
+            Kind::Int => ColumnType::Int,
+            Kind::Long => ColumnType::Long,
+            Kind::Date => ColumnType::Date,
+            Kind::Timestamp => ColumnType::Timestamp,
+            Kind::TimestampNs => ColumnType::TimestampNs,
+            Kind::Float => ColumnType::Float,
+            Kind::Double => ColumnType::Double,
+            Kind::String => ColumnType::String,
+            Kind::Symbol => ColumnType::Symbol,
+            Kind::Varchar => ColumnType::Varchar,
+            Kind::Uuid => ColumnType::Uuid,
+            Kind::Ipv4 => ColumnType::Ipv4,
+            Kind::Long256 => ColumnType::Long256,
+            Kind::Binary => ColumnType::Binary,
+            Kind::Geohash(bits) => ColumnType::Geohash(bits),
+            Kind::Array(dims) => ColumnType::Array(dims),
+            Kind::Decimal(precision, scale) => ColumnType::Decimal { precision, scale },
+        })
     }
 
     /// Returns the kind that a type name in CAST means, in any case; `x::float` is DOUBLE, see [`Kind::from_colon_name`].
     pub fn from_cast_name(name: &str) -> Option<Kind> {
-        Some(match name.to_ascii_lowercase().as_str() {
-            "boolean" => Kind::Boolean,
-            "byte" => Kind::Byte,
-            "short" | "smallint" => Kind::Short,
-            "char" => Kind::Char,
-            "int" | "integer" => Kind::Int,
-            "long" | "bigint" => Kind::Long,
-            "date" => Kind::Date,
-            "timestamp" | "timestamp with time zone" => Kind::Timestamp,
-            "float" | "real" => Kind::Float,
-            "double" | "double precision" => Kind::Double,
-            "string" | "text" | "bytea" => Kind::String,
-            "symbol" => Kind::Symbol,
-            "varchar" => Kind::Varchar,
-            _ => return None,
-        })
+        match name.to_ascii_lowercase().as_str() {
+            "timestamp with time zone" => Some(Kind::Timestamp),
+            name => ColumnType::from_name(name).map(Kind::from),
+        }
     }
 
     /// Returns the kind that a type name after `::` means: those of CAST and PostgreSQL's short names.
@@ -100,29 +129,24 @@ impl Kind {
             "int2" => Kind::Short,
             "int4" => Kind::Int,
             "int8" => Kind::Long,
+            "numeric" => Kind::Decimal(76, 38),
             other => return Kind::from_cast_name(other),
         })
     }
 
     /// Returns the Arrow type that carries values of the kind.
     pub fn arrow(self) -> DataType {
-        match self {
-            Kind::Boolean => DataType::Boolean,
-            Kind::Byte => DataType::Int8,
-            Kind::Short => DataType::Int16,
-            Kind::Int => DataType::Int32,
-            Kind::Long => DataType::Int64,
-            Kind::Date => DataType::Timestamp(TimeUnit::Millisecond, None),
-            Kind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-            Kind::Float => DataType::Float32,
-            Kind::Double => DataType::Float64,
-            Kind::Null | Kind::Char | Kind::String | Kind::Symbol | Kind::Varchar => DataType::Utf8View,
+        match self.column_type() {
+            None | Some(ColumnType::Char | ColumnType::String | ColumnType::Symbol | ColumnType::Varchar) => {
+                DataType::Utf8View
+            }
+            Some(stored) => storage::arrow_type(stored),
         }
     }
 
     /// Returns the kind of a field: what its metadata says, else what its Arrow type suggests.
     pub fn of_field(field: &Field) -> Kind {
-        let named = field.metadata().get(TYPE_KEY).and_then(|name| Kind::ALL.into_iter().find(|k| k.name() == name));
+        let named = field.metadata().get(TYPE_KEY).and_then(|name| Kind::of_name(name));
         named.unwrap_or_else(|| Kind::of_arrow(field.data_type()))
     }
 
@@ -138,19 +162,28 @@ impl Kind {
             DataType::Float32 => Kind::Float,
             DataType::Float64 => Kind::Double,
             DataType::Timestamp(TimeUnit::Millisecond, _) | DataType::Date32 | DataType::Date64 => Kind::Date,
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => Kind::TimestampNs,
             DataType::Timestamp(..) => Kind::Timestamp,
+            DataType::FixedSizeBinary(16) => Kind::Uuid,
+            DataType::FixedSizeBinary(32) => Kind::Long256,
+            DataType::Binary => Kind::Binary,
+            DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => Kind::Decimal(*p, u8::try_from(*s).unwrap_or(0)),
+            DataType::List(item) => match Kind::of_arrow(item.data_type()) {
+                Kind::Array(dims) => Kind::Array(dims + 1),
+                _ => Kind::Array(1),
+            },
             _ => Kind::String,
         }
     }
 
     /// Returns the metadata that marks a column as of this kind.
     pub fn metadata(self) -> FieldMetadata {
-        FieldMetadata::from(BTreeMap::from([(TYPE_KEY.to_owned(), self.name().to_owned())]))
+        FieldMetadata::from(BTreeMap::from([(TYPE_KEY.to_owned(), self.name())]))
     }
 
     /// Returns a nullable field of this kind, marked with it.
     pub fn field(self, name: &str) -> Field {
-        let metadata = [(TYPE_KEY.to_owned(), self.name().to_owned())].into();
+        let metadata = [(TYPE_KEY.to_owned(), self.name())].into();
         Field::new(name, self.arrow(), true).with_metadata(metadata)
     }
 
@@ -160,13 +193,7 @@ impl Kind {
             Kind::Boolean => ScalarValue::Boolean(Some(false)),
             Kind::Byte => ScalarValue::Int8(Some(0)),
             Kind::Short => ScalarValue::Int16(Some(0)),
-            Kind::Int => ScalarValue::Int32(None),
-            Kind::Long => ScalarValue::Int64(None),
-            Kind::Date => ScalarValue::TimestampMillisecond(None, None),
-            Kind::Timestamp => ScalarValue::TimestampMicrosecond(None, None),
-            Kind::Float => ScalarValue::Float32(None),
-            Kind::Double => ScalarValue::Float64(None),
-            Kind::Null | Kind::Char | Kind::String | Kind::Symbol | Kind::Varchar => ScalarValue::Utf8View(None),
+            kind => ScalarValue::try_from(kind.arrow()).unwrap_or(ScalarValue::Null),
         }
     }
 
@@ -190,9 +217,9 @@ impl Kind {
         self.is_integer() || matches!(self, Kind::Float | Kind::Double)
     }
 
-    /// Returns whether values are moments: DATE, TIMESTAMP.
+    /// Returns whether values are moments: DATE, TIMESTAMP, TIMESTAMP_NS.
     pub fn is_time(self) -> bool {
-        matches!(self, Kind::Date | Kind::Timestamp)
+        matches!(self, Kind::Date | Kind::Timestamp | Kind::TimestampNs)
     }
 
     /// Returns the kind that clients see: a bare NULL is a STRING.
@@ -205,22 +232,33 @@ impl From<ColumnType> for Kind {
     fn from(column: ColumnType) -> Kind {
         match column {
             ColumnType::Boolean => Kind::Boolean,
+            ColumnType::Byte => Kind::Byte,
             ColumnType::Short => Kind::Short,
+            ColumnType::Char => Kind::Char,
             ColumnType::Int => Kind::Int,
             ColumnType::Long => Kind::Long,
             ColumnType::Date => Kind::Date,
             ColumnType::Timestamp => Kind::Timestamp,
+            ColumnType::TimestampNs => Kind::TimestampNs,
+            ColumnType::Float => Kind::Float,
             ColumnType::Double => Kind::Double,
             ColumnType::String => Kind::String,
             ColumnType::Symbol => Kind::Symbol,
             ColumnType::Varchar => Kind::Varchar,
+            ColumnType::Uuid => Kind::Uuid,
+            ColumnType::Ipv4 => Kind::Ipv4,
+            ColumnType::Long256 => Kind::Long256,
+            ColumnType::Binary => Kind::Binary,
+            ColumnType::Geohash(bits) => Kind::Geohash(bits),
+            ColumnType::Array(dims) => Kind::Array(dims),
+            ColumnType::Decimal { precision, scale } => Kind::Decimal(precision, scale),
         }
     }
 }
 
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
+        f.write_str(&self.name())
     }
 }
 

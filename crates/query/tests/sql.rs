@@ -83,15 +83,15 @@ async fn answer(database: &Arc<storage::Database>, settings: &Arc<Settings>, sql
         Outcome::Empty => return json!({"error": "empty query", "position": "0"}),
         _ => return json!({"ok": "ddl"}),
     };
-    let columns: Vec<Value> = rows.columns.iter().map(|c| json!([c.name, shown_kind(c.kind.name())])).collect();
-    let kinds: Vec<&str> = rows.columns.iter().map(|c| c.kind.name()).collect();
+    let columns: Vec<Value> = rows.columns.iter().map(|c| json!([c.name, shown_kind(&c.kind.name())])).collect();
+    let kinds: Vec<String> = rows.columns.iter().map(|c| c.kind.name()).collect();
     let timestamp = rows.timestamp_index.map_or(-1, |i| i as i64);
     let (mut stream, mut list) = (rows.stream, Vec::new());
     while let Some(batch) = stream.next().await {
         match batch {
             Ok(batch) => {
                 list.extend((0..batch.num_rows()).map(|row| {
-                    Value::Array((0..batch.num_columns()).map(|c| cell(&batch, c, row, kinds[c])).collect())
+                    Value::Array((0..batch.num_columns()).map(|c| cell(&batch, c, row, &kinds[c])).collect())
                 }))
             }
             Err(error) => return failed(&SqlError::from_datafusion(&error)),

@@ -251,6 +251,10 @@ impl Generator {
             .collect()
     }
 
+    fn bytes(&self, len: usize) -> Arc<[u8]> {
+        (0..len).map(|_| self.rng.next_u64() as u8 & 0x7f).collect()
+    }
+
     /// Returns a value, now and then one at the border of its type.
     fn value(&self, column_type: ColumnType) -> Value {
         let border = self.chance(10);
@@ -262,7 +266,30 @@ impl Generator {
             ColumnType::Int => {
                 Value::Int(if border { *self.pick(&[i32::MIN + 1, i32::MAX, 0]) } else { (bits as i32) >> 9 })
             }
-            ColumnType::Long | ColumnType::Date | ColumnType::Timestamp => {
+            ColumnType::Byte => Value::Byte(bits as i8),
+            // Zero is NULL.
+            ColumnType::Char => Value::Char(bits as u16 | 1),
+            ColumnType::Ipv4 => Value::Ipv4(if border { u32::MAX } else { bits as u32 | 1 }),
+            ColumnType::Geohash(size) => Value::Long((bits & ((1 << size) - 1)) as i64),
+            ColumnType::Float => Value::Float(if border { -0.0f32 } else { (bits % 1_000) as f32 / 7.0 }.to_bits()),
+            ColumnType::Uuid => Value::Bytes(self.bytes(16)),
+            ColumnType::Long256 => Value::Bytes(self.bytes(32)),
+            ColumnType::Binary => Value::Bytes(self.bytes(if border { 0 } else { 1 + self.rng.below(20) as usize })),
+            ColumnType::Decimal { precision, .. } => {
+                let wide = precision > ColumnType::MAX_PRECISION_128;
+                // A small number, now and then a negative one.
+                let mut bytes = vec![if border { 0xff } else { 0 }; if wide { 32 } else { 16 }];
+                let at = bytes.len() - 1;
+                bytes[at] = bits as u8 % 100;
+                Value::Bytes(Arc::from(bytes))
+            }
+            ColumnType::Array(dims) => {
+                let shape: Vec<u32> =
+                    (0..dims).map(|_| if border { 0 } else { 1 + self.rng.below(3) as u32 }).collect();
+                let count = shape.iter().product::<u32>();
+                Value::Array(Arc::from(shape), (0..count).map(|i| (f64::from(i) / 3.0).to_bits()).collect())
+            }
+            ColumnType::Long | ColumnType::Date | ColumnType::Timestamp | ColumnType::TimestampNs => {
                 Value::Long(if border { *self.pick(&[i64::MIN + 1, i64::MAX, 0]) } else { (bits as i64) >> 20 })
             }
             ColumnType::Double => {

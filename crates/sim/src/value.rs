@@ -5,10 +5,9 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
-};
+use arrow_array::types::*;
 use arrow_array::{Array, StringViewArray};
+use storage::chunk::boxes;
 use types::row_batch::ColumnData;
 use types::{ColumnType, row_batch};
 
@@ -17,13 +16,22 @@ use types::{ColumnType, row_batch};
 pub enum Value {
     Null,
     Bool(bool),
+    Byte(i8),
     Short(i16),
+    Char(u16),
     Int(i32),
-    /// LONG, DATE and TIMESTAMP.
+    Ipv4(u32),
+    /// LONG, DATE, TIMESTAMP, TIMESTAMP_NS and GEOHASH.
     Long(i64),
+    /// The bits of a finite float.
+    Float(u32),
     /// The bits of a finite double.
     Double(u64),
     Text(Arc<str>),
+    /// UUID, LONG256, BINARY, and DECIMAL as a big-endian number.
+    Bytes(Arc<[u8]>),
+    /// The lengths of an array, and the bits of its finite values.
+    Array(Arc<[u32]>, Arc<[u64]>),
 }
 
 /// The values of one row, in the order of the table's columns.
@@ -34,6 +42,7 @@ impl Value {
     pub fn missing(column_type: ColumnType) -> Value {
         match column_type {
             ColumnType::Boolean => Value::Bool(false),
+            ColumnType::Byte => Value::Byte(0),
             ColumnType::Short => Value::Short(0),
             _ => Value::Null,
         }
@@ -49,7 +58,20 @@ impl Value {
         match (data, self) {
             (data, Value::Null) => data.push_null(),
             (ColumnData::Boolean(values), Value::Bool(value)) => values.push(*value),
+            (ColumnData::I8(values), Value::Byte(value)) => values.push(*value),
             (ColumnData::I16(values), Value::Short(value)) => values.push(*value),
+            (ColumnData::U16(values), Value::Char(value)) => values.push(*value),
+            (ColumnData::U32(values), Value::Ipv4(value)) => values.push(*value),
+            (ColumnData::F32(values), Value::Float(bits)) => values.push(f32::from_bits(*bits)),
+            (ColumnData::Fixed16(values), Value::Bytes(bytes)) => values.push(sized(bytes)),
+            (ColumnData::Fixed32(values), Value::Bytes(bytes)) => values.push(sized(bytes)),
+            (ColumnData::Decimal128(values), Value::Bytes(bytes)) => values.push(i128::from_be_bytes(sized(bytes))),
+            (ColumnData::Decimal256(values), Value::Bytes(bytes)) => values.push(sized(bytes)),
+            (ColumnData::Binary(values), Value::Bytes(bytes)) => values.push(Some(bytes)),
+            (ColumnData::Array(values), Value::Array(shape, bits)) => {
+                let numbers: Vec<f64> = bits.iter().map(|bits| f64::from_bits(*bits)).collect();
+                assert!(values.push(shape, &numbers), "{self:?} is no array of {} dimensions", values.dims());
+            }
             (ColumnData::I32(values), Value::Int(value)) => values.push(*value),
             (ColumnData::I64(values), Value::Long(value)) => values.push(*value),
             (ColumnData::F64(values), Value::Double(bits)) => values.push(f64::from_bits(*bits)),
@@ -66,7 +88,23 @@ impl Value {
         }
         match column_type {
             ColumnType::Boolean => Value::Bool(array.as_boolean().value(row)),
+            ColumnType::Byte => Value::Byte(array.as_primitive::<Int8Type>().value(row)),
             ColumnType::Short => Value::Short(array.as_primitive::<Int16Type>().value(row)),
+            ColumnType::Char => Value::Char(array.as_primitive::<UInt16Type>().value(row)),
+            ColumnType::Ipv4 => Value::Ipv4(array.as_primitive::<UInt32Type>().value(row)),
+            ColumnType::Float => Value::Float(array.as_primitive::<Float32Type>().value(row).to_bits()),
+            ColumnType::TimestampNs => Value::Long(array.as_primitive::<TimestampNanosecondType>().value(row)),
+            ColumnType::Geohash(_) => Value::Long(array.as_primitive::<Int64Type>().value(row)),
+            ColumnType::Uuid | ColumnType::Long256 => Value::Bytes(Arc::from(array.as_fixed_size_binary().value(row))),
+            ColumnType::Binary => Value::Bytes(Arc::from(array.as_binary::<i32>().value(row))),
+            ColumnType::Decimal { .. } => match array.as_primitive_opt::<Decimal128Type>() {
+                Some(narrow) => Value::Bytes(Arc::from(narrow.value(row).to_be_bytes())),
+                None => Value::Bytes(Arc::from(array.as_primitive::<Decimal256Type>().value(row).to_be_bytes())),
+            },
+            ColumnType::Array(_) => {
+                let (shape, values) = boxes::get(array, row).expect("it is not NULL");
+                Value::Array(Arc::from(shape), values.iter().map(|x| x.to_bits()).collect())
+            }
             ColumnType::Int => Value::Int(array.as_primitive::<Int32Type>().value(row)),
             ColumnType::Long => Value::Long(array.as_primitive::<Int64Type>().value(row)),
             ColumnType::Date => Value::Long(array.as_primitive::<TimestampMillisecondType>().value(row)),
@@ -80,6 +118,10 @@ impl Value {
             }
         }
     }
+}
+
+fn sized<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().expect("values are as long as their type")
 }
 
 /// Returns a batch column of one value a row.

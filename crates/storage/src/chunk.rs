@@ -5,17 +5,19 @@
 //! [`crate::run`] lets a scan read both alike.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType};
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Int16Array, PrimitiveArray, StringArray};
-use arrow_array::{TimestampMicrosecondArray, UInt32Array, cast::AsArray};
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array, cast::AsArray};
+use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 use roaring::RoaringBitmap;
-use types::{ColumnData, ColumnId, ColumnType, PartitionBy, PartitionKey, Schema, Seq, StrColumn};
+use types::{ColumnData, ColumnId, ColumnType, PartitionBy, PartitionKey, Schema, Seq};
 
-use crate::arrow_type::absent_column;
+use crate::arrow_type::{absent_column, time_values};
 use crate::{Error, Result};
+
+pub mod boxes;
+mod values;
+
+use values::to_arrow;
 
 /// A column of a batch after its symbols got the codes of the column's dictionary.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,9 +45,9 @@ pub struct Chunk {
     pub first_seq: Seq,
     pub last_seq: Seq,
     pub generation: u64,
-    /// Least designated timestamp in microseconds; `i64::MIN` when the table has none.
+    /// Least designated timestamp in microseconds, rounded down; `i64::MIN` when the table has none.
     pub ts_min: i64,
-    /// Greatest designated timestamp in microseconds; `i64::MAX` when the table has none.
+    /// Greatest designated timestamp in microseconds, rounded down; `i64::MAX` when the table has none.
     pub ts_max: i64,
     /// Whether rows stand in the order of the designated timestamp; true when the table has none.
     pub sorted: bool,
@@ -89,13 +91,11 @@ impl Chunk {
             bytes,
         };
         if let Some(id) = designated {
-            let times = chunk.times()?.ok_or_else(|| Error::Invalid(format!("designated timestamp {id} is absent")))?;
-            if times.null_count() > 0 {
-                return Err(Error::Invalid("designated timestamp is NULL".to_owned()));
-            }
-            let values = times.values();
+            let absent = || Error::Invalid(format!("designated timestamp {id} is absent"));
+            let (values, per_us) = chunk.times()?.ok_or_else(absent)?;
             let bounds = (values.iter().min().copied(), values.iter().max().copied(), values.is_sorted());
-            (chunk.ts_min, chunk.ts_max, chunk.sorted) = (bounds.0.unwrap_or(0), bounds.1.unwrap_or(0), bounds.2);
+            let micros = |bound: Option<i64>| bound.unwrap_or(0).div_euclid(per_us);
+            (chunk.ts_min, chunk.ts_max, chunk.sorted) = (micros(bounds.0), micros(bounds.1), bounds.2);
         }
         Ok(chunk)
     }
@@ -105,11 +105,13 @@ impl Chunk {
         self.columns.binary_search_by_key(&id, |(id, ..)| *id).ok().map(|i| &self.columns[i].2)
     }
 
-    /// Returns the designated timestamps; None when the table has none.
-    fn times(&self) -> Result<Option<&TimestampMicrosecondArray>> {
+    /// Returns the designated timestamps and how many of their units make a microsecond; None when the table has none.
+    pub(crate) fn times(&self) -> Result<Option<(&ScalarBuffer<i64>, i64)>> {
         let Some(array) = self.designated.and_then(|id| self.column(id)) else { return Ok(None) };
-        let times = array.as_primitive_opt::<TimestampMicrosecondType>();
-        times.map(Some).ok_or_else(|| Error::Invalid("designated column is not a TIMESTAMP".to_owned()))
+        if array.null_count() > 0 {
+            return Err(Error::Invalid("designated timestamp is NULL".to_owned()));
+        }
+        time_values(array).map(Some).ok_or_else(|| Error::Invalid("designated column is not a TIMESTAMP".to_owned()))
     }
 
     /// Returns the rows of several chunks of one table, one after the other; columns are the union of theirs.
@@ -171,16 +173,19 @@ impl Chunk {
 
     fn text_bytes(&self) -> impl Iterator<Item = (ColumnId, usize)> + '_ {
         self.columns.iter().filter_map(|(id, _, array)| {
-            let text = array.as_string_opt::<i32>()?;
-            let offsets = text.value_offsets();
-            Some((*id, (offsets[text.len()] - offsets[0]) as usize))
+            let text = array.as_string_opt::<i32>().map(|text| text.value_offsets());
+            let offsets = text.or_else(|| array.as_binary_opt::<i32>().map(|bytes| bytes.value_offsets()));
+            match offsets {
+                Some(offsets) => Some((*id, (offsets[array.len()] - offsets[0]) as usize)),
+                None => boxes::element_count(array).map(|count| (*id, count)),
+            }
         })
     }
 
     /// Returns the designated timestamps in the column's own unit.
     pub fn time_values(&self) -> Result<ScalarBuffer<i64>> {
         let times = self.times()?.ok_or_else(|| Error::Invalid("the table has no designated timestamp".to_owned()))?;
-        Ok(times.values().clone())
+        Ok(times.0.clone())
     }
 
     /// Returns the rows in the order of the designated timestamp, rows of equal time in the order that they have.
@@ -195,7 +200,7 @@ impl Chunk {
 
     /// Returns the partition of a row.
     pub fn partition_of(&self, row: usize, by: PartitionBy) -> Result<PartitionKey> {
-        Ok(self.times()?.map_or(PartitionKey::WHOLE, |times| by.key(times.value(row))))
+        Ok(self.times()?.map_or(PartitionKey::WHOLE, |(times, per_us)| by.key(times[row].div_euclid(per_us))))
     }
 
     /// Returns the rows but for the dead ones.
@@ -242,8 +247,9 @@ impl Chunk {
 
     /// Returns which rows lie at or behind a moment; all when the table has no designated timestamp.
     pub fn rows_since(&self, start_us: i64) -> Result<BooleanArray> {
-        let Some(times) = self.times()? else { return Ok(BooleanArray::from(vec![true; self.rows])) };
-        Ok(BooleanArray::new(BooleanBuffer::collect_bool(self.rows, |row| times.value(row) >= start_us), None))
+        let Some((times, per_us)) = self.times()? else { return Ok(BooleanArray::from(vec![true; self.rows])) };
+        let start = start_us.saturating_mul(per_us);
+        Ok(BooleanArray::new(BooleanBuffer::collect_bool(self.rows, |row| times[row] >= start), None))
     }
 
     /// Returns the rows that `kept` marks, in their order. Seqs are those of the whole chunk.
@@ -263,13 +269,12 @@ impl Chunk {
     /// Returns the partitions that a sorted chunk has rows of, in order, with their rows.
     pub fn partitions(&self, by: PartitionBy) -> Result<Vec<(PartitionKey, Range<usize>)>> {
         debug_assert!(self.sorted, "rows are split by partition after sorting");
-        let Some(times) = self.times()? else { return Ok(vec![(PartitionKey::WHOLE, 0..self.rows)]) };
-        let times = times.values();
+        let Some((times, per_us)) = self.times()? else { return Ok(vec![(PartitionKey::WHOLE, 0..self.rows)]) };
         let (mut parts, mut start) = (Vec::new(), 0);
         while start < self.rows {
-            let key = by.key(times[start]);
+            let key = by.key(times[start].div_euclid(per_us));
             let range = by.range(key);
-            let end = start + times[start..].partition_point(|&t| range.contains(t));
+            let end = start + times[start..].partition_point(|&t| range.contains(t.div_euclid(per_us)));
             parts.push((key, start..end));
             start = end;
         }
@@ -282,43 +287,6 @@ const MAX_TEXT_BYTES: usize = i32::MAX as usize;
 
 fn sliced_bytes(array: &ArrayRef) -> usize {
     array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
-}
-
-/// Turns one column into Arrow; sentinels become validity.
-fn to_arrow(column_type: ColumnType, data: ColumnData) -> Result<ArrayRef> {
-    Ok(match data {
-        ColumnData::Boolean(v) => Arc::new(BooleanArray::new(BooleanBuffer::from(v), None)),
-        ColumnData::I16(v) => Arc::new(Int16Array::new(ScalarBuffer::from(v), None)),
-        ColumnData::I32(v) => primitive::<Int32Type>(v, |&x| x == i32::MIN),
-        ColumnData::I64(v) => match column_type {
-            ColumnType::Date => primitive::<TimestampMillisecondType>(v, |&x| x == i64::MIN),
-            ColumnType::Timestamp => primitive::<TimestampMicrosecondType>(v, |&x| x == i64::MIN),
-            _ => primitive::<Int64Type>(v, |&x| x == i64::MIN),
-        },
-        ColumnData::F64(v) => primitive::<Float64Type>(v, |x| !x.is_finite()),
-        ColumnData::Str(v) => Arc::new(text(v)?),
-        ColumnData::Symbol(v) => primitive::<Int32Type>(v.codes, |&x| x < 0),
-    })
-}
-
-fn primitive<T: ArrowPrimitiveType>(values: Vec<T::Native>, is_null: impl Fn(&T::Native) -> bool) -> ArrayRef {
-    let nulls = values
-        .iter()
-        .any(&is_null)
-        .then(|| NullBuffer::new(BooleanBuffer::collect_bool(values.len(), |row| !is_null(&values[row]))));
-    Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls))
-}
-
-fn text(column: StrColumn) -> Result<StringArray> {
-    let (bytes, mut ends, nulls) = column.into_parts();
-    if bytes.len() > MAX_TEXT_BYTES {
-        return Err(Error::Invalid("2 GiB of text in one column: send fewer rows at once".to_owned()));
-    }
-    ends.insert(0, 0);
-    let offsets = OffsetBuffer::new(ScalarBuffer::<i32>::from(Buffer::from_vec(ends)));
-    let nulls = nulls.contains(&true).then(|| NullBuffer::new(!&BooleanBuffer::from(nulls)));
-    StringArray::try_new(offsets, Buffer::from_vec(bytes.into_bytes()), nulls)
-        .map_err(|e| Error::Invalid(format!("text column is broken: {e}")))
 }
 
 #[cfg(test)]

@@ -47,9 +47,12 @@ pub struct IpcColumn {
     pub name: String,
     pub column_type: ColumnType,
     pub null_count: usize,
+    /// Number of values and of NULLs at each level of lists below the column.
+    pub inner: Vec<(usize, usize)>,
     /// All bytes of the column, with the zeros that fill up to the next.
     pub bytes: Range<usize>,
-    /// Validity (empty when nothing is NULL), then values, or offsets and bytes of text.
+    /// Validity (empty when nothing is NULL), then values, or offsets and bytes of text; of lists validity and offsets
+    /// of each level, then those of the values.
     pub buffers: Vec<Range<usize>>,
 }
 
@@ -197,14 +200,19 @@ impl IpcFile {
             if len != rows {
                 return Err(format!("column {id} has {len} rows, the file {rows}"));
             }
-            let count = if is_variable(column_type) { 3 } else { 2 };
+            let levels = if let ColumnType::Array(dims) = column_type { dims as usize } else { 0 };
+            let inner: Vec<(usize, usize)> = nodes.by_ref().take(levels).collect();
+            if inner.len() != levels {
+                return Err("record batch has too few columns".to_owned());
+            }
+            let count = if is_variable(column_type) { 3 } else { 2 * (1 + levels) };
             let buffers: Vec<Range<usize>> = buffers.by_ref().take(count).collect();
             if buffers.len() != count || buffers.windows(2).any(|w| w[0].end > w[1].start) {
                 return Err(format!("column {id} has no proper buffers"));
             }
             let bytes = buffers[0].start..placed.end;
             let name = field.name().unwrap_or_default().to_owned();
-            columns.push(IpcColumn { id, name, column_type, null_count, bytes, buffers });
+            columns.push(IpcColumn { id, name, column_type, null_count, inner, bytes, buffers });
         }
         if nodes.next().is_some() || buffers.next().is_some() || columns.is_empty() {
             return Err("record batch and schema disagree".to_owned());
@@ -229,14 +237,14 @@ impl IpcFile {
 }
 
 fn is_variable(column_type: ColumnType) -> bool {
-    matches!(column_type, ColumnType::String | ColumnType::Varchar)
+    matches!(column_type, ColumnType::String | ColumnType::Varchar | ColumnType::Binary)
 }
 
-/// Checks the offsets of a text column: they rise from 0 and stay within the text.
-pub fn check_offsets(offsets: &[i32], text_len: usize) -> Result<(), String> {
-    let inside = offsets.last().is_some_and(|&last| usize::try_from(last).is_ok_and(|last| last <= text_len));
+/// Checks the offsets of text, bytes or lists: they rise from 0 and stay within the values.
+pub fn check_offsets(offsets: &[i32], values_len: usize) -> Result<(), String> {
+    let inside = offsets.last().is_some_and(|&last| usize::try_from(last).is_ok_and(|last| last <= values_len));
     let rising = offsets.first() == Some(&0) && offsets.is_sorted();
-    if rising && inside { Ok(()) } else { Err("offsets of text are damaged".to_owned()) }
+    if rising && inside { Ok(()) } else { Err("offsets are damaged".to_owned()) }
 }
 
 /// Returns the bytes of the footer.

@@ -55,7 +55,7 @@ impl TableScan {
     /// rows within `ranges` come, which are disjoint and rising; without one all rows come.
     pub fn new(
         runs: Vec<Run>,
-        designated: Option<ColumnId>,
+        designated: Option<(ColumnId, ColumnType)>,
         columns: Vec<(ColumnId, ColumnType)>,
         ranges: Vec<TimeRange>,
         chunk_rows: usize,

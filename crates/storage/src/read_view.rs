@@ -144,7 +144,7 @@ impl TableView {
         Ok(found.into_values().collect())
     }
 
-    /// Returns the least and greatest designated timestamp in microseconds, exact; `None` without rows or without one.
+    /// Returns the least and greatest designated timestamp in microseconds (nanoseconds are rounded down); `None` without rows or without one.
     pub fn time_bounds(&self) -> Option<(i64, i64)> {
         self.table.schema.designated?;
         let segments = self.table.segments.values().flatten().map(|s| (s.meta().ts_min_us, s.meta().ts_max_us));
@@ -203,7 +203,8 @@ impl TableView {
             (Some(first), Some(last)) => TimeRange { start_us: first.start_us, end_us: last.end_us },
             _ => TimeRange::EMPTY,
         };
-        Ok(TableScan::new(self.runs(whole)?, schema.designated, columns, ranges.to_vec(), chunk_rows))
+        let designated = schema.designated.map(|id| typed(&id)).transpose()?;
+        Ok(TableScan::new(self.runs(whole)?, designated, columns, ranges.to_vec(), chunk_rows))
     }
 
     /// Returns the texts of a symbol column by code.

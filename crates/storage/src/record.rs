@@ -3,7 +3,8 @@
 //! Rows are binary and columnar; everything else is JSON, so that it can be read by eye. Page: `docs/format/log.md`.
 
 use serde::{Deserialize, Serialize};
-use types::{ColumnData, ColumnId, ColumnType, PartitionKey, Schema, Seq, StrColumn, SymbolColumn, TableId, TableName};
+use types::{ArrayColumn, ColumnData, ColumnId, ColumnType, PartitionKey, Schema, Seq, StrColumn, SymbolColumn};
+use types::{TableId, TableName};
 
 use crate::chunk::{ResolvedBatch, ResolvedColumn};
 use crate::segment::{DeadMeta, SegmentMeta};
@@ -247,6 +248,7 @@ fn encode_rows(rows: &Rows, out: &mut Vec<u8>) {
     for column in &rows.batch.columns {
         put_u32(out, column.id.0 as usize);
         out.push(column.column_type.tag());
+        out.extend_from_slice(&column.column_type.parameters());
         encode_values(&column.data, out);
     }
 }
@@ -254,20 +256,39 @@ fn encode_rows(rows: &Rows, out: &mut Vec<u8>) {
 fn encode_values(data: &ColumnData, out: &mut Vec<u8>) {
     match data {
         ColumnData::Boolean(v) => out.extend(v.iter().map(|&b| u8::from(b))),
+        ColumnData::I8(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
         ColumnData::I16(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
+        ColumnData::U16(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
+        ColumnData::U32(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
+        ColumnData::F32(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
+        ColumnData::Decimal128(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
+        ColumnData::Fixed16(v) => out.extend_from_slice(v.as_flattened()),
+        ColumnData::Fixed32(v) | ColumnData::Decimal256(v) => out.extend_from_slice(v.as_flattened()),
         ColumnData::I32(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
         ColumnData::I64(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
         ColumnData::F64(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
         ColumnData::Symbol(v) => out.extend(v.codes.iter().flat_map(|n| n.to_le_bytes())),
-        ColumnData::Str(v) => {
-            // Lengths, u32::MAX for NULL, then the bytes of all values.
-            for value in v.iter() {
-                put_u32(out, value.map_or(u32::MAX as usize, str::len));
+        ColumnData::Str(v) => put_variable(out, v.iter().map(|text| text.map(str::as_bytes))),
+        ColumnData::Binary(v) => put_variable(out, v.iter()),
+        ColumnData::Array(v) => {
+            // Per row a mark (1 is NULL) and the lengths, then the values of all rows.
+            for row in v.iter() {
+                out.push(u8::from(row.is_none()));
+                let lengths = row.map_or_else(|| vec![0; v.dims()], |(shape, _)| shape.to_vec());
+                out.extend(lengths.iter().flat_map(|n| n.to_le_bytes()));
             }
-            for value in v.iter().flatten() {
-                out.extend_from_slice(value.as_bytes());
-            }
+            out.extend(v.values().iter().flat_map(|n| n.to_le_bytes()));
         }
+    }
+}
+
+/// Writes lengths, `u32::MAX` for NULL, then the bytes of all values.
+fn put_variable<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = Option<&'a [u8]>> + Clone) {
+    for value in values.clone() {
+        put_u32(out, value.map_or(u32::MAX as usize, <[u8]>::len));
+    }
+    for value in values.flatten() {
+        out.extend_from_slice(value);
     }
 }
 
@@ -325,7 +346,9 @@ fn decode_rows(body: &[u8]) -> Result<Rows, String> {
     for _ in 0..reader.u32()? {
         let id = ColumnId(reader.u32()?);
         let tag = reader.take(1)?[0];
-        let column_type = ColumnType::from_tag(tag).ok_or_else(|| format!("column type {tag} is unknown"))?;
+        let unknown = || format!("column type {tag} is unknown");
+        let parameters = reader.take(ColumnType::parameter_count(tag).ok_or_else(unknown)?)?;
+        let column_type = ColumnType::from_tag(tag, parameters).ok_or_else(unknown)?;
         columns.push(ResolvedColumn { id, column_type, data: decode_values(&mut reader, column_type, rows)? });
     }
     if !reader.bytes.is_empty() {
@@ -337,7 +360,15 @@ fn decode_rows(body: &[u8]) -> Result<Rows, String> {
 fn decode_values(reader: &mut Reader, column_type: ColumnType, rows: usize) -> Result<ColumnData, String> {
     Ok(match ColumnData::new(column_type) {
         ColumnData::Boolean(_) => ColumnData::Boolean(reader.values(rows, |b: [u8; 1]| b[0] != 0)?),
+        ColumnData::I8(_) => ColumnData::I8(reader.values(rows, i8::from_le_bytes)?),
         ColumnData::I16(_) => ColumnData::I16(reader.values(rows, i16::from_le_bytes)?),
+        ColumnData::U16(_) => ColumnData::U16(reader.values(rows, u16::from_le_bytes)?),
+        ColumnData::U32(_) => ColumnData::U32(reader.values(rows, u32::from_le_bytes)?),
+        ColumnData::F32(_) => ColumnData::F32(reader.values(rows, f32::from_le_bytes)?),
+        ColumnData::Decimal128(_) => ColumnData::Decimal128(reader.values(rows, i128::from_le_bytes)?),
+        ColumnData::Fixed16(_) => ColumnData::Fixed16(reader.values(rows, |bytes| bytes)?),
+        ColumnData::Fixed32(_) => ColumnData::Fixed32(reader.values(rows, |bytes| bytes)?),
+        ColumnData::Decimal256(_) => ColumnData::Decimal256(reader.values(rows, |bytes| bytes)?),
         ColumnData::I32(_) => ColumnData::I32(reader.values(rows, i32::from_le_bytes)?),
         ColumnData::I64(_) => ColumnData::I64(reader.values(rows, i64::from_le_bytes)?),
         ColumnData::F64(_) => ColumnData::F64(reader.values(rows, f64::from_le_bytes)?),
@@ -353,11 +384,40 @@ fn decode_values(reader: &mut Reader, column_type: ColumnType, rows: usize) -> R
             }
             ColumnData::Str(column)
         }
+        ColumnData::Binary(mut column) => {
+            for len in reader.values(rows, u32::from_le_bytes)? {
+                column.push(if len == u32::MAX { None } else { Some(reader.take(len as usize)?) });
+            }
+            ColumnData::Binary(column)
+        }
+        ColumnData::Array(column) => decode_arrays(reader, column, rows).map(ColumnData::Array)?,
     })
+}
+
+fn decode_arrays(reader: &mut Reader, mut column: ArrayColumn, rows: usize) -> Result<ArrayColumn, String> {
+    let wrong = || "record holds arrays whose lengths are wrong".to_owned();
+    let row_bytes = 1 + column.dims() * 4;
+    let mut heads = Reader { bytes: reader.take(rows.checked_mul(row_bytes).ok_or_else(wrong)?)? };
+    for _ in 0..rows {
+        let is_null = heads.take(1)?[0] != 0;
+        let shape = heads.values(column.dims(), u32::from_le_bytes)?;
+        if is_null {
+            column.push_null();
+            continue;
+        }
+        let count = shape.iter().try_fold(1usize, |n, &len| n.checked_mul(len as usize)).ok_or_else(wrong)?;
+        if !column.push(&shape, &reader.values(count, f64::from_le_bytes)?) {
+            return Err(wrong());
+        }
+    }
+    Ok(column)
 }
 
 #[cfg(test)]
 mod tests {
+    use types::BinaryColumn;
+    use types::row_batch::{NULL_DECIMAL256, NULL_FIXED16, NULL_FIXED32};
+
     use super::*;
 
     fn sample() -> Rows {
@@ -367,6 +427,12 @@ mod tests {
         }
         let column = |id, column_type, data| ResolvedColumn { id: ColumnId(id), column_type, data };
         let codes = SymbolColumn::of_codes(vec![0, -1, 5]);
+        let mut bytes = BinaryColumn::default();
+        [Some(&b"\0\xff"[..]), None, Some(&[][..])].into_iter().for_each(|value| bytes.push(value));
+        let mut boxes = ArrayColumn::new(2);
+        assert!(boxes.push(&[1, 2], &[0.5, f64::NAN]) && boxes.push(&[0, 0], &[]));
+        boxes.push_null();
+        let decimal = |precision| ColumnType::Decimal { precision, scale: 2 };
         Rows {
             table: TableId(9),
             new_symbols: vec![NewSymbols { column: ColumnId(6), first_code: 5, texts: vec!["ä".into()] }],
@@ -380,6 +446,18 @@ mod tests {
                     column(5, ColumnType::Double, ColumnData::F64(vec![0.5, -0.0, 1e300])),
                     column(6, ColumnType::Symbol, ColumnData::Symbol(codes)),
                     column(7, ColumnType::Varchar, ColumnData::Str(text)),
+                    column(8, ColumnType::Byte, ColumnData::I8(vec![1, -2, 127])),
+                    column(9, ColumnType::Char, ColumnData::U16(vec![65, 0, 0xd800])),
+                    column(10, ColumnType::Ipv4, ColumnData::U32(vec![1, 0, u32::MAX])),
+                    column(11, ColumnType::Float, ColumnData::F32(vec![0.5, -0.0, 1e30])),
+                    column(12, ColumnType::Uuid, ColumnData::Fixed16(vec![[1; 16], NULL_FIXED16, [255; 16]])),
+                    column(13, ColumnType::Long256, ColumnData::Fixed32(vec![[1; 32], NULL_FIXED32, [255; 32]])),
+                    column(14, decimal(38), ColumnData::Decimal128(vec![-1, i128::MIN, i128::MAX])),
+                    column(15, decimal(76), ColumnData::Decimal256(vec![[1; 32], NULL_DECIMAL256, [255; 32]])),
+                    column(16, ColumnType::Geohash(23), ColumnData::I64(vec![0, -1, (1 << 23) - 1])),
+                    column(17, ColumnType::TimestampNs, ColumnData::I64(vec![1, 2, i64::MIN])),
+                    column(18, ColumnType::Binary, ColumnData::Binary(bytes)),
+                    column(19, ColumnType::Array(2), ColumnData::Array(boxes)),
                 ],
             },
         }

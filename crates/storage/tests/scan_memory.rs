@@ -39,7 +39,7 @@ const COLUMNS: [(ColumnId, ColumnType); 3] =
 const ROW_BYTES: u64 = 8 + 8 + 4;
 
 fn schema() -> Schema {
-    let def = |(id, column_type): (ColumnId, ColumnType)| ColumnDef::new(id, column_type.name(), column_type);
+    let def = |(id, column_type): (ColumnId, ColumnType)| ColumnDef::new(id, column_type.to_string(), column_type);
     Schema::new(COLUMNS.map(def).to_vec(), Some(ColumnId(1)), PartitionBy::None, true)
 }
 
@@ -73,7 +73,9 @@ fn a_full_scan_of_three_columns_allocates_at_most_a_hundredth_of_their_bytes() {
 
     let before = ALLOCATED.load(Ordering::Relaxed);
     let mut seen = 0;
-    for chunk in TableScan::new(runs, Some(ColumnId(1)), COLUMNS.to_vec(), vec![TimeRange::ALL], 16_384) {
+    for chunk in
+        TableScan::new(runs, Some((ColumnId(1), ColumnType::Timestamp)), COLUMNS.to_vec(), vec![TimeRange::ALL], 16_384)
+    {
         let chunk = chunk.unwrap();
         assert_eq!(chunk.len(), COLUMNS.len());
         seen += chunk[0].len();

@@ -13,7 +13,7 @@ pub mod time;
 pub use column_type::ColumnType;
 pub use ids::{ColumnId, Seq, TableId, TableName, TimelineId};
 pub use partition::{PartitionBy, PartitionKey};
-pub use row_batch::{Column, ColumnData, RowBatch, StrColumn, SymbolColumn};
+pub use row_batch::{ArrayColumn, BinaryColumn, Column, ColumnData, RowBatch, StrColumn, SymbolColumn};
 pub use schema::{ColumnDef, DedupRule, Schema, SymbolOptions, Ttl};
 pub use time::{TimeRange, TimestampUs};
 

@@ -5,18 +5,86 @@
 
 use crate::{ColumnId, ColumnType, Invalid};
 
+mod array_column;
+
+pub use array_column::ArrayColumn;
+
 /// Values of one column, one entry a row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ColumnData {
     Boolean(Vec<bool>),
+    /// BYTE.
+    I8(Vec<i8>),
     I16(Vec<i16>),
     I32(Vec<i32>),
-    /// LONG, DATE (milliseconds) and TIMESTAMP (microseconds).
+    /// LONG, DATE (milliseconds), TIMESTAMP (microseconds), TIMESTAMP_NS (nanoseconds) and GEOHASH (its bits).
     I64(Vec<i64>),
+    /// CHAR: UTF-16 units.
+    U16(Vec<u16>),
+    /// IPv4.
+    U32(Vec<u32>),
+    F32(Vec<f32>),
     F64(Vec<f64>),
+    /// UUID, big-endian as it is written.
+    Fixed16(Vec<[u8; 16]>),
+    /// LONG256, big-endian as it is written.
+    Fixed32(Vec<[u8; 32]>),
+    /// DECIMAL of up to 38 digits: the number without its point.
+    Decimal128(Vec<i128>),
+    /// DECIMAL of more digits: the number without its point, big-endian two's complement.
+    Decimal256(Vec<[u8; 32]>),
+    Binary(BinaryColumn),
+    Array(ArrayColumn),
     /// STRING and VARCHAR.
     Str(StrColumn),
     Symbol(SymbolColumn),
+}
+
+/// The NULL of UUID: two words of `i64::MIN`.
+pub const NULL_FIXED16: [u8; 16] = {
+    let mut bytes = [0; 16];
+    bytes[0] = 0x80;
+    bytes[8] = 0x80;
+    bytes
+};
+
+/// The NULL of LONG256: four words of `i64::MIN`.
+pub const NULL_FIXED32: [u8; 32] = {
+    let mut bytes = [0; 32];
+    (bytes[0], bytes[8], bytes[16], bytes[24]) = (0x80, 0x80, 0x80, 0x80);
+    bytes
+};
+
+/// The NULL of a wide DECIMAL: the least number of 256 bits.
+pub const NULL_DECIMAL256: [u8; 32] = {
+    let mut bytes = [0; 32];
+    bytes[0] = 0x80;
+    bytes
+};
+
+/// Does the same with the values of a column of any kind.
+macro_rules! each {
+    ($data:expr, $v:ident => $do:expr, $symbols:ident => $do_symbols:expr) => {
+        match $data {
+            ColumnData::Boolean($v) => $do,
+            ColumnData::I8($v) => $do,
+            ColumnData::I16($v) => $do,
+            ColumnData::I32($v) => $do,
+            ColumnData::I64($v) => $do,
+            ColumnData::U16($v) => $do,
+            ColumnData::U32($v) => $do,
+            ColumnData::F32($v) => $do,
+            ColumnData::F64($v) => $do,
+            ColumnData::Fixed16($v) => $do,
+            ColumnData::Fixed32($v) => $do,
+            ColumnData::Decimal128($v) => $do,
+            ColumnData::Decimal256($v) => $do,
+            ColumnData::Binary($v) => $do,
+            ColumnData::Array($v) => $do,
+            ColumnData::Str($v) => $do,
+            ColumnData::Symbol($symbols) => $do_symbols,
+        }
+    };
 }
 
 impl ColumnData {
@@ -24,26 +92,41 @@ impl ColumnData {
     pub fn new(column_type: ColumnType) -> ColumnData {
         match column_type {
             ColumnType::Boolean => ColumnData::Boolean(Vec::new()),
+            ColumnType::Byte => ColumnData::I8(Vec::new()),
             ColumnType::Short => ColumnData::I16(Vec::new()),
+            ColumnType::Char => ColumnData::U16(Vec::new()),
             ColumnType::Int => ColumnData::I32(Vec::new()),
-            ColumnType::Long | ColumnType::Date | ColumnType::Timestamp => ColumnData::I64(Vec::new()),
+            ColumnType::Long | ColumnType::Date | ColumnType::Timestamp | ColumnType::TimestampNs => {
+                ColumnData::I64(Vec::new())
+            }
+            ColumnType::Geohash(_) => ColumnData::I64(Vec::new()),
+            ColumnType::Float => ColumnData::F32(Vec::new()),
             ColumnType::Double => ColumnData::F64(Vec::new()),
             ColumnType::String | ColumnType::Varchar => ColumnData::Str(StrColumn::default()),
             ColumnType::Symbol => ColumnData::Symbol(SymbolColumn::default()),
+            ColumnType::Long256 => ColumnData::Fixed32(Vec::new()),
+            ColumnType::Binary => ColumnData::Binary(BinaryColumn::default()),
+            ColumnType::Uuid => ColumnData::Fixed16(Vec::new()),
+            ColumnType::Ipv4 => ColumnData::U32(Vec::new()),
+            ColumnType::Array(dims) => ColumnData::Array(ArrayColumn::new(dims)),
+            ColumnType::Decimal { precision: ..=ColumnType::MAX_PRECISION_128, .. } => {
+                ColumnData::Decimal128(Vec::new())
+            }
+            ColumnType::Decimal { .. } => ColumnData::Decimal256(Vec::new()),
+        }
+    }
+
+    /// Returns whether these are values of the type, as [`ColumnData::new`] would hold them.
+    pub fn is_of(&self, column_type: ColumnType) -> bool {
+        match (self, ColumnData::new(column_type)) {
+            (ColumnData::Array(own), ColumnData::Array(expected)) => own.dims() == expected.dims(),
+            (own, expected) => std::mem::discriminant(own) == std::mem::discriminant(&expected),
         }
     }
 
     /// Returns the number of rows.
     pub fn len(&self) -> usize {
-        match self {
-            ColumnData::Boolean(v) => v.len(),
-            ColumnData::I16(v) => v.len(),
-            ColumnData::I32(v) => v.len(),
-            ColumnData::I64(v) => v.len(),
-            ColumnData::F64(v) => v.len(),
-            ColumnData::Str(v) => v.len(),
-            ColumnData::Symbol(v) => v.codes.len(),
-        }
+        each!(self, v => v.len(), symbols => symbols.codes.len())
     }
 
     /// Returns whether there are no rows.
@@ -55,10 +138,20 @@ impl ColumnData {
     pub fn push_null(&mut self) {
         match self {
             ColumnData::Boolean(v) => v.push(false),
+            ColumnData::I8(v) => v.push(0),
             ColumnData::I16(v) => v.push(0),
             ColumnData::I32(v) => v.push(i32::MIN),
             ColumnData::I64(v) => v.push(i64::MIN),
+            ColumnData::U16(v) => v.push(0),
+            ColumnData::U32(v) => v.push(0),
+            ColumnData::F32(v) => v.push(f32::NAN),
             ColumnData::F64(v) => v.push(f64::NAN),
+            ColumnData::Fixed16(v) => v.push(NULL_FIXED16),
+            ColumnData::Fixed32(v) => v.push(NULL_FIXED32),
+            ColumnData::Decimal128(v) => v.push(i128::MIN),
+            ColumnData::Decimal256(v) => v.push(NULL_DECIMAL256),
+            ColumnData::Binary(v) => v.push(None),
+            ColumnData::Array(v) => v.push_null(),
             ColumnData::Str(v) => v.push(None),
             ColumnData::Symbol(v) => v.codes.push(SymbolColumn::NULL),
         }
@@ -73,14 +166,85 @@ impl ColumnData {
 
     /// Cuts the column to `rows` rows, for instance when a later column of a row was refused.
     pub fn truncate(&mut self, rows: usize) {
+        each!(self, v => v.truncate(rows), symbols => symbols.codes.truncate(rows))
+    }
+
+    /// Returns about how many bytes the values take.
+    pub fn size_bytes(&self) -> usize {
         match self {
-            ColumnData::Boolean(v) => v.truncate(rows),
-            ColumnData::I16(v) => v.truncate(rows),
-            ColumnData::I32(v) => v.truncate(rows),
-            ColumnData::I64(v) => v.truncate(rows),
-            ColumnData::F64(v) => v.truncate(rows),
-            ColumnData::Str(v) => v.truncate(rows),
-            ColumnData::Symbol(v) => v.codes.truncate(rows),
+            ColumnData::Boolean(v) => v.len(),
+            ColumnData::I8(v) => v.len(),
+            ColumnData::I16(v) => v.len() * 2,
+            ColumnData::U16(v) => v.len() * 2,
+            ColumnData::I32(v) => v.len() * 4,
+            ColumnData::U32(v) => v.len() * 4,
+            ColumnData::F32(v) => v.len() * 4,
+            ColumnData::I64(v) => v.len() * 8,
+            ColumnData::F64(v) => v.len() * 8,
+            ColumnData::Fixed16(v) => v.len() * 16,
+            ColumnData::Decimal128(v) => v.len() * 16,
+            ColumnData::Fixed32(v) => v.len() * 32,
+            ColumnData::Decimal256(v) => v.len() * 32,
+            ColumnData::Binary(v) => v.size_bytes(),
+            ColumnData::Array(v) => v.size_bytes(),
+            ColumnData::Str(v) => v.len() * 4 + v.bytes.len(),
+            ColumnData::Symbol(v) => v.codes.len() * 4 + v.values.iter().map(|t| t.len() + 4).sum::<usize>(),
+        }
+    }
+}
+
+/// Byte values back to back; a NULL has no bytes and its bit set in `nulls`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BinaryColumn {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    nulls: Vec<bool>,
+}
+
+impl BinaryColumn {
+    /// Appends a value.
+    pub fn push(&mut self, value: Option<&[u8]>) {
+        self.bytes.extend_from_slice(value.unwrap_or(&[]));
+        self.ends.push(u32::try_from(self.bytes.len()).expect("a batch holds less than 4 GiB of bytes"));
+        self.nulls.push(value.is_none());
+    }
+
+    /// Returns the value of a row.
+    pub fn get(&self, row: usize) -> Option<&[u8]> {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
+        (!self.nulls[row]).then(|| &self.bytes[start..self.ends[row] as usize])
+    }
+
+    /// Returns the number of rows.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Returns whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Returns all values in order.
+    pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> + Clone {
+        (0..self.len()).map(|row| self.get(row))
+    }
+
+    /// Returns the bytes of all values, the end of each value in them, and which are NULL; nothing is copied.
+    pub fn into_parts(self) -> (Vec<u8>, Vec<u32>, Vec<bool>) {
+        (self.bytes, self.ends, self.nulls)
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.ends.len() * 4 + self.bytes.len()
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        if rows < self.len() {
+            let end = if rows == 0 { 0 } else { self.ends[rows - 1] as usize };
+            self.bytes.truncate(end);
+            self.ends.truncate(rows);
+            self.nulls.truncate(rows);
         }
     }
 }
@@ -118,7 +282,7 @@ impl StrColumn {
     }
 
     /// Returns all values in order.
-    pub fn iter(&self) -> impl Iterator<Item = Option<&str>> {
+    pub fn iter(&self) -> impl Iterator<Item = Option<&str>> + Clone {
         (0..self.len()).map(|row| self.get(row))
     }
 

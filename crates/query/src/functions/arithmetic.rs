@@ -263,10 +263,13 @@ pub fn negate(arg: Typed, position: usize) -> Result<Typed, SqlError> {
     }
     let kind = match arg.kind {
         Kind::Byte | Kind::Short | Kind::Int | Kind::Long | Kind::Float | Kind::Double => arg.kind,
-        Kind::Date | Kind::Timestamp => Kind::Long,
+        Kind::Date | Kind::Timestamp | Kind::TimestampNs => Kind::Long,
         Kind::String | Kind::Symbol | Kind::Varchar => Kind::Double,
         Kind::Null | Kind::Char => Kind::Int,
-        Kind::Boolean => return Err(no_unary("-", arg.kind, position)),
+        Kind::Boolean | Kind::Uuid | Kind::Ipv4 | Kind::Long256 | Kind::Binary => {
+            return Err(no_unary("-", arg.kind, position));
+        }
+        Kind::Geohash(_) | Kind::Array(_) | Kind::Decimal(..) => return Err(no_unary("-", arg.kind, position)),
     };
     unary("negate", arg, kind, position, move |args| match kind {
         Kind::Byte => singles::<Int8Type>(args, |v| Some(v.wrapping_neg())),

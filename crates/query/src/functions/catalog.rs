@@ -62,12 +62,19 @@ struct PgType {
 fn pg_type(column: ColumnType) -> PgType {
     let (oid, length, sql_name) = match column {
         ColumnType::Boolean => (16, 1, "boolean"),
-        ColumnType::Short => (21, 2, "smallint"),
+        ColumnType::Byte | ColumnType::Short => (21, 2, "smallint"),
         ColumnType::Int => (23, 4, "integer"),
         ColumnType::Long => (20, 8, "bigint"),
+        ColumnType::Float => (700, 4, "real"),
         ColumnType::Double => (701, 8, "double precision"),
-        ColumnType::Date | ColumnType::Timestamp => (1114, 8, "timestamp without time zone"),
+        ColumnType::Date | ColumnType::Timestamp | ColumnType::TimestampNs => (1114, 8, "timestamp without time zone"),
+        ColumnType::Char => (1042, -1, "character"),
+        ColumnType::Uuid => (2950, 16, "uuid"),
+        ColumnType::Binary => (17, -1, "bytea"),
+        ColumnType::Array(_) => (1022, -1, "double precision[]"),
+        ColumnType::Decimal { .. } => (1700, -1, "numeric"),
         ColumnType::String | ColumnType::Varchar | ColumnType::Symbol => (1043, -1, "character varying"),
+        ColumnType::Ipv4 | ColumnType::Long256 | ColumnType::Geohash(_) => (1043, -1, "character varying"),
     };
     PgType { oid, length, sql_name }
 }

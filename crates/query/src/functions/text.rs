@@ -356,6 +356,7 @@ fn joined<'a>(args: &'a Args, i: usize, kind: Kind) -> Result<Writer<'a>, SqlErr
                 }
             })
         }
+        other => return Err(SqlError::new(0, format!("there is no function `concat` with the argument type {other}"))),
     })
 }
 

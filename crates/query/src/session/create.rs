@@ -219,7 +219,7 @@ pub fn upsert_keys(
         if strict && places.contains(&place) {
             return Err(error(format!("duplicate dedup column [column={}]", key.name)));
         }
-        if column_type.name().ends_with("[]") {
+        if column_type.to_string().ends_with("[]") {
             let message = format!("dedup key columns cannot include ARRAY [column={name}, type={column_type}]");
             return Err(error(message));
         }
@@ -251,7 +251,7 @@ fn designated(columns: &[NewColumn], name: &Ident, missing: &str) -> Result<usiz
     let found = columns.iter().position(|c| c.name.to_lowercase() == folded);
     let place = found.ok_or_else(|| SqlError::new(name.position, format!("{missing} [name={}]", name.name)))?;
     let column = &columns[place];
-    if column.column_type != ColumnType::Timestamp {
+    if !column.column_type.is_timestamp() {
         let message = format!("TIMESTAMP column expected [actual={}, columnName={}]", column.column_type, column.name);
         return Err(SqlError::new(name.position, message));
     }
@@ -325,7 +325,7 @@ fn table_of_query(
             let message = "cannot create NULL-type column, please use type cast, e.g. x::type";
             return Err(SqlError::new(create.name.position, message));
         }
-        let column_type = ColumnType::from_name(column.kind.name()).ok_or_else(|| {
+        let column_type = column.kind.column_type().ok_or_else(|| {
             let message = format!("unsupported column type: {}; cast column {}", column.kind, column.name);
             SqlError::new(create.name.position, message)
         })?;

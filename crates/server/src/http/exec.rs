@@ -156,7 +156,7 @@ fn head(sql: &str, parameters: &Parameters, rows: &RowStream, selected: &[usize]
             let column = &rows.columns[column];
             exec_json::string(&mut out, &column.name);
             out.extend_from_slice(b",\"type\":");
-            exec_json::string(&mut out, column.kind.shown().name());
+            exec_json::string(&mut out, &column.kind.shown().name());
             out.push(b'}');
         }
         out.extend_from_slice(b"],\"timestamp\":");

@@ -57,8 +57,13 @@ pub fn oid(kind: Kind) -> u32 {
         Kind::Long => pg_oid::INT8,
         Kind::Float => pg_oid::FLOAT4,
         Kind::Double => pg_oid::FLOAT8,
-        Kind::Date | Kind::Timestamp => pg_oid::TIMESTAMP,
+        Kind::Date | Kind::Timestamp | Kind::TimestampNs => pg_oid::TIMESTAMP,
         Kind::Char => pg_oid::BPCHAR,
+        Kind::Uuid => pg_oid::UUID,
+        Kind::Binary => pg_oid::BYTEA,
+        Kind::Array(_) => 1022,
+        Kind::Decimal(..) => pg_oid::NUMERIC,
+        Kind::Ipv4 | Kind::Long256 | Kind::Geohash(_) => pg_oid::VARCHAR,
         Kind::Null | Kind::String | Kind::Symbol | Kind::Varchar => pg_oid::VARCHAR,
     }
 }

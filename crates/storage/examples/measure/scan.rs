@@ -62,7 +62,13 @@ fn measure(env: &Env, dir: &Path, what: &str, times: Vec<Vec<i64>>) {
         let mut took = Vec::new();
         for _ in 0..5 {
             let start = env.clock.now_us();
-            let scan = TableScan::new(runs.clone(), Some(ColumnId(1)), columns.to_vec(), vec![TimeRange::ALL], 8_192);
+            let scan = TableScan::new(
+                runs.clone(),
+                Some((ColumnId(1), ColumnType::Timestamp)),
+                columns.to_vec(),
+                vec![TimeRange::ALL],
+                8_192,
+            );
             let rows: usize = scan.map(|chunk| chunk.expect("the scan reads")[0].len()).sum();
             assert_eq!(rows, SEGMENTS * ROWS);
             took.push((env.clock.now_us() - start) as f64 / 1e3);

@@ -1,7 +1,8 @@
 //! Sentinels, order and joining of chunks.
 
-use arrow_array::types::Int32Type;
-use types::{ColumnDef, SymbolColumn};
+use arrow_array::types::{Int32Type, Int64Type};
+use types::row_batch::{NULL_DECIMAL256, NULL_FIXED16, NULL_FIXED32};
+use types::{ArrayColumn, BinaryColumn, ColumnDef, StrColumn, SymbolColumn};
 
 use super::*;
 
@@ -56,6 +57,41 @@ fn sentinels_become_null() {
     check_nulls(ColumnType::Symbol, ColumnData::Symbol(symbols), &[true, false, true]);
     check_nulls(ColumnType::Boolean, ColumnData::Boolean(vec![true, false]), &[true, true]);
     check_nulls(ColumnType::Short, ColumnData::I16(vec![0, i16::MIN]), &[true, true]);
+    check_nulls(ColumnType::Byte, ColumnData::I8(vec![0, i8::MIN]), &[true, true]);
+    check_nulls(ColumnType::Char, ColumnData::U16(vec![65, 0]), &[true, false]);
+    check_nulls(ColumnType::Ipv4, ColumnData::U32(vec![u32::MAX, 0]), &[true, false]);
+    check_nulls(ColumnType::Float, ColumnData::F32(vec![f32::MAX, f32::NAN, f32::INFINITY]), &[true, false, false]);
+    check_nulls(ColumnType::TimestampNs, ColumnData::I64(vec![1, i64::MIN]), &[true, false]);
+    check_nulls(ColumnType::Geohash(60), ColumnData::I64(vec![0, -1, i64::MIN]), &[true, false, false]);
+    check_nulls(ColumnType::Uuid, ColumnData::Fixed16(vec![[0; 16], NULL_FIXED16]), &[true, false]);
+    check_nulls(ColumnType::Long256, ColumnData::Fixed32(vec![[0x80; 32], NULL_FIXED32]), &[true, false]);
+    let narrow = ColumnType::Decimal { precision: 5, scale: 2 };
+    check_nulls(narrow, ColumnData::Decimal128(vec![-1, i128::MIN]), &[true, false]);
+    let wide = ColumnType::Decimal { precision: 76, scale: 2 };
+    check_nulls(wide, ColumnData::Decimal256(vec![[0xff; 32], NULL_DECIMAL256]), &[true, false]);
+    let mut bytes = BinaryColumn::default();
+    [None, Some(&[][..]), Some(&[0xff][..])].into_iter().for_each(|value| bytes.push(value));
+    check_nulls(ColumnType::Binary, ColumnData::Binary(bytes), &[false, true, true]);
+    let mut boxes = ArrayColumn::new(2);
+    boxes.push_null();
+    assert!(boxes.push(&[0, 0], &[]) && boxes.push(&[1, 2], &[1.0, f64::NAN]));
+    check_nulls(ColumnType::Array(2), ColumnData::Array(boxes), &[false, true, true]);
+}
+
+/// Bounds and partitions of nanoseconds are those of the microseconds that they lie in.
+#[test]
+fn nanoseconds_are_sorted_and_bounded_in_microseconds() {
+    let day_ns = 86_400_000_000_000;
+    let data = ColumnData::I64(vec![day_ns - 1, day_ns + 2_001, day_ns + 1, 1_999]);
+    let batch =
+        ResolvedBatch { rows: 4, columns: vec![ResolvedColumn { id: TS, column_type: ColumnType::TimestampNs, data }] };
+    let sorted = Chunk::from_batch(&schema(&[]), batch, Seq(1), 1).unwrap().sorted().unwrap();
+    assert_eq!((sorted.ts_min, sorted.ts_max), (1, day_ns / 1_000 + 2));
+    let parts: Vec<usize> =
+        sorted.partitions(PartitionBy::Day).unwrap().into_iter().map(|(_, rows)| rows.len()).collect();
+    assert_eq!(parts, [2, 2]);
+    let (times, per_us) = sorted.times().unwrap().unwrap();
+    assert_eq!((&times[..], per_us), (&[1_999, day_ns - 1, day_ns + 1, day_ns + 2_001][..], 1_000));
 }
 
 #[test]
@@ -91,7 +127,7 @@ fn sorting_keeps_the_order_of_equal_times() {
     assert_eq!((late.ts_min, late.ts_max), (10, 30));
     let sorted = late.sorted().unwrap();
     assert!(sorted.sorted);
-    assert_eq!(sorted.times().unwrap().unwrap().values(), &[10, 10, 20, 30, 30]);
+    assert_eq!(sorted.times().unwrap().unwrap().0[..], [10, 10, 20, 30, 30]);
     assert_eq!(sorted.column(ColumnId(2)).unwrap().as_primitive::<Int32Type>().values(), &[1, 3, 2, 0, 4]);
 }
 

@@ -62,9 +62,7 @@ fn table_of(state: &DbState, id: TableId) -> Result<&TableState> {
 pub(super) fn check(table: &TableState, batch: &RowBatch) -> Result<()> {
     for column in batch.columns() {
         let known = table.schema.column_by_id(column.id);
-        if known.is_none_or(|c| {
-            std::mem::discriminant(&ColumnData::new(c.column_type)) != std::mem::discriminant(&column.data)
-        }) {
+        if !known.is_some_and(|c| column.data.is_of(c.column_type)) {
             return Err(Error::Conflict(format!("column {} of table {} has changed", column.id, table.name)));
         }
     }
@@ -98,16 +96,7 @@ fn missing_timestamp() -> Error {
 
 /// An upper bound of the bytes that a batch takes in a frame.
 pub(crate) fn payload_bytes(batch: &RowBatch) -> usize {
-    let values = |data: &ColumnData| match data {
-        ColumnData::Boolean(v) => v.len(),
-        ColumnData::I16(v) => v.len() * 2,
-        ColumnData::I32(v) => v.len() * 4,
-        ColumnData::I64(v) => v.len() * 8,
-        ColumnData::F64(v) => v.len() * 8,
-        ColumnData::Str(v) => v.len() * 4 + v.iter().flatten().map(str::len).sum::<usize>(),
-        ColumnData::Symbol(v) => v.codes.len() * 4 + v.values.iter().map(|t| t.len() + 4).sum::<usize>(),
-    };
-    64 + batch.columns().iter().map(|c| values(&c.data) + 32).sum::<usize>() + UNLOGGED_SYMBOL_BYTES
+    64 + batch.columns().iter().map(|c| c.data.size_bytes() + 32).sum::<usize>() + UNLOGGED_SYMBOL_BYTES
 }
 
 /// Room for codes that an earlier, failed commit gave out and that the next one lists.

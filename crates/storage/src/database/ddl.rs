@@ -89,7 +89,7 @@ impl NewTable {
                 ));
             }
             Some(i) => match columns.get(i) {
-                Some(c) if c.column_type == ColumnType::Timestamp => Some(c.id),
+                Some(c) if c.column_type.is_timestamp() => Some(c.id),
                 _ => return Err(Error::Invalid("designated timestamp must be a TIMESTAMP column".into())),
             },
         };

@@ -7,12 +7,11 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::{Array, cast::AsArray};
 use arrow_buffer::ScalarBuffer;
-use types::{ColumnId, TimeRange};
+use types::{ColumnId, ColumnType, TimeRange};
 
 use super::Span;
+use crate::arrow_type::time_values;
 use crate::run::{OpenRun, Run};
 use crate::{Error, Result};
 
@@ -34,12 +33,13 @@ enum Order {
 }
 
 impl Spans {
-    pub fn new(runs: Vec<Run>, designated: Option<ColumnId>, ranges: Vec<TimeRange>) -> Spans {
+    pub fn new(runs: Vec<Run>, designated: Option<(ColumnId, ColumnType)>, ranges: Vec<TimeRange>) -> Spans {
         let order = match designated {
             None => Order::Arrival { next: 0 },
-            Some(designated) => Order::Time(TimeMerge {
+            Some((designated, column_type)) => Order::Time(TimeMerge {
                 designated,
-                ranges: ranges.into(),
+                per_us: column_type.units_per_us(),
+                ranges: ranges.into_iter().map(|range| in_units(range, column_type.units_per_us())).collect(),
                 range: TimeRange::EMPTY,
                 heads: BinaryHeap::new(),
                 cursors: runs.iter().map(|_| None).collect(),
@@ -114,7 +114,12 @@ impl Spans {
     }
 }
 
-/// Next moment of a run; the order of fields is the order of rows.
+/// Returns a range of microseconds in the units of the designated timestamp.
+fn in_units(range: TimeRange, per_us: i64) -> TimeRange {
+    TimeRange { start_us: range.start_us.saturating_mul(per_us), end_us: range.end_us.saturating_mul(per_us) }
+}
+
+/// Next moment of a run, in the units of its timestamp; the order of fields is the order of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Head {
     ts: i64,
@@ -130,6 +135,8 @@ struct Cursor {
 
 struct TimeMerge {
     designated: ColumnId,
+    /// Units of the designated timestamp in a microsecond. Ranges, heads and cursors are in those units.
+    per_us: i64,
     ranges: VecDeque<TimeRange>,
     range: TimeRange,
     heads: BinaryHeap<Reverse<Head>>,
@@ -182,14 +189,23 @@ impl TimeMerge {
         }
     }
 
+    /// Returns bounds of a run's moments.
+    fn bounds(&self, run: &Run) -> (i64, i64) {
+        let last = run.ts_max.saturating_mul(self.per_us).saturating_add(self.per_us - 1);
+        (run.ts_min.saturating_mul(self.per_us), last)
+    }
+
     /// Begins the next range that has rows; returns false when there is none.
     fn next_range(&mut self, runs: &[Run]) -> bool {
         while let Some(range) = self.ranges.pop_front() {
             self.range = range;
-            let inside = |run: &Run| run.rows() > 0 && range.overlaps(run.ts_min, run.ts_max);
-            let reached = runs.iter().enumerate().filter(|(_, run)| inside(run));
             // Before a run is opened its first moment in the range is known only from below, which is all that the heap needs.
-            let heads = reached.map(|(order, run)| Reverse(Head { ts: run.ts_min.max(range.start_us), order }));
+            let head = |(order, run): (usize, &Run)| {
+                let (first, last) = self.bounds(run);
+                let inside = run.rows() > 0 && range.overlaps(first, last);
+                inside.then(|| Reverse(Head { ts: first.max(range.start_us), order }))
+            };
+            let heads: Vec<Reverse<Head>> = runs.iter().enumerate().filter_map(head).collect();
             self.heads.extend(heads);
             if !self.heads.is_empty() {
                 return true;
@@ -212,8 +228,9 @@ impl TimeMerge {
             None => run.open()?,
         };
         let opened = open.insert(opened);
-        let within = self.range.contains(run.ts_min) && self.range.contains(run.ts_max);
-        if within && limit.is_none_or(|limit| Head { ts: run.ts_max, order: head.order } < limit) {
+        let (first, last) = self.bounds(run);
+        let within = self.range.contains(first) && self.range.contains(last);
+        if within && limit.is_none_or(|limit| Head { ts: last, order: head.order } < limit) {
             self.heads.pop();
             return Ok(Some(Span { order: head.order, start: 0, len: run.rows() }));
         }
@@ -232,10 +249,9 @@ impl TimeMerge {
 /// Returns the designated timestamps of a run, in the column's own unit.
 pub(crate) fn times(run: &OpenRun, designated: ColumnId) -> Result<ScalarBuffer<i64>> {
     let column = run.column(designated)?;
-    let times = column.as_ref().and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
-    let times = times.filter(|times| times.null_count() == 0);
+    let times = column.as_ref().and_then(|array| time_values(array));
     let broken = || Error::Invalid(format!("column {designated} is not a designated timestamp without NULL"));
-    times.map(|times| times.values().clone()).ok_or_else(broken)
+    times.map(|(times, _)| times.clone()).ok_or_else(broken)
 }
 
 /// Returns the first row after `next` that comes behind `limit`. The row at `next` comes before it.

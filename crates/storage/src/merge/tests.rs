@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Int64Type, TimestampMicrosecondType, TimestampNanosecondType};
 use arrow_array::{Array, BooleanArray};
 use roaring::RoaringBitmap;
 use types::{ColumnData, ColumnDef, PartitionBy, PartitionKey, Schema, Seq, StrColumn};
@@ -121,7 +121,7 @@ fn scans_equal_a_stable_sort() {
         let chunk_rows = 1 + rng.below(100) as usize;
         rows.sort_by_key(|r| r.ts);
         rows.retain(|r| ranges.iter().any(|range| range.contains(r.ts)));
-        let scan = TableScan::new(runs, Some(TS), COLUMNS.to_vec(), ranges, chunk_rows);
+        let scan = TableScan::new(runs, Some((TS, ColumnType::Timestamp)), COLUMNS.to_vec(), ranges, chunk_rows);
         assert_eq!(collect(scan, chunk_rows).0, rows, "seed {seed}");
     }
 }
@@ -137,13 +137,40 @@ fn without_a_designated_timestamp_rows_come_as_they_arrived() {
     }
 }
 
+/// Runs whose rows lie within one microsecond of each other are put in the order of nanoseconds.
+#[test]
+fn nanoseconds_are_merged_by_nanoseconds() {
+    let run = |seq: u64, times: &[i64]| {
+        let data = ColumnData::I64(times.to_vec());
+        let ts = ResolvedColumn { id: TS, column_type: ColumnType::TimestampNs, data };
+        let batch = ResolvedBatch { rows: times.len(), columns: vec![ts] };
+        let chunk = Chunk::from_batch(&schema(true), batch, Seq(seq), 1).unwrap().sorted().unwrap();
+        Run::of_chunk(PartitionKey::WHOLE, Arc::new(chunk))
+    };
+    let runs = || vec![run(1, &[1_001, 1_005, 9_999]), run(2, &[1_003]), run(3, &[1_000, 1_005, 12_000])];
+    let times = |ranges: Vec<TimeRange>| {
+        let column = (TS, ColumnType::TimestampNs);
+        let scan = TableScan::new(runs(), Some(column), vec![column], ranges, 100);
+        let times =
+            scan.flat_map(|chunk| chunk.unwrap()[0].as_primitive::<TimestampNanosecondType>().values().to_vec());
+        times.collect::<Vec<i64>>()
+    };
+    assert_eq!(times(vec![TimeRange::ALL]), [1_000, 1_001, 1_003, 1_005, 1_005, 9_999, 12_000]);
+    assert_eq!(times(vec![TimeRange { start_us: 2, end_us: 12 }]), [9_999]);
+    assert_eq!(times(vec![TimeRange { start_us: 1, end_us: 2 }]), [1_000, 1_001, 1_003, 1_005, 1_005]);
+}
+
 fn plain(range: std::ops::Range<i64>) -> Vec<Row> {
     range.map(|ts| Row { ts, number: ts, text: None, flag: false }).collect()
 }
 
 fn sizes(runs: &[&[Row]], chunk_rows: usize) -> Vec<usize> {
     let runs = runs.iter().enumerate().map(|(i, rows)| run(rows, true, i as u64 + 1, true)).collect();
-    collect(TableScan::new(runs, Some(TS), COLUMNS.to_vec(), vec![TimeRange::ALL], chunk_rows), chunk_rows).1
+    collect(
+        TableScan::new(runs, Some((TS, ColumnType::Timestamp)), COLUMNS.to_vec(), vec![TimeRange::ALL], chunk_rows),
+        chunk_rows,
+    )
+    .1
 }
 
 #[test]
@@ -164,16 +191,23 @@ fn single_rows_are_joined_to_chunks() {
 
 #[test]
 fn a_scan_without_rows_ends_at_once() {
-    assert!(TableScan::new(vec![], Some(TS), COLUMNS.to_vec(), vec![TimeRange::ALL], 10).next().is_none());
+    assert!(
+        TableScan::new(vec![], Some((TS, ColumnType::Timestamp)), COLUMNS.to_vec(), vec![TimeRange::ALL], 10)
+            .next()
+            .is_none()
+    );
     let runs = vec![run(&plain(0..5), true, 1, true)];
-    assert!(TableScan::new(runs, Some(TS), COLUMNS.to_vec(), vec![], 10).next().is_none());
+    assert!(TableScan::new(runs, Some((TS, ColumnType::Timestamp)), COLUMNS.to_vec(), vec![], 10).next().is_none());
 }
 
 #[test]
 fn a_column_that_is_nowhere_is_null() {
     let runs = vec![run(&plain(0..5), true, 1, true), run(&plain(3..9), true, 2, true)];
     let columns = vec![(ColumnId(8), ColumnType::Double), (ColumnId(9), ColumnType::Boolean)];
-    let chunk = TableScan::new(runs, Some(TS), columns, vec![TimeRange::ALL], 100).next().unwrap().unwrap();
+    let chunk = TableScan::new(runs, Some((TS, ColumnType::Timestamp)), columns, vec![TimeRange::ALL], 100)
+        .next()
+        .unwrap()
+        .unwrap();
     assert_eq!(chunk[0].null_count(), 11);
     assert_eq!(chunk[1].as_boolean(), &BooleanArray::from(vec![false; 11]));
 }
@@ -186,7 +220,7 @@ fn many_runs_that_alternate_row_by_row_are_put_together() {
         .collect();
     let of = |n: i64| all.iter().filter(|r| r.ts % 50 == n).cloned().collect::<Vec<_>>();
     let runs: Vec<Run> = (0..50).map(|n| run(&of(n), n % 2 == 0, n as u64 + 1, true)).collect();
-    let scan = TableScan::new(runs, Some(TS), COLUMNS.to_vec(), vec![TimeRange::ALL], 700);
+    let scan = TableScan::new(runs, Some((TS, ColumnType::Timestamp)), COLUMNS.to_vec(), vec![TimeRange::ALL], 700);
     let (rows, sizes) = collect(scan, 700);
     assert_eq!(rows, all);
     assert_eq!(sizes.len(), 8);

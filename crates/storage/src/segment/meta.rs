@@ -20,7 +20,7 @@ pub struct SegmentMeta {
     pub rows: u64,
     pub first_seq: Seq,
     pub last_seq: Seq,
-    /// Bounds of the designated timestamp; the whole range of i64 when the table has none.
+    /// Bounds of the designated timestamp, rounded down to microseconds; the whole range of i64 when the table has none.
     pub ts_min_us: i64,
     pub ts_max_us: i64,
     /// Version of the table's schema when the segment was written.
@@ -48,7 +48,7 @@ pub struct ColumnMeta {
     pub end: u64,
     pub crc32c: u32,
     pub null_count: u64,
-    /// Least and greatest value of SHORT, INT, LONG, DATE, TIMESTAMP and of the codes of SYMBOL; absent when all rows are NULL.
+    /// Least and greatest value of integers, times, CHAR, IPv4, GEOHASH and of the codes of SYMBOL; absent when all rows are NULL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

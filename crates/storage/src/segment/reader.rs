@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow_array::types::{
-    Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
-};
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, StringArray};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, FixedSizeBinaryArray, ListArray};
+use arrow_array::{PrimitiveArray, StringArray};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use types::{ColumnId, ColumnType};
+use arrow_schema::{ArrowError, DataType};
+use types::ColumnId;
 
 use super::handle::map_or_read;
 use super::meta::{SEGMENT_VERSION, SEGMENT_VERSION_KEY, SegmentMeta};
+use crate::arrow_type::{arrow_type, by_primitive};
 use crate::env::Env;
 use crate::ipc::{IpcColumn, IpcFile, check_offsets, checksum_file};
 use crate::window::{mapped_buffer, part, window};
@@ -143,55 +143,99 @@ impl Segment {
             }
             self.verified.add(place.id);
         }
-        check_sizes(place, self.rows())?;
-        if self.map.as_ptr().align_offset(size_of::<i64>()) != 0 {
+        if self.map.as_ptr().align_offset(align_of::<i128>()) != 0 {
             return Err("not aligned in memory".to_owned());
         }
-        let array = self.array(place, self.rows())?;
+        let levels = std::iter::once((self.rows(), place.null_count)).chain(place.inner.iter().copied());
+        let levels: Vec<(usize, usize)> = levels.collect();
+        let array = self.array(&arrow_type(place.column_type), &place.buffers, &levels)?;
         if array.null_count() != place.null_count {
             return Err(format!("{} values are NULL, {} were written", array.null_count(), place.null_count));
         }
         Ok(array)
     }
 
-    fn scalars<T: ArrowNativeType>(&self, values: &Range<usize>, len: usize) -> ScalarBuffer<T> {
-        ScalarBuffer::new(part(&self.map, values.start..values.start + len * size_of::<T>()), 0, len)
+    /// Returns values of a buffer, which is as long as they ask for.
+    fn scalars<T: ArrowNativeType>(&self, values: &Range<usize>, len: usize) -> Result<ScalarBuffer<T>, String> {
+        let bytes = len.checked_mul(size_of::<T>()).filter(|bytes| *bytes <= values.len()).ok_or_else(too_short)?;
+        Ok(ScalarBuffer::new(part(&self.map, values.start..values.start + bytes), 0, len))
     }
 
-    fn bits(&self, values: &Range<usize>, len: usize) -> BooleanBuffer {
-        BooleanBuffer::new(part(&self.map, values.start..values.start + len.div_ceil(8)), 0, len)
+    fn bits(&self, values: &Range<usize>, len: usize) -> Result<BooleanBuffer, String> {
+        let bytes = len.div_ceil(8);
+        if values.len() < bytes {
+            return Err(too_short());
+        }
+        Ok(BooleanBuffer::new(part(&self.map, values.start..values.start + bytes), 0, len))
     }
 
-    /// Returns a whole column over the map.
-    fn array(&self, place: &IpcColumn, rows: usize) -> Result<ArrayRef, String> {
-        let nulls = (place.null_count > 0).then(|| NullBuffer::new(self.bits(&place.buffers[0], rows)));
-        let values = &place.buffers[1];
-        Ok(match place.column_type {
-            ColumnType::Boolean => Arc::new(BooleanArray::new(self.bits(values, rows), nulls)),
-            ColumnType::Short => self.primitive::<Int16Type>(values, rows, nulls),
-            ColumnType::Int | ColumnType::Symbol => self.primitive::<Int32Type>(values, rows, nulls),
-            ColumnType::Long => self.primitive::<Int64Type>(values, rows, nulls),
-            ColumnType::Double => self.primitive::<Float64Type>(values, rows, nulls),
-            ColumnType::Date => self.primitive::<TimestampMillisecondType>(values, rows, nulls),
-            ColumnType::Timestamp => self.primitive::<TimestampMicrosecondType>(values, rows, nulls),
-            ColumnType::String | ColumnType::Varchar => {
-                let offsets: ScalarBuffer<i32> = self.scalars(values, rows + 1);
-                check_offsets(&offsets, place.buffers[2].len())?;
-                let text = part(&self.map, place.buffers[2].clone());
-                let array = StringArray::try_new(OffsetBuffer::new(offsets), text, nulls);
-                Arc::new(array.map_err(|e| format!("text is damaged: {e}"))?)
+    /// Returns the offsets of `len` values that lie within `inside`.
+    fn offsets(&self, buffer: &Range<usize>, len: usize, inside: usize) -> Result<OffsetBuffer<i32>, String> {
+        if len == 0 && buffer.is_empty() {
+            return Ok(OffsetBuffer::new_empty());
+        }
+        let offsets: ScalarBuffer<i32> = self.scalars(buffer, len.saturating_add(1))?;
+        check_offsets(&offsets, inside)?;
+        Ok(OffsetBuffer::new(offsets))
+    }
+
+    /// Returns values over the map: `levels` has their number and that of NULLs, then those of the lists' values below.
+    fn array(
+        &self,
+        data_type: &DataType,
+        buffers: &[Range<usize>],
+        levels: &[(usize, usize)],
+    ) -> Result<ArrayRef, String> {
+        let ([validity, values, ..], [(len, null_count), below @ ..]) = (buffers, levels) else {
+            return Err("has too few buffers".to_owned());
+        };
+        let len = *len;
+        let nulls = if *null_count > 0 { Some(NullBuffer::new(self.bits(validity, len)?)) } else { None };
+        let damaged = |e: ArrowError| format!("values are damaged: {e}");
+        Ok(match data_type {
+            DataType::Boolean => Arc::new(BooleanArray::new(self.bits(values, len)?, nulls)),
+            DataType::Utf8 => {
+                let offsets = self.offsets(values, len, buffers[2].len())?;
+                let text = StringArray::try_new(offsets, part(&self.map, buffers[2].clone()), nulls);
+                Arc::new(text.map_err(|e| format!("text is damaged: {e}"))?)
             }
+            DataType::Binary => {
+                let offsets = self.offsets(values, len, buffers[2].len())?;
+                Arc::new(BinaryArray::try_new(offsets, part(&self.map, buffers[2].clone()), nulls).map_err(damaged)?)
+            }
+            DataType::FixedSizeBinary(width) => {
+                let bytes = len.checked_mul(*width as usize).filter(|b| *b <= values.len()).ok_or_else(too_short)?;
+                let bytes = part(&self.map, values.start..values.start + bytes);
+                Arc::new(FixedSizeBinaryArray::try_new(*width, bytes, nulls).map_err(damaged)?)
+            }
+            DataType::List(item) => {
+                let inside = below.first().ok_or("has too few levels of lists")?.0;
+                let offsets = self.offsets(values, len, inside)?;
+                let inner = self.array(item.data_type(), &buffers[2..], below)?;
+                Arc::new(ListArray::try_new(item.clone(), offsets, inner, nulls).map_err(damaged)?)
+            }
+            numbers => by_primitive!(
+                numbers,
+                P => self.primitive::<P>(numbers, values, len, nulls)?,
+                return Err(format!("type {numbers} is not stored"))
+            ),
         })
     }
 
     fn primitive<T: ArrowPrimitiveType>(
         &self,
+        data_type: &DataType,
         values: &Range<usize>,
-        rows: usize,
+        len: usize,
         nulls: Option<NullBuffer>,
-    ) -> ArrayRef {
-        Arc::new(PrimitiveArray::<T>::new(self.scalars(values, rows), nulls))
+    ) -> Result<ArrayRef, String> {
+        let values = PrimitiveArray::<T>::new(self.scalars(values, len)?, nulls);
+        Ok(Arc::new(values.with_data_type(data_type.clone())))
     }
+}
+
+fn too_short() -> String {
+    "values are shorter than the rows".to_owned()
 }
 
 /// Compares a whole file with its length and checksum, reading it in pieces of 1 MiB.
@@ -242,22 +286,6 @@ fn check_layout(file: &IpcFile, meta: &SegmentMeta) -> Result<(), String> {
         return Err("its columns are not in the order of their ids".to_owned());
     }
     Ok(())
-}
-
-/// Checks that each buffer is long enough for the rows.
-fn check_sizes(place: &IpcColumn, rows: usize) -> Result<(), String> {
-    let bits = rows.div_ceil(8);
-    let of = |bytes: usize| rows.saturating_mul(bytes);
-    let validity = if place.null_count > 0 { bits } else { 0 };
-    let values = match place.column_type {
-        ColumnType::Boolean => bits,
-        ColumnType::Short => of(2),
-        ColumnType::Int | ColumnType::Symbol => of(4),
-        ColumnType::String | ColumnType::Varchar => of(4).saturating_add(4),
-        ColumnType::Long | ColumnType::Date | ColumnType::Timestamp | ColumnType::Double => of(8),
-    };
-    let enough = place.buffers[0].len() >= validity && place.buffers[1].len() >= values;
-    if enough { Ok(()) } else { Err("values are shorter than the rows".to_owned()) }
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use arrow_array::types::{Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType};
+use arrow_array::types::*;
 use arrow_array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, cast::AsArray};
-use types::{ColumnId, ColumnType, Schema, TableId, TimelineId};
+use arrow_schema::{DataType, TimeUnit};
+use types::{ColumnId, Schema, TableId, TimelineId};
 
 use super::meta::{ColumnMeta, SEGMENT_VERSION, SEGMENT_VERSION_KEY, SegmentMeta};
 use crate::arrow_type::arrow_field;
@@ -80,7 +81,7 @@ fn describe(file: &str, schema_version: u64, rows: &Chunk, bytes: &[u8]) -> Resu
     let mut columns = Vec::with_capacity(layout.columns.len());
     for (column, (id, column_type, array)) in layout.columns.iter().zip(&rows.columns) {
         debug_assert_eq!(column.id, *id);
-        let bounds = bounds(*column_type, array);
+        let bounds = bounds(array);
         columns.push(ColumnMeta {
             id: *id,
             column_type: *column_type,
@@ -115,8 +116,8 @@ pub(super) fn envelope_crc32c(bytes: &[u8], layout: &IpcFile) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&bytes[..body.start]), &bytes[body.end..])
 }
 
-/// Returns least and greatest value of a column of integers, times or symbol codes.
-fn bounds(column_type: ColumnType, array: &ArrayRef) -> Option<(i64, i64)> {
+/// Returns least and greatest value of a column of integers, times, addresses, geohashes or symbol codes.
+fn bounds(array: &ArrayRef) -> Option<(i64, i64)> {
     fn of<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>) -> Option<(i64, i64)>
     where
         T::Native: Into<i64> + Ord,
@@ -125,12 +126,16 @@ fn bounds(column_type: ColumnType, array: &ArrayRef) -> Option<(i64, i64)> {
         let (min, max) = array.iter().flatten().fold((start, start), |(lo, hi), v| (lo.min(v), hi.max(v)));
         Some((min.into(), max.into()))
     }
-    match column_type {
-        ColumnType::Short => of(array.as_primitive::<Int16Type>()),
-        ColumnType::Int | ColumnType::Symbol => of(array.as_primitive::<Int32Type>()),
-        ColumnType::Long => of(array.as_primitive::<Int64Type>()),
-        ColumnType::Date => of(array.as_primitive::<TimestampMillisecondType>()),
-        ColumnType::Timestamp => of(array.as_primitive::<TimestampMicrosecondType>()),
-        ColumnType::Boolean | ColumnType::Double | ColumnType::String | ColumnType::Varchar => None,
+    match array.data_type() {
+        DataType::Int8 => of(array.as_primitive::<Int8Type>()),
+        DataType::Int16 => of(array.as_primitive::<Int16Type>()),
+        DataType::UInt16 => of(array.as_primitive::<UInt16Type>()),
+        DataType::Int32 => of(array.as_primitive::<Int32Type>()),
+        DataType::UInt32 => of(array.as_primitive::<UInt32Type>()),
+        DataType::Int64 => of(array.as_primitive::<Int64Type>()),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => of(array.as_primitive::<TimestampMillisecondType>()),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => of(array.as_primitive::<TimestampMicrosecondType>()),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => of(array.as_primitive::<TimestampNanosecondType>()),
+        _ => None,
     }
 }

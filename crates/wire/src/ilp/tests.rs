@@ -78,6 +78,7 @@ fn show_cell(data: &types::ColumnData, row: usize) -> String {
         F64(v) => v[row].to_string(),
         Str(v) => v.get(row).map_or("null".to_owned(), |t| format!("{t:?}")),
         Symbol(v) => v.get(row).map_or("null".to_owned(), |t| format!("`{t}`")),
+        other => format!("{other:?}"),
     }
 }
 

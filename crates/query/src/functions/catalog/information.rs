@@ -57,7 +57,8 @@ fn table(of: &TableView) -> Vec<ScalarValue> {
 
 fn columns(of: &TableView, own_names: bool) -> Vec<Vec<ScalarValue>> {
     let row = |(i, column): (usize, &types::ColumnDef)| {
-        let of_type = if own_names { column.column_type.name() } else { pg_type(column.column_type).sql_name };
+        let own_name = column.column_type.to_string();
+        let of_type = if own_names { &own_name } else { pg_type(column.column_type).sql_name };
         let mut row = vec![text("qdb"), text("public"), text(of.name().as_str()), text(&column.name), int(i as i32)];
         row.extend([text_or_null(None), text("yes"), text(of_type)]);
         row
