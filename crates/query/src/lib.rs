@@ -19,6 +19,7 @@ pub mod session;
 pub mod settings;
 
 pub use error::{SqlError, SqlErrorKind};
+pub use functions::moment_format::pattern::Pattern as MomentPattern;
 pub use outcome::{Described, Outcome, OutputColumn, OutputType, Rows};
 pub use planner::parameters::Param;
 pub use session::Session;

@@ -32,6 +32,8 @@ pub enum Target {
     Table { id: TableId, name: TableName, schema: Arc<Schema>, new_columns: Vec<NewColumn> },
     /// A table that is to be made.
     New(NewTable),
+    /// A table that is to be made in the place of another one of its name.
+    Instead { id: TableId, new: NewTable },
 }
 
 impl Target {
@@ -39,7 +41,7 @@ impl Target {
     pub fn new_ids(&self) -> Vec<ColumnId> {
         let (first, count) = match self {
             Target::Table { schema, new_columns, .. } => (schema.next_column_id, new_columns.len()),
-            Target::New(new) => (0, new.columns.len()),
+            Target::New(new) | Target::Instead { new, .. } => (0, new.columns.len()),
         };
         (first..).take(count).map(ColumnId).collect()
     }
@@ -61,7 +63,7 @@ impl Database {
                     Target::Table { schema, new_columns, .. } => {
                         4096 + (schema.columns.len() + new_columns.len() + 16) * 512
                     }
-                    Target::New(new) => 4096 + new.columns.len() * 512,
+                    Target::New(new) | Target::Instead { new, .. } => 4096 + new.columns.len() * 512,
                 };
         }
         let now_us = self.disk.env.clock.now_us();
@@ -85,8 +87,16 @@ fn records(state: &DbState, writes: Vec<Write>, now_us: i64) -> Result<(Vec<Reco
     // Everything is checked before the first symbol gets its code.
     for write in &writes {
         let (id, change) = match &write.target {
-            Target::New(new) => {
-                let (table, change) = create(state, &made, new)?;
+            Target::New(new) | Target::Instead { new, .. } => {
+                let replaced = match &write.target {
+                    Target::Instead { id, .. } => Some(*id),
+                    _ => None,
+                };
+                if let Some(table) = replaced {
+                    place(state, &made, table)?;
+                    records.push(Record::Catalog(CatalogChange::Drop { table }));
+                }
+                let (table, change) = create(state, &made, new, replaced)?;
                 let id = table.id;
                 made.insert(id, table);
                 (id, Some(change))
@@ -120,9 +130,11 @@ fn create(
     state: &DbState,
     made: &BTreeMap<TableId, TableState>,
     new: &NewTable,
+    replaced: Option<TableId>,
 ) -> Result<(TableState, CatalogChange)> {
     let folded = new.name.folded();
-    if state.table_named(&folded).is_some() || made.values().any(|t| t.name.folded() == folded) {
+    let taken = state.table_named(&folded).is_some_and(|table| Some(table.id) != replaced);
+    if taken || made.values().any(|t| t.name.folded() == folded) {
         return Err(Error::Exists(format!("table already exists: {}", new.name)));
     }
     let schema = new.schema()?;
