@@ -12,6 +12,7 @@ pub mod ilp_write;
 pub mod import;
 pub mod live;
 pub mod memory;
+pub mod migrate;
 pub mod pg;
 pub mod reload;
 pub mod server;

@@ -4,6 +4,6 @@ pub mod client;
 mod imports;
 mod lines;
 mod lines_tcp;
-
+mod migration;
 mod queries;
 mod start_and_stop;
