@@ -13,7 +13,6 @@ use super::append::{Resolver, check, expiry, payload_bytes};
 use super::ddl::{self, NewColumn, NewTable};
 use crate::catalog::DbState;
 use crate::layout::table_dir;
-use crate::log::writer::Urgency;
 use crate::record::{CatalogChange, Record};
 use crate::table::TableState;
 use crate::{Error, Result};
@@ -68,7 +67,12 @@ impl Database {
         }
         let now_us = self.disk.env.clock.now_us();
         let mut ids = Vec::new();
-        let seq = self.commit(Urgency::Ordinary, max_bytes, |state| {
+        let there = writes.iter().filter_map(|write| match &write.target {
+            Target::Table { id, .. } => Some(*id),
+            Target::New(_) => None,
+        });
+        let there: Vec<TableId> = there.collect();
+        let seq = self.commit_when_open(&there, max_bytes, writes, |state, writes| {
             let (records, tables) = records(state, writes, now_us)?;
             ids = tables;
             Ok(records)
