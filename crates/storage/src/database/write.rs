@@ -69,7 +69,7 @@ impl Database {
         let mut ids = Vec::new();
         let there = writes.iter().filter_map(|write| match &write.target {
             Target::Table { id, .. } => Some(*id),
-            Target::New(_) => None,
+            Target::New(_) | Target::Instead { .. } => None,
         });
         let there: Vec<TableId> = there.collect();
         let seq = self.commit_when_open(&there, max_bytes, writes, |state, writes| {
