@@ -15,8 +15,10 @@ pub mod aggregate;
 pub mod arithmetic;
 pub mod cast;
 pub mod catalog;
+pub mod cell;
 pub mod comparison;
 pub mod conditional;
+pub mod decimal;
 pub mod environment;
 #[cfg(test)]
 mod golden;

@@ -52,6 +52,11 @@ impl StoredTable {
         self.view.schema().designated_index()
     }
 
+    /// Returns how many units of the designated timestamp make a microsecond.
+    fn units_per_us(&self) -> i64 {
+        self.designated().map_or(1, |place| self.view.schema().columns[place].column_type.units_per_us())
+    }
+
     fn time_name(&self) -> Option<&str> {
         self.designated().map(|place| self.schema.field(place).name().as_str())
     }
@@ -68,7 +73,9 @@ impl TableProvider for StoredTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let in_ns = self.units_per_us() > 1;
         let exact = |filter: &&Expr| match self.time_name().and_then(|time| time_filter::ranges_of(filter, time)) {
+            Some(_) if in_ns => TableProviderFilterPushDown::Inexact,
             Some(_) => TableProviderFilterPushDown::Exact,
             None => TableProviderFilterPushDown::Unsupported,
         };
@@ -88,6 +95,9 @@ impl TableProvider for StoredTable {
                 wanted = ranges::intersect(&wanted, &found);
             }
         }
+        let per_us = self.units_per_us();
+        let limit = limit.filter(|_| per_us == 1 || filters.is_empty());
+        let wanted = time_filter::in_microseconds(wanted, per_us);
         let all = (0..self.schema.fields().len()).collect();
         let columns = projection.cloned().unwrap_or(all);
         let spec = ScanSpec { view: self.view.clone(), columns, ranges: wanted, limit };

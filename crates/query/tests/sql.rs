@@ -43,7 +43,23 @@ fn runtime() -> tokio::runtime::Runtime {
 fn cell(batch: &RecordBatch, column: usize, row: usize, kind: &str) -> Value {
     let array = batch.column(column);
     if array.is_null(row) {
-        return if kind == "CHAR" { json!("") } else { Value::Null };
+        return match kind {
+            "CHAR" | "LONG256" => json!(""),
+            "BINARY" => json!([]),
+            _ => Value::Null,
+        };
+    }
+    let kind = query::kind::Kind::of_name(kind).expect("a kind of ours");
+    if let Some(column_type @ types::ColumnType::Array(_)) = kind.column_type() {
+        let query::Cell::Array(shape, values) = query::read_cell(array, row) else { panic!("a {column_type}") };
+        let mut text = String::new();
+        let put = &mut |out: &mut String, text: &str| out.push_str(text);
+        let mut number = |out: &mut String, v: Option<f64>| out.push_str(&json!(v).to_string());
+        types::array_text::write(&mut text, &shape, &values, put, ("[", "]"), &mut number);
+        return serde_json::from_str(&text).expect("lists of numbers");
+    }
+    if matches!(kind, query::kind::Kind::Geohash(_)) {
+        return json!(query::cell_text(&query::read_cell(array, row), kind));
     }
     match array.data_type() {
         arrow_types::DataType::Boolean => json!(array.as_boolean().value(row)),
@@ -66,7 +82,13 @@ fn cell(batch: &RecordBatch, column: usize, row: usize, kind: &str) -> Value {
             let text = types::TimestampUs(ms * 1000).to_string();
             json!(text.replace("000Z", "Z"))
         }
-        other => json!(format!("{other}")),
+        arrow_types::DataType::Timestamp(arrow_types::TimeUnit::Nanosecond, _) => {
+            let ns = array.as_primitive::<arrow_types::TimestampNanosecondType>().value(row);
+            let micros = types::TimestampUs(ns.div_euclid(1_000)).to_string();
+            json!(format!("{}{:03}Z", micros.trim_end_matches('Z'), ns.rem_euclid(1_000)))
+        }
+        arrow_types::DataType::Binary => json!([]),
+        _ => json!(query::cell_text(&query::read_cell(array, row), kind)),
     }
 }
 
@@ -100,8 +122,13 @@ async fn answer(database: &Arc<storage::Database>, settings: &Arc<Settings>, sql
     json!({"columns": columns, "timestamp": timestamp, "rows": list})
 }
 
-fn shown_kind(name: &str) -> &str {
-    if name == "NULL" { "STRING" } else { name }
+/// The recordings were made over PostgreSQL's protocol, where arrays have another name.
+fn shown_kind(name: &str) -> String {
+    match name.matches("[]").count() {
+        0 if name == "NULL" => "STRING".to_owned(),
+        0 => name.to_owned(),
+        dims => format!("ARRAY:DOUBLE[{dims}]"),
+    }
 }
 
 fn failed(error: &SqlError) -> Value {

@@ -10,7 +10,6 @@ pub mod base;
 pub mod catalog;
 mod changes;
 pub mod chunk;
-mod convert;
 pub mod database;
 mod dedup;
 pub mod document;

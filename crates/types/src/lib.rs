@@ -1,14 +1,21 @@
 //! The nouns of the database, without I/O: ids, times, column types, schemas, partitions, row batches.
 //!
-//! Reading order: [`ids`], [`time`], [`column_type`], [`partition`], [`schema`], [`row_batch`].
+//! Reading order: [`ids`], [`time`], [`column_type`], [`partition`], [`schema`], [`row_batch`]; then the texts of values:
+//! [`uuid`], [`ipv4`], [`long256`], [`geohash`], [`decimal`], [`array_text`].
 //! Nothing here reads a file, a clock or a random source; every crate may use it.
 
+pub mod array_text;
 pub mod column_type;
+pub mod decimal;
+pub mod geohash;
 pub mod ids;
+pub mod ipv4;
+pub mod long256;
 pub mod partition;
 pub mod row_batch;
 pub mod schema;
 pub mod time;
+pub mod uuid;
 
 pub use column_type::ColumnType;
 pub use ids::{ColumnId, Seq, TableId, TableName, TimelineId};

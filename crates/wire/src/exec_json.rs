@@ -9,6 +9,16 @@ use std::io::Write;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
+/// Appends an array as nested lists.
+pub fn array(out: &mut Vec<u8>, shape: &[u32], values: &[f64]) {
+    let put = &mut |out: &mut Vec<u8>, text: &str| out.extend_from_slice(text.as_bytes());
+    let mut number = |out: &mut Vec<u8>, value: Option<f64>| match value {
+        Some(value) => double(out, value),
+        None => null(out),
+    };
+    types::array_text::write(out, shape, values, put, ("[", "]"), &mut number);
+}
+
 /// Appends `null`.
 pub fn null(out: &mut Vec<u8>) {
     out.extend_from_slice(b"null");

@@ -14,9 +14,11 @@ use super::{json, moment};
 use crate::error::SqlError;
 use crate::kind::Kind;
 
+mod cells;
 mod kernels;
 
-pub use kernels::value_text;
+pub use cells::text as cell_text;
+pub use kernels::{char_text, value_text};
 
 /// What a conversion does with a value that the target cannot hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,37 @@ pub fn explicit(arg: Typed, to: Kind, position: usize) -> Result<Typed, SqlError
     if arg.kind == to || (arg.kind.is_text() && to.is_text()) {
         return Ok(arg.with_kind(to).at(position));
     }
+    if (cells::is_own(arg.kind) || cells::is_own(to)) && !cells::casts(arg.kind, to) {
+        return Err(no_cast(&arg, to, position));
+    }
+    if let (Kind::Geohash(from), Kind::Geohash(bits)) = (arg.kind, to)
+        && bits > from
+    {
+        let message = format!("CAST cannot narrow values from {} to {to}", arg.kind);
+        return Err(SqlError::new(position, message));
+    }
+    if let (Kind::Array(from), Kind::Array(dims)) = (arg.kind, to)
+        && dims < from
+    {
+        return Err(no_cast(&arg, to, position));
+    }
+    if let (Some(text), Kind::Uuid | Kind::Ipv4) = (arg.as_text(), to)
+        && !text.is_empty()
+    {
+        let (valid, name) = match to {
+            Kind::Uuid => (types::uuid::parse(text).is_some(), "UUID"),
+            _ => (types::ipv4::parse(text).is_some(), "IPv4"),
+        };
+        if !valid {
+            return Err(SqlError::new(arg.position, format!("invalid {name} constant")));
+        }
+    }
     convert(arg, to, Misfit::Null).map(|t| t.at(position))
+}
+
+fn no_cast(arg: &Typed, to: Kind, position: usize) -> SqlError {
+    let message = format!("there is no matching function `cast` with the argument types: ({}, {to})", arg.kind);
+    SqlError::new(position, message)
 }
 
 /// Converts an operand or argument whose kind `to` accepts; text must hold such a value.
@@ -74,8 +106,13 @@ pub fn reduced(arg: Typed, to: Kind) -> Result<Typed, SqlError> {
 
 /// Reads a constant text that stands for a moment.
 fn constant_moment(text: &str, to: Kind, position: usize) -> Result<Typed, SqlError> {
-    let us =
-        moment::parse_timestamp(text).ok_or_else(|| SqlError::new(position, format!("Invalid date [str={text}]")))?;
+    let invalid = || SqlError::new(position, format!("Invalid date [str={text}]"));
+    if to == Kind::TimestampNs {
+        let ns = moment::parse_timestamp_ns(text).ok_or_else(invalid)?;
+        let value = datafusion::common::ScalarValue::TimestampNanosecond(Some(ns), None);
+        return Ok(Typed::literal(value, Kind::TimestampNs, position));
+    }
+    let us = moment::parse_timestamp(text).ok_or_else(invalid)?;
     let timestamp = Typed::literal(
         datafusion::common::ScalarValue::TimestampMicrosecond(Some(us), None),
         Kind::Timestamp,
@@ -100,26 +137,37 @@ pub fn assign(arg: Typed, to: Kind, source: &str, column: &str) -> Result<Typed,
 fn assigns(from: Kind, to: Kind) -> bool {
     use Kind::*;
     match (from, to) {
-        (Char, String | Symbol | Varchar | Short | Byte | Int | Long | Float | Double | Date | Timestamp) => true,
-        (String | Symbol | Varchar, Boolean) => false,
+        (Char, String | Symbol | Varchar | Short | Byte | Int | Long | Float | Double) => true,
+        (Char, Date | Timestamp | TimestampNs | Decimal(..)) => true,
+        (Char, Geohash(bits)) => bits <= 5,
+        (String | Symbol | Varchar, Boolean | Binary) => false,
         (String | Symbol | Varchar, _) => true,
         (Byte, Boolean) | (Boolean, Byte) => true,
         (_, Boolean) | (Boolean, _) => false,
+        (Uuid | Ipv4, String | Varchar | Symbol) => true,
         (_, Char | String | Symbol | Varchar) => false,
-        (Float | Double, Date | Timestamp) => false,
-        _ => true,
+        (Float | Double, Date | Timestamp | TimestampNs) => false,
+        (Geohash(from), Geohash(to)) => from >= to,
+        (Array(from), Array(to)) => from == to,
+        (Decimal(..), Decimal(..)) => true,
+        (Byte | Short | Int | Long, Decimal(..)) => true,
+        (from, to) => !cells::is_own(from) && !cells::is_own(to),
     }
 }
 
 /// Returns the call that converts, evaluated at once for a constant.
 fn convert(arg: Typed, to: Kind, misfit: Misfit) -> Result<Typed, SqlError> {
-    if arg.kind.arrow() == to.arrow() && (arg.kind, to) != (Kind::Char, Kind::Null) && to != Kind::Char {
+    let as_it_is = arg.kind.arrow() == datafusion::arrow::datatypes::DataType::Utf8View && to != Kind::Char;
+    if arg.kind.arrow() == to.arrow() && as_it_is && (arg.kind, to) != (Kind::Char, Kind::Null) {
         return Ok(arg.with_kind(to));
     }
     let from = arg.kind;
     let name = format!("cast {from} {to} {misfit:?}");
     let position = arg.position;
-    let kernel = Arc::new(move |args: &super::kernel::Args| kernels::run(args, from, to, misfit));
+    let kernel = Arc::new(move |args: &super::kernel::Args| match cells::is_own(from) || cells::is_own(to) {
+        true => cells::run(args, from, to, misfit),
+        false => kernels::run(args, from, to, misfit),
+    });
     Function::new(&name, 1, to, Volatility::Immutable, kernel).call(vec![arg], to, position)
 }
 

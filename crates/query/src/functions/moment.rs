@@ -76,6 +76,21 @@ pub fn iso_week_start(year: i64, week: i64) -> i64 {
     fourth - (iso_weekday(fourth) - 1) * US_PER_DAY + (week - 1) * 7 * US_PER_DAY
 }
 
+/// Returns the moment that a text names in nanoseconds; None if it is no timestamp or out of their range.
+pub fn parse_timestamp_ns(text: &str) -> Option<i64> {
+    let us = parse_timestamp(text)?;
+    let fraction = text.find('.').map_or("", |dot| &text[dot + 1..]);
+    let digit = |i: usize| fraction.bytes().take(i + 1).all(|b| b.is_ascii_digit()).then(|| fraction.as_bytes().get(i));
+    let fine = (6..9).fold(0, |n, i| n * 10 + digit(i).flatten().map_or(0, |d| i64::from(d - b'0')));
+    us.checked_mul(1_000)?.checked_add(fine)
+}
+
+/// Returns a TIMESTAMP_NS as text: `2024-01-01T00:00:00.000000000Z`.
+pub fn timestamp_ns_text(ns: i64) -> String {
+    let micros = timestamp_text(ns.div_euclid(1_000));
+    format!("{}{:03}Z", micros.trim_end_matches('Z'), ns.rem_euclid(1_000))
+}
+
 /// Returns a TIMESTAMP as text: `2024-01-01T00:00:00.000000Z`.
 pub fn timestamp_text(us: i64) -> String {
     format!("{}.{:06}Z", seconds_text(us.div_euclid(US_PER_SECOND)), us.rem_euclid(US_PER_SECOND))

@@ -12,7 +12,7 @@ use super::{Binding, Environment};
 use crate::error::SqlError;
 use crate::kind::Kind;
 
-pub(crate) mod pattern;
+mod pattern;
 
 use pattern::Pattern;
 

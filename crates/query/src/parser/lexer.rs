@@ -15,7 +15,7 @@ pub enum TokenKind {
     Quoted,
     /// `'x'`.
     Text,
-    /// Starts with a digit, or with a dot and a digit; suffixes and units included.
+    /// Starts with a digit, or with a dot and a digit, suffixes and units included; or `#u33d`, `##0101`.
     Number,
     /// `$1`.
     Param,
@@ -126,6 +126,14 @@ impl Lexer<'_> {
             }
             '.' if second.is_some_and(|c| c.is_ascii_digit()) && !self.follows_name() => {
                 let length = number_length(rest);
+                self.push(TokenKind::Number, length)
+            }
+            '#' => {
+                let start = if second == Some('#') { 2 } else { 1 };
+                let mut length = start + span(&rest[start..], |c| c.is_ascii_alphanumeric());
+                if start == 1 && rest[length..].starts_with('/') {
+                    length += 1 + span(&rest[length + 1..], |c| c.is_ascii_digit());
+                }
                 self.push(TokenKind::Number, length)
             }
             c if c.is_ascii_digit() => {

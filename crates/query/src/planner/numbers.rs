@@ -1,7 +1,12 @@
 //! Number literals: which kind a spelling means.
 
+use arrow::datatypes::i256;
+use datafusion::common::ScalarValue;
+use types::ColumnType;
+
 use crate::error::SqlError;
 use crate::functions::Typed;
+use crate::kind::Kind;
 
 /// Returns the constant that a number token is.
 ///
@@ -10,11 +15,14 @@ use crate::functions::Typed;
 pub fn literal(text: &str, position: usize) -> Result<Typed, SqlError> {
     let invalid = || SqlError::new(position, format!("invalid constant: {text}"));
     let lower = text.to_ascii_lowercase();
-    if let Some(hex) = lower.strip_prefix("0x") {
-        return Err(match hex.len().is_multiple_of(2) && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            true => SqlError::new(position, format!("LONG256 is not supported yet: {text}")),
-            false => invalid(),
-        });
+    if lower.starts_with("0x") {
+        let bytes = types::long256::parse(text).ok_or_else(invalid)?;
+        let value = ScalarValue::FixedSizeBinary(32, Some(bytes.to_vec()));
+        return Ok(Typed::literal(value, Kind::Long256, position));
+    }
+    if let Some(hash) = text.strip_prefix('#') {
+        let (hash, bits) = geohash(hash).ok_or_else(invalid)?;
+        return Ok(Typed::literal(ScalarValue::Int64(Some(hash)), Kind::Geohash(bits), position));
     }
     let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let suffix = &lower[digits.len()..];
@@ -27,9 +35,35 @@ pub fn literal(text: &str, position: usize) -> Result<Typed, SqlError> {
         "l" if whole => digits.replace('_', "").parse().map(|v| Typed::long(v, position)).map_err(|_| invalid()),
         "" | "d" => double(digits, position).ok_or_else(invalid),
         "f" => float(digits, position).ok_or_else(invalid),
-        "m" => Err(SqlError::new(position, format!("DECIMAL is not supported yet: {text}"))),
+        "m" => decimal(digits, position).ok_or_else(invalid),
         _ => Err(invalid()),
     }
+}
+
+/// Reads a geohash behind its `#`: characters, cut to so many bits behind `/`, or binary digits behind a second `#`.
+fn geohash(text: &str) -> Option<(i64, u8)> {
+    if let Some(bits) = text.strip_prefix('#') {
+        return types::geohash::parse_bits(bits);
+    }
+    let Some((chars, bits)) = text.split_once('/') else { return types::geohash::parse_chars(text) };
+    let (hash, have) = types::geohash::parse_chars(chars)?;
+    let bits: u8 = bits.parse().ok().filter(|bits| (1..=have).contains(bits))?;
+    Some((hash >> (have - bits), bits))
+}
+
+/// Reads the digits of a DECIMAL; they tell its precision and scale.
+fn decimal(text: &str, position: usize) -> Option<Typed> {
+    if text.contains('_') {
+        return None;
+    }
+    let (digits, scale) = types::decimal::parse(text)?;
+    let significant = digits.trim_start_matches('0').len().max(1) as u16;
+    let precision =
+        u8::try_from(significant.max(scale).max(u16::from(scale > 0 && significant <= scale) * (scale + 1)));
+    let (precision, scale) = (precision.ok().filter(|p| *p <= ColumnType::MAX_PRECISION)?, u8::try_from(scale).ok()?);
+    let number = i256::from_string(&digits)?;
+    let kind = Kind::Decimal(precision, scale);
+    Some(Typed::literal(crate::functions::decimal::literal(number, precision, scale), kind, position))
 }
 
 fn integer(digits: &str, position: usize) -> Typed {
@@ -56,14 +90,12 @@ fn float(text: &str, position: usize) -> Option<Typed> {
         return None;
     }
     let value: f32 = text.parse().ok()?;
-    let scalar = datafusion::common::ScalarValue::Float32(Some(value));
-    value.is_finite().then(|| Typed::literal(scalar, crate::kind::Kind::Float, position))
+    value.is_finite().then(|| Typed::literal(ScalarValue::Float32(Some(value)), Kind::Float, position))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kind::Kind;
 
     fn check(text: &str, kind: Option<Kind>) {
         assert_eq!(literal(text, 0).ok().map(|t| t.kind), kind, "{text}");
@@ -83,7 +115,14 @@ mod tests {
         check("1e-3", Some(Kind::Double));
         check("1D", Some(Kind::Double));
         check("1.5f", Some(Kind::Float));
-        for bad in ["1_", "1_000.5", "1_0e2", "1e400", "0xabc", "1.5L", "1h"] {
+        check("12.30m", Some(Kind::Decimal(4, 2)));
+        check("0.000m", Some(Kind::Decimal(4, 3)));
+        check("1e3m", Some(Kind::Decimal(4, 0)));
+        check("0x0a", Some(Kind::Long256));
+        check("#u33d8", Some(Kind::Geohash(25)));
+        check("#u33d8/13", Some(Kind::Geohash(13)));
+        check("##010", Some(Kind::Geohash(3)));
+        for bad in ["1_", "1_000.5", "1_0e2", "1e400", "0xabc", "1.5L", "1h", "#ai", "##012", "#u/6", "1_0m"] {
             check(bad, None);
         }
     }

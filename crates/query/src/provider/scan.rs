@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, RecordBatch, RecordBatchOptions, StringViewArray};
+use arrow::array::{ArrayRef, Int32Array, RecordBatch, RecordBatchOptions, StringViewArray, UInt16Array};
 use arrow::compute::{SortOptions, cast, take};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::stats::Precision;
@@ -154,6 +154,8 @@ fn statistics(spec: &ScanSpec, schema: &SchemaRef) -> Statistics {
     }
     statistics.num_rows = Precision::Exact(rows);
     let time = spec.view.schema().designated_index();
+    // Of nanoseconds only the microseconds that the bounds lie in are known.
+    let time = time.filter(|place| spec.view.schema().columns[*place].column_type == ColumnType::Timestamp);
     let place = spec.columns.iter().position(|c| Some(*c) == time);
     if let (Some(place), Some((first_us, last_us))) = (place, spec.view.time_bounds()) {
         let exact = |us| Precision::Exact(ScalarValue::TimestampMicrosecond(Some(us), None));
@@ -242,6 +244,11 @@ fn shown(array: ArrayRef, dictionary: Option<&StringViewArray>, wanted: &DataTyp
             Ok(take(values, codes, None)?)
         }
         None if array.data_type() == wanted => Ok(array),
+        None if *array.data_type() == DataType::UInt16 => {
+            let units: &UInt16Array = arrow::array::AsArray::as_primitive(&array);
+            let text = |unit: Option<u16>| unit.and_then(crate::functions::cast::char_text);
+            Ok(Arc::new(units.iter().map(text).collect::<StringViewArray>()))
+        }
         None => Ok(cast(&array, wanted)?),
     }
 }

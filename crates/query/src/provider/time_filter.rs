@@ -32,6 +32,19 @@ pub fn ranges_of(filter: &Expr, time: &str) -> Option<Vec<TimeRange>> {
     }
 }
 
+/// Returns the ranges of microseconds in which ranges of a finer unit lie.
+pub fn in_microseconds(ranges: Vec<TimeRange>, per_us: i64) -> Vec<TimeRange> {
+    if per_us == 1 {
+        return ranges;
+    }
+    let edge = |value: i64, up: bool| match value {
+        i64::MIN | i64::MAX => value,
+        value => value.div_euclid(per_us) + i64::from(up && value.rem_euclid(per_us) > 0),
+    };
+    let outer = |r: &TimeRange| TimeRange { start_us: edge(r.start_us, false), end_us: edge(r.end_us, true) };
+    union(ranges.iter().map(outer))
+}
+
 fn binary_ranges(binary: &BinaryExpr, time: &str) -> Option<Vec<TimeRange>> {
     let (left, right) = (&*binary.left, &*binary.right);
     match binary.op {
@@ -76,6 +89,8 @@ fn is_time(expr: &Expr, time: &str) -> bool {
 fn moment(expr: &Expr) -> Option<i64> {
     match expr {
         Expr::Literal(ScalarValue::TimestampMicrosecond(Some(us), None), _) => Some(*us),
+        // Beside a column of nanoseconds; the ranges are of its unit then.
+        Expr::Literal(ScalarValue::TimestampNanosecond(Some(ns), None), _) => Some(*ns),
         _ => None,
     }
 }
@@ -103,6 +118,14 @@ mod tests {
         check(!ident("ts").eq(ts(5)), Some(&[(i64::MIN, 5), (6, i64::MAX)]));
         check(ident("ts").between(ts(1), ts(3)), Some(&[(1, 4)]));
         check(ident("ts").gt(ts(9)).and(ident("ts").lt(ts(5))), Some(&[]));
+    }
+
+    #[test]
+    fn ranges_of_nanoseconds_lie_within_those_of_microseconds() {
+        let ranges = [(i64::MIN, 1_999), (3_000, 3_001), (5_001, i64::MAX)];
+        let ranges = ranges.map(|(start_us, end_us)| TimeRange { start_us, end_us }).to_vec();
+        let outer: Vec<_> = in_microseconds(ranges, 1_000).iter().map(|r| (r.start_us, r.end_us)).collect();
+        assert_eq!(outer, [(i64::MIN, 2), (3, 4), (5, i64::MAX)]);
     }
 
     #[test]

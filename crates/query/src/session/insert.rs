@@ -182,7 +182,9 @@ impl Target {
         if designated {
             let place = leftmost(tree).position;
             match &converted {
-                ScalarValue::TimestampMicrosecond(Some(us), _) if *us < 0 => {
+                ScalarValue::TimestampMicrosecond(Some(t), _) | ScalarValue::TimestampNanosecond(Some(t), _)
+                    if *t < 0 =>
+                {
                     return Err(SqlError::new(place, "designated timestamp before 1970-01-01 is not allowed"));
                 }
                 value if value.is_null() => {
@@ -212,7 +214,7 @@ impl Target {
         for (place, column) in self.columns.iter().zip(&mut columns) {
             let target = self.column(*place);
             let kind = Kind::from(target.column_type);
-            let is_moment = matches!(column.kind, Kind::Timestamp | Kind::String | Kind::Varchar | Kind::Date);
+            let is_moment = column.kind.is_time() || matches!(column.kind, Kind::String | Kind::Varchar);
             if self.is_designated(*place) && !is_moment {
                 let message = format!("expected timestamp column but type is {}", column.kind);
                 return Err(SqlError::new(insert.table.position, message));

@@ -2,12 +2,14 @@
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{
-    DataType, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
+    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, UInt32Type,
 };
 use datafusion::common::ScalarValue;
 use types::{Column, ColumnData, ColumnDef, RowBatch, StrColumn, SymbolColumn};
 
 use crate::error::SqlError;
+use crate::functions::cell;
 
 /// Appends one value of the column's type.
 pub fn push(column: &mut ColumnData, value: &ScalarValue) -> Result<(), SqlError> {
@@ -15,23 +17,8 @@ pub fn push(column: &mut ColumnData, value: &ScalarValue) -> Result<(), SqlError
         column.push_null();
         return Ok(());
     }
-    match (column, value) {
-        (ColumnData::Boolean(v), ScalarValue::Boolean(Some(b))) => v.push(*b),
-        (ColumnData::I16(v), ScalarValue::Int16(Some(n))) => v.push(*n),
-        (ColumnData::I32(v), ScalarValue::Int32(Some(n))) => v.push(*n),
-        (ColumnData::I64(v), ScalarValue::Int64(Some(n))) => v.push(*n),
-        (ColumnData::I64(v), ScalarValue::TimestampMicrosecond(Some(n), _)) => v.push(*n),
-        (ColumnData::I64(v), ScalarValue::TimestampMillisecond(Some(n), _)) => v.push(*n),
-        (ColumnData::F64(v), ScalarValue::Float64(Some(n))) => v.push(*n),
-        (ColumnData::Str(v), ScalarValue::Utf8View(Some(t)) | ScalarValue::Utf8(Some(t))) => v.push(Some(t)),
-        (ColumnData::Symbol(v), ScalarValue::Utf8View(Some(t)) | ScalarValue::Utf8(Some(t))) => v.push(Some(t)),
-        (_, value) => return Err(mismatch(&value.data_type())),
-    }
-    Ok(())
-}
-
-fn mismatch(found: &DataType) -> SqlError {
-    SqlError::internal(format!("a value of type {found} was planned for a column of another type"))
+    let array = value.to_array().map_err(|e| SqlError::from_datafusion(&e))?;
+    cell::push(column, cell::read(&array, 0))
 }
 
 /// Returns the rows of an Arrow batch whose columns are those of `targets`, in that order.
@@ -45,30 +32,38 @@ pub fn row_batch(batch: &RecordBatch, targets: &[&ColumnDef]) -> Result<RowBatch
     RowBatch::new(batch.num_rows(), columns).map_err(|e| SqlError::internal(e.to_string()))
 }
 
+/// Appends the values of an array; the frequent kinds as columns, the others one by one.
 fn fill(data: &mut ColumnData, array: &dyn Array) -> Result<(), SqlError> {
+    macro_rules! numbers {
+        ($values:expr, $T:ty, $null:expr) => {
+            $values.extend(array.as_primitive::<$T>().iter().map(|n| n.unwrap_or($null)))
+        };
+    }
     match (data, array.data_type()) {
         (ColumnData::Boolean(v), DataType::Boolean) => v.extend(array.as_boolean().iter().map(|b| b.unwrap_or(false))),
-        (ColumnData::I16(v), DataType::Int16) => {
-            v.extend(array.as_primitive::<Int16Type>().iter().map(Option::unwrap_or_default))
+        (ColumnData::I8(v), DataType::Int8) => numbers!(v, Int8Type, 0),
+        (ColumnData::I16(v), DataType::Int16) => numbers!(v, Int16Type, 0),
+        (ColumnData::I32(v), DataType::Int32) => numbers!(v, Int32Type, i32::MIN),
+        (ColumnData::I64(v), DataType::Int64) => numbers!(v, Int64Type, i64::MIN),
+        (ColumnData::I64(v), DataType::Timestamp(TimeUnit::Microsecond, _)) => {
+            numbers!(v, TimestampMicrosecondType, i64::MIN);
         }
-        (ColumnData::I32(v), DataType::Int32) => {
-            v.extend(array.as_primitive::<Int32Type>().iter().map(|n| n.unwrap_or(i32::MIN)))
+        (ColumnData::I64(v), DataType::Timestamp(TimeUnit::Millisecond, _)) => {
+            numbers!(v, TimestampMillisecondType, i64::MIN);
         }
-        (ColumnData::I64(v), DataType::Int64) => {
-            v.extend(array.as_primitive::<Int64Type>().iter().map(|n| n.unwrap_or(i64::MIN)))
+        (ColumnData::I64(v), DataType::Timestamp(TimeUnit::Nanosecond, _)) => {
+            numbers!(v, TimestampNanosecondType, i64::MIN);
         }
-        (ColumnData::I64(v), DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, _)) => {
-            v.extend(array.as_primitive::<TimestampMicrosecondType>().iter().map(|n| n.unwrap_or(i64::MIN)))
-        }
-        (ColumnData::I64(v), DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, _)) => {
-            v.extend(array.as_primitive::<TimestampMillisecondType>().iter().map(|n| n.unwrap_or(i64::MIN)))
-        }
-        (ColumnData::F64(v), DataType::Float64) => {
-            v.extend(array.as_primitive::<Float64Type>().iter().map(|n| n.unwrap_or(f64::NAN)))
-        }
+        (ColumnData::U32(v), DataType::UInt32) => numbers!(v, UInt32Type, 0),
+        (ColumnData::F32(v), DataType::Float32) => numbers!(v, Float32Type, f32::NAN),
+        (ColumnData::F64(v), DataType::Float64) => numbers!(v, Float64Type, f64::NAN),
         (ColumnData::Str(v), DataType::Utf8View) => push_texts(v, array),
         (ColumnData::Symbol(v), DataType::Utf8View) => push_symbols(v, array),
-        (_, found) => return Err(mismatch(found)),
+        (data, _) => {
+            for row in 0..array.len() {
+                cell::push(data, cell::read(array, row))?;
+            }
+        }
     }
     Ok(())
 }

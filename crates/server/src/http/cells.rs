@@ -29,6 +29,8 @@ enum Values<'a> {
     Millis(&'a TimestampMillisecondArray),
     Micros(&'a TimestampMicrosecondArray),
     Nanos(&'a TimestampNanosecondArray),
+    /// Arrays, and kinds that are shown as a text of their own.
+    Other(&'a ArrayRef),
 }
 
 /// A value, without its column.
@@ -42,6 +44,7 @@ enum Cell<'a> {
     Millis(i64),
     Micros(i64),
     Nanos(i64),
+    Shown(query::Cell),
 }
 
 impl<'a> Cells<'a> {
@@ -57,6 +60,7 @@ impl<'a> Cells<'a> {
             DataType::Int8 => any.downcast_ref().map(Values::I8),
             DataType::Int16 => any.downcast_ref().map(Values::I16),
             DataType::Int32 => any.downcast_ref().map(Values::I32),
+            DataType::Int64 if matches!(kind, Kind::Geohash(_)) => Some(Values::Other(array)),
             DataType::Int64 => any.downcast_ref().map(Values::I64),
             DataType::Float32 => any.downcast_ref().map(Values::F32),
             DataType::Float64 => any.downcast_ref().map(Values::F64),
@@ -65,6 +69,10 @@ impl<'a> Cells<'a> {
             DataType::Timestamp(TimeUnit::Millisecond, _) => any.downcast_ref().map(Values::Millis),
             DataType::Timestamp(TimeUnit::Microsecond, _) => any.downcast_ref().map(Values::Micros),
             DataType::Timestamp(TimeUnit::Nanosecond, _) => any.downcast_ref().map(Values::Nanos),
+            DataType::UInt32 | DataType::FixedSizeBinary(_) | DataType::Binary | DataType::List(_) => {
+                Some(Values::Other(array))
+            }
+            DataType::Decimal128(..) | DataType::Decimal256(..) => Some(Values::Other(array)),
             _ => None,
         };
         let values = values.ok_or_else(|| SqlError {
@@ -98,6 +106,7 @@ impl<'a> Cells<'a> {
             Values::Millis(a) => get(a, row, |i| a.value(i), Cell::Millis),
             Values::Micros(a) => get(a, row, |i| a.value(i), Cell::Micros),
             Values::Nanos(a) => get(a, row, |i| a.value(i), Cell::Nanos),
+            Values::Other(a) => get(a, row, |i| query::read_cell(a, i), Cell::Shown),
         }
     }
 
@@ -107,9 +116,14 @@ impl<'a> Cells<'a> {
             Cell::Null => match self.kind {
                 Kind::Boolean => exec_json::boolean(out, false),
                 Kind::Byte | Kind::Short => exec_json::integer(out, 0),
-                Kind::Char => exec_json::string(out, ""),
+                Kind::Char | Kind::Long256 => exec_json::string(out, ""),
+                Kind::Binary => out.extend_from_slice(b"[]"),
                 _ => exec_json::null(out),
             },
+            // The reference shows no bytes.
+            Cell::Shown(query::Cell::Binary(_)) => out.extend_from_slice(b"[]"),
+            Cell::Shown(query::Cell::Array(shape, values)) => exec_json::array(out, &shape, &values),
+            Cell::Shown(value) => exec_json::string(out, &query::cell_text(&value, self.kind).unwrap_or_default()),
             Cell::Boolean(value) => exec_json::boolean(out, value),
             Cell::Integer(value) if quote_longs && self.kind == Kind::Long => exec_json::quoted_integer(out, value),
             Cell::Integer(value) => exec_json::integer(out, value),
@@ -130,6 +144,14 @@ impl<'a> Cells<'a> {
                 Kind::Byte | Kind::Short => exec_json::integer(out, 0),
                 _ => {}
             },
+            Cell::Shown(query::Cell::Array(shape, values)) => {
+                out.push(b'"');
+                exec_json::array(out, &shape, &values);
+                out.push(b'"');
+            }
+            Cell::Shown(value) => {
+                out.extend_from_slice(query::cell_text(&value, self.kind).unwrap_or_default().as_bytes());
+            }
             Cell::F32(value) => csv::float(out, value),
             Cell::F64(value) => csv::double(out, value),
             Cell::Text(value) if self.kind == Kind::Char => out.extend_from_slice(value.as_bytes()),

@@ -7,14 +7,14 @@ use std::fmt::Write as _;
 
 use arrow::array::{
     Array, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, RecordBatch,
-    StringArray, StringViewArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    StringArray, StringViewArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
 };
 use arrow::datatypes::{DataType, TimeUnit};
 use bytes::{BufMut, BytesMut};
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::{FieldDescription, RowDescription};
-use query::OutputColumn;
 use query::kind::Kind;
+use query::{Cell, OutputColumn};
 use wire::pg_parameter::US_1970_TO_2000;
 use wire::{pg_oid, pg_text};
 
@@ -93,6 +93,9 @@ pub enum Values<'a> {
     Text(&'a StringArray),
     Millis(&'a TimestampMillisecondArray),
     Micros(&'a TimestampMicrosecondArray),
+    Nanos(&'a TimestampNanosecondArray),
+    /// Arrays, and kinds that travel as a text of their own.
+    Other(&'a dyn Array, Kind),
 }
 
 impl Values<'_> {
@@ -118,6 +121,9 @@ impl Values<'_> {
             (Kind::Double, DataType::Float64) => any.downcast_ref().map(Values::Float64),
             (Kind::Date, DataType::Timestamp(TimeUnit::Millisecond, _)) => any.downcast_ref().map(Values::Millis),
             (Kind::Timestamp, DataType::Timestamp(TimeUnit::Microsecond, _)) => any.downcast_ref().map(Values::Micros),
+            (Kind::TimestampNs, DataType::Timestamp(TimeUnit::Nanosecond, _)) => any.downcast_ref().map(Values::Nanos),
+            (Kind::Uuid | Kind::Ipv4 | Kind::Long256 | Kind::Binary, _) => Some(Values::Other(array, column.kind)),
+            (Kind::Geohash(_) | Kind::Array(_) | Kind::Decimal(..), _) => Some(Values::Other(array, column.kind)),
             (_, DataType::Utf8View) => any.downcast_ref().map(Values::View),
             (_, DataType::Utf8) => any.downcast_ref().map(Values::Text),
             _ => None,
@@ -172,10 +178,29 @@ fn write_value(out: &mut BytesMut, row: usize, values: &Values<'_>, format: Form
         }),
         Values::Micros(a) => some(a, row, |a| a.value(row))
             .is_some_and(|v| put(out, text, |out| pg_text::write_timestamp_us(out, v), |out| put_moment(out, v))),
+        // PostgreSQL's moments have microseconds.
+        Values::Nanos(a) => some(a, row, |a| a.value(row).div_euclid(1_000))
+            .is_some_and(|v| put(out, text, |out| pg_text::write_timestamp_us(out, v), |out| put_moment(out, v))),
+        Values::Other(a, kind) => !a.is_null(row) && put_other(out, text, query::read_cell(*a, row), *kind),
         Values::View(a) => some(a, row, |a| a.value(row)).map(|v| out.put_slice(v.as_bytes())).is_some(),
         Values::Text(a) => some(a, row, |a| a.value(row)).map(|v| out.put_slice(v.as_bytes())).is_some(),
         Values::Null => false,
     }
+}
+
+/// Appends a value of a kind that has no Arrow number or text.
+fn put_other(out: &mut BytesMut, text: bool, value: Cell, kind: Kind) -> bool {
+    match value {
+        Cell::Binary(bytes) if text => {
+            out.put_slice(b"\\x");
+            bytes.iter().for_each(|b| out.put_slice(format!("{b:02x}").as_bytes()));
+        }
+        Cell::Binary(bytes) => out.put_slice(&bytes),
+        Cell::Uuid(bytes) if !text => out.put_slice(&bytes),
+        Cell::Array(shape, values) if text => pg_text::write_array(out, &shape, &values),
+        value => out.put_slice(query::cell_text(&value, kind).unwrap_or_default().as_bytes()),
+    }
+    true
 }
 
 fn some<A: Array, T>(array: &A, row: usize, value: impl FnOnce(&A) -> T) -> Option<T> {

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// `Invalid` when the column holds 2 GiB of text or bytes, or as many elements of arrays.
-pub(crate) fn to_arrow(column_type: ColumnType, data: ColumnData) -> Result<ArrayRef> {
+pub fn to_arrow(column_type: ColumnType, data: ColumnData) -> Result<ArrayRef> {
     Ok(match data {
         ColumnData::Boolean(v) => Arc::new(BooleanArray::new(BooleanBuffer::from(v), None)),
         ColumnData::I8(v) => primitive::<Int8Type>(v, |_| false),

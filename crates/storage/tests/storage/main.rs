@@ -1,10 +1,9 @@
 //! Histories over a whole root in the simulated machine: what was acknowledged is there, whatever happens.
 
-mod convert;
+mod support;
+
 mod dedup;
 mod fixture;
 mod life;
 mod snapshots;
-mod support;
-mod ttl;
 mod writes;

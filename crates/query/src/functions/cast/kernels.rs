@@ -4,7 +4,7 @@ use arrow::array::{ArrayRef, ArrowPrimitiveType};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
     Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
-    TimestampMillisecondType,
+    TimestampMillisecondType, TimestampNanosecondType,
 };
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::ColumnarValue;
@@ -12,7 +12,7 @@ use datafusion::logical_expr::ColumnarValue;
 use super::Misfit;
 use crate::error::SqlError;
 use crate::functions::kernel::{Args, Texts, boolean_column, text_column, try_column};
-use crate::functions::moment::{date_text, parse_timestamp, timestamp_text};
+use crate::functions::moment::{date_text, parse_timestamp, parse_timestamp_ns, timestamp_ns_text, timestamp_text};
 use crate::functions::numbers::{double_text, float_text, is_double, parse_double, parse_int, parse_long};
 use crate::kind::Kind;
 
@@ -42,9 +42,9 @@ fn widens(from: Kind, to: Kind) -> bool {
         (Byte, Short | Int | Long | Float | Double)
             | (Short, Int | Long | Float | Double)
             | (Int, Long | Float | Double)
-            | (Long, Float | Double | Date | Timestamp)
+            | (Long, Float | Double | Date | Timestamp | TimestampNs)
             | (Float, Double)
-            | (Date | Timestamp, Long)
+            | (Date | Timestamp | TimestampNs, Long)
             | (Date, Timestamp)
     )
 }
@@ -64,6 +64,7 @@ fn whole<'a>(args: &Args<'a>, from: Kind) -> Whole<'a> {
         Kind::Int => reader::<Int32Type>(args),
         Kind::Date => reader::<TimestampMillisecondType>(args),
         Kind::Timestamp => reader::<TimestampMicrosecondType>(args),
+        Kind::TimestampNs => reader::<TimestampNanosecondType>(args),
         Kind::Boolean => {
             let values = args.booleans(0);
             Box::new(move |row| Some(i64::from(values.get(row))))
@@ -105,9 +106,25 @@ fn from_whole(args: &Args, from: Kind, to: Kind, misfit: Misfit) -> Result<Array
         Kind::Float => try_column::<Float32Type>(rows, |row| Ok(value(row).map(|v| v as f32))),
         Kind::Double => try_column::<Float64Type>(rows, |row| Ok(value(row).map(|v| v as f64))),
         Kind::Date => try_column::<TimestampMillisecondType>(rows, |row| {
-            Ok(value(row).map(|v| if from == Kind::Timestamp { v / 1_000 } else { v }))
+            Ok(value(row).map(|v| match from {
+                Kind::Timestamp => v / 1_000,
+                Kind::TimestampNs => v / 1_000_000,
+                _ => v,
+            }))
         }),
-        Kind::Timestamp => try_column::<TimestampMicrosecondType>(rows, |row| Ok(value(row))),
+        Kind::Timestamp => try_column::<TimestampMicrosecondType>(rows, |row| {
+            Ok(value(row).map(|v| if from == Kind::TimestampNs { v / 1_000 } else { v }))
+        }),
+        Kind::TimestampNs => try_column::<TimestampNanosecondType>(rows, |row| {
+            let Some(v) = value(row) else { return Ok(None) };
+            let scale = match from {
+                Kind::Timestamp => 1_000,
+                Kind::Date => 1_000_000,
+                _ => 1,
+            };
+            let out_of_range = || SqlError::new(0, format!("inconvertible value: {v} [{from} -> {to}]"));
+            v.checked_mul(scale).map(Some).ok_or_else(out_of_range)
+        }),
         Kind::Char if from == Kind::Boolean => {
             Ok(text_column(rows, |row| value(row).map(|v| if v == 0 { "F" } else { "T" })))
         }
@@ -123,12 +140,13 @@ fn whole_text(value: i64, kind: Kind) -> String {
         Kind::Boolean => (value != 0).to_string(),
         Kind::Date => date_text(value),
         Kind::Timestamp => timestamp_text(value),
+        Kind::TimestampNs => timestamp_ns_text(value),
         _ => value.to_string(),
     }
 }
 
 /// Returns the CHAR of one UTF-16 unit; 0 is NULL, half of a pair is `?`.
-fn char_text(unit: u16) -> Option<String> {
+pub fn char_text(unit: u16) -> Option<String> {
     (unit != 0).then(|| char::from_u32(u32::from(unit)).unwrap_or('?').to_string())
 }
 
@@ -159,6 +177,7 @@ fn from_real(args: &Args, from: Kind, to: Kind, misfit: Misfit) -> Result<ArrayR
         }
         Kind::Date => try_column::<TimestampMillisecondType>(rows, |row| fit(row, long_low, long_high)),
         Kind::Timestamp => try_column::<TimestampMicrosecondType>(rows, |row| fit(row, long_low, long_high)),
+        Kind::TimestampNs => try_column::<TimestampNanosecondType>(rows, |row| fit(row, long_low, long_high)),
         Kind::Float => {
             try_column::<Float32Type>(rows, |row| Ok(value(row).map(|v| v as f32).filter(|v| v.is_finite())))
         }
@@ -200,6 +219,7 @@ fn from_char(args: &Args, to: Kind) -> Result<ArrayRef, SqlError> {
         Kind::Double => try_column::<Float64Type>(rows, |row| Ok(digit(row)?.map(|v| v as f64))),
         Kind::Date => try_column::<TimestampMillisecondType>(rows, digit),
         Kind::Timestamp => try_column::<TimestampMicrosecondType>(rows, digit),
+        Kind::TimestampNs => try_column::<TimestampNanosecondType>(rows, digit),
         _ => Ok(args.array(0)),
     }
 }
@@ -255,6 +275,12 @@ fn from_text(args: &Args, from: Kind, to: Kind, misfit: Misfit) -> Result<ArrayR
         }
         Kind::Double => try_column::<Float64Type>(rows, |row| reader.double(row)),
         Kind::Timestamp => try_column::<TimestampMicrosecondType>(rows, moment),
+        Kind::TimestampNs => try_column::<TimestampNanosecondType>(rows, |row| {
+            reader.read(row, |t| {
+                let digits = misfit == Misfit::Refuse && is_digits(t);
+                if digits { t.parse().ok() } else { parse_timestamp_ns(t) }
+            })
+        }),
         Kind::Date => try_column::<TimestampMillisecondType>(rows, |row| {
             reader.read(row, |t| {
                 let digits = misfit == Misfit::Refuse && is_digits(t);
