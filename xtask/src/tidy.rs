@@ -2,11 +2,12 @@
 //!
 //! Each rule is a function over a [`Tree`] of texts, so that its test can show it a bad example. It returns one line
 //! per problem: place, what is wrong, what to do. The rules: [`graph`] (who may use whom), [`absences`] (what must not
-//! occur where), [`documents`] (dead paths and names), [`shape`] (module docs, lengths, names), [`packages`]
-//! (duplicates, licences, sources), [`one_build`] (demo and tests share one build).
+//! occur where), [`documents`] (dead paths and names), [`features`] (COMPAT.md's list), [`shape`] (module docs, lengths,
+//! names), [`packages`] (duplicates, licences, sources), [`one_build`] (demo and tests share one build).
 
 mod absences;
 mod documents;
+mod features;
 mod graph;
 mod one_build;
 mod packages;
@@ -76,10 +77,11 @@ pub fn run() -> Result<()> {
         &host()?,
     ]))?)?;
     let mut problems = Vec::new();
-    let rules: [(&str, Vec<String>); 6] = [
+    let rules: [(&str, Vec<String>); 7] = [
         ("graph", graph::check(&metadata)),
         ("absences", absences::check(&tree)),
         ("documents", documents::check(&tree)),
+        ("features", features::check(&tree)),
         ("shape", shape::check(&tree)),
         ("packages", packages::check(&metadata)),
         ("one build", one_build::check(&one_build::trees()?)),

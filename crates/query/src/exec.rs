@@ -1,7 +1,7 @@
 //! Own operators where time order or QuestDB's rules need more than DataFusion has: each a logical node and, beside
 //! it, the physical operator.
 //!
-//! Reading order: [`latest_on`], [`asof_join`], [`fill`] (SAMPLE BY's missing buckets), [`slice`] (LIMIT from the end), [`window`];
+//! Reading order: [`latest_on`], [`asof_join`], [`splice_join`], [`fill`] (SAMPLE BY's missing buckets), [`slice`] (LIMIT from the end), [`window`];
 //! then what they share: `column_place`, `kept_rows`, `key_index`. Every operator reads single partitions, states the order
 //! that it needs, and charges what it keeps to the memory pool: a query that does not fit is an error that names the
 //! operator. The planner builds nodes through the functions re-exported here and gives [`extension_planners`] to
@@ -24,6 +24,7 @@ mod kept_rows;
 mod key_index;
 pub mod latest_on;
 pub mod slice;
+pub mod splice_join;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod window;
@@ -32,6 +33,7 @@ pub use asof_join::{AsofSpec, asof_join};
 pub use fill::{FillSpec, FillWith, fill};
 pub use latest_on::latest_on;
 pub use slice::slice;
+pub use splice_join::splice_join;
 pub use window::window;
 
 /// Returns the planners that turn the nodes of this module into operators.
@@ -65,6 +67,8 @@ impl ExtensionPlanner for OperatorPlanner {
         } else if let Some(slice) = node.downcast_ref::<slice::Slice>() {
             slice.physical(input(0)?)?
         } else if let Some(join) = node.downcast_ref::<asof_join::AsofJoin>() {
+            join.physical(input(0)?, input(1)?)?
+        } else if let Some(join) = node.downcast_ref::<splice_join::SpliceJoin>() {
             join.physical(input(0)?, input(1)?)?
         } else if let Some(window) = node.downcast_ref::<window::Window>() {
             window.physical(input(0)?)?

@@ -2,7 +2,7 @@
 //!
 //! Own lexer and own parser (docs/adr: none of sqlparser's dialects has the peer's order of operators, tokens or
 //! positions). Checks grammar only; names and types are the planner's. Reading order: `ast`, `lexer`, `cursor`,
-//! `expression`, `window`, `select`, `declare`, `source`, `sample`, `table_options`, `create`, `alter`, `write`, `show`, `text`.
+//! `expression`, `window`, `select`, `declare`, `pivot`, `source`, `sample`, `table_options`, `create`, `alter`, `write`, `show`, `text`.
 
 mod alter;
 pub mod ast;
@@ -11,6 +11,7 @@ mod cursor;
 mod declare;
 mod expression;
 mod lexer;
+mod pivot;
 mod sample;
 mod select;
 mod show;

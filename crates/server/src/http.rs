@@ -3,7 +3,7 @@
 //! Owns the listener and the life of a connection; what a request means stands in the route files. Never plans or
 //! stores anything itself. Reading order: this file (accept loop, connection, shutdown), [`routes`], [`parameters`]
 //! and [`body`] (what comes in), [`answer`] (plain answers), [`exec`] and [`exp`] with [`rows`] and [`cells`] (results),
-//! [`write`] (ILP), [`pages`] (files under `public/`).
+//! [`write`] (ILP), [`imp`] (CSV), [`pages`] (files under `public/`).
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -41,6 +41,7 @@ mod cells;
 mod chk;
 mod exec;
 mod exp;
+mod imp;
 mod pages;
 mod parameters;
 mod routes;
@@ -55,6 +56,8 @@ const MAX_HEADERS: usize = 500;
 const DRAIN: Duration = Duration::from_millis(1_500);
 /// `/write` requests that parse and commit at a time; more wait.
 const WRITERS: usize = 32;
+/// `/imp` requests at a time; more wait.
+const IMPORTS: usize = 4;
 
 /// What every connection of the listener shares.
 pub struct HttpContext {
@@ -82,13 +85,14 @@ pub struct HttpContext {
 pub struct Load {
     making: Arc<Making>,
     writers: Semaphore,
+    imports: Semaphore,
     bodies: Budget,
 }
 
 impl Load {
     /// Returns the load of a server; the other doors for rows share `making` and `bodies`.
     pub fn new(making: Arc<Making>, bodies: Budget) -> Load {
-        Load { making, writers: Semaphore::new(WRITERS), bodies }
+        Load { making, writers: Semaphore::new(WRITERS), imports: Semaphore::new(IMPORTS), bodies }
     }
 }
 

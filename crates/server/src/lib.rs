@@ -2,15 +2,17 @@
 //!
 //! Reading order: [`start`] (what happens from the command line to the first client), [`config`], [`server`] (engine and
 //! listeners of one root), [`live`] and [`reload`] (what may change meanwhile), [`http`], [`ilp_tcp`] and [`ilp_write`],
-//! [`pg`], [`health`], [`signals`].
+//! [`import`], [`pg`], [`health`], [`signals`].
 
 pub mod config;
 pub mod health;
 pub mod http;
 pub mod ilp_tcp;
 pub mod ilp_write;
+pub mod import;
 pub mod live;
 pub mod memory;
+pub mod migrate;
 pub mod pg;
 pub mod reload;
 pub mod server;

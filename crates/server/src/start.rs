@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use storage::env::Env;
 
+use crate::migrate;
 use crate::server::{Progress, Server};
 use crate::signals::{self, Signal};
 
@@ -63,6 +64,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Verb::Start) => return service::start(&root, &env),
         Some(Verb::Stop) => return service::stop(&root, &env),
         Some(Verb::Status) => return service::status(&root, &env),
+        Some(Verb::Import(import)) => return migrate::run(&import, root, &env),
         None if arguments.check_config => return check_config(&root, &env),
         None => {}
     }

@@ -85,11 +85,13 @@ fn symbol_files(base: &Base) -> HashSet<String> {
 
 /// Returns the Seq of the first frame that recovery needs from the log beside a base at this state.
 pub fn first_needed_seq(state: &DbState) -> Seq {
-    let needed = |t: &Arc<TableState>| {
-        let symbols = t.symbols.values().filter_map(|s| s.unpersisted_since);
-        t.memtable.first_seq().into_iter().chain(symbols).min()
-    };
-    state.tables.iter().filter_map(needed).min().unwrap_or(state.seq.next())
+    state.tables.iter().filter_map(|table| first_needed_seq_of(table)).min().unwrap_or(state.seq.next())
+}
+
+/// Returns the Seq of the first frame that holds rows or symbols of a table that no file holds yet.
+pub fn first_needed_seq_of(table: &TableState) -> Option<Seq> {
+    let symbols = table.symbols.values().filter_map(|s| s.unpersisted_since);
+    table.memtable.first_seq().into_iter().chain(symbols).min()
 }
 
 /// Writes a base of the state; `make_dir` makes `_base` in a table's directory. Durable when this returns; the log must be durable through the state's Seq before.

@@ -181,6 +181,15 @@ impl DbState {
         Ok(())
     }
 
+    /// Forgets rows in memory that were too old when a frame before the base was written.
+    pub fn expire_memory(&mut self, id: TableId, before_us: i64) -> Result<()> {
+        let Some(table) = self.tables.get(id) else { return Ok(()) };
+        let mut table = TableState::clone(table);
+        table.expire_memory(before_us)?;
+        self.tables.insert(table);
+        Ok(())
+    }
+
     fn owned(&self, id: TableId) -> Result<TableState> {
         self.tables.get(id).map(|t| TableState::clone(t)).ok_or_else(|| unknown(id))
     }

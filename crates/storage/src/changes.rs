@@ -1,4 +1,5 @@
-//! Changes of segments in progress: one mutator per table at a time, and the files that no edit names yet.
+//! Changes of segments in progress: one mutator per table at a time, the files that no edit names yet, and the gate at
+//! which writers of a table wait while its last rows are converted.
 //!
 //! Flush, UPDATE, DROP PARTITION and their like hold their table's lock; compaction holds none and relies on its edit
 //! being refused when another change came first. Whoever writes files does it through [`Outputs`], so that neither a sweep
@@ -7,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use types::TableId;
 
@@ -19,6 +20,9 @@ use crate::database::Database;
 pub(crate) struct Changes {
     locks: Mutex<HashMap<TableId, Arc<Mutex<()>>>>,
     writing: Mutex<HashSet<PathBuf>>,
+    /// Tables whose writers wait.
+    shut: Mutex<HashSet<TableId>>,
+    opened: Condvar,
 }
 
 impl Changes {
@@ -34,6 +38,42 @@ impl Changes {
     /// Returns the files that are being written and that no edit names yet.
     pub fn writing(&self) -> HashSet<PathBuf> {
         self.writing.lock().expect("no holder of this lock panics").clone()
+    }
+}
+
+/// Keeps writers of a table waiting while it lives.
+pub(crate) struct Gate<'a> {
+    database: &'a Database,
+    table: TableId,
+}
+
+impl Drop for Gate<'_> {
+    fn drop(&mut self) {
+        let changes = &self.database.changes;
+        changes.shut.lock().expect("no holder of this lock panics").remove(&self.table);
+        changes.opened.notify_all();
+    }
+}
+
+impl Database {
+    /// Lets the writers of a table wait. Whoever passed before has its commit in the newest state.
+    pub(crate) fn shut(&self, table: TableId) -> Gate<'_> {
+        let _head = self.lock_head();
+        self.changes.shut.lock().expect("no holder of this lock panics").insert(table);
+        Gate { database: self, table }
+    }
+
+    /// Returns whether writers of one of the tables have to wait; asked under the head lock.
+    pub(crate) fn is_shut(&self, tables: &[TableId]) -> bool {
+        let shut = self.changes.shut.lock().expect("no holder of this lock panics");
+        !shut.is_empty() && tables.iter().any(|table| shut.contains(table))
+    }
+
+    /// Waits until no writer of the tables has to.
+    pub(crate) fn wait_until_open(&self, tables: &[TableId]) {
+        let shut = self.changes.shut.lock().expect("no holder of this lock panics");
+        let wait = |shut: &mut HashSet<TableId>| tables.iter().any(|table| shut.contains(table));
+        drop(self.changes.opened.wait_while(shut, wait).expect("no holder of this lock panics"));
     }
 }
 

@@ -67,10 +67,14 @@ impl Chunk {
             columns.push((column.id, column.column_type, to_arrow(column.column_type, column.data)?));
         }
         columns.sort_by_key(|(id, ..)| *id);
-        Chunk::new(batch.rows, columns, schema.designated, seq..=seq, generation)
+        Chunk::of_arrays(batch.rows, columns, schema.designated, seq..=seq, generation)
     }
 
-    fn new(
+    /// Returns a chunk of columns in the order of their ids.
+    ///
+    /// # Errors
+    /// `Invalid` as [`Chunk::from_batch`].
+    pub fn of_arrays(
         rows: usize,
         columns: Vec<(ColumnId, ColumnType, ArrayRef)>,
         designated: Option<ColumnId>,
@@ -148,7 +152,7 @@ impl Chunk {
         let first_seq = chunks.iter().map(|c| c.first_seq).min().unwrap_or(first.first_seq);
         let last_seq = chunks.iter().map(|c| c.last_seq).max().unwrap_or(last.last_seq);
         let generation = chunks.iter().map(|c| c.generation).max().unwrap_or(first.generation);
-        Chunk::new(rows, columns, last.designated, first_seq..=last_seq, generation)
+        Chunk::of_arrays(rows, columns, last.designated, first_seq..=last_seq, generation)
     }
 
     /// Returns the chunks in groups, in order, of which each can become one chunk and one segment.
@@ -214,7 +218,7 @@ impl Chunk {
     /// # Errors
     /// `Invalid` as [`Chunk::from_batch`].
     pub fn with_rows(&self, rows: usize, columns: Vec<(ColumnId, ColumnType, ArrayRef)>) -> Result<Chunk> {
-        Chunk::new(rows, columns, self.designated, self.first_seq..=self.last_seq, self.generation)
+        Chunk::of_arrays(rows, columns, self.designated, self.first_seq..=self.last_seq, self.generation)
     }
 
     /// Returns the rows in the order of the designated timestamp, rows of equal time in the order that they had.
@@ -242,7 +246,7 @@ impl Chunk {
     pub fn slice(&self, rows: Range<usize>) -> Result<Chunk> {
         let slice = |(id, t, array): &(ColumnId, ColumnType, ArrayRef)| (*id, *t, array.slice(rows.start, rows.len()));
         let columns = self.columns.iter().map(slice).collect();
-        Chunk::new(rows.len(), columns, self.designated, self.first_seq..=self.last_seq, self.generation)
+        Chunk::of_arrays(rows.len(), columns, self.designated, self.first_seq..=self.last_seq, self.generation)
     }
 
     /// Returns which rows lie at or behind a moment; all when the table has no designated timestamp.
@@ -263,7 +267,7 @@ impl Chunk {
                 .map_err(|e| Error::Invalid(format!("rows of column {id} cannot be left out: {e}")))?;
             columns.push((*id, *column_type, rows));
         }
-        Chunk::new(kept.true_count(), columns, self.designated, self.first_seq..=self.last_seq, self.generation)
+        Chunk::of_arrays(kept.true_count(), columns, self.designated, self.first_seq..=self.last_seq, self.generation)
     }
 
     /// Returns the partitions that a sorted chunk has rows of, in order, with their rows.

@@ -32,6 +32,7 @@ mod open;
 mod write;
 
 pub use alter::ColumnChange;
+pub(crate) use alter::add_rule;
 pub use append::RowsByTable;
 pub(crate) use append::{Resolver, payload_bytes};
 pub use ddl::{NewColumn, NewTable};

@@ -9,6 +9,7 @@ use roaring::RoaringBitmap;
 use types::{PartitionKey, Seq, TableId};
 
 use crate::arrow_type::absent_column;
+use crate::base;
 use crate::catalog::DbState;
 use crate::changes::Outputs;
 use crate::chunk::Chunk;
@@ -33,7 +34,7 @@ impl Database {
         let mut due: Vec<TableId> = Vec::new();
         let too_many_files = self.log.chain_len() > self.options.log_files_max;
         let total: u64 = state.tables.iter().map(|t| t.memtable.bytes()).sum();
-        for table in state.tables.iter().filter(|t| t.memtable.rows() > 0) {
+        for table in state.tables.iter().filter(|t| base::first_needed_seq_of(t).is_some()) {
             let large = table.memtable.bytes() >= self.options.flush_bytes;
             if large || too_many_files || total >= 4 * self.options.flush_bytes {
                 due.push(table.id);
@@ -58,7 +59,7 @@ impl Database {
         loop {
             let view = self.view();
             let Some(table) = view.state().tables.get(id) else { return Ok(()) };
-            let Some(last) = table.memtable.last_seq() else { return Ok(()) };
+            let Some(last) = table.memtable.last_seq() else { return self.save_symbols(table) };
             let through = end_of_group(view.state(), table, last);
             let outputs = Outputs::new(self);
             let flushed = self.flush_through(table, through, &outputs);
@@ -69,6 +70,25 @@ impl Database {
                 Err(Error::Conflict(_)) => {}
                 Err(e) => return Err(e),
             }
+        }
+    }
+
+    /// Writes symbols that are in the log alone, of a table that has no rows in memory.
+    fn save_symbols(&self, table: &TableState) -> Result<()> {
+        if table.symbols.values().all(|symbols| symbols.len == symbols.persisted) {
+            return Ok(());
+        }
+        self.log.wait_durable(table.last_seq)?;
+        let outputs = Outputs::new(self);
+        let mut edit = self.flush_edit(table, table.flushed_through);
+        let saved = self.write_symbol_files(table, &outputs).and_then(|files| {
+            edit.symbol_files = files;
+            self.commit_edit(edit)
+        });
+        match outputs.settle(saved) {
+            // The table was truncated, dropped or altered: whoever flushes it next looks again.
+            Err(Error::Conflict(_)) => Ok(()),
+            saved => saved,
         }
     }
 
@@ -146,6 +166,7 @@ impl Database {
                 _ => through,
             }),
             truncate_seq: table.truncate_seq,
+            expired_seq: table.expired.0,
             removed: Vec::new(),
             added: Vec::new(),
             dead: Vec::new(),

@@ -10,6 +10,7 @@ pub mod base;
 pub mod catalog;
 mod changes;
 pub mod chunk;
+mod convert;
 pub mod database;
 mod dedup;
 pub mod document;

@@ -95,6 +95,9 @@ pub struct Edit {
     pub flushed_through: Option<Seq>,
     /// The table's last truncate when the edit was prepared: an edit prepared before a truncate is refused.
     pub truncate_seq: Seq,
+    /// The table's last expiry in the run that prepared the edit: it must not bring back what was too old.
+    #[serde(default)]
+    pub expired_seq: Seq,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<RemovedSegment>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -107,7 +110,7 @@ pub struct Edit {
 }
 
 /// A segment that an edit takes away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RemovedSegment {
     pub partition: PartitionKey,
     /// Relative to the table's directory.

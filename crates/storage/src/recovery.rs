@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use types::Seq;
+use types::{Seq, TableId};
 
 use crate::base::{self, Base, BaseHandle};
 use crate::catalog::{DbState, Garbage};
@@ -16,7 +16,7 @@ use crate::log::chain::{self, ChainEnd, Link, LogFiles};
 use crate::log::frame::FrameRef;
 use crate::log::{Frame, FrameKind, Place, Predecessor};
 use crate::planted::Planted;
-use crate::record::{self, Record};
+use crate::record::{self, CatalogChange, Record};
 use crate::snapshot::FileRef;
 use crate::timeline::History;
 use crate::{Error, Result};
@@ -147,9 +147,11 @@ impl<'a> Replay<'a> {
                 self.state.apply(self.disk, records.clone(), frame.seq, frame.commit_us, &mut self.garbage)?;
             }
             let (seq, commit_us) = (self.state.seq, self.state.commit_us);
+            let expired = if behind_base { Vec::new() } else { expiries(&mut records) };
             self.state.apply(self.disk, records, frame.seq, frame.commit_us, &mut self.garbage)?;
             if !behind_base {
                 (self.state.seq, self.state.commit_us) = (seq, commit_us);
+                expired.into_iter().try_for_each(|(table, before_us)| self.state.expire_memory(table, before_us))?;
             }
         }
         if frame.seq > self.base_seq {
@@ -162,7 +164,12 @@ impl<'a> Replay<'a> {
     /// Returns whether the base lacks something of a record from before it, and strips the rest. Rows that are flushed, or
     /// gone by a truncate, may have brought symbols that no file holds yet and that later frames count on.
     fn is_lacking(&self, record: &mut Record, seq: Seq) -> bool {
-        let Record::Rows(rows) = record else { return false };
+        let rows = match record {
+            Record::Rows(rows) => rows,
+            // Segments of the base are what was left of it; rows that are replayed here must go again.
+            Record::Catalog(CatalogChange::Expire { .. }) => return true,
+            _ => return false,
+        };
         let Some(table) = self.state.tables.get(rows.table) else { return false };
         if seq <= table.flushed_through {
             rows.batch = Default::default();
@@ -206,6 +213,19 @@ impl<'a> Replay<'a> {
             replayed_frames: self.frames,
         })
     }
+}
+
+/// Takes the expiries out of a frame's records.
+fn expiries(records: &mut Vec<Record>) -> Vec<(TableId, i64)> {
+    let mut expired = Vec::new();
+    records.retain(|record| match record {
+        Record::Catalog(CatalogChange::Expire { table, before_us }) => {
+            expired.push((*table, *before_us));
+            false
+        }
+        _ => true,
+    });
+    expired
 }
 
 fn branch_end(history: &History) -> Option<ChainEnd> {

@@ -112,6 +112,7 @@ fn edit(table: &TableState, cause: EditCause, removed: Vec<RemovedSegment>) -> E
         cause,
         flushed_through: None,
         truncate_seq: table.truncate_seq,
+        expired_seq: table.expired.0,
         removed,
         added: Vec::new(),
         dead: Vec::new(),

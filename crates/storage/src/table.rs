@@ -69,8 +69,9 @@ pub struct TableState {
     pub truncate_seq: Seq,
     /// Seq of the last change that a query can see.
     pub last_seq: Seq,
-    /// Rows before this moment were too old in this run: an edit prepared before must not bring them back.
-    pub expired_before_us: i64,
+    /// The last expiry of this run and the moment before which rows went: an edit prepared before it must not bring them
+    /// back.
+    pub expired: (Seq, i64),
     /// Which rows in memory replace which; looked at only where keys were declared.
     pub(crate) dedup: DedupCache,
 }
@@ -91,7 +92,7 @@ impl TableState {
             flushed_through: Seq(seq.0.saturating_sub(1)),
             truncate_seq: Seq::ZERO,
             last_seq: seq,
-            expired_before_us: i64::MIN,
+            expired: (Seq::ZERO, i64::MIN),
             dedup: DedupCache::default(),
         };
         table.match_symbols();
@@ -217,11 +218,17 @@ impl TableState {
         let kept = segments.split_off(&PartitionKey(before_us));
         let removed = std::mem::replace(segments, kept).into_values().flatten().collect();
         self.segment_rows = live_rows(&self.segments);
-        self.memtable = self.memtable.since(before_us)?;
-        self.dedup = DedupCache::default();
-        self.expired_before_us = self.expired_before_us.max(before_us);
+        self.expire_memory(before_us)?;
+        self.expired = (seq, before_us);
         self.last_seq = seq;
         Ok(removed)
+    }
+
+    /// Forgets the rows in memory before a moment.
+    pub fn expire_memory(&mut self, before_us: i64) -> Result<()> {
+        self.memtable = self.memtable.since(before_us)?;
+        self.dedup = DedupCache::default();
+        Ok(())
     }
 
     /// Says why an edit does not fit any more, if so: a truncate or another edit came first.
@@ -229,7 +236,8 @@ impl TableState {
         if edit.truncate_seq != self.truncate_seq {
             return Some(format!("table {} was truncated meanwhile", self.name));
         }
-        if edit.added.iter().any(|a| a.partition.0 < self.expired_before_us) {
+        let (expired_seq, before_us) = self.expired;
+        if edit.expired_seq < expired_seq && edit.added.iter().any(|a| a.partition.0 < before_us) {
             return Some(format!("rows of table {} became too old meanwhile", self.name));
         }
         let removed = edit.removed.iter().map(|r| (r.partition, &r.file, &r.dead));

@@ -1,7 +1,20 @@
-//! Base64 (RFC 4648 §4 and, with `-` and `_`, §5), with or without padding: [`decode`].
+//! Base64 (RFC 4648 §4 and, with `-` and `_`, §5), with or without padding: [`decode`], [`encode`].
 
 /// Digits of the common alphabet, in order.
 pub const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Returns the text of some bytes, with padding.
+pub fn encode(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0u32, |bits, &b| bits << 8 | u32::from(b)) << (8 * (3 - chunk.len()));
+        (0..4).for_each(|i| {
+            let digit = DIGITS[(bits >> (18 - 6 * i)) as usize & 63] as char;
+            out.push(if i <= chunk.len() { digit } else { '=' });
+        });
+    }
+    out
+}
 
 /// Returns the bytes that a text stands for, or `None` when it is not base64.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
@@ -30,7 +43,7 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::{decode, encode};
 
     #[test]
     fn texts_are_decoded_in_both_alphabets_or_refused() {
@@ -42,6 +55,7 @@ mod tests {
             ("-_8", b"\xfb\xff"),
         ] {
             assert_eq!(decode(text).as_deref(), Some(bytes), "{text}");
+            assert_eq!(decode(&encode(bytes)).as_deref(), Some(bytes), "{text}");
         }
         for bad in ["a", "YWR!", "YR", "é"] {
             assert_eq!(decode(bad), None, "{bad}");

@@ -1,7 +1,7 @@
 //! Values as `/exp` shows them: CSV with CRLF line ends, NULL as nothing at all.
 //!
-//! Text and times stand in double quotes (a quote within is doubled), numbers and booleans do not. As in QuestDB 9.3.4
-//! control characters and backslashes within text are escaped as in JSON. Read next: [`crate::exec_json`].
+//! Text and times stand in double quotes (a quote within is doubled, everything else is as it is), numbers and booleans do
+//! not. Read next: [`crate::exec_json`].
 
 use crate::exec_json;
 
@@ -11,7 +11,12 @@ pub const LINE_END: &[u8] = b"\r\n";
 /// Appends text in quotes.
 pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    exec_json::escape(out, text, b"\"\"");
+    for (i, part) in text.split('"').enumerate() {
+        if i > 0 {
+            out.extend_from_slice(b"\"\"");
+        }
+        out.extend_from_slice(part.as_bytes());
+    }
     out.push(b'"');
 }
 
@@ -42,6 +47,6 @@ mod tests {
         out.push(b',');
         double(&mut out, 1.5);
         float(&mut out, f32::INFINITY);
-        assert_eq!(out, b"\"x\"\"y\\n\\\\\",,1.5");
+        assert_eq!(out, b"\"x\"\"y\n\\\",,1.5");
     }
 }

@@ -198,7 +198,7 @@ fn time_of_day_us(text: &str) -> Option<i64> {
 
 /// `HH[:MM[:SS]]` (or `HHMM`) in seconds.
 fn sexagesimal(text: &str, hours: i64) -> Option<i64> {
-    let packed = text.len() == 4 && !text.contains(':');
+    let packed = text.len() == 4 && text.is_ascii() && !text.contains(':');
     let mut parts = if packed { [Some(&text[..2]), Some(&text[2..]), None] } else { split3(text)? }.into_iter();
     let hour = digits(parts.next()??, 1..=2)?;
     let minute = parts.next()?.map_or(Some(0), |p| digits(p, 2..=2))?;

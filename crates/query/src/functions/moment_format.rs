@@ -12,7 +12,7 @@ use super::{Binding, Environment};
 use crate::error::SqlError;
 use crate::kind::Kind;
 
-mod pattern;
+pub(crate) mod pattern;
 
 use pattern::Pattern;
 

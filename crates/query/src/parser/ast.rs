@@ -368,6 +368,7 @@ pub enum JoinKind {
     Cross,
     Asof,
     Lt,
+    Splice,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -506,6 +507,11 @@ pub enum ExprKind {
         word: String,
     },
     Query(Box<Query>),
+    /// An aggregate over the rows that pass a test; PIVOT makes it.
+    Filtered {
+        call: Box<Expr>,
+        test: Box<Expr>,
+    },
     /// `call OVER (…)`; `call` is a [`ExprKind::Call`].
     Window {
         call: Box<Expr>,

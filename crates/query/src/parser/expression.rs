@@ -31,6 +31,11 @@ pub fn expression(cursor: &mut Cursor) -> Result<Expr, SqlError> {
     tighter(cursor, 0)
 }
 
+/// Parses what may stand before IN.
+pub fn operand_of_in(cursor: &mut Cursor) -> Result<Expr, SqlError> {
+    tighter(cursor, binding::MEMBERSHIP)
+}
+
 /// Parses operators that bind tighter than `floor`.
 fn tighter(cursor: &mut Cursor, floor: u8) -> Result<Expr, SqlError> {
     cursor.deeper(|cursor| {

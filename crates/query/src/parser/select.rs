@@ -6,7 +6,7 @@ use super::ast::{Body, Expr, Ident, Item, Latest, Limit, OrderItem, Query, Selec
 use super::cursor::Cursor;
 use super::expression::expression;
 use super::lexer::TokenKind;
-use super::{declare, sample, show, source, window};
+use super::{declare, pivot, sample, show, source, window};
 use crate::error::SqlError;
 
 /// Words that cannot be a bare alias or table name.
@@ -184,6 +184,9 @@ fn nested(cursor: &mut Cursor) -> Result<Body, SqlError> {
     let mut select = Select::all(position);
     select.from = Some(from);
     clauses(cursor, &mut select)?;
+    if cursor.is_word("pivot") {
+        return Ok(Body::Select(Box::new(pivot::pivot(cursor, select)?)));
+    }
     let bare = plain && select.filter.is_none() && select.latest.is_none() && select.sample.is_none();
     match select.from {
         Some(super::ast::From {
@@ -210,7 +213,7 @@ fn select(cursor: &mut Cursor) -> Result<Select, SqlError> {
     }
     select.from = Some(source::from(cursor)?);
     clauses(cursor, &mut select)?;
-    Ok(select)
+    pivot::pivot(cursor, select)
 }
 
 /// Ends `SELECT 1`: it takes no further clause.

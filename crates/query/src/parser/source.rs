@@ -130,7 +130,7 @@ fn alias(cursor: &mut Cursor) -> Result<Option<Ident>, SqlError> {
     Ok(Some(Ident { name: token.text.clone(), position: token.position }))
 }
 
-const JOIN_WORDS: [(&[&str], JoinKind); 12] = [
+const JOIN_WORDS: [(&[&str], JoinKind); 13] = [
     (&["inner", "join"], JoinKind::Inner),
     (&["left", "join"], JoinKind::Left),
     (&["left", "outer", "join"], JoinKind::Left),
@@ -141,6 +141,7 @@ const JOIN_WORDS: [(&[&str], JoinKind); 12] = [
     (&["cross", "join"], JoinKind::Cross),
     (&["asof", "join"], JoinKind::Asof),
     (&["lt", "join"], JoinKind::Lt),
+    (&["splice", "join"], JoinKind::Splice),
     (&["join"], JoinKind::Inner),
     (&["outer", "join"], JoinKind::Left),
 ];
@@ -151,7 +152,7 @@ fn join(cursor: &mut Cursor) -> Result<Option<Join>, SqlError> {
         let source = source(cursor)?;
         return Ok(Some(Join { kind: JoinKind::Cross, source, on: None, tolerance: None, position }));
     }
-    for unsupported in ["splice", "window", "horizon"] {
+    for unsupported in ["window", "horizon"] {
         if cursor.are_words(&[unsupported, "join"]) {
             return Err(cursor.error(format!("{} JOIN is not supported yet", unsupported.to_uppercase())));
         }
@@ -172,7 +173,7 @@ fn join(cursor: &mut Cursor) -> Result<Option<Join>, SqlError> {
 
 fn on(cursor: &mut Cursor, kind: JoinKind) -> Result<Option<On>, SqlError> {
     if !cursor.is_word("on") {
-        let optional = matches!(kind, JoinKind::Cross | JoinKind::Asof | JoinKind::Lt);
+        let optional = matches!(kind, JoinKind::Cross | JoinKind::Asof | JoinKind::Lt | JoinKind::Splice);
         return if optional { Ok(None) } else { Err(cursor.error_at_last("'on' expected")) };
     }
     if kind == JoinKind::Cross {

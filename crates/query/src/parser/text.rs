@@ -48,7 +48,7 @@ pub fn expression_text(expr: &Expr) -> String {
             format!("{} {} {word}", operand_text(arg, EQUALITY), if *negated { "!=" } else { "=" })
         }
         ExprKind::Query(_) => "(select)".to_owned(),
-        ExprKind::Window { call, .. } => expression_text(call),
+        ExprKind::Window { call, .. } | ExprKind::Filtered { call, .. } => expression_text(call),
     }
 }
 

@@ -4,7 +4,8 @@
 //! policies, publications and their like are answered without knowing every function in them.
 
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+use datafusion::logical_expr::conditional_expressions::CaseBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, case};
 
 use super::outputs::{self, Origin, Output};
 use super::relation::{Relation, unqualified};
@@ -48,7 +49,7 @@ impl Planner<'_> {
                 JoinKind::Inner | JoinKind::Cross => nothing || right,
                 JoinKind::Left | JoinKind::Asof | JoinKind::Lt => nothing,
                 JoinKind::Right => right,
-                JoinKind::Full => nothing && right,
+                JoinKind::Full | JoinKind::Splice => nothing && right,
             };
         }
         nothing
@@ -160,6 +161,22 @@ pub fn cast(scope: &Scope, arg: &Tree, type_name: &str, position: usize) -> Resu
         _ => return Ok(None),
     };
     functions::cast::explicit(scope.bind(arg)?, to, position).map(Some)
+}
+
+/// Binds pg_table_size(oid) and its kin: the bytes of a table's segments, NULL for what is no table.
+pub fn relation_size(scope: &Scope, call: &Call) -> Result<Typed, SqlError> {
+    let [relation] = call.args.as_slice() else { return Err(call.no_match()) };
+    let relation = functions::cast::implicit(relation.clone(), Kind::Int)?;
+    let null = || Expr::Literal(Kind::Long.null(), None);
+    let mut sizes = None;
+    for table in scope.planner.view.tables() {
+        let bytes: u64 = table.partitions().map_err(|e| SqlError::from_storage(&e))?.iter().map(|p| p.size_bytes).sum();
+        let (number, bytes) = (Typed::int(table.id().0 as i32, 0).expr, Typed::long(bytes as i64, 0).expr);
+        let cases: &mut CaseBuilder = sizes.get_or_insert_with(|| case(relation.expr.clone()));
+        cases.when(number, bytes);
+    }
+    let sizes = sizes.map_or_else(|| Ok(null()), |mut cases| cases.otherwise(null()));
+    Ok(Typed::new(sizes.map_err(plan_error)?, Kind::Long, call.position))
 }
 
 /// Returns the number that pg_class has for a relation.

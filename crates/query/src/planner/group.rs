@@ -114,6 +114,7 @@ pub fn children(tree: &Tree) -> Vec<&Tree> {
             all
         }
         ExprKind::Between { value, low, high, .. } => vec![value, low, high],
+        ExprKind::Filtered { call, .. } => vec![call],
         ExprKind::Window { call, spec, .. } => {
             children(call).into_iter().chain(&spec.partition_by).chain(spec.order_by.iter().map(|o| &o.expr)).collect()
         }
@@ -159,11 +160,18 @@ fn of_bucket(value: &Typed, time: &PlanColumn, bucket: &str) -> Result<Typed, Sq
     Ok(Typed::new(expr, value.kind, value.position))
 }
 
-/// Binds a call of an aggregate.
+/// Binds a call of an aggregate, over the rows that pass `test` if there is one.
 ///
 /// # Errors
 /// Where no aggregate may stand, also inside another one.
-pub fn aggregate(scope: &Scope, name: &str, args: &[Tree], distinct: bool, position: usize) -> Result<Typed, SqlError> {
+pub fn aggregate(
+    scope: &Scope,
+    name: &str,
+    args: &[Tree],
+    distinct: bool,
+    test: Option<Expr>,
+    position: usize,
+) -> Result<Typed, SqlError> {
     let Some(grouping) = scope.grouping else {
         return Err(SqlError::new(position, "Aggregate function cannot be passed as an argument"));
     };
@@ -175,7 +183,9 @@ pub fn aggregate(scope: &Scope, name: &str, args: &[Tree], distinct: bool, posit
     let field = scope.planner.field("aggregate");
     let mut grouping = grouping.borrow_mut();
     let expr = bound.expr.transform(|expr| match expr {
-        Expr::AggregateFunction(_) => {
+        Expr::AggregateFunction(mut call) => {
+            call.params.filter = test.clone().map(Box::new);
+            let expr = Expr::AggregateFunction(call);
             let known = grouping.aggregates.iter().find(|a| a.expr == expr).map(|a| a.field.clone());
             let own = known.unwrap_or_else(|| {
                 found = Some(expr);

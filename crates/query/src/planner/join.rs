@@ -66,7 +66,7 @@ struct Equality {
 
 impl Sides<'_> {
     fn joined(self, conditions: &mut Vec<&Tree>) -> Result<Relation, SqlError> {
-        if matches!(self.join.kind, JoinKind::Asof | JoinKind::Lt) {
+        if matches!(self.join.kind, JoinKind::Asof | JoinKind::Lt | JoinKind::Splice) {
             return self.time_joined();
         }
         let mut equalities = Vec::new();
@@ -201,12 +201,19 @@ impl Sides<'_> {
             let right = named_place(&self.right, &equality.right)?;
             keys.push((left, right));
         }
+        let first_right = self.left.columns.len();
+        if self.join.kind == JoinKind::Splice {
+            let (left, right) = (self.left.plan.clone(), self.right.plan.clone());
+            let plan = exec::splice_join(left, right, (left_time, right_time), &keys).map_err(plan_error)?;
+            let columns = self.columns();
+            let relation = Relation { plan, columns, time: None, ascending: false, is_table: false, is_sorted: false };
+            return with_defaults(self.planner, relation, |_| true);
+        }
         let strict = self.join.kind == JoinKind::Lt;
         let tolerance_us = self.join.tolerance.as_ref().map(|t| tolerance(t, strict)).transpose()?;
         let spec = AsofSpec { left_time, right_time, keys, strict, tolerance_us };
         let plan = exec::asof_join(self.left.plan.clone(), self.right.plan.clone(), spec).map_err(plan_error)?;
         let (time, ascending) = (self.left.time, self.left.ascending);
-        let first_right = self.left.columns.len();
         let relation = Relation { plan, columns: self.columns(), time, ascending, is_table: false, is_sorted: false };
         with_defaults(self.planner, relation, |i| i >= first_right)
     }
@@ -222,7 +229,11 @@ impl Sides<'_> {
             }
             Some(On::Predicate(tree)) => {
                 for condition in conjuncts::split(tree) {
-                    let word = if self.join.kind == JoinKind::Lt { "LT" } else { "ASOF" };
+                    let word = match self.join.kind {
+                        JoinKind::Lt => "LT",
+                        JoinKind::Splice => "SPLICE",
+                        _ => "ASOF",
+                    };
                     let unsupported = || {
                         let text = expression_text(condition);
                         SqlError::new(condition.position, format!("unsupported {word} join expression [expr='{text}']"))

@@ -108,6 +108,14 @@ impl<'s> Scope<'s> {
                 let op = if *negated { Comparison::Ne } else { Comparison::Eq };
                 functions::operators::binary(BinaryOp::Comparison(op), arg, Typed::null(position), position)
             }
+            ExprKind::Filtered { call, test } => match &call.kind {
+                ExprKind::Call { name, args, distinct } => {
+                    let inner = Scope { grouping: None, ..*self };
+                    let test = inner.condition(test)?;
+                    super::group::aggregate(self, name, args, *distinct, Some(test), position)
+                }
+                _ => self.bind(call),
+            },
             ExprKind::Window { call, ignore_nulls, spec } => window::bind(self, call, *ignore_nulls, spec, position),
             ExprKind::Query(query) => catalogue::scalar(self, query, position)
                 .ok_or_else(|| SqlError::new(position, "query is not expected, did you mean column?")),
@@ -202,7 +210,7 @@ impl<'s> Scope<'s> {
         let lower = name.to_ascii_lowercase();
         let plain = lower.strip_prefix("pg_catalog.").unwrap_or(&lower);
         if functions::aggregate::is_aggregate(plain) {
-            return super::group::aggregate(self, name, args, distinct, position);
+            return super::group::aggregate(self, name, args, distinct, None, position);
         }
         if matches!(
             plain,
@@ -233,6 +241,13 @@ impl<'s> Scope<'s> {
             return Err(SqlError::new(position, format!("unknown function name: {name}(CURSOR)")));
         }
         let args = args.iter().map(|a| self.bind(a)).collect::<Result<Vec<_>, _>>()?;
+        let name = match plain {
+            "pg_table_size" | "pg_total_relation_size" | "pg_relation_size" => {
+                return catalogue::relation_size(self, &Call::new(name, position, args));
+            }
+            "pg_size_pretty" => "size_pretty",
+            _ => name,
+        };
         functions::scalar(&Call::new(name, position, args), self.planner.environment)
     }
 

@@ -1,25 +1,22 @@
 //! DELETE FROM t WHERE …: ours, QuestDB has none. The rows are gone with one commit.
 
-use std::sync::Arc;
-
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use storage::TableView;
 
 use super::Session;
-use super::rewrite::{Keep, table};
+use super::rewrite::{Keep, Look, matching_times, table, target};
 use crate::error::SqlError;
 use crate::outcome::Outcome;
 use crate::parser::ast::Delete;
 use crate::planner::Planner;
 use crate::planner::parameters::Param;
-use crate::planner::relation::{Column, unqualified};
+use crate::planner::relation::Column;
 use crate::planner::scope::Scope;
-use crate::provider::StoredTable;
 
 impl Session {
     pub(super) async fn delete(&self, delete: Delete, params: &[Param]) -> Result<Outcome, SqlError> {
         let name = delete.table.clone();
-        let plan = Box::new(move |planner: &Planner, view: &TableView| plan(planner, &delete, view));
+        let plan = Box::new(move |planner: &Planner, view: &TableView, look: Look| plan(planner, &delete, view, look));
         let rows = self.rewrite(&name, params, Keep::Unmatched, plan).await?;
         Ok(Outcome::Delete { rows })
     }
@@ -28,23 +25,19 @@ impl Session {
 /// Finds the kinds of a DELETE's parameters.
 pub fn describe(planner: &Planner, delete: &Delete) -> Result<(), SqlError> {
     let table = table(planner, &delete.table)?;
-    plan(planner, delete, &table).map(drop)
+    plan(planner, delete, &table, Look::Rows(&[])).map(drop)
 }
 
-/// Returns a plan of all columns, and behind them whether the row goes.
-fn plan(planner: &Planner, delete: &Delete, view: &TableView) -> Result<LogicalPlan, SqlError> {
-    let mut relation = planner.scan(Arc::new(StoredTable::new(view.clone())), delete.table.position)?;
-    let alias = delete.alias.as_ref().map_or(unqualified(&delete.table.name), |a| &a.name);
-    relation.columns.iter_mut().for_each(|c| c.table = Some(alias.to_owned()));
-    let scope =
-        Scope { columns: &relation.columns, time: view.schema().designated_index(), ..Scope::constants(planner) };
-    let goes = match &delete.filter {
-        Some(filter) => scope.condition(filter)?.is_true(),
-        None => lit(true),
-    };
+fn plan(planner: &Planner, delete: &Delete, view: &TableView, look: Look) -> Result<Option<LogicalPlan>, SqlError> {
+    let ranges = if let Look::Rows(ranges) = look { ranges } else { &[] };
+    let relation = target(planner, &delete.table, delete.alias.as_ref(), view, ranges)?;
+    let scope = Scope { columns: &relation.columns, time: relation.time, ..Scope::constants(planner) };
+    let goes = delete.filter.as_ref().map(|filter| scope.condition(filter)).transpose()?;
+    if let Look::Matches = look {
+        return matching_times(&relation, goes);
+    }
+    let goes = goes.map_or(lit(true), Expr::is_true);
     let exprs = relation.columns.iter().map(Column::expr).chain([goes.alias("matches")]);
-    LogicalPlanBuilder::from(relation.plan.clone())
-        .project(exprs)
-        .and_then(|b| b.build())
-        .map_err(|e| SqlError::from_datafusion(&e))
+    let plan = LogicalPlanBuilder::from(relation.plan.clone()).project(exprs).and_then(|b| b.build());
+    plan.map(Some).map_err(|e| SqlError::from_datafusion(&e))
 }

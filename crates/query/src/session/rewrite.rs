@@ -1,34 +1,50 @@
 //! What UPDATE and DELETE share: the partitions that hold matching rows are written anew, in one commit.
 //!
-//! A plan gives all rows of the table in its order with, behind their columns, whether each matches. Partitions without a
-//! match are left alone. Next: [`super::update`], [`super::delete`].
+//! The first look finds the partitions that hold a match: only those are read whole, in the table's order, with whether
+//! each row matches behind its columns. Next: [`super::update`], [`super::delete`].
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{SlicesIterator, concat_batches, filter_record_batch, not};
-use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
+use arrow::datatypes::{TimestampMicrosecondType, TimestampNanosecondType, UInt64Type};
+use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use futures::StreamExt;
 use storage::{ReadView, TableView};
-use types::{ColumnDef, PartitionBy, PartitionKey, RowBatch, Schema};
+use types::{ColumnDef, PartitionBy, PartitionKey, RowBatch, Schema, TimeRange};
 
 use super::rows::row_batch;
 use super::run::stream;
 use super::{Moment, Session};
 use crate::error::SqlError;
 use crate::functions::Environment;
+use crate::kind::Kind;
 use crate::parser::ast::Ident;
 use crate::planner::Planner;
 use crate::planner::parameters::{Param, Parameters};
-use crate::planner::relation::{missing_table, unqualified};
+use crate::planner::relation::{Relation, missing_table, unqualified};
+use crate::provider::StoredTable;
 use crate::settings::Settings;
 
-/// Returns the rows of a table: its columns, whether each row matches, and perhaps the row's number. A row that comes
-/// several times in a row under one number counts once, as it came first.
-pub type PlanRows = Box<dyn Fn(&Planner, &TableView) -> Result<LogicalPlan, SqlError> + Send + Sync>;
+/// Returns a plan over a table, or None where there is no need to look first.
+pub type PlanRows = Box<dyn Fn(&Planner, &TableView, Look) -> Result<Option<LogicalPlan>, SqlError> + Send + Sync>;
+
+/// What is asked of a table that is about to be rewritten.
+#[derive(Debug, Clone, Copy)]
+pub enum Look<'a> {
+    /// The designated timestamps of the rows that match.
+    Matches,
+    /// The rows in these ranges of time (all rows without any): the table's columns, whether the row matches, and perhaps
+    /// the row's number. A row that comes several times in a row under one number counts once, as it came first.
+    Rows(&'a [TimeRange]),
+}
+
+/// Ranges of time that a second look tests rows against.
+const MAX_RANGES: usize = 64;
 
 /// Which rows of a partition stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +66,7 @@ impl Session {
         let id = {
             let planner = self.planner(&moment, Parameters::bound(params));
             let table = table(&planner, name)?;
-            plan(&planner, &table)?;
+            plan(&planner, &table, Look::Rows(&[]))?;
             table.id()
         };
         let job = Job {
@@ -80,6 +96,17 @@ impl Session {
 /// Returns the table that a statement changes.
 pub fn table(planner: &Planner, name: &Ident) -> Result<TableView, SqlError> {
     planner.view.table(unqualified(&name.name)).ok_or_else(|| missing_table(name))
+}
+
+/// Returns a plan of the times of the rows that match; None for a table without partitions, where all rows are one part.
+pub fn matching_times(relation: &Relation, matches: Option<Expr>) -> Result<Option<LogicalPlan>, SqlError> {
+    let (Some(time), Some(matches)) = (relation.time, matches) else { return Ok(None) };
+    if relation.columns[time].kind != Kind::Timestamp {
+        return Ok(None);
+    }
+    let time = relation.columns[time].expr();
+    let plan = LogicalPlanBuilder::from(relation.plan.clone()).filter(matches).and_then(|b| b.project([time]));
+    plan.and_then(|b| b.build()).map(Some).map_err(|e| SqlError::from_datafusion(&e))
 }
 
 /// What the rewriting of one table needs, on its own thread.
@@ -114,12 +141,16 @@ impl Job {
     }
 
     async fn changed(&self, view: &TableView) -> Result<Rewritten, SqlError> {
-        let plan = {
-            let (read, environment): (&ReadView, &Environment) = (&self.moment.view, &self.moment.environment);
-            let parameters = Parameters::bound(&self.params);
-            let planner = Planner::new(&self.database, read, environment, &self.settings, parameters);
-            (self.plan)(&planner, view)?
+        let ranges = match self.planned(view, Look::Matches)? {
+            Some(plan) => self.ranges(view, &plan).await?,
+            None => Vec::new(),
         };
+        if ranges.first().is_some_and(TimeRange::is_empty) {
+            self.matched.store(0, Ordering::Relaxed);
+            return Ok(Vec::new());
+        }
+        let plan = self.planned(view, Look::Rows(&ranges))?;
+        let plan = plan.ok_or_else(|| SqlError::internal("a rewrite without rows was planned"))?;
         let mut stream = stream(&self.state, &plan).await?;
         let mut partitions = Partitions::new(view.schema().clone(), self.keep);
         while let Some(batch) = stream.next().await {
@@ -128,6 +159,68 @@ impl Job {
         let (changed, matched) = partitions.finish()?;
         self.matched.store(matched, Ordering::Relaxed);
         Ok(changed)
+    }
+
+    fn planned(&self, view: &TableView, look: Look) -> Result<Option<LogicalPlan>, SqlError> {
+        let (read, environment): (&ReadView, &Environment) = (&self.moment.view, &self.moment.environment);
+        let parameters = Parameters::bound(&self.params);
+        let planner = Planner::new(&self.database, read, environment, &self.settings, parameters);
+        (self.plan)(&planner, view, look)
+    }
+
+    /// Returns the times of the partitions in which a row matches, merged where they touch; one empty range when none does.
+    async fn ranges(&self, view: &TableView, plan: &LogicalPlan) -> Result<Vec<TimeRange>, SqlError> {
+        let unit = view.schema().partition_by;
+        let mut keys = BTreeSet::new();
+        let mut stream = stream(&self.state, plan).await?;
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(|e| SqlError::from_datafusion(&e))?;
+            let times = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
+            let mut start = 0;
+            while start < times.len() {
+                let key = unit.key(times[start]);
+                keys.insert(key);
+                let range = unit.range(key);
+                start += times[start..].iter().take_while(|us| range.contains(**us)).count().max(1);
+            }
+        }
+        let mut ranges: Vec<TimeRange> = Vec::new();
+        for range in keys.into_iter().map(|key| unit.range(key)) {
+            match ranges.last_mut() {
+                Some(last) if last.end_us == range.start_us => last.end_us = range.end_us,
+                _ => ranges.push(range),
+            }
+        }
+        Ok(match ranges.as_slice() {
+            [] => vec![TimeRange::EMPTY],
+            // Too many to test each row against: partitions without a match are passed over anyway.
+            [first, .., last] if ranges.len() > MAX_RANGES => {
+                vec![TimeRange { start_us: first.start_us, end_us: last.end_us }]
+            }
+            _ => ranges,
+        })
+    }
+}
+
+/// Returns the table that a statement changes as a relation of that alias, of some ranges of time if there are any.
+pub fn target(
+    planner: &Planner,
+    name: &Ident,
+    alias: Option<&Ident>,
+    view: &TableView,
+    ranges: &[TimeRange],
+) -> Result<Relation, SqlError> {
+    let mut relation = planner.scan(Arc::new(StoredTable::new(view.clone())), name.position)?;
+    let alias = alias.map_or(unqualified(&name.name), |a| &a.name);
+    relation.columns.iter_mut().for_each(|c| c.table = Some(alias.to_owned()));
+    relation.time = view.schema().designated_index();
+    let Some(time) = relation.time.map(|place| relation.columns[place].expr()) else { return Ok(relation) };
+    let moment = |us: i64| Expr::Literal(ScalarValue::TimestampMicrosecond(Some(us), None), None);
+    let inside =
+        |range: &TimeRange| time.clone().gt_eq(moment(range.start_us)).and(time.clone().lt(moment(range.end_us)));
+    match ranges.iter().map(inside).reduce(Expr::or) {
+        Some(inside) => relation.filtered(inside),
+        None => Ok(relation),
     }
 }
 
@@ -185,11 +278,23 @@ impl Partitions {
         let Some(place) = self.schema.designated_index().filter(|_| unit != PartitionBy::None) else {
             return (unit.key(0), batch.num_rows());
         };
-        let times = batch.column(place).as_primitive::<TimestampMicrosecondType>().values();
-        let key = unit.key(times[start]);
+        let column = batch.column(place);
+        let nanos = column.as_primitive_opt::<TimestampNanosecondType>().map(|times| times.values());
+        let micros = column.as_primitive_opt::<TimestampMicrosecondType>().map(|times| times.values());
+        let at = |row: usize| match (nanos, micros) {
+            (Some(nanos), _) => nanos[row].div_euclid(1000),
+            (None, Some(micros)) => micros[row],
+            (None, None) => 0,
+        };
+        let key = unit.key(at(start));
         let range = unit.range(key);
-        let length = times[start..].partition_point(|us| range.contains(*us));
-        (key, start + length.max(1))
+        // Rows ascend by time: halve what is left until the first row behind the partition is found.
+        let (mut low, mut high) = (start + 1, batch.num_rows());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if range.contains(at(middle)) { low = middle + 1 } else { high = middle }
+        }
+        (key, low)
     }
 
     fn add_part(&mut self, key: PartitionKey, part: RecordBatch) -> Result<(), SqlError> {

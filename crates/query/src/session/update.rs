@@ -1,28 +1,25 @@
 //! UPDATE, with FROM or without. Next: [`super::rewrite`].
 
-use std::sync::Arc;
-
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit, when};
 use storage::TableView;
 use types::ColumnDef;
 
 use super::Session;
-use super::rewrite::{Keep, table};
+use super::rewrite::{Keep, Look, matching_times, table, target};
 use crate::error::SqlError;
 use crate::functions;
 use crate::kind::Kind;
 use crate::outcome::Outcome;
 use crate::parser::ast::{From, Update};
 use crate::planner::parameters::Param;
-use crate::planner::relation::{Column, Relation, unqualified};
+use crate::planner::relation::{Column, Relation};
 use crate::planner::scope::Scope;
 use crate::planner::{Ctes, Planner, join, order};
-use crate::provider::StoredTable;
 
 impl Session {
     pub(super) async fn update(&self, update: Update, params: &[Param]) -> Result<Outcome, SqlError> {
         let name = update.table.clone();
-        let plan = Box::new(move |planner: &Planner, view: &TableView| plan(planner, &update, view));
+        let plan = Box::new(move |planner: &Planner, view: &TableView, look: Look| plan(planner, &update, view, look));
         let rows = self.rewrite(&name, params, Keep::All, plan).await?;
         Ok(Outcome::Update { rows })
     }
@@ -31,33 +28,30 @@ impl Session {
 /// Finds the kinds of an UPDATE's parameters.
 pub fn describe(planner: &Planner, update: &Update) -> Result<(), SqlError> {
     let table = table(planner, &update.table)?;
-    plan(planner, update, &table).map(drop)
+    plan(planner, update, &table, Look::Rows(&[])).map(drop)
 }
 
-/// Returns a plan of all columns with their new values, and behind them whether the row matches.
-fn plan(planner: &Planner, update: &Update, view: &TableView) -> Result<LogicalPlan, SqlError> {
-    let mut relation = planner.scan(Arc::new(StoredTable::new(view.clone())), update.table.position)?;
-    let alias = update.alias.as_ref().map_or(unqualified(&update.table.name), |a| &a.name);
-    relation.columns.iter_mut().for_each(|c| c.table = Some(alias.to_owned()));
-    relation.time = view.schema().designated_index();
+fn plan(planner: &Planner, update: &Update, view: &TableView, look: Look) -> Result<Option<LogicalPlan>, SqlError> {
+    let ranges = if let Look::Rows(ranges) = look { ranges } else { &[] };
+    let relation = target(planner, &update.table, update.alias.as_ref(), view, ranges)?;
     let (relation, matches, number) = match &update.from {
+        // Looking for partners twice costs more than reading the table once.
+        Some(_) if matches!(look, Look::Matches) => return Ok(None),
         Some(from) => partnered(planner, update, from, relation)?,
         None => {
             let scope = Scope { columns: &relation.columns, time: relation.time, ..Scope::constants(planner) };
-            let matches = match &update.filter {
-                Some(filter) => scope.condition(filter)?.is_true(),
-                None => lit(true),
-            };
-            (relation, matches, None)
+            let matches = update.filter.as_ref().map(|filter| scope.condition(filter)).transpose()?;
+            if let Look::Matches = look {
+                return matching_times(&relation, matches);
+            }
+            (relation, matches.map_or(lit(true), Expr::is_true), None)
         }
     };
     let mut exprs = values(planner, update, view, &relation, &matches)?;
     exprs.push(matches.alias("matches"));
     exprs.extend(number);
-    LogicalPlanBuilder::from(relation.plan)
-        .project(exprs)
-        .and_then(|b| b.build())
-        .map_err(|e| SqlError::from_datafusion(&e))
+    let plan = LogicalPlanBuilder::from(relation.plan).project(exprs).and_then(|b| b.build());
+    plan.map(Some).map_err(|e| SqlError::from_datafusion(&e))
 }
 
 /// Joins each row with its partners of FROM. The first partner in FROM's own order comes first.

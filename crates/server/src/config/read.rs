@@ -36,13 +36,24 @@ fn ingest(properties: &Properties) -> Result<IngestConfig, ConfigError> {
 pub fn lines(properties: &Properties) -> Result<wire::ilp::Options, ConfigError> {
     let partition_by = PartitionBy::from_name(properties.text("line.default.partition.by"))
         .ok_or_else(|| properties.bad("line.default.partition.by", "NONE, HOUR, DAY, WEEK, MONTH or YEAR"))?;
-    let text_type = ColumnType::from_name(properties.text("line.string.default.column.type"))
-        .filter(|t| matches!(t, ColumnType::Varchar | ColumnType::String))
-        .ok_or_else(|| properties.bad("line.string.default.column.type", "VARCHAR or STRING"))?;
+    let column_type = |key: &str, allowed: &[ColumnType], names: &str| {
+        let named = ColumnType::from_name(properties.text(key)).filter(|t| allowed.contains(t));
+        named.ok_or_else(|| properties.bad(key, names))
+    };
+    use ColumnType::{Byte, Double, Float, Int, Long, Short, Timestamp, TimestampNs, Varchar};
+    let texts = [Varchar, ColumnType::String];
+    let integers = [Long, Int, Short, Byte];
     Ok(wire::ilp::Options {
         create_tables: properties.bool("line.auto.create.new.tables")?,
         create_columns: properties.bool("line.auto.create.new.columns")?,
-        text_type,
+        text_type: column_type("line.string.default.column.type", &texts, "VARCHAR or STRING")?,
+        float_type: column_type("line.float.default.column.type", &[Double, Float], "DOUBLE or FLOAT")?,
+        integer_type: column_type("line.integer.default.column.type", &integers, "LONG, INT, SHORT or BYTE")?,
+        timestamp_type: column_type(
+            "line.timestamp.default.column.type",
+            &[Timestamp, TimestampNs],
+            "TIMESTAMP or TIMESTAMP_NS",
+        )?,
         partition_by,
         wal_only: true,
     })

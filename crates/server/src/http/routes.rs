@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{Method, StatusCode};
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::any;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{HttpContext, answer, auth, body, chk, exec, exp, pages, server_info, write};
+use super::{HttpContext, answer, auth, body, chk, exec, exp, imp, pages, server_info, write};
 
 /// Returns the routes. A handler is asked for every method, so that it can refuse in the peer's words.
 pub fn router(context: Arc<HttpContext>) -> Router {
@@ -19,7 +18,7 @@ pub fn router(context: Arc<HttpContext>) -> Router {
         .route("/exp", any(exp::handle))
         .route("/write", any(write::handle))
         .route("/api/v2/write", any(write::handle))
-        .route("/imp", any(import))
+        .route("/imp", any(imp::handle).layer(DefaultBodyLimit::disable()))
         .route("/chk", any(chk::handle))
         .route("/ping", any(server_info::ping))
         .route("/settings", any(server_info::settings))
@@ -28,16 +27,6 @@ pub fn router(context: Arc<HttpContext>) -> Router {
         .layer(middleware::from_fn_with_state(context.clone(), auth::require))
         .layer(CatchPanicLayer::new())
         .with_state(context)
-}
-
-/// CSV import is not there yet; the body is read so that the client sees the answer.
-async fn import(request: Request) -> Response {
-    if request.method() != Method::POST {
-        return refuse_method(request).await;
-    }
-    body::discard(request.into_body()).await;
-    let why = "CSV import (/imp) is not supported yet; use /write or INSERT\r\n";
-    answer::with(StatusCode::BAD_REQUEST, answer::TEXT, why)
 }
 
 /// Returns 405, after the body has been read.

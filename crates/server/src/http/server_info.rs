@@ -38,7 +38,7 @@ pub async fn settings(State(context): State<Arc<HttpContext>>, request: Request)
             "release.version": env!("CARGO_PKG_VERSION"),
             "http.settings.readonly": true,
             "accepting.writes": writes,
-            "line.proto.support.versions": [1],
+            "line.proto.support.versions": [1, 2, 3],
             "ilp.proto.transports": transports,
             "posthog.enabled": false,
             "posthog.api.key": null,

@@ -135,15 +135,6 @@ mod tests {
 
     use super::*;
 
-    fn encode(bytes: &[u8]) -> String {
-        let mut out = String::new();
-        for chunk in bytes.chunks(3) {
-            let bits = chunk.iter().fold(0u32, |bits, &b| bits << 8 | u32::from(b)) << (8 * (3 - chunk.len()));
-            (0..=chunk.len()).for_each(|i| out.push(base64::DIGITS[(bits >> (18 - 6 * i)) as usize & 63] as char));
-        }
-        out
-    }
-
     #[test]
     fn only_the_owner_of_a_listed_key_is_let_in() {
         let random = SystemRandom::new();
@@ -151,12 +142,12 @@ mod tests {
             let pair = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
             let pair = EcdsaKeyPair::from_pkcs8(algorithm, pair.as_ref(), &random).unwrap();
             let point = pair.public_key().as_ref();
-            let (x, y) = (encode(&point[1..33]), encode(&point[33..]));
+            let (x, y) = (base64::encode(&point[1..33]), base64::encode(&point[33..]));
             let text = format!("# keys\n\nme\tec-p-256-sha256 {x} {y} # mine\n");
             let keys = Keys::read(&text).unwrap();
             let challenge = challenge(&SeededRng::new(1));
             assert_eq!(challenge.len(), 512);
-            let signature = encode(pair.sign(&random, &challenge).unwrap().as_ref());
+            let signature = base64::encode(pair.sign(&random, &challenge).unwrap().as_ref());
             assert!(keys.verify("me", &challenge, &signature));
             assert!(!keys.verify("you", &challenge, &signature));
             assert!(!keys.verify("me", &challenge[1..], &signature));

@@ -44,4 +44,6 @@ pub enum Verb {
     Stop,
     /// Say whether a server runs on the root: exit code 0 if so, else 1
     Status,
+    /// Bring the tables of a running QuestDB over, over its HTTP port
+    Import(crate::migrate::ImportArguments),
 }

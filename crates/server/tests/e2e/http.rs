@@ -1,7 +1,9 @@
 //! HTTP from outside: queries, ILP, bad input of every kind, start and stop.
 
 pub mod client;
+mod imports;
 mod lines;
 mod lines_tcp;
+mod migration;
 mod queries;
 mod start_and_stop;

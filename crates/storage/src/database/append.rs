@@ -25,7 +25,7 @@ impl Database {
         let max_bytes = rows.iter().map(|(_, batch)| payload_bytes(batch)).sum();
         let now_us = self.disk.env.clock.now_us();
         let tables: Vec<TableId> = rows.iter().map(|(table, _)| *table).collect();
-        let seq = self.commit(Urgency::Ordinary, max_bytes, |state| {
+        let seq = self.commit_when_open(&tables, max_bytes, rows, |state, rows| {
             rows.iter().try_for_each(|(table, batch)| check(table_of(state, *table)?, batch))?;
             let mut expired = Vec::new();
             for (id, batch) in &rows {
@@ -39,6 +39,30 @@ impl Database {
         })?;
         self.hold_back(&tables)?;
         Ok(seq)
+    }
+
+    /// Commits what `build` makes of `input`, when no writer of the tables has to wait.
+    pub(super) fn commit_when_open<T>(
+        &self,
+        tables: &[TableId],
+        max_bytes: usize,
+        input: T,
+        build: impl FnOnce(&mut DbState, T) -> Result<Vec<Record>>,
+    ) -> Result<Seq> {
+        let mut work = Some((input, build));
+        loop {
+            self.wait_until_open(tables);
+            let committed = self.commit(Urgency::Ordinary, max_bytes, |state| {
+                if self.is_shut(tables) {
+                    return Err(Error::Conflict("the table is being changed".to_owned()));
+                }
+                let (input, build) = work.take().expect("a commit that failed is not tried again");
+                build(state, input)
+            });
+            if work.is_none() || !matches!(committed, Err(Error::Conflict(_))) {
+                return committed;
+            }
+        }
     }
 
     /// Writers that outrun the background flush do its work themselves, so that memory stays bounded.

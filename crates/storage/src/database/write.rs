@@ -13,7 +13,6 @@ use super::append::{Resolver, check, expiry, payload_bytes};
 use super::ddl::{self, NewColumn, NewTable};
 use crate::catalog::DbState;
 use crate::layout::table_dir;
-use crate::log::writer::Urgency;
 use crate::record::{CatalogChange, Record};
 use crate::table::TableState;
 use crate::{Error, Result};
@@ -32,6 +31,8 @@ pub enum Target {
     Table { id: TableId, name: TableName, schema: Arc<Schema>, new_columns: Vec<NewColumn> },
     /// A table that is to be made.
     New(NewTable),
+    /// A table that is to be made in the place of another one of its name.
+    Instead { id: TableId, new: NewTable },
 }
 
 impl Target {
@@ -39,7 +40,7 @@ impl Target {
     pub fn new_ids(&self) -> Vec<ColumnId> {
         let (first, count) = match self {
             Target::Table { schema, new_columns, .. } => (schema.next_column_id, new_columns.len()),
-            Target::New(new) => (0, new.columns.len()),
+            Target::New(new) | Target::Instead { new, .. } => (0, new.columns.len()),
         };
         (first..).take(count).map(ColumnId).collect()
     }
@@ -61,12 +62,17 @@ impl Database {
                     Target::Table { schema, new_columns, .. } => {
                         4096 + (schema.columns.len() + new_columns.len() + 16) * 512
                     }
-                    Target::New(new) => 4096 + new.columns.len() * 512,
+                    Target::New(new) | Target::Instead { new, .. } => 4096 + new.columns.len() * 512,
                 };
         }
         let now_us = self.disk.env.clock.now_us();
         let mut ids = Vec::new();
-        let seq = self.commit(Urgency::Ordinary, max_bytes, |state| {
+        let there = writes.iter().filter_map(|write| match &write.target {
+            Target::Table { id, .. } => Some(*id),
+            Target::New(_) | Target::Instead { .. } => None,
+        });
+        let there: Vec<TableId> = there.collect();
+        let seq = self.commit_when_open(&there, max_bytes, writes, |state, writes| {
             let (records, tables) = records(state, writes, now_us)?;
             ids = tables;
             Ok(records)
@@ -85,8 +91,16 @@ fn records(state: &DbState, writes: Vec<Write>, now_us: i64) -> Result<(Vec<Reco
     // Everything is checked before the first symbol gets its code.
     for write in &writes {
         let (id, change) = match &write.target {
-            Target::New(new) => {
-                let (table, change) = create(state, &made, new)?;
+            Target::New(new) | Target::Instead { new, .. } => {
+                let replaced = match &write.target {
+                    Target::Instead { id, .. } => Some(*id),
+                    _ => None,
+                };
+                if let Some(table) = replaced {
+                    place(state, &made, table)?;
+                    records.push(Record::Catalog(CatalogChange::Drop { table }));
+                }
+                let (table, change) = create(state, &made, new, replaced)?;
                 let id = table.id;
                 made.insert(id, table);
                 (id, Some(change))
@@ -120,9 +134,11 @@ fn create(
     state: &DbState,
     made: &BTreeMap<TableId, TableState>,
     new: &NewTable,
+    replaced: Option<TableId>,
 ) -> Result<(TableState, CatalogChange)> {
     let folded = new.name.folded();
-    if state.table_named(&folded).is_some() || made.values().any(|t| t.name.folded() == folded) {
+    let taken = state.table_named(&folded).is_some_and(|table| Some(table.id) != replaced);
+    if taken || made.values().any(|t| t.name.folded() == folded) {
         return Err(Error::Exists(format!("table already exists: {}", new.name)));
     }
     let schema = new.schema()?;

@@ -1,9 +1,10 @@
 //! Histories over a whole root in the simulated machine: what was acknowledged is there, whatever happens.
 
-mod support;
-
+mod convert;
 mod dedup;
 mod fixture;
 mod life;
 mod snapshots;
+mod support;
+mod ttl;
 mod writes;

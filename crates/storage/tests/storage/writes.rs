@@ -91,3 +91,22 @@ fn rows_for_a_table_that_was_renamed_or_dropped_meanwhile_are_not_stored() {
     db.drop_table(id).unwrap();
     assert!(matches!(db.write(vec![before_drop]), Err(Error::Conflict(_))));
 }
+
+#[test]
+fn a_table_takes_the_place_of_another_one_with_its_first_rows() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    let old = create(&db, "t");
+    insert(&db, "t", &[(DAY_US, Some("a"), 1, None)]);
+    let instead = |id| {
+        let Write { target: Target::New(new), batch } = new_table("T", &[7]) else { unreachable!() };
+        Write { target: Target::Instead { id, new }, batch }
+    };
+    let before = db.view();
+    db.write(vec![instead(old)]).unwrap();
+    assert_eq!(rows(&db, "t"), ["7 x"]);
+    assert_eq!(before.table("t").unwrap().row_count().unwrap(), 1);
+    assert!(matches!(db.write(vec![instead(old)]), Err(Error::Conflict(_))));
+    drop((db, before));
+    assert_eq!(rows(&open(&on(&env, fs.kill())).unwrap(), "t"), ["7 x"]);
+}

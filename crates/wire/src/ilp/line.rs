@@ -30,6 +30,8 @@ pub struct Line<'a> {
     pub fields: Vec<Field<'a>>,
     /// `None`: the server's clock decides.
     pub timestamp: Option<Moment>,
+    /// The timestamp says that it counts nanoseconds; without a suffix it may just be the default.
+    pub says_nanos: bool,
 }
 
 /// Reads lines one by one.
@@ -117,6 +119,7 @@ impl<'a> Parser<'a> {
         line.number = self.number;
         line.fields.clear();
         line.timestamp = None;
+        line.says_nanos = false;
         match self.read_row(line) {
             Ok(()) => Ok(true),
             Err(Stop::Bad(message)) => Err(LineError { line: self.number, message }),
@@ -263,6 +266,7 @@ impl<'a> Parser<'a> {
         })?;
         // i64::MIN is NULL, which means the server's clock
         line.timestamp = (moment.count != i64::MIN).then_some(moment);
+        line.says_nanos = text.ends_with('n');
         Ok(())
     }
 

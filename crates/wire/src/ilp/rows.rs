@@ -10,7 +10,7 @@ use types::{Column, ColumnData, ColumnId, ColumnType, Invalid, PartitionBy, RowB
 
 use super::line::{Field, Line, Parser};
 use super::names::is_column_name;
-use super::value::{Unit, Value};
+use super::value::{Moment, Unit, Value};
 use super::{LineError, convert};
 
 /// The last microsecond of the year 9999: no designated timestamp may be later.
@@ -25,8 +25,12 @@ pub struct Options {
     pub create_tables: bool,
     /// `line.auto.create.new.columns`.
     pub create_columns: bool,
-    /// Type of a column that a quoted string brings into being: VARCHAR or STRING.
+    /// Types of the columns that values bring into being: VARCHAR or STRING for a quoted string, DOUBLE or FLOAT for a
+    /// number, LONG, INT, SHORT or BYTE for an integer, TIMESTAMP or TIMESTAMP_NS for the designated timestamp.
     pub text_type: ColumnType,
+    pub float_type: ColumnType,
+    pub integer_type: ColumnType,
+    pub timestamp_type: ColumnType,
     /// `line.default.partition.by`: for whoever creates the tables.
     pub partition_by: PartitionBy,
     /// Tables without WAL are refused, as HTTP's lines are there.
@@ -39,6 +43,9 @@ impl Default for Options {
             create_tables: true,
             create_columns: true,
             text_type: ColumnType::Varchar,
+            float_type: ColumnType::Double,
+            integer_type: ColumnType::Long,
+            timestamp_type: ColumnType::Timestamp,
             partition_by: PartitionBy::Day,
             wal_only: true,
         }
@@ -87,7 +94,10 @@ pub struct TableRows {
     order: Vec<usize>,
     /// `None`: an existing table without a designated timestamp.
     designated_name: Option<String>,
-    designated_us: Vec<i64>,
+    /// In the unit of its type.
+    designated: Vec<i64>,
+    /// TIMESTAMP or TIMESTAMP_NS.
+    designated_type: ColumnType,
 }
 
 /// The rows of one request, per table in order of appearance.
@@ -228,10 +238,13 @@ where
                 if self.options.wal_only && !(schema.wal && schema.designated.is_some()) {
                     return Err(format!("table: {name}; cannot insert in non-WAL table"));
                 }
-                let designated_name = schema.designated_index().map(|at| schema.columns[at].name.clone());
-                Ok(TableRows::new(name, Some(schema), designated_name))
+                let designated = schema.designated_index().map(|at| schema.columns[at].clone());
+                let designated_type = designated.as_ref().map_or(ColumnType::Timestamp, |c| c.column_type);
+                Ok(TableRows::new(name, Some(schema), designated.map(|c| c.name), designated_type))
             }
-            None if self.options.create_tables => Ok(TableRows::new(new_name, None, Some(DESIGNATED_NAME.to_owned()))),
+            None if self.options.create_tables => {
+                Ok(TableRows::new(new_name, None, Some(DESIGNATED_NAME.to_owned()), self.options.timestamp_type))
+            }
             None => Err(format!(
                 "table: {name}; table does not exist, creating new tables is disabled [line.auto.create.new.tables]"
             )),
@@ -240,7 +253,12 @@ where
 }
 
 impl TableRows {
-    fn new(name: TableName, schema: Option<Arc<Schema>>, designated_name: Option<String>) -> TableRows {
+    fn new(
+        name: TableName,
+        schema: Option<Arc<Schema>>,
+        designated_name: Option<String>,
+        designated_type: ColumnType,
+    ) -> TableRows {
         TableRows {
             name,
             schema,
@@ -251,7 +269,8 @@ impl TableRows {
             by_name: HashMap::new(),
             order: Vec::new(),
             designated_name,
-            designated_us: Vec::new(),
+            designated: Vec::new(),
+            designated_type,
         }
     }
 
@@ -276,7 +295,7 @@ impl TableRows {
             (None, None) => return Err(Invalid(format!("table {name}: no rows"))),
         };
         let mut columns = Vec::with_capacity(self.columns.len() + 1);
-        columns.extend(designated_id.map(|id| Column { id, data: ColumnData::I64(self.designated_us) }));
+        columns.extend(designated_id.map(|id| Column { id, data: ColumnData::I64(self.designated) }));
         for gathered in self.columns {
             let id = match gathered.target {
                 Target::Existing(id) => id,
@@ -306,13 +325,13 @@ impl TableRows {
 
     fn read_row(&mut self, line: &Line<'_>, options: Options, now_us: i64) -> Result<(), String> {
         let row = self.rows;
-        let mut designated_us = None;
+        let mut designated = None;
         for (i, field) in line.fields.iter().enumerate() {
             let index = match self.expected(i, field) {
                 Some(index) => index,
                 None if self.designated_name.as_ref().is_some_and(|name| field.name.eq_ignore_ascii_case(name)) => {
-                    let us = self.designated_field(field)?;
-                    designated_us.get_or_insert(us);
+                    let count = self.designated_field(field)?;
+                    designated.get_or_insert(count);
                     continue;
                 }
                 None => self.column_index(i, field, options)?,
@@ -325,14 +344,17 @@ impl TableRows {
             }
         }
         if self.schema.is_none() && self.new_designated.is_none() {
+            if line.says_nanos {
+                self.designated_type = ColumnType::TimestampNs;
+            }
             self.add_new_designated(DESIGNATED_NAME);
         }
-        let us = match (designated_us, line.timestamp) {
-            (Some(us), _) => us,
-            (None, Some(moment)) => self.check_designated(moment.count, moment.micros())?,
-            (None, None) => now_us,
+        let count = match (designated, line.timestamp) {
+            (Some(count), _) => count,
+            (None, Some(moment)) => self.check_designated(moment)?,
+            (None, None) => self.check_designated(Moment { count: now_us, unit: Unit::Micros })?,
         };
-        self.designated_us.push(us);
+        self.designated.push(count);
         self.rows += 1;
         for column in &mut self.columns {
             column.data.pad(self.rows);
@@ -387,16 +409,17 @@ impl TableRows {
         let column_type = match field.value {
             Value::Tag => ColumnType::Symbol,
             Value::Boolean(_) => ColumnType::Boolean,
-            Value::Integer(_) => ColumnType::Long,
-            Value::Float(_) => ColumnType::Double,
+            Value::Integer(_) => options.integer_type,
+            Value::Float(_) => options.float_type,
             Value::Text => options.text_type,
+            Value::Timestamp(Moment { unit: Unit::Nanos, .. }) => ColumnType::TimestampNs,
             Value::Timestamp(_) => ColumnType::Timestamp,
             Value::Null => return Err(format!("table: {table}; invalid column type: {name}")),
-            Value::Long256 => return Err(format!("table: {table}; LONG256 columns are not supported yet: {name}")),
+            Value::Long256 => ColumnType::Long256,
             Value::Decimal | Value::BinaryDecimal { .. } => {
                 return Err(format!("table: {table}; decimal columns must be created manually: {name}"));
             }
-            Value::Array { .. } => return Err(format!("table: {table}; array columns are not supported yet: {name}")),
+            Value::Array { dimensions } => ColumnType::Array(dimensions),
         };
         self.new_columns.push(NewColumn { name: name.to_string(), column_type });
         Ok((Target::New(self.new_columns.len() - 1), column_type))
@@ -406,30 +429,38 @@ impl TableRows {
     fn designated_field(&mut self, field: &Field<'_>) -> Result<i64, String> {
         let Value::Timestamp(moment) = field.value else {
             return Err(format!(
-                "table: {}, column: {}; cast error from protocol type: {} to column type: TIMESTAMP",
+                "table: {}, column: {}; cast error from protocol type: {} to column type: {}",
                 self.name,
                 field.name,
-                field.value.kind()
+                field.value.kind(),
+                self.designated_type
             ));
         };
         if self.schema.is_none() && self.new_designated.is_none() {
             self.add_new_designated(&field.name);
         }
-        self.check_designated(moment.count, moment.micros())
+        self.check_designated(moment)
     }
 
     fn add_new_designated(&mut self, name: &str) {
         self.new_designated = Some(self.new_columns.len());
-        self.new_columns.push(NewColumn { name: name.to_owned(), column_type: ColumnType::Timestamp });
+        self.new_columns.push(NewColumn { name: name.to_owned(), column_type: self.designated_type });
     }
 
-    fn check_designated(&self, written: i64, us: Option<i64>) -> Result<i64, String> {
-        let rule = match us {
-            Some(us) if us < 0 => "designated timestamp before 1970-01-01 is not allowed",
-            Some(us) if us <= MAX_DESIGNATED_US => return Ok(us),
-            None if written < 0 => "designated timestamp before 1970-01-01 is not allowed",
+    /// Returns a designated timestamp in the column's unit.
+    fn check_designated(&self, moment: Moment) -> Result<i64, String> {
+        let us = moment.micros();
+        let count = match self.designated_type {
+            ColumnType::TimestampNs => moment.nanos(),
+            _ => us,
+        };
+        let rule = match (us, count) {
+            (Some(us), Some(count)) if (0..=MAX_DESIGNATED_US).contains(&us) => return Ok(count),
+            (Some(us), _) if us < 0 => "designated timestamp before 1970-01-01 is not allowed",
+            (None, _) if moment.count < 0 => "designated timestamp before 1970-01-01 is not allowed",
+            (Some(us), None) if us <= MAX_DESIGNATED_US => "designated timestamp does not fit TIMESTAMP_NS",
             _ => "designated timestamp beyond 9999-12-31 is not allowed",
         };
-        Err(format!("table: {}, timestamp: {written}; {rule}", self.name))
+        Err(format!("table: {}, timestamp: {}; {rule}", self.name, moment.count))
     }
 }

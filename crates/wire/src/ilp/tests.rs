@@ -33,10 +33,34 @@ fn c1() -> Arc<Schema> {
     Arc::new(Schema::new(columns, Some(ColumnId(10)), PartitionBy::Day, true))
 }
 
+/// The types that lines cannot make, and those of later versions, named likewise, in the table `c2`.
+fn c2() -> Arc<Schema> {
+    let columns = [
+        ("by", ColumnType::Byte),
+        ("ch", ColumnType::Char),
+        ("f", ColumnType::Float),
+        ("tn", ColumnType::TimestampNs),
+        ("u", ColumnType::Uuid),
+        ("ip", ColumnType::Ipv4),
+        ("l2", ColumnType::Long256),
+        ("g", ColumnType::Geohash(20)),
+        ("bi", ColumnType::Binary),
+        ("da", ColumnType::Array(1)),
+        ("d2", ColumnType::Array(2)),
+        ("de", ColumnType::Decimal { precision: 18, scale: 3 }),
+        ("dx", ColumnType::Decimal { precision: 4, scale: 0 }),
+        ("t", ColumnType::TimestampNs),
+    ];
+    let columns: Vec<_> =
+        (0..).zip(&columns).map(|(i, (name, column_type))| ColumnDef::new(ColumnId(i), *name, *column_type)).collect();
+    Arc::new(Schema::new(columns, Some(ColumnId(13)), PartitionBy::Day, true))
+}
+
 fn find(name: &str) -> Option<(TableName, Arc<Schema>)> {
     let schema = c1();
     match name.to_lowercase().as_str() {
         "c1" => Some((TableName::new("c1").unwrap(), schema)),
+        "c2" => Some((TableName::new("c2").unwrap(), c2())),
         "nw" => Some((TableName::new("nw").unwrap(), Arc::new(Schema { wal: false, ..(*schema).clone() }))),
         _ => None,
     }
@@ -78,7 +102,17 @@ fn show_cell(data: &types::ColumnData, row: usize) -> String {
         F64(v) => v[row].to_string(),
         Str(v) => v.get(row).map_or("null".to_owned(), |t| format!("{t:?}")),
         Symbol(v) => v.get(row).map_or("null".to_owned(), |t| format!("`{t}`")),
-        other => format!("{other:?}"),
+        I8(v) => v[row].to_string(),
+        U16(v) => format!("{:?}", char::from_u32(u32::from(v[row]))),
+        U32(v) => format!("{}", std::net::Ipv4Addr::from_bits(v[row])),
+        F32(v) => v[row].to_string(),
+        Fixed16(v) => format!("{:02x?}", &v[row][14..]),
+        Fixed32(v) => format!("{:02x?}", &v[row][29..]),
+        Decimal128(v) if v[row] == i128::MIN => "null".to_owned(),
+        Decimal128(v) => v[row].to_string(),
+        Decimal256(v) => format!("{:02x?}", &v[row][30..]),
+        Binary(_) => "binary".to_owned(),
+        Array(v) => v.get(row).map_or("null".to_owned(), |(shape, values)| format!("{shape:?}{values:?}")),
     }
 }
 
@@ -91,7 +125,7 @@ fn accepted(body: &str, expected: &str) {
 fn rows_with_every_kind_of_value() {
     accepted(
         "t1,s=x\\ y a=1,b=2i,c=\"q\\\"q\\\\z\\n\",d=t,e=5t,f=6000n 1704067200000000000\n",
-        "1704067200000000|`x y`|1|2|\"q\\\"q\\\\zn\"|true|5|6",
+        "1704067200000000|`x y`|1|2|\"q\\\"q\\\\zn\"|true|5|6000",
     );
     accepted("a b=1", "1000000|1");
     accepted("a b=1\r\n\r\na b=2 5000\r", "1000000|1\n5|2");
@@ -347,6 +381,7 @@ fn any_line() -> impl Strategy<Value = Line<'static>> {
         number: 1,
         table: Cow::Owned(table),
         fields: tags.into_iter().chain(fields).collect(),
+        says_nanos: timestamp.is_some_and(|(_, micros)| !micros),
         timestamp: timestamp
             .map(|(count, micros)| Moment { count, unit: if micros { Unit::Micros } else { Unit::Nanos } }),
     })
@@ -474,4 +509,118 @@ proptest! {
             }
         }
     }
+}
+
+/// As [`read`], for bytes.
+fn read_one(column: &str, value: &[u8]) -> Result<String, String> {
+    let body = [format!("c2 {column}=").as_bytes(), value, b" 7000\n"].concat();
+    let tables = read_request(&body, Unit::Nanos, NOW_US, Options::default(), find).map_err(|e| e.message)?;
+    let shown = show(tables.into_iter().next().unwrap());
+    Ok(shown.strip_prefix("7000|").unwrap().to_owned())
+}
+
+fn array(dims: &[i32], values: &[f64]) -> Vec<u8> {
+    let mut out = vec![b'=', 14, 10, dims.len() as u8];
+    dims.iter().for_each(|d| out.extend_from_slice(&d.to_le_bytes()));
+    values.iter().for_each(|v| out.extend_from_slice(&v.to_le_bytes()));
+    out
+}
+
+#[test]
+fn columns_of_every_type_take_what_the_peer_lets_them_take() {
+    let uuid = b"\"11111111-2222-3333-4444-5555555555ff\"";
+    for (column, value, stored) in [
+        ("by", &b"-128i"[..], "-128"),
+        ("by", b"t", "1"),
+        ("ch", b"\"x\"", "Some('x')"),
+        ("ch", b"\"\"", "Some('\\0')"),
+        ("ch", "\"€\"".as_bytes(), "Some('€')"),
+        ("f", b"1.5", "1.5"),
+        ("f", b"1e300", "NaN"),
+        ("f", b"5i", "5"),
+        ("tn", b"5n", "5"),
+        ("tn", b"5t", "5000"),
+        ("tn", b"5m", "5000000"),
+        ("tn", b"5i", "5"),
+        ("u", uuid, "[55, ff]"),
+        ("ip", b"\"10.0.0.1\"", "10.0.0.1"),
+        ("ip", b"\"null\"", "0.0.0.0"),
+        ("l2", b"0x1Fi", "[00, 00, 1f]"),
+        ("l2", b"\"0x1f\"", "[00, 00, 1f]"),
+        ("g", b"\"u33d\"", "855148"),
+        ("g", b"\"a!\"", "-1"),
+        ("da", &array(&[2], &[1.0, f64::INFINITY]), "[2][1.0, NaN]"),
+        ("da", &array(&[0], &[]), "[0][]"),
+        ("d2", &array(&[2, 1], &[1.0, 2.0]), "[2, 1][1.0, 2.0]"),
+        ("de", b"1.25d", "1250"),
+        ("de", b"NaNd", "null"),
+        ("de", b"-1.250d", "-1250"),
+        ("de", b"5i", "5000"),
+        ("de", b"1.5", "1500"),
+        ("de", b"\"1.25\"", "1250"),
+        ("de", b"=\x17\x02\x01\x7d", "1250"),
+        ("de", b"=\x17\x05\x03\x01\xe8\x48", "1250"),
+        ("de", b"=\x17\x02\x00", "null"),
+        ("de", &double(2.5), "2500"),
+        ("de", &double(f64::NAN), "null"),
+        ("bi", b"", "binary"),
+        ("dx", b"1e3d", "1000"),
+    ] {
+        assert_eq!(read_one(column, value).as_deref(), Ok(stored), "{column} {value:?}");
+    }
+    let cast = |kind: &str, name: &str| format!("cast error from protocol type: {kind} to column type: {name}");
+    for (column, value, message) in [
+        ("by", &b"70000i"[..], "line protocol value: 70000 is out bounds of column type: BYTE".to_owned()),
+        ("by", b"1.5", cast("FLOAT", "BYTE")),
+        ("ch", b"\"xy\"", cast("STRING", "CHAR")),
+        ("ch", b"5i", cast("INTEGER", "CHAR")),
+        ("tn", b"\"2024-01-01\"", cast("STRING", "TIMESTAMP_NS")),
+        ("u", b"\"x\"", cast("STRING", "UUID")),
+        ("ip", b"\"10.0.0.256\"", cast("STRING", "IPv4")),
+        ("g", b"5i", cast("INTEGER", "GEOHASH(4c)")),
+        ("bi", b"\"x\"", cast("STRING", "BINARY")),
+        ("da", &array(&[1, 1], &[1.0]), cast("DOUBLE[][]", "DOUBLE[]")),
+        ("f", &array(&[1], &[1.0]), cast("ARRAY", "FLOAT")),
+        ("de", b"t", cast("BOOLEAN", "DECIMAL(18,3)")),
+        (
+            "de",
+            b"1.2567d",
+            "value error: converting 1.2567 to DECIMAL(18,3) will result in loss of precision".to_owned(),
+        ),
+        ("de", b"\"x\"", "value error: x cannot be converted to column type: DECIMAL(18,3)".to_owned()),
+        ("dx", b"12345i", "line protocol value: 12345 is out bounds of column type: DECIMAL(4,0)".to_owned()),
+    ] {
+        assert_eq!(read_one(column, value), Err(format!("table: c2, column: {column}; {message}")), "{value:?}");
+    }
+    for (value, message) in [
+        (&b"=\x17\x4d\x01\x01"[..], "DECIMAL_INVALID_SCALE"),
+        (b"=\x17\x02\x40", "DECIMAL_OVERFLOW"),
+        (b"=\x0e\x05\x01\x01\0\0\0", "ARRAY_INVALID_TYPE"),
+        (b"=\x0e\x0a\x21", "ARRAY_TOO_MANY_DIMENSIONS"),
+        (b"=\x0e\x0a\x01\xff\xff\xff\xff", "ARRAY_INVALID_SHAPE"),
+        (b"=\x0e\x0a\x00", "ARRAY_INVALID_SHAPE"),
+    ] {
+        assert_eq!(read_one("da", value), Err(message.to_owned()));
+    }
+    let tags = read("c2,u=x by=1i 0\n").unwrap_err().message;
+    assert_eq!(tags, format!("table: c2, column: u; {}", cast("TAG", "UUID")));
+}
+
+#[test]
+fn new_columns_take_the_type_of_their_first_value() {
+    let names = |body: &[u8]| {
+        let table = read_request(body, Unit::Nanos, 0, Options::default(), find).unwrap().remove(0);
+        table.new_columns.iter().map(|c| format!("{} {}", c.name, c.column_type)).collect::<Vec<_>>().join(",")
+    };
+    assert_eq!(names(b"a n=5n,t=5t,m=5m 1\n"), "n TIMESTAMP_NS,t TIMESTAMP,m TIMESTAMP,timestamp TIMESTAMP");
+    assert_eq!(names(b"a l=0x1fi 1n\n"), "l LONG256,timestamp TIMESTAMP_NS");
+    assert_eq!(names(b"a x=1,timestamp=5n 1\n"), "x DOUBLE,timestamp TIMESTAMP");
+    let body = [b"a x=", array(&[1, 1], &[1.0]).as_slice(), b" 1t\n"].concat();
+    assert_eq!(names(&body), "x DOUBLE[][],timestamp TIMESTAMP");
+    accepted("c2 by=1i 1000000001n\nc2 by=2i 5t\nc2 by=3i\n", "1000000001|1\n5000|2\n1000000000|3");
+    refused(
+        "c2 by=1i 9300000000000000t\n",
+        1,
+        "table: c2, timestamp: 9300000000000000; designated timestamp does not fit TIMESTAMP_NS",
+    );
 }

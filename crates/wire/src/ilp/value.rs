@@ -48,6 +48,14 @@ impl Moment {
         }
     }
 
+    /// Returns nanoseconds since 1970; `None` when they do not fit.
+    pub fn nanos(self) -> Option<i64> {
+        match self.unit {
+            Unit::Nanos => Some(self.count),
+            _ => self.micros()?.checked_mul(1_000),
+        }
+    }
+
     /// Returns the moment that a trailing timestamp stands for: digits, with `t` (micros), `n` (nanos) or `m` (millis)
     /// behind them, which win over `default`.
     pub fn parse_trailing(text: &str, default: Unit) -> Option<Moment> {
@@ -110,7 +118,7 @@ impl Value {
                 };
                 integer(head).map(|count| Value::Timestamp(Moment { count, unit }))
             }
-            b'd' => float(head).map(|_| Value::Decimal),
+            b'd' => float(head).or_else(|| not_a_number(head)).map(|_| Value::Decimal),
             b'D' => float(head).map(Value::Float),
             b'0'..=b'9' | b'.' => float(text).map(Value::Float),
             b'N' | b'y' => not_a_number(text).map(Value::Float),

@@ -96,7 +96,7 @@ fn csv_is_exported_and_only_from_queries() {
 fn clients_find_what_they_ask_before_they_write() {
     let server = Running::start();
     let settings = server.get("/settings");
-    assert!(settings.body.contains("\"line.proto.support.versions\":[1]"), "{}", settings.body);
+    assert!(settings.body.contains("\"line.proto.support.versions\":[1,2,3]"), "{}", settings.body);
     let ping = server.get("/ping");
     assert_eq!(ping.status, 204);
     assert!(ping.head.contains("x-influxdb-version: v2.7.4"));

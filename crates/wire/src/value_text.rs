@@ -1,0 +1,112 @@
+//! Texts of values that are no plain numbers: UUID, IPv4, LONG256, GEOHASH, CHAR. `None` says that a text is none.
+
+/// Reads `11111111-2222-3333-4444-555555555555`.
+pub fn read_uuid(text: &str) -> Option<[u8; 16]> {
+    let bytes = text.as_bytes();
+    if bytes.len() != 36 || [8, 13, 18, 23].iter().any(|&i| bytes[i] != b'-') {
+        return None;
+    }
+    let mut out = [0; 16];
+    let mut digits = bytes.iter().filter(|&&b| b != b'-');
+    for byte in &mut out {
+        *byte = hex(*digits.next()?)? << 4 | hex(*digits.next()?)?;
+    }
+    digits.next().is_none().then_some(out)
+}
+
+/// Reads `10.0.0.1`; 0.0.0.0 is NULL.
+pub fn read_ipv4(text: &str) -> Option<u32> {
+    let mut parts = text.split('.');
+    let mut address = 0;
+    for _ in 0..4 {
+        let part = parts.next()?;
+        if part.is_empty() || part.len() > 3 || !part.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        address = address << 8 | u32::from(part.parse::<u8>().ok()?);
+    }
+    parts.next().is_none().then_some(address)
+}
+
+/// Reads `0x1f`, up to 64 hexadecimal digits.
+pub fn read_long256(text: &str) -> Option<[u8; 32]> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?.as_bytes();
+    if digits.is_empty() || digits.len() > 64 {
+        return None;
+    }
+    let mut out = [0; 32];
+    for (i, digit) in digits.iter().rev().enumerate() {
+        out[31 - i / 2] |= hex(*digit)? << (4 * (i % 2));
+    }
+    Some(out)
+}
+
+/// Reads a geohash of at least `bits` bits; what it has beyond them is cut off.
+pub fn read_geohash(text: &str, bits: u8) -> Option<i64> {
+    let mut hash = 0i64;
+    let mut held = 0;
+    for byte in text.bytes() {
+        let digit = geo_digit(byte)?;
+        if held < 60 {
+            hash = hash << 5 | digit;
+            held += 5;
+        }
+    }
+    (held >= bits && held > 0).then(|| hash >> (held - bits))
+}
+
+/// Reads one UTF-16 unit; an empty text is NULL, which is 0.
+pub fn read_char(text: &str) -> Option<u16> {
+    let mut units = text.encode_utf16();
+    match (units.next(), units.next()) {
+        (None, _) => Some(0),
+        (Some(unit), None) => Some(unit),
+        _ => None,
+    }
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    (digit as char).to_digit(16).map(|d| d as u8)
+}
+
+fn geo_digit(byte: u8) -> Option<i64> {
+    const DIGITS: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
+    DIGITS.iter().position(|&d| d == byte.to_ascii_lowercase()).map(|d| d as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_or_refused() {
+        let uuid = read_uuid("11111111-2222-3333-4444-5555555555aF").unwrap();
+        assert_eq!((uuid[0], uuid[4], uuid[15]), (0x11, 0x22, 0xaf));
+        for bad in [
+            "",
+            "11111111-2222-3333-4444-55555555555",
+            "11111111-2222-3333-4444-55555555555g",
+            "1111111-12222-3333-4444-555555555555",
+            "éé111111-2222-3333-4444-5555555555",
+        ] {
+            assert_eq!(read_uuid(bad), None, "{bad}");
+        }
+        assert_eq!(read_ipv4("10.0.0.1"), Some(0x0a00_0001));
+        for bad in ["", "10.0.0", "10.0.0.256", "10.0.0.1.2", "a.b.c.d", "1..2.3", "0001.2.3.4", "+1.2.3.4"] {
+            assert_eq!(read_ipv4(bad), None, "{bad}");
+        }
+        assert_eq!(read_long256("0x1f").map(|b| (b[30], b[31])), Some((0, 0x1f)));
+        assert_eq!(read_long256(&format!("0x{}", "f".repeat(64))), Some([0xff; 32]));
+        for bad in ["", "0x", "1f", "0xg", &format!("0x{}", "f".repeat(65))] {
+            assert_eq!(read_long256(bad), None, "{bad}");
+        }
+        assert_eq!(read_geohash("u33d", 20), Some(0b11010_00011_00011_01100));
+        assert_eq!(read_geohash("u33d", 5), Some(0b11010));
+        assert_eq!(read_geohash("u33d", 3), Some(0b110));
+        assert!(read_geohash("u33dc0000000zz", 60).is_some());
+        for (bad, bits) in [("", 5), ("u3", 11), ("a", 5), ("!", 1)] {
+            assert_eq!(read_geohash(bad, bits), None, "{bad}");
+        }
+        assert_eq!((read_char("x"), read_char(""), read_char("xy"), read_char("😀")), (Some(120), Some(0), None, None));
+    }
+}
