@@ -19,9 +19,9 @@ pub mod session;
 pub mod settings;
 
 pub use error::{SqlError, SqlErrorKind};
-pub use functions::moment_format::pattern::Pattern as MomentPattern;
 pub use functions::cast::cell_text;
 pub use functions::cell::{Cell, read as read_cell};
+pub use functions::moment_format::pattern::Pattern as MomentPattern;
 pub use outcome::{Described, Outcome, OutputColumn, OutputType, Rows};
 pub use planner::parameters::Param;
 pub use session::Session;

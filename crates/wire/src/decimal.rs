@@ -108,6 +108,73 @@ impl Decimal {
         Ok(())
     }
 
+    /// Appends PostgreSQL's binary form: groups of four decimal digits.
+    pub fn write_pg_binary(&self, out: &mut Vec<u8>) {
+        // the point must stand between two groups
+        let (mut magnitude, mut padded) = (self.magnitude, self.scale);
+        let mut digits = Vec::new();
+        while magnitude != [0; 4] {
+            let (quotient, rest) = by_ten(magnitude);
+            digits.push(rest as u16);
+            magnitude = quotient;
+        }
+        while padded % 4 != 0 {
+            digits.insert(0, 0);
+            padded += 1;
+        }
+        let mut groups: Vec<u16> =
+            digits.chunks(4).map(|group| group.iter().rev().fold(0, |value, digit| value * 10 + digit)).collect();
+        groups.reverse();
+        let weight = groups.len() as i16 - i16::from(padded / 4) - 1;
+        let used = groups.iter().rposition(|&group| group != 0).map_or(0, |last| last + 1);
+        groups.truncate(used);
+        let sign: u16 = if self.negative && used > 0 { 0x4000 } else { 0 };
+        for word in [used as u16, if used == 0 { 0 } else { weight as u16 }, sign, u16::from(self.scale)] {
+            out.extend_from_slice(&word.to_be_bytes());
+        }
+        groups.iter().for_each(|group| out.extend_from_slice(&group.to_be_bytes()));
+    }
+
+    /// Reads PostgreSQL's binary form; `Some(None)` is NaN, which is NULL.
+    pub fn read_pg_binary(bytes: &[u8]) -> Option<Option<Decimal>> {
+        let word = |i: usize| Some(u16::from_be_bytes(bytes.get(2 * i..2 * i + 2)?.try_into().ok()?));
+        let (groups, weight, sign, scale) = (word(0)?, word(1)? as i16, word(2)?, word(3)?);
+        if sign == 0xc000 {
+            return Some(None);
+        }
+        if bytes.len() != 8 + 2 * usize::from(groups) || !matches!(sign, 0 | 0x4000) {
+            return None;
+        }
+        let mut magnitude = [0; 4];
+        let count = i32::from(groups);
+        for i in 0..groups {
+            let group = u64::from(word(4 + usize::from(i))?);
+            if group >= 10_000 {
+                return None;
+            }
+            for power in [1000, 100, 10, 1] {
+                magnitude = times_ten_plus(magnitude, group / power % 10)?;
+            }
+        }
+        // digits behind the last group that was sent are zeros, those of the scale beyond it too
+        let behind = 4 * (count - 1 - i32::from(weight));
+        let mut number = Decimal { negative: sign == 0x4000, magnitude, scale: 0 };
+        let mut place = behind;
+        while place < 0 {
+            number.magnitude = times_ten_plus(number.magnitude, 0)?;
+            place += 1;
+        }
+        number.scale = u8::try_from(place).ok()?;
+        while number.scale > MAX_DIGITS || u16::from(number.scale) > scale {
+            number.cut_digit()?;
+        }
+        while u16::from(number.scale) < scale.min(u16::from(MAX_DIGITS)) {
+            number.magnitude = times_ten_plus(number.magnitude, 0)?;
+            number.scale += 1;
+        }
+        Some(Some(number))
+    }
+
     /// Takes a last digit of zero away; `None` when it is another one.
     fn cut_digit(&mut self) -> Option<()> {
         let (quotient, rest) = by_ten(self.magnitude);
@@ -221,6 +288,34 @@ mod tests {
         for bad in ["", "-", ".", "1.2.3", "x", "1e", "1e999", "é", &"9".repeat(80)] {
             assert_eq!(Decimal::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn postgresqls_form_is_written_and_read() {
+        for (text, bytes) in [
+            ("0", &[0u16, 0, 0, 0][..]),
+            ("0.00", &[0, 0, 0, 2]),
+            ("1.25", &[2, 0, 0, 2, 1, 2500]),
+            ("-0.001", &[1, 0xffff, 0x4000, 3, 10]),
+            ("12345.6789", &[3, 1, 0, 4, 1, 2345, 6789]),
+            ("10000", &[1, 1, 0, 0, 1]),
+            ("0.00001", &[1, 0xfffe, 0, 5, 1000]),
+        ] {
+            let expected: Vec<u8> = bytes.iter().flat_map(|word| word.to_be_bytes()).collect();
+            let mut out = Vec::new();
+            Decimal::parse(text).unwrap().write_pg_binary(&mut out);
+            assert_eq!(out, expected, "{text}");
+            assert_eq!(Decimal::read_pg_binary(&expected).flatten().map(|d| d.to_string()).as_deref(), Some(text));
+        }
+        assert_eq!(Decimal::read_pg_binary(&[0, 0, 0, 0, 0xc0, 0, 0, 0]), Some(None));
+        for bad in
+            [&[][..], &[0, 1, 0, 0, 0, 0, 0, 0], &[0, 0, 0, 0, 1, 0, 0, 0], &[0, 1, 0, 0, 0, 0, 0, 0, 0xff, 0xff]]
+        {
+            assert_eq!(Decimal::read_pg_binary(bad), None, "{bad:?}");
+        }
+        // a weight far away neither loops for ever nor overflows
+        assert_eq!(Decimal::read_pg_binary(&[0, 1, 0x7f, 0xff, 0, 0, 0, 0, 0, 1]), None);
+        assert_eq!(Decimal::read_pg_binary(&[0, 1, 0x80, 0, 0, 0, 0, 0, 0, 1]), None);
     }
 
     #[test]

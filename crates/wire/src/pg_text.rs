@@ -8,17 +8,6 @@ use std::fmt::{self, Write};
 const US_PER_SECOND: i64 = types::time::US_PER_SECOND;
 const US_PER_DAY: i64 = types::time::US_PER_DAY;
 
-/// Writes an array as nested lists in curly brackets, e.g. `{{1.0,NULL},{3.0,4.0}}`.
-pub fn write_array<W: Write>(out: &mut W, shape: &[u32], values: &[f64]) {
-    const MEMORY: &str = "memory takes any text";
-    let put = &mut |out: &mut W, text: &str| out.write_str(text).expect(MEMORY);
-    let mut number = |out: &mut W, value: Option<f64>| match value {
-        Some(value) => write_f64(out, value).expect(MEMORY),
-        None => out.write_str("NULL").expect(MEMORY),
-    };
-    types::array_text::write(out, shape, values, put, ("{", "}"), &mut number);
-}
-
 /// Writes a double in the shortest digits that read back the same, as Java shows them: `1.0`, `0.001`, `1.0E7`, `1.0E-4`.
 /// The number must be finite: clients are sent NULL for the rest.
 pub fn write_f64(out: &mut impl Write, value: f64) -> fmt::Result {

@@ -1,5 +1,7 @@
 //! Texts of values that are no plain numbers: UUID, IPv4, LONG256, GEOHASH, CHAR. `None` says that a text is none.
 
+use std::fmt::{self, Write};
+
 /// Reads `11111111-2222-3333-4444-555555555555`.
 pub fn read_uuid(text: &str) -> Option<[u8; 16]> {
     let bytes = text.as_bytes();
@@ -65,18 +67,69 @@ pub fn read_char(text: &str) -> Option<u16> {
     }
 }
 
+/// Writes 16 bytes as `11111111-2222-3333-4444-555555555555`.
+pub fn write_uuid(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
+    for (i, byte) in bytes.iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            out.write_char('-')?;
+        }
+        write!(out, "{byte:02x}")?;
+    }
+    Ok(())
+}
+
+/// Writes `10.0.0.1`.
+pub fn write_ipv4(out: &mut impl Write, address: u32) -> fmt::Result {
+    let [a, b, c, d] = address.to_be_bytes();
+    write!(out, "{a}.{b}.{c}.{d}")
+}
+
+/// Writes 32 big-endian bytes as `0x1f`: whole bytes, without those of zero before them.
+pub fn write_long256(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
+    let start = bytes.iter().position(|&b| b != 0).unwrap_or(bytes.len().saturating_sub(1));
+    out.write_str("0x")?;
+    bytes[start..].iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+}
+
+/// Writes a geohash as characters where its bits make whole ones, else as bits.
+pub fn write_geohash(out: &mut impl Write, hash: i64, bits: u8) -> fmt::Result {
+    if bits % 5 != 0 {
+        return (0..bits).rev().try_for_each(|bit| out.write_char(if hash >> bit & 1 == 1 { '1' } else { '0' }));
+    }
+    let mut digits = (0..bits / 5).rev().map(|i| GEO_DIGITS[(hash >> (5 * i)) as usize & 31]);
+    digits.try_for_each(|digit| out.write_char(digit as char))
+}
+
+const GEO_DIGITS: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
+
 fn hex(digit: u8) -> Option<u8> {
     (digit as char).to_digit(16).map(|d| d as u8)
 }
 
 fn geo_digit(byte: u8) -> Option<i64> {
-    const DIGITS: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
-    DIGITS.iter().position(|&d| d == byte.to_ascii_lowercase()).map(|d| d as i64)
+    GEO_DIGITS.iter().position(|&d| d == byte.to_ascii_lowercase()).map(|d| d as i64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        fn shown(write: impl FnOnce(&mut String) -> std::fmt::Result) -> String {
+            let mut out = String::new();
+            write(&mut out).unwrap();
+            out
+        }
+        let uuid = "11111111-2222-3333-4444-5555555555af";
+        assert_eq!(shown(|out| write_uuid(out, &read_uuid(uuid).unwrap())), uuid);
+        assert_eq!(shown(|out| write_ipv4(out, 0x0a00_00ff)), "10.0.0.255");
+        for text in ["0x1f", "0x00", "0x0100", &format!("0x{}", "ab".repeat(32))] {
+            assert_eq!(shown(|out| write_long256(out, &read_long256(text).unwrap())), text);
+        }
+        assert_eq!(shown(|out| write_geohash(out, read_geohash("u33d", 20).unwrap(), 20)), "u33d");
+        assert_eq!(shown(|out| write_geohash(out, 0b010_1101, 7)), "0101101");
+    }
 
     #[test]
     fn texts_are_read_or_refused() {

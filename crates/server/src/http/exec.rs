@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
+use query::kind::Kind;
 use query::{Outcome, SqlError};
 use serde_json::json;
 use wire::exec_json;
@@ -156,7 +157,13 @@ fn head(sql: &str, parameters: &Parameters, rows: &RowStream, selected: &[usize]
             let column = &rows.columns[column];
             exec_json::string(&mut out, &column.name);
             out.extend_from_slice(b",\"type\":");
-            exec_json::string(&mut out, &column.kind.shown().name());
+            match column.kind.shown() {
+                Kind::Array(dimensions) => {
+                    let shape = format!("\"ARRAY\",\"dim\":{dimensions},\"elemType\":\"DOUBLE\"");
+                    out.extend_from_slice(shape.as_bytes());
+                }
+                kind => exec_json::string(&mut out, &kind.name()),
+            }
             out.push(b'}');
         }
         out.extend_from_slice(b"],\"timestamp\":");

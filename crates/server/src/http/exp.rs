@@ -1,4 +1,4 @@
-//! `/exp`: the rows of a SELECT as CSV.
+//! `/exp`: the rows of a SELECT as CSV or ([`parquet`]) as Parquet.
 
 use std::io;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ use super::rows::{self, Allowed, Ran, RowStream};
 use super::window::Window;
 use super::{HttpContext, answer, routes};
 
+mod parquet;
+
 /// Answers the rows of the statement in the query string. Whatever is no SELECT is refused before it runs.
 pub async fn handle(State(context): State<Arc<HttpContext>>, request: Request) -> Response {
     if request.method() != Method::GET {
@@ -27,8 +29,12 @@ pub async fn handle(State(context): State<Arc<HttpContext>>, request: Request) -
     let sql = parameters.get("query").unwrap_or("");
     match open(&context, sql, &parameters, request.headers()).await {
         Err(error) => rows::refuse(sql, &error),
+        Ok((rows, first)) if parameters.get("fmt") == Some("parquet") => {
+            let name = file_name(&context, &parameters, "parquet");
+            parquet::answer(rows, first, &parameters, &name).unwrap_or_else(|error| rows::refuse(sql, &error))
+        }
         Ok((rows, first)) => {
-            let name = file_name(&context, &parameters);
+            let name = file_name(&context, &parameters, "csv");
             answer_rows(rows, first, &parameters, &name)
         }
     }
@@ -49,7 +55,7 @@ async fn open(
     }
     match parameters.get("fmt") {
         None | Some("" | "csv") => {}
-        Some("parquet") => return Err(SqlError::new(0, "Parquet export is not supported yet; use fmt=csv")),
+        Some("parquet") => parquet::check(parameters).map_err(|why| SqlError::new(0, why))?,
         Some(other) => return Err(SqlError::new(0, format!("unrecognised format [format={other}]"))),
     }
     match rows::run(context, sql, headers, Allowed::Queries).await? {
@@ -61,7 +67,7 @@ async fn open(
     }
 }
 
-fn file_name(context: &HttpContext, parameters: &Parameters) -> String {
+fn file_name(context: &HttpContext, parameters: &Parameters, extension: &str) -> String {
     let wanted: String = parameters
         .get("filename")
         .unwrap_or("")
@@ -69,9 +75,9 @@ fn file_name(context: &HttpContext, parameters: &Parameters) -> String {
         .filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '/' | '\\'))
         .collect();
     if wanted.is_empty() {
-        return format!("questdb-query-{}.csv", context.env.clock.now_us() / 1_000);
+        return format!("questdb-query-{}.{extension}", context.env.clock.now_us() / 1_000);
     }
-    format!("{wanted}.csv")
+    format!("{wanted}.{extension}")
 }
 
 fn answer_rows(rows: RowStream, first: Option<RecordBatch>, parameters: &Parameters, name: &str) -> Response {
@@ -92,7 +98,11 @@ fn answer_rows(rows: RowStream, first: Option<RecordBatch>, parameters: &Paramet
         let chunk = state.next_chunk().await?;
         Some((chunk, state))
     });
-    let mut response = answer::with(StatusCode::OK, "text/csv; charset=utf-8", Body::from_stream(chunks));
+    attachment("text/csv; charset=utf-8", Body::from_stream(chunks), name)
+}
+
+fn attachment(content_type: &'static str, body: Body, name: &str) -> Response {
+    let mut response = answer::with(StatusCode::OK, content_type, body);
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
         response.headers_mut().insert(CONTENT_DISPOSITION, value);
     }

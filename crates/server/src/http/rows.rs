@@ -6,6 +6,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -39,6 +40,8 @@ pub enum Ran {
 pub struct RowStream {
     pub columns: Vec<OutputColumn>,
     pub timestamp_index: Option<usize>,
+    /// Of the batches; its names mean nothing.
+    pub schema: SchemaRef,
     batches: mpsc::Receiver<Sent>,
     /// The end was handed out: nothing comes any more, and nobody is missing who should send it.
     ended: bool,
@@ -89,8 +92,8 @@ pub async fn run(context: &HttpContext, sql: &str, headers: &HeaderMap, allowed:
     let work = work(session, sql.to_owned(), allowed, begun, send);
     let work = Work(context.statements.spawn(work).abort_handle());
     match within(&mut time_left, begins).await?.unwrap_or_else(|_| Err(lost()))? {
-        Begun::Rows(columns, timestamp_index) => {
-            Ok(Ran::Rows(RowStream { columns, timestamp_index, batches, ended: false, time_left, _work: work }))
+        Begun::Rows(columns, timestamp_index, schema) => {
+            Ok(Ran::Rows(RowStream { columns, timestamp_index, schema, batches, ended: false, time_left, _work: work }))
         }
         Begun::Done(outcome) => Ok(Ran::Done(outcome)),
     }
@@ -98,7 +101,7 @@ pub async fn run(context: &HttpContext, sql: &str, headers: &HeaderMap, allowed:
 
 /// How a statement begins to answer.
 enum Begun {
-    Rows(Vec<OutputColumn>, Option<usize>),
+    Rows(Vec<OutputColumn>, Option<usize>, SchemaRef),
     Done(Outcome),
 }
 
@@ -112,7 +115,7 @@ async fn work(
     // an error of a send says that nobody waits any more: then there is nothing left to do
     match begin(&mut session, &sql, allowed).await {
         Ok(Outcome::Rows(Rows { columns, timestamp_index, mut stream })) => {
-            if begun.send(Ok(Begun::Rows(columns, timestamp_index))).is_err() {
+            if begun.send(Ok(Begun::Rows(columns, timestamp_index, stream.schema()))).is_err() {
                 return;
             }
             loop {

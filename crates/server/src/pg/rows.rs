@@ -6,19 +6,23 @@
 use std::fmt::Write as _;
 
 use arrow::array::{
-    Array, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, RecordBatch,
-    StringArray, StringViewArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
+    Array, BinaryArray, BooleanArray, Decimal128Array, Decimal256Array, FixedSizeBinaryArray, Float32Array,
+    Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StringViewArray,
+    TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, UInt32Array,
 };
 use arrow::datatypes::{DataType, TimeUnit};
 use bytes::{BufMut, BytesMut};
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::{FieldDescription, RowDescription};
+use query::OutputColumn;
 use query::kind::Kind;
-use query::{Cell, OutputColumn};
+use wire::decimal::Decimal;
 use wire::pg_parameter::US_1970_TO_2000;
-use wire::{pg_oid, pg_text};
+use wire::{pg_oid, pg_text, value_text};
 
 use super::failure::Failure;
+
+mod boxes;
 
 /// The form in which a value travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +65,7 @@ pub fn oid(kind: Kind) -> u32 {
         Kind::Char => pg_oid::BPCHAR,
         Kind::Uuid => pg_oid::UUID,
         Kind::Binary => pg_oid::BYTEA,
-        Kind::Array(_) => 1022,
+        Kind::Array(_) => pg_oid::FLOAT8_ARRAY,
         Kind::Decimal(..) => pg_oid::NUMERIC,
         Kind::Ipv4 | Kind::Long256 | Kind::Geohash(_) => pg_oid::VARCHAR,
         Kind::Null | Kind::String | Kind::Symbol | Kind::Varchar => pg_oid::VARCHAR,
@@ -94,8 +98,14 @@ pub enum Values<'a> {
     Millis(&'a TimestampMillisecondArray),
     Micros(&'a TimestampMicrosecondArray),
     Nanos(&'a TimestampNanosecondArray),
-    /// Arrays, and kinds that travel as a text of their own.
-    Other(&'a dyn Array, Kind),
+    Ipv4(&'a UInt32Array),
+    Geohash(&'a Int64Array, u8),
+    Uuid(&'a FixedSizeBinaryArray),
+    Long256(&'a FixedSizeBinaryArray),
+    Binary(&'a BinaryArray),
+    Decimal128(&'a Decimal128Array, u8),
+    Decimal256(&'a Decimal256Array, u8),
+    Boxes(&'a ListArray),
 }
 
 impl Values<'_> {
@@ -122,8 +132,18 @@ impl Values<'_> {
             (Kind::Date, DataType::Timestamp(TimeUnit::Millisecond, _)) => any.downcast_ref().map(Values::Millis),
             (Kind::Timestamp, DataType::Timestamp(TimeUnit::Microsecond, _)) => any.downcast_ref().map(Values::Micros),
             (Kind::TimestampNs, DataType::Timestamp(TimeUnit::Nanosecond, _)) => any.downcast_ref().map(Values::Nanos),
-            (Kind::Uuid | Kind::Ipv4 | Kind::Long256 | Kind::Binary, _) => Some(Values::Other(array, column.kind)),
-            (Kind::Geohash(_) | Kind::Array(_) | Kind::Decimal(..), _) => Some(Values::Other(array, column.kind)),
+            (Kind::Ipv4, DataType::UInt32) => any.downcast_ref().map(Values::Ipv4),
+            (Kind::Geohash(bits), DataType::Int64) => any.downcast_ref().map(|a| Values::Geohash(a, bits)),
+            (Kind::Uuid, DataType::FixedSizeBinary(16)) => any.downcast_ref().map(Values::Uuid),
+            (Kind::Long256, DataType::FixedSizeBinary(32)) => any.downcast_ref().map(Values::Long256),
+            (Kind::Binary, DataType::Binary) => any.downcast_ref().map(Values::Binary),
+            (Kind::Decimal(..), DataType::Decimal128(_, scale)) => {
+                any.downcast_ref().map(|a| Values::Decimal128(a, *scale as u8))
+            }
+            (Kind::Decimal(..), DataType::Decimal256(_, scale)) => {
+                any.downcast_ref().map(|a| Values::Decimal256(a, *scale as u8))
+            }
+            (Kind::Array(_), DataType::List(_)) => any.downcast_ref().map(Values::Boxes),
             (_, DataType::Utf8View) => any.downcast_ref().map(Values::View),
             (_, DataType::Utf8) => any.downcast_ref().map(Values::Text),
             _ => None,
@@ -178,29 +198,34 @@ fn write_value(out: &mut BytesMut, row: usize, values: &Values<'_>, format: Form
         }),
         Values::Micros(a) => some(a, row, |a| a.value(row))
             .is_some_and(|v| put(out, text, |out| pg_text::write_timestamp_us(out, v), |out| put_moment(out, v))),
-        // PostgreSQL's moments have microseconds.
+        // PostgreSQL's times are microseconds
         Values::Nanos(a) => some(a, row, |a| a.value(row).div_euclid(1_000))
             .is_some_and(|v| put(out, text, |out| pg_text::write_timestamp_us(out, v), |out| put_moment(out, v))),
-        Values::Other(a, kind) => !a.is_null(row) && put_other(out, text, query::read_cell(*a, row), *kind),
+        // types that PostgreSQL does not have travel as text in either form
+        Values::Ipv4(a) => some(a, row, |a| a.value(row)).is_some_and(|v| written(value_text::write_ipv4(out, v))),
+        Values::Geohash(a, bits) => {
+            some(a, row, |a| a.value(row)).is_some_and(|v| written(value_text::write_geohash(out, v, *bits)))
+        }
+        Values::Long256(a) => {
+            some(a, row, |a| a.value(row)).is_some_and(|v| written(value_text::write_long256(out, v)))
+        }
+        Values::Uuid(a) => some(a, row, |a| a.value(row))
+            .is_some_and(|v| put(out, text, |out| value_text::write_uuid(out, v), |out| out.put_slice(v))),
+        Values::Binary(a) => some(a, row, |a| a.value(row))
+            .is_some_and(|v| put(out, text, |out| write_hex(out, v), |out| out.put_slice(v))),
+        Values::Decimal128(a, scale) => some(a, row, |a| Decimal::of_bytes(&a.value(row).to_be_bytes(), *scale))
+            .flatten()
+            .is_some_and(|v| put_decimal(out, text, &v)),
+        Values::Decimal256(a, scale) => some(a, row, |a| Decimal::of_bytes(&a.value(row).to_be_bytes(), *scale))
+            .flatten()
+            .is_some_and(|v| put_decimal(out, text, &v)),
+        Values::Boxes(a) => some(a, row, |a| a.value(row)).is_some_and(|v| {
+            put(out, text, |out| boxes::write_text(out, v.as_ref()), |out| boxes::put_binary(out, v.as_ref()))
+        }),
         Values::View(a) => some(a, row, |a| a.value(row)).map(|v| out.put_slice(v.as_bytes())).is_some(),
         Values::Text(a) => some(a, row, |a| a.value(row)).map(|v| out.put_slice(v.as_bytes())).is_some(),
         Values::Null => false,
     }
-}
-
-/// Appends a value of a kind that has no Arrow number or text.
-fn put_other(out: &mut BytesMut, text: bool, value: Cell, kind: Kind) -> bool {
-    match value {
-        Cell::Binary(bytes) if text => {
-            out.put_slice(b"\\x");
-            bytes.iter().for_each(|b| out.put_slice(format!("{b:02x}").as_bytes()));
-        }
-        Cell::Binary(bytes) => out.put_slice(&bytes),
-        Cell::Uuid(bytes) if !text => out.put_slice(&bytes),
-        Cell::Array(shape, values) if text => pg_text::write_array(out, &shape, &values),
-        value => out.put_slice(query::cell_text(&value, kind).unwrap_or_default().as_bytes()),
-    }
-    true
 }
 
 fn some<A: Array, T>(array: &A, row: usize, value: impl FnOnce(&A) -> T) -> Option<T> {
@@ -219,6 +244,30 @@ fn put(
         write_binary(out);
     }
     true
+}
+
+fn written(result: std::fmt::Result) -> bool {
+    result.expect("memory takes any text");
+    true
+}
+
+fn put_decimal(out: &mut BytesMut, text: bool, number: &Decimal) -> bool {
+    put(
+        out,
+        text,
+        |out| write!(out, "{number}"),
+        |out| {
+            let mut bytes = Vec::new();
+            number.write_pg_binary(&mut bytes);
+            out.put_slice(&bytes);
+        },
+    )
+}
+
+/// Writes bytes as PostgreSQL does: `\x0aff`.
+fn write_hex(out: &mut BytesMut, bytes: &[u8]) -> std::fmt::Result {
+    out.put_slice(b"\\x");
+    bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
 }
 
 /// Binary times count from 2000; one that is too early for that is the earliest there is.

@@ -5,5 +5,6 @@ mod imports;
 mod lines;
 mod lines_tcp;
 mod migration;
+mod parquet;
 mod queries;
 mod start_and_stop;

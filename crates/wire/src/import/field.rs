@@ -40,7 +40,7 @@ pub fn push(data: &mut ColumnData, column_type: ColumnType, format: &Format, tex
             true
         }
         // an empty text in quotes is nothing to all other types
-        (data, _) if text.is_empty() => {
+        (data, _) if text.is_empty() || (writes_null(column_type) && text.eq_ignore_ascii_case("null")) => {
             data.push_null();
             true
         }
@@ -75,6 +75,11 @@ pub fn push(data: &mut ColumnData, column_type: ColumnType, format: &Format, tex
         },
         _ => false,
     }
+}
+
+/// Returns whether `/exp` writes `null` for the NULL of the type.
+fn writes_null(column_type: ColumnType) -> bool {
+    matches!(column_type, ColumnType::Geohash(_) | ColumnType::Decimal { .. } | ColumnType::Array(_) | ColumnType::Ipv4)
 }
 
 fn finite_f32(value: f32) -> f32 {

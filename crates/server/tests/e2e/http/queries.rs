@@ -89,7 +89,7 @@ fn csv_is_exported_and_only_from_queries() {
     assert_eq!(refused.status, 400);
     assert!(refused.body.contains("/exp endpoint only accepts SELECT"));
     assert_eq!(server.exec("select * from z").status, 400);
-    assert_eq!(exp("select x from long_sequence(1)", "&fmt=parquet").status, 400);
+    assert_eq!(exp("select x from long_sequence(1)", "&fmt=xml").status, 400);
 }
 
 #[test]
