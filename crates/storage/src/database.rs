@@ -16,6 +16,7 @@ use types::{Seq, TimelineId};
 use crate::base::BaseHandle;
 use crate::catalog::{DbState, Garbage};
 use crate::changes::Changes;
+use crate::counters::Counters;
 use crate::gc::GcState;
 use crate::layout::Disk;
 use crate::log::writer::{LogWriter, Urgency};
@@ -123,6 +124,7 @@ pub struct Database {
     more_bytes: AtomicUsize,
     /// Directories of tables whose names this run has made durable.
     pub(crate) durable_dirs: Mutex<HashSet<PathBuf>>,
+    pub(crate) counters: Counters,
     report: StartReport,
     _lock: Box<dyn Send + Sync>,
 }

@@ -1,6 +1,7 @@
 //! A running database: [`Engine`] owns the background thread. The only place of this crate that starts threads.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,11 +14,27 @@ const TICK: Duration = Duration::from_millis(100);
 /// Ticks without a commit after which a mark is written.
 const IDLE_TICKS: u32 = 10;
 
+/// What the background steps could not do at their last try.
+#[derive(Clone, Default)]
+pub struct Troubles(Arc<Mutex<BTreeMap<&'static str, String>>>);
+
+impl Troubles {
+    /// Returns the steps that fail, with the reason of each.
+    pub fn list(&self) -> Vec<(&'static str, String)> {
+        self.lock().iter().map(|(step, why)| (*step, why.clone())).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.0.lock().expect("no holder of this lock panics")
+    }
+}
+
 /// A database and the thread that flushes, writes bases, makes spares and collects garbage for it.
 pub struct Engine {
     database: Arc<Database>,
     stop: Arc<Stop>,
-    thread: Option<JoinHandle<()>>,
+    troubles: Troubles,
+    threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -40,12 +57,25 @@ impl Engine {
         options.join = at_once;
         let database = Arc::new(Database::open_with_progress(env, options, progress)?);
         let stop = Arc::new(Stop::default());
-        let work = Background { database: database.clone(), stop: stop.clone() };
-        let thread = std::thread::Builder::new()
-            .name("storage".to_owned())
-            .spawn(move || work.run())
-            .map_err(|source| crate::Error::Io { path: database.layout_root(), source })?;
-        Ok(Engine { database, stop, thread: Some(thread) })
+        let troubles = Troubles::default();
+        let work = Background { database: database.clone(), stop: stop.clone(), troubles: troubles.clone() };
+        let mut engine = Engine { database, stop, troubles, threads: Vec::new() };
+        // a flush may take long, and an acknowledged commit must not stay long in the page cache alone
+        let syncs = work.clone();
+        engine.spawn("storage", move || work.run())?;
+        engine.spawn("sync", move || syncs.run_syncs())?;
+        Ok(engine)
+    }
+
+    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+        self.threads.push(thread.map_err(|source| crate::Error::Io { path: self.database.layout_root(), source })?);
+        Ok(())
+    }
+
+    /// Returns what the background work cannot do; it goes on to tell after the engine is gone.
+    pub fn troubles(&self) -> Troubles {
+        self.troubles.clone()
     }
 
     /// Returns the database.
@@ -62,10 +92,10 @@ impl Engine {
     fn stop_thread(&mut self) {
         *self.stop.asked.lock().expect("the background thread does not panic with this lock") = true;
         self.stop.changed.notify_all();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the background thread of storage panicked; commits were not affected");
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a background thread of storage panicked; commits were not affected");
+            }
         }
     }
 }
@@ -83,16 +113,17 @@ fn at_once(first: &(dyn Fn() + Sync), second: &(dyn Fn() + Sync)) {
     });
 }
 
+#[derive(Clone)]
 struct Background {
     database: Arc<Database>,
     stop: Arc<Stop>,
+    troubles: Troubles,
 }
 
 type Step = fn(&Database) -> Result<()>;
 
 /// Steps in the order of a tick.
-const STEPS: [(&str, Step); 5] = [
-    ("sync", Database::step_sync),
+const STEPS: [(&str, Step); 4] = [
     ("flush", |db| db.step_flush().map(drop)),
     ("base", |db| db.step_base().map(drop)),
     ("gc", |db| db.step_gc().map(drop)),
@@ -127,6 +158,13 @@ impl Background {
         }
     }
 
+    fn run_syncs(self) {
+        let mut fault = Fault::default();
+        while !self.wait() {
+            self.step("sync", Database::step_sync, &mut fault);
+        }
+    }
+
     /// Waits a tick; returns whether to stop.
     fn wait(&self) -> bool {
         let asked = self.stop.asked.lock().expect("no holder of this lock panics");
@@ -134,17 +172,21 @@ impl Background {
         *waited.expect("no holder of this lock panics").0
     }
 
-    fn step(&self, name: &str, step: Step, fault: &mut Fault) {
+    fn step(&self, name: &'static str, step: Step, fault: &mut Fault) {
         if fault.rest_ticks > 0 {
             fault.rest_ticks -= 1;
             return;
         }
         match step(&self.database) {
-            Ok(()) => *fault = Fault::default(),
+            Ok(()) => {
+                *fault = Fault::default();
+                self.troubles.lock().remove(name);
+            }
             Err(e) => {
                 if fault.failures == 0 {
                     tracing::error!("background {name} failed, it will be tried again: {e}");
                 }
+                self.troubles.lock().insert(name, e.to_string());
                 fault.failures += 1;
                 fault.rest_ticks = (1 << fault.failures.min(8)).min(MAX_REST_TICKS);
             }

@@ -36,9 +36,16 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// Returns a function that adds the path to an error of the operating system.
+    /// Returns a function that adds the path to an error of the operating system. A full disk is a state that ends, so
+    /// it says what ends it.
     pub fn io(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
-        move |source| Error::Io { path: path.to_owned(), source }
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Unavailable(format!(
+                "disk full: {} cannot be written; reads go on, free space on its disk, then retry",
+                path.display()
+            )),
+            _ => Error::Io { path: path.to_owned(), source },
+        }
     }
 
     /// Returns an error about the bytes of a file.

@@ -13,6 +13,7 @@ use crate::base;
 use crate::catalog::DbState;
 use crate::changes::Outputs;
 use crate::chunk::Chunk;
+use crate::counters::add;
 use crate::database::Database;
 use crate::layout::{FileId, SYMBOLS_DIR};
 use crate::log::writer::Urgency;
@@ -100,7 +101,9 @@ impl Database {
             self.write_plain(table, through, outputs)?
         };
         edit.symbol_files = self.write_symbol_files(table, outputs)?;
-        self.commit_edit(edit)
+        self.commit_edit(edit)?;
+        add(&self.counters.flushes, 1);
+        Ok(())
     }
 
     /// Writes the rows in memory as they came.
@@ -222,6 +225,9 @@ impl Database {
         let meta = write_segment(&self.disk.env, &dir, &file, origin, &with_a_column(table, rows))?;
         let parent = dir.join(&partition_dir);
         self.disk.env.fs.sync_dir(&parent).map_err(Error::io(&parent))?;
+        add(&self.counters.written_segments, 1);
+        add(&self.counters.written_segment_bytes, meta.len_bytes);
+        add(&self.counters.written_rows, meta.rows);
         Ok(meta)
     }
 

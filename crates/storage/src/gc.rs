@@ -12,6 +12,7 @@ use types::{Seq, TableId};
 
 use crate::base::{self, BaseHandle};
 use crate::catalog::Garbage;
+use crate::counters::add;
 use crate::database::Database;
 use crate::env::fs::FileKind;
 use crate::layout::{BaseName, FileId, LogName, TABLE_BASE_DIR, parse_table_dir};
@@ -94,6 +95,7 @@ impl Database {
             base.log_bytes = written;
         }
         self.forget_former(former.as_deref(), &handle);
+        add(&self.counters.bases, 1);
         Ok(())
     }
 
@@ -110,6 +112,13 @@ impl Database {
             gc.paths.push_back(self.disk.layout.log().join(name.to_string()));
             gc.paths.push_back(self.disk.layout.live().join(name.to_string()));
         }
+    }
+
+    /// Runs `remove` unless a snapshot is open: while one is, nothing below the root may go. PREPARE waits for it.
+    pub fn unless_snapshot_is_open<T>(&self, remove: impl FnOnce() -> T) -> Option<T> {
+        let _gc = self.gc.lock().expect("no holder of this lock panics");
+        let is_open = !self.lock_head().state.snapshots.is_empty();
+        (!is_open).then(remove)
     }
 
     /// Unlinks a batch of files that nothing needs. Returns whether it unlinked any.
@@ -133,7 +142,10 @@ impl Database {
         for _ in 0..BATCH_FILES {
             let Some(path) = gc.paths.pop_front() else { break };
             match self.disk.env.fs.unlink(&path) {
-                Ok(()) => unlinked = true,
+                Ok(()) => {
+                    unlinked = true;
+                    add(&self.counters.removed_files, 1);
+                }
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
                 Err(e) => {
                     gc.paths.push_back(path.clone());

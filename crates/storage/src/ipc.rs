@@ -92,7 +92,7 @@ pub fn write_columns(
     let file = env.fs.create_new(path).map_err(Error::io(path))?;
     let pieces = Pieces { file: file.as_ref(), piece: Vec::with_capacity(IO_BYTES), offset: 0, crc: 0 };
     let written = encode_to(pieces, fields, metadata, columns).map_err(|e| match e {
-        ArrowError::IoError(_, source) => Error::Io { path: path.to_owned(), source },
+        ArrowError::IoError(_, source) => Error::io(path)(source),
         other => not_an_arrow_file(other),
     })?;
     file.sync().map_err(Error::io(path))?;

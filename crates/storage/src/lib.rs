@@ -2,15 +2,17 @@
 //!
 //! Reading order: [`env`] and [`layout`]; [`log`] (the only commit point) and [`record`] (what a frame says);
 //! [`chunk`], [`segment`], [`symbols`], [`run`], [`merge`], `dedup` (rows); [`memtable`], `ttl`, [`table`], [`catalog`] (the state in memory);
-//! [`database`] (commits and views), [`flush`], [`rewrite`], [`gc`] (what follows them); [`timeline`], [`base`],
+//! [`database`] (commits and views), [`flush`], [`rewrite`], [`gc`] (what follows them), [`check`], [`counters`]; [`timeline`], [`base`],
 //! [`snapshot`], [`recovery`], [`restore`]; [`engine`] (the thread). A module uses those before it.
 
 pub mod arrow_type;
 pub mod base;
 pub mod catalog;
 mod changes;
+pub mod check;
 pub mod chunk;
 mod convert;
+pub mod counters;
 pub mod database;
 mod dedup;
 pub mod document;

@@ -76,8 +76,8 @@ pub struct PartitionInfo {
 /// One table at one Seq.
 #[derive(Clone)]
 pub struct TableView {
-    table: Arc<TableState>,
-    disk: Disk,
+    pub(crate) table: Arc<TableState>,
+    pub(crate) disk: Disk,
 }
 
 impl TableView {

@@ -9,7 +9,7 @@ pub mod meta;
 pub mod reader;
 pub mod writer;
 
-pub use dead::{DeadMeta, write_dead};
+pub use dead::{DeadMeta, read_dead, write_dead};
 pub use handle::SegmentHandle;
 pub use meta::{ColumnMeta, SegmentMeta};
 pub use reader::{Segment, verify_whole};

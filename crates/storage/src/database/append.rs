@@ -7,6 +7,7 @@ use types::{ColumnData, ColumnId, RowBatch, Seq, SymbolColumn, TableId};
 use super::Database;
 use crate::catalog::DbState;
 use crate::chunk::{ResolvedBatch, ResolvedColumn};
+use crate::counters::add;
 use crate::log::writer::Urgency;
 use crate::record::{CatalogChange, NewSymbols, Record, Rows};
 use crate::table::TableState;
@@ -25,6 +26,8 @@ impl Database {
         let max_bytes = rows.iter().map(|(_, batch)| payload_bytes(batch)).sum();
         let now_us = self.disk.env.clock.now_us();
         let tables: Vec<TableId> = rows.iter().map(|(table, _)| *table).collect();
+        self.hold_back(&tables)?;
+        let count: usize = rows.iter().map(|(_, batch)| batch.rows()).sum();
         let seq = self.commit_when_open(&tables, max_bytes, rows, |state, rows| {
             rows.iter().try_for_each(|(table, batch)| check(table_of(state, *table)?, batch))?;
             let mut expired = Vec::new();
@@ -37,7 +40,7 @@ impl Database {
             records.extend(expired);
             Ok(records)
         })?;
-        self.hold_back(&tables)?;
+        self.count_rows(count);
         Ok(seq)
     }
 
@@ -65,7 +68,14 @@ impl Database {
         }
     }
 
-    /// Writers that outrun the background flush do its work themselves, so that memory stays bounded.
+    /// Counts a commit of rows.
+    pub(super) fn count_rows(&self, rows: usize) {
+        add(&self.counters.commits, 1);
+        add(&self.counters.committed_rows, rows as u64);
+    }
+
+    /// Writers that outrun the background flush do its work themselves, so that memory stays bounded. They do it before
+    /// their commit: what was committed must not be answered with the error of a flush.
     pub(super) fn hold_back(&self, tables: &[TableId]) -> Result<()> {
         let view = self.view();
         for id in tables {

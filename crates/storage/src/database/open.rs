@@ -1,7 +1,7 @@
 //! From a root to an open database: lock, identify, restore if asked, recover, begin a log file.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use types::{Seq, TimelineId};
 
 use super::{BaseProgress, Database, Head, Options};
+use crate::counters::Counters;
 use crate::env::Env;
 use crate::gc::GcState;
 use crate::layout::{Disk, Layout, list_or_none};
@@ -46,6 +47,11 @@ impl Database {
 
     /// As [`Database::open`]; `progress` is told what a long start is doing.
     pub fn open_with_progress(env: Env, options: Options, progress: &dyn Fn(&str)) -> Result<Database> {
+        let root = options.root.clone();
+        Database::open_root(env, options, progress).map_err(|error| explain_unwritable(&root, error))
+    }
+
+    fn open_root(env: Env, options: Options, progress: &dyn Fn(&str)) -> Result<Database> {
         let disk = Disk { env, layout: Layout::new(&options.root), planted: options.planted };
         let trigger = disk.layout.restore_trigger();
         let wants_restore = disk.env.fs.exists(&trigger).map_err(Error::io(&trigger))?;
@@ -114,10 +120,28 @@ impl Database {
             basing: Mutex::default(),
             more_bytes: AtomicUsize::new(0),
             durable_dirs: Mutex::default(),
+            counters: Counters::default(),
             report,
             _lock: lock,
         }
     }
+}
+
+/// Says what to do about a root that cannot be written.
+fn explain_unwritable(root: &Path, error: Error) -> Error {
+    let Error::Io { path, source } = error else { return error };
+    let (why, remedy) = match source.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem => ("its file system is read-only", "mount it for writing"),
+        std::io::ErrorKind::PermissionDenied => {
+            ("this user has no right to it", "give the user of this server all rights below it, or start as its owner")
+        }
+        _ => return Error::Io { path, source },
+    };
+    Error::Refused(format!(
+        "{} cannot be used, {why} ({}: {source}): {remedy}, or choose another root with -d",
+        root.display(),
+        path.display()
+    ))
 }
 
 fn lock(disk: &Disk) -> Result<Box<dyn Send + Sync>> {

@@ -54,6 +54,13 @@ impl Database {
     /// other columns by now (look again and retry), [`Error::Invalid`] for names and values that break a rule. Nothing
     /// of the commit was stored, and nothing was made.
     pub fn write(&self, writes: Vec<Write>) -> Result<Seq> {
+        let rows: usize = writes.iter().map(|write| write.batch.rows()).sum();
+        let known = writes.iter().filter_map(|write| match &write.target {
+            Target::Table { id, .. } => Some(*id),
+            Target::New(_) | Target::Instead { .. } => None,
+        });
+        let known: Vec<TableId> = known.collect();
+        self.hold_back(&known)?;
         let mut max_bytes = 0;
         for write in &writes {
             max_bytes += payload_bytes(&write.batch)
@@ -66,24 +73,15 @@ impl Database {
                 };
         }
         let now_us = self.disk.env.clock.now_us();
-        let mut ids = Vec::new();
-        let there = writes.iter().filter_map(|write| match &write.target {
-            Target::Table { id, .. } => Some(*id),
-            Target::New(_) | Target::Instead { .. } => None,
-        });
-        let there: Vec<TableId> = there.collect();
-        let seq = self.commit_when_open(&there, max_bytes, writes, |state, writes| {
-            let (records, tables) = records(state, writes, now_us)?;
-            ids = tables;
-            Ok(records)
-        })?;
-        self.hold_back(&ids)?;
+        let build = |state: &mut DbState, writes| records(state, writes, now_us);
+        let seq = self.commit_when_open(&known, max_bytes, writes, build)?;
+        self.count_rows(rows);
         Ok(seq)
     }
 }
 
-/// Returns what the frame says, and which tables it touches.
-fn records(state: &DbState, writes: Vec<Write>, now_us: i64) -> Result<(Vec<Record>, Vec<TableId>)> {
+/// Returns what the frame says.
+fn records(state: &DbState, writes: Vec<Write>, now_us: i64) -> Result<Vec<Record>> {
     let mut made: BTreeMap<TableId, TableState> = BTreeMap::new();
     let mut records = Vec::with_capacity(writes.len());
     let mut places = Vec::with_capacity(writes.len());
@@ -121,7 +119,7 @@ fn records(state: &DbState, writes: Vec<Write>, now_us: i64) -> Result<(Vec<Reco
         records.push(Record::Rows(resolver.resolve(place(state, &made, *id)?, write.batch)?));
     }
     records.extend(expired);
-    Ok((records, places))
+    Ok(records)
 }
 
 fn place<'a>(state: &'a DbState, made: &'a BTreeMap<TableId, TableState>, id: TableId) -> Result<&'a TableState> {

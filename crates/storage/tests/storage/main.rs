@@ -2,6 +2,7 @@
 
 mod convert;
 mod dedup;
+mod faults;
 mod fixture;
 mod life;
 mod snapshots;
