@@ -87,6 +87,7 @@ fn statement(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         "rename" => after(cursor, write::rename),
         "vacuum" => after(cursor, |c| write::maintain(c, false)),
         "reindex" => after(cursor, |c| write::maintain(c, true)),
+        "check" => after(cursor, write::check),
         "snapshot" | "checkpoint" => after(cursor, |c| snapshot(c, name == "snapshot")),
         "begin" | "commit" | "rollback" => after(cursor, |c| Ok(transaction(c, &name))),
         "set" | "reset" | "discard" | "deallocate" | "close" | "unlisten" => Ok(accepted(cursor)),

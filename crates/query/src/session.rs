@@ -3,9 +3,10 @@
 //! `execute` parses, plans over one read view, and runs: queries on the async runtime, everything that touches storage on
 //! blocking threads. A transaction buffers inserted rows and appends them as one commit. Reading order: [`run`] (plans),
 //! [`insert`], [`update`], [`delete`], [`rewrite`] (what those two share), [`create`], [`alter`],
-//! [`partitions`]; [`rows`] turns values into storage's batches.
+//! [`partitions`], [`check`]; [`rows`] turns values into storage's batches.
 
 mod alter;
+mod check;
 mod create;
 mod delete;
 mod explain;
@@ -114,6 +115,7 @@ impl Session {
                 self.table(&table)?;
                 Ok(Outcome::Ddl)
             }
+            Statement::Check(table) => self.check(&table).await,
             other => self.change_tables(other).await,
         }
     }
@@ -129,6 +131,7 @@ impl Session {
         let columns = match parser::parse(sql)? {
             Statement::Query(query) => Some(columns_of(&planner.query(&query, Ctes::NONE)?.shown()?)),
             Statement::Explain(_) => Some(vec![explain::column()]),
+            Statement::Check(_) => Some(check::columns()),
             Statement::Insert(insert) => {
                 insert::describe(&planner, sql, &insert)?;
                 None

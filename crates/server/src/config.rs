@@ -40,6 +40,9 @@ pub struct Config {
     /// Where the health server listens. `None`: `http.min.enabled=false`.
     pub health: Option<SocketAddr>,
     pub storage: StorageConfig,
+    pub log: LogConfig,
+    /// Whether `/metrics` is answered.
+    pub metrics: bool,
     /// Longest run of one statement; `None`: no limit.
     pub query_timeout: Option<Duration>,
     /// Bytes that running statements may hold together; `None`: the default.
@@ -111,6 +114,18 @@ pub struct StorageConfig {
     pub log_files: usize,
 }
 
+/// The text log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    pub level: tracing::Level,
+    /// A larger file is left and another one begun.
+    pub roll_bytes: u64,
+    /// How long files stay; zero: for ever.
+    pub keep: Duration,
+    /// How many bytes of files stay; 0: all.
+    pub keep_bytes: u64,
+}
+
 /// A user and a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -156,6 +171,8 @@ impl Config {
                 .then(|| properties.address("http.min.net.bind.to"))
                 .transpose()?,
             storage: read::storage(properties)?,
+            log: read::log(properties)?,
+            metrics: properties.bool("metrics.enabled")?,
             query_timeout: read::query_timeout(properties)?,
             memory_limit_bytes: read::memory_limit(properties)?,
             reload: properties.bool("config.reload.enabled")?,

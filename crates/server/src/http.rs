@@ -33,6 +33,7 @@ use crate::live::{Live, Place, Places};
 use crate::memory::Budget;
 use crate::signals;
 use crate::start::Warning;
+use crate::watch::Watch;
 
 mod answer;
 mod auth;
@@ -65,6 +66,7 @@ pub struct HttpContext {
     pub settings: Arc<Settings>,
     pub env: Env,
     pub config: HttpConfig,
+    pub watch: Arc<Watch>,
     /// What a reload may change.
     pub live: Arc<Live>,
     /// Of connections.

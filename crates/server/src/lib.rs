@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`start`] (what happens from the command line to the first client), [`config`], [`server`] (engine and
 //! listeners of one root), [`live`] and [`reload`] (what may change meanwhile), [`http`], [`ilp_tcp`] and [`ilp_write`],
-//! [`import`], [`pg`], [`health`], [`signals`].
+//! [`import`], [`pg`], [`health`], [`watch`] and [`metrics`] (what probes are told), [`signals`].
 
 pub mod config;
 pub mod health;
@@ -12,12 +12,14 @@ pub mod ilp_write;
 pub mod import;
 pub mod live;
 pub mod memory;
+pub mod metrics;
 pub mod migrate;
 pub mod pg;
 pub mod reload;
 pub mod server;
 pub mod signals;
 pub mod start;
+pub mod watch;
 
 pub use config::Config;
 pub use server::Server;

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::live::{Live, Places};
+use crate::metrics::Statements;
 
 mod cancel;
 mod command;
@@ -37,6 +38,8 @@ pub struct PgContext {
     /// Who may connect, and how many.
     pub live: Arc<Live>,
     pub places: Places,
+    /// Where statements are counted.
+    pub counts: Option<Statements>,
     pub limits: Limits,
     /// Where connections and their statements run: one that computes for long holds up no other protocol.
     pub statements: Handle,
@@ -108,5 +111,5 @@ pub async fn serve(listener: TcpListener, context: Arc<PgContext>, mut shutdown:
     drop(listener);
     // A statement that never pauses is left behind.
     let ended = async { while connections.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(context.limits.shutdown_grace + Duration::from_secs(2), ended).await;
+    let _ = tokio::time::timeout(context.limits.shutdown_grace + Duration::from_millis(500), ended).await;
 }

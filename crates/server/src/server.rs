@@ -16,15 +16,17 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, LogConfig};
 use crate::http::{self, ErrorIds, HttpContext, Load};
 use crate::ilp_tcp::{self, IlpTcpContext, Keys};
 use crate::ilp_write::Making;
 use crate::live::{Live, Now, Places};
 use crate::memory::Budget;
+use crate::metrics::Metrics;
 use crate::pg::{self, PgContext};
 use crate::reload::Reloader;
 use crate::start::Warning;
+use crate::watch::Watch;
 use crate::{health, start};
 
 /// How long a stop waits for the statements of PostgreSQL clients.
@@ -70,6 +72,8 @@ pub struct Server {
     shutdown: watch::Sender<bool>,
     tasks: JoinSet<()>,
     reloader: Arc<Reloader>,
+    watch: Arc<Watch>,
+    log: LogConfig,
 }
 
 impl Server {
@@ -92,6 +96,16 @@ impl Server {
         let statements = runtime().map_err(StartError::Threads)?;
         let database = engine.database().clone();
         let live = Live::new(Now::of(&config));
+        let watch = Arc::new(Watch {
+            database: database.clone(),
+            troubles: engine.troubles(),
+            metrics: Metrics::new(&env),
+            shows_metrics: config.metrics,
+            http: Places::default(),
+            pg: Places::default(),
+            root: config.root.clone(),
+            env: env.clone(),
+        });
         let mut settings = settings(&config, env.clone());
         let reloader = Arc::new(Reloader::new(&config, env.clone(), live.clone(), settings.parameters.clone()));
         let asked = reloader.clone();
@@ -107,8 +121,9 @@ impl Server {
             let context = HttpContext {
                 public: config.root.join(&http.public_directory),
                 config: http,
+                watch: watch.clone(),
                 live: live.clone(),
-                places: Places::default(),
+                places: watch.http.clone(),
                 query_timeout: config.query_timeout,
                 database: database.clone(),
                 settings: settings.clone(),
@@ -126,7 +141,8 @@ impl Server {
                 database: database.clone(),
                 settings: settings.clone(),
                 live: live.clone(),
-                places: Places::default(),
+                places: watch.pg.clone(),
+                counts: Some(watch.metrics.pg.clone()),
                 limits: pg::Limits {
                     idle: pg.idle,
                     statements: pg.statements,
@@ -153,6 +169,8 @@ impl Server {
             shutdown: watch::channel(false).0,
             tasks: JoinSet::new(),
             reloader,
+            watch,
+            log: config.log,
         })
     }
 
@@ -173,7 +191,7 @@ impl Server {
             self.tasks.spawn(ilp_tcp::serve(listener, context, self.shutdown.subscribe()));
         }
         if let Some(listener) = self.health.take() {
-            self.tasks.spawn(health::serve(listener, self.shutdown.subscribe()));
+            self.tasks.spawn(health::serve(listener, self.watch.clone(), self.shutdown.subscribe()));
         }
     }
 
@@ -209,6 +227,11 @@ impl Server {
         .into_iter()
         .filter_map(|(what, address)| Some(format!("listening for {what}{}", address?)))
         .collect()
+    }
+
+    /// Returns how the text log is kept.
+    pub fn log_config(&self) -> &LogConfig {
+        &self.log
     }
 
     /// Returns the database.

@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
+use storage::Database;
 use storage::env::Env;
 
+use crate::config::LogConfig;
 use crate::migrate;
 use crate::server::{Progress, Server};
 use crate::signals::{self, Signal};
@@ -31,11 +34,14 @@ pub use configuration::load as load_config;
 pub use machine::Warning;
 use notify::Notifier;
 pub use root::make_folder as make_root;
+use text_log::TextLog;
 
 /// Exit code of a start that was refused, as the peer's.
 const REFUSED: u8 = 55;
 /// Exit code of a stop that could not bring everything to disk.
 const UNCLEAN: u8 = 1;
+/// How often old text logs are looked for.
+const LOG_UPKEEP: Duration = Duration::from_secs(60);
 /// How much of a refusal is shown.
 const REFUSAL_LINES: usize = 6;
 
@@ -121,9 +127,11 @@ async fn serve(root: PathBuf, env: Env) -> Result<(), Failure> {
     let progress = progress(&env, manager.clone());
     let mut server = Server::start(config, env.clone(), warnings.clone(), progress).await.map_err(|e| e.to_string())?;
     let canonical = root.canonicalize().unwrap_or_else(|_| root.clone());
-    let log = root::furnish(&canonical, env.fs.as_ref(), env.clock.as_ref())
+    let log_config = server.log_config().clone();
+    let log = root::furnish(&canonical, env.fs.as_ref())
+        .and_then(|()| TextLog::begin(canonical.join("log"), env.clone(), &log_config))
         .map_err(|e| format!("cannot prepare {}: {e}", canonical.display()))?;
-    text_log::install(log);
+    text_log::install(log, log_config.level);
     say(&format!("Stillpoint {}", env!("CARGO_PKG_VERSION")));
     for line in machine::describe(&canonical, env.fs.as_ref(), &limits) {
         say(&line);
@@ -137,6 +145,11 @@ async fn serve(root: PathBuf, env: Env) -> Result<(), Failure> {
     if let Some(line) = without_effect {
         say(&line);
     }
+    if env.fs.exists(&canonical.join("conf").join("log.conf")).unwrap_or(false) {
+        say(
+            "conf/log.conf is not read: log.level, log.roll.bytes, log.keep.time and log.keep.bytes are in server.conf",
+        );
+    }
     for notice in server.notices() {
         say(notice);
     }
@@ -146,17 +159,33 @@ async fn serve(root: PathBuf, env: Env) -> Result<(), Failure> {
     say(&format!("QuestDB configuration files are in {}", canonical.join("conf").display()));
     server.accept();
     manager.ready();
+    let upkeep = tokio::spawn(keep_logs_short(canonical.join("log"), env, log_config, server.database().clone()));
     let stopped_by = loop {
         match signals.next().await {
             Signal::Reload => drop(server.reload()),
             Signal::Stop(name) => break name,
         }
     };
+    upkeep.abort();
     say(&format!("{stopped_by} received, stopping"));
     manager.stopping();
     server.stop().await.map_err(|e| Failure::Unclean(format!("the stop was not clean: {e}")))?;
     say("stopped");
     Ok(())
+}
+
+/// Removes text logs that are too old or too many, now and then. Never while a snapshot is open: whoever copies the root
+/// must find every file that it has listed.
+async fn keep_logs_short(folder: PathBuf, env: Env, config: LogConfig, database: Arc<Database>) {
+    let mut pauses = tokio::time::interval(LOG_UPKEEP);
+    loop {
+        pauses.tick().await;
+        match database.unless_snapshot_is_open(|| text_log::prune(&folder, &env, &config)) {
+            None | Some(Ok(0)) => {}
+            Some(Ok(removed)) => tracing::info!("removed {removed} old text logs"),
+            Some(Err(error)) => tracing::warn!("cannot remove old text logs: {error}"),
+        }
+    }
 }
 
 /// Returns a listener that shows a line a second on stderr: a restore of a thousand tables need not print them all.

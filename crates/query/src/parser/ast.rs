@@ -42,13 +42,15 @@ pub enum Statement {
     Accepted,
     /// VACUUM, REINDEX: checked for the table, without effect.
     Maintain(Ident),
+    /// CHECK TABLE: every file of the table is read and compared.
+    Check(Ident),
 }
 
 impl Statement {
     /// Returns whether the statement changes nothing but its own session.
     pub fn only_reads(&self) -> bool {
         match self {
-            Statement::Query(_) | Statement::Transaction(_) | Statement::Accepted => true,
+            Statement::Query(_) | Statement::Transaction(_) | Statement::Accepted | Statement::Check(_) => true,
             Statement::Explain(inner) => inner.only_reads(),
             _ => false,
         }

@@ -199,6 +199,18 @@ pub fn rename(cursor: &mut Cursor) -> Result<Statement, SqlError> {
     Ok(Statement::Rename { from, to })
 }
 
+/// Parses CHECK TABLE, the first word taken.
+pub fn check(cursor: &mut Cursor) -> Result<Statement, SqlError> {
+    if !cursor.take_word("table") {
+        return Err(cursor.error("'table' expected"));
+    }
+    let table = table_name(cursor)?;
+    if !cursor.at_end() {
+        return Err(cursor.error("end of line or ';' expected"));
+    }
+    Ok(Statement::Check(table))
+}
+
 /// Parses VACUUM and REINDEX, the first word taken.
 pub fn maintain(cursor: &mut Cursor, reindex: bool) -> Result<Statement, SqlError> {
     if !(cursor.take_word("table") || !reindex && cursor.take_word("partitions")) {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use storage::CommitMode;
 use types::{ColumnType, PartitionBy};
 
-use super::{ConfigError, Credentials, HttpConfig, IngestConfig, PgConfig, PgUser, Properties, StorageConfig};
+use super::{
+    ConfigError, Credentials, HttpConfig, IngestConfig, LogConfig, PgConfig, PgUser, Properties, StorageConfig,
+};
 
 /// Reads the keys of the HTTP server.
 pub fn http(properties: &Properties, read_only: bool) -> Result<HttpConfig, ConfigError> {
@@ -103,6 +105,17 @@ pub fn storage(properties: &Properties) -> Result<StorageConfig, ConfigError> {
             0 | 1 => return Err(properties.bad("storage.log.files", "a number above 1")),
             files => files,
         },
+    })
+}
+
+/// Reads the keys of the text log.
+pub fn log(properties: &Properties) -> Result<LogConfig, ConfigError> {
+    let level = properties.text("log.level");
+    Ok(LogConfig {
+        level: level.parse().map_err(|_| properties.bad("log.level", "ERROR, WARN, INFO, DEBUG or TRACE"))?,
+        roll_bytes: properties.size("log.roll.bytes")? as u64,
+        keep: properties.duration("log.keep.time")?,
+        keep_bytes: properties.size("log.keep.bytes")? as u64,
     })
 }
 

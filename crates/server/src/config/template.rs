@@ -109,8 +109,18 @@ const SECTIONS: &[Section] = &[
         ],
     ),
     (
-        "Health check",
+        "Text log below ROOT/log",
         &[
+            ("log.level", "ERROR, WARN, INFO, DEBUG or TRACE."),
+            ("log.roll.bytes", "A larger file is left and another one begun; so it is each day and each start."),
+            ("log.keep.time", "Older files are removed, though never while a snapshot is open; 0 keeps them."),
+            ("log.keep.bytes", "The oldest files go when all together are larger; 0 keeps them."),
+        ],
+    ),
+    (
+        "Health check and metrics",
+        &[
+            ("metrics.enabled", "Whether /metrics is answered, on the port of the health check and on that of HTTP."),
             ("http.min.enabled", "Whether to answer health checks on a port of their own."),
             ("http.min.net.bind.to", "Where to listen (http.min.bind.to is the same)."),
         ],

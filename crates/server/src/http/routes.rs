@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::any;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{HttpContext, answer, auth, body, chk, exec, exp, imp, pages, server_info, write};
+use crate::health;
 
 /// Returns the routes. A handler is asked for every method, so that it can refuse in the peer's words.
 pub fn router(context: Arc<HttpContext>) -> Router {
@@ -20,6 +21,7 @@ pub fn router(context: Arc<HttpContext>) -> Router {
         .route("/api/v2/write", any(write::handle))
         .route("/imp", any(imp::handle).layer(DefaultBodyLimit::disable()))
         .route("/chk", any(chk::handle))
+        .route("/metrics", any(metrics))
         .route("/ping", any(server_info::ping))
         .route("/settings", any(server_info::settings))
         .route("/warnings", any(server_info::warnings))
@@ -27,6 +29,12 @@ pub fn router(context: Arc<HttpContext>) -> Router {
         .layer(middleware::from_fn_with_state(context.clone(), auth::require))
         .layer(CatchPanicLayer::new())
         .with_state(context)
+}
+
+/// What Prometheus reads; the port of the health check has the same.
+async fn metrics(State(context): State<Arc<HttpContext>>, request: Request) -> Response {
+    body::discard(request.into_body()).await;
+    tokio::task::block_in_place(|| health::metrics(&context.watch))
 }
 
 /// Returns 405, after the body has been read.

@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use super::{HttpContext, answer};
+use crate::metrics::Running;
 
 /// Batches that wait to be sent while the next one is computed.
 const AHEAD: usize = 2;
@@ -46,6 +47,7 @@ pub struct RowStream {
     /// The end was handed out: nothing comes any more, and nobody is missing who should send it.
     ended: bool,
     time_left: TimeLeft,
+    running: Option<Running>,
     _work: Work,
 }
 
@@ -73,6 +75,11 @@ impl RowStream {
         }
         let next = within(&mut self.time_left, self.batches.recv()).await?.unwrap_or_else(|| Err(lost()));
         self.ended = matches!(next, Ok(None));
+        if self.ended
+            && let Some(running) = self.running.take()
+        {
+            running.complete();
+        }
         next
     }
 }
@@ -82,6 +89,7 @@ impl RowStream {
 /// # Errors
 /// The statement's error, before any of its rows.
 pub async fn run(context: &HttpContext, sql: &str, headers: &HeaderMap, allowed: Allowed) -> Result<Ran, SqlError> {
+    let running = context.watch.metrics.http.begin();
     let mut time_left: TimeLeft = time_limit(context, headers).map(|limit| Box::pin(tokio::time::sleep(limit)));
     let (begun, begins) = oneshot::channel();
     let (send, batches) = mpsc::channel(AHEAD);
@@ -91,11 +99,25 @@ pub async fn run(context: &HttpContext, sql: &str, headers: &HeaderMap, allowed:
     let session = session.of_user(user, now.http_read_only);
     let work = work(session, sql.to_owned(), allowed, begun, send);
     let work = Work(context.statements.spawn(work).abort_handle());
-    match within(&mut time_left, begins).await?.unwrap_or_else(|_| Err(lost()))? {
-        Begun::Rows(columns, timestamp_index, schema) => {
-            Ok(Ran::Rows(RowStream { columns, timestamp_index, schema, batches, ended: false, time_left, _work: work }))
+    let begun = within(&mut time_left, begins).await?.unwrap_or_else(|_| Err(lost()));
+    if begun.as_ref().is_err_and(|error| error.kind == SqlErrorKind::Internal) {
+        context.watch.metrics.unhandled();
+    }
+    match begun? {
+        Begun::Rows(columns, timestamp_index, schema) => Ok(Ran::Rows(RowStream {
+            columns,
+            timestamp_index,
+            schema,
+            batches,
+            ended: false,
+            time_left,
+            running: Some(running),
+            _work: work,
+        })),
+        Begun::Done(outcome) => {
+            running.complete();
+            Ok(Ran::Done(outcome))
         }
-        Begun::Done(outcome) => Ok(Ran::Done(outcome)),
     }
 }
 

@@ -20,6 +20,7 @@ use super::rows::{self, Format};
 use super::stream::Output;
 use super::{Limits, PgContext};
 use crate::config::PgUser;
+use crate::metrics::Statements;
 
 /// Where the session stands between transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub(super) enum Transaction {
 pub struct Conversation {
     pub(super) session: Session,
     pub(super) limits: Limits,
+    counts: Option<Statements>,
     pub(super) transaction: Transaction,
     pub(super) statements: HashMap<String, Statement>,
     pub(super) portals: HashMap<String, Portal>,
@@ -64,6 +66,7 @@ impl Conversation {
         Conversation {
             session: session.of_user(&user.credentials.user, user.read_only),
             limits: context.limits.clone(),
+            counts: context.counts.clone(),
             transaction: Transaction::None,
             statements: HashMap::new(),
             portals: HashMap::new(),
@@ -165,6 +168,15 @@ impl Conversation {
         params: &[Param],
         last: bool,
     ) -> Result<Ran, Stop> {
+        let running = self.counts.as_ref().map(Statements::begin);
+        let ran = self.carry_out(command, sql, params, last).await?;
+        if let Some(running) = running {
+            running.complete();
+        }
+        Ok(ran)
+    }
+
+    async fn carry_out(&mut self, command: &Command, sql: &str, params: &[Param], last: bool) -> Result<Ran, Stop> {
         match command {
             Command::Begin => self.begin().await,
             Command::Commit => self.commit().await,

@@ -49,6 +49,7 @@ impl Server {
             settings: Arc::default(),
             live: Live::new(Now { pg_users: vec![admin], pg_connections: connections, ..Now::default() }),
             places: Places::default(),
+            counts: None,
             limits,
             statements: runtime.handle().clone(),
         };
