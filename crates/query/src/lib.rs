@@ -25,4 +25,4 @@ pub use functions::moment_format::pattern::Pattern as MomentPattern;
 pub use outcome::{Described, Outcome, OutputColumn, OutputType, Rows};
 pub use planner::parameters::Param;
 pub use session::Session;
-pub use settings::{Parameter, Parameters, Reload, Settings};
+pub use settings::{Copies, CopyErrors, CopyFrom, Parameter, Parameters, Reload, Settings};

@@ -6,6 +6,7 @@
 
 mod alter;
 pub mod ast;
+mod copy;
 mod create;
 mod cursor;
 mod declare;
@@ -95,7 +96,7 @@ fn statement(cursor: &mut Cursor) -> Result<Statement, SqlError> {
             0,
             "incremental backup is supported in QuestDB enterprise version only, please use SNAPSHOT backup",
         )),
-        "copy" => Err(cursor.error("COPY is not supported yet")),
+        "copy" => after(cursor, copy::copy),
         "with" => with(cursor),
         _ => select::query(cursor).map(Statement::Query),
     }

@@ -7,6 +7,7 @@
 
 mod alter;
 mod check;
+mod copy;
 mod create;
 mod delete;
 mod explain;
@@ -116,8 +117,17 @@ impl Session {
                 Ok(Outcome::Ddl)
             }
             Statement::Check(table) => self.check(&table).await,
+            Statement::Copy(copy) => self.copy(copy).await,
             other => self.change_tables(other).await,
         }
+    }
+
+    /// Returns whether a statement changes nothing.
+    ///
+    /// # Errors
+    /// A statement that cannot be parsed.
+    pub fn only_reads(sql: &str) -> Result<bool, SqlError> {
+        Ok(parser::is_blank(sql)? || parser::parse(sql)?.only_reads())
     }
 
     /// Returns the parameters and the result columns of a statement without running it; `hints` are the kinds that the
@@ -132,6 +142,7 @@ impl Session {
             Statement::Query(query) => Some(columns_of(&planner.query(&query, Ctes::NONE)?.shown()?)),
             Statement::Explain(_) => Some(vec![explain::column()]),
             Statement::Check(_) => Some(check::columns()),
+            Statement::Copy(copy) => Some(copy::columns(&copy)),
             Statement::Insert(insert) => {
                 insert::describe(&planner, sql, &insert)?;
                 None

@@ -21,6 +21,43 @@ pub struct Parameter {
 /// Reads the configuration anew and returns whether anything changed.
 pub type Reload = Arc<dyn Fn() -> bool + Send + Sync>;
 
+/// COPY … FROM: a file of the server's into a table.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CopyFrom {
+    pub table: String,
+    /// As it is written, below the root of imports.
+    pub file: String,
+    pub file_position: usize,
+    pub header: bool,
+    pub timestamp: Option<String>,
+    /// Pattern of the designated timestamp.
+    pub format: Option<String>,
+    pub delimiter: Option<u8>,
+    pub partition_by: Option<types::PartitionBy>,
+    pub on_error: CopyErrors,
+}
+
+/// What a field does that is no value of its column.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CopyErrors {
+    #[default]
+    SkipColumn,
+    SkipRow,
+    Abort,
+}
+
+/// Who carries COPY out: it reads files, which sessions never do.
+pub trait Copies: Send + Sync {
+    /// Begins an import and returns its id.
+    ///
+    /// # Errors
+    /// Why it cannot begin.
+    fn start(&self, copy: CopyFrom) -> Result<String, crate::SqlError>;
+
+    /// Asks an import to stop; returns false when none of that id runs.
+    fn cancel(&self, id: &str) -> bool;
+}
+
 /// The parameters, which a reload replaces under running sessions.
 #[derive(Clone, Default)]
 pub struct Parameters(Arc<RwLock<Arc<Vec<Parameter>>>>);
@@ -43,6 +80,8 @@ pub struct Settings {
     pub parameters: Parameters,
     /// What `reload_config()` does; `None`: nothing.
     pub reload: Option<Reload>,
+    /// What COPY does; `None`: it is refused.
+    pub copies: Option<Arc<dyn Copies>>,
     /// The user that `current_user()` answers.
     pub user: String,
     /// Clock and random bits.
@@ -60,6 +99,7 @@ impl Settings {
         Settings {
             parameters: Parameters::default(),
             reload: None,
+            copies: None,
             user: "admin".to_owned(),
             env,
             started_us,

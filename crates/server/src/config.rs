@@ -47,6 +47,8 @@ pub struct Config {
     pub query_timeout: Option<Duration>,
     /// Bytes that running statements may hold together; `None`: the default.
     pub memory_limit_bytes: Option<usize>,
+    /// Where COPY finds its files; `None`: nowhere.
+    pub copy_root: Option<PathBuf>,
     /// Whether `reload_config()` and SIGHUP do anything.
     pub reload: bool,
     /// Every key with its value, for SHOW PARAMETERS.
@@ -175,6 +177,7 @@ impl Config {
             metrics: properties.bool("metrics.enabled")?,
             query_timeout: read::query_timeout(properties)?,
             memory_limit_bytes: read::memory_limit(properties)?,
+            copy_root: Some(properties.text("cairo.sql.copy.root")).filter(|r| !r.is_empty()).map(|r| root.join(r)),
             reload: properties.bool("config.reload.enabled")?,
             parameters: properties.parameters(),
             warnings: properties.unknown().to_vec(),

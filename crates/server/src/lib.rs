@@ -5,6 +5,7 @@
 //! [`import`], [`pg`], [`health`], [`watch`] and [`metrics`] (what probes are told), [`signals`].
 
 pub mod config;
+pub mod copy;
 pub mod health;
 pub mod http;
 pub mod ilp_tcp;

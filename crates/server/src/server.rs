@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::{self, Config, LogConfig};
+use crate::copy::Files;
 use crate::http::{self, ErrorIds, HttpContext, Load};
 use crate::ilp_tcp::{self, IlpTcpContext, Keys};
 use crate::ilp_write::Making;
@@ -110,6 +111,8 @@ impl Server {
         let reloader = Arc::new(Reloader::new(&config, env.clone(), live.clone(), settings.parameters.clone()));
         let asked = reloader.clone();
         settings.reload = Some(Arc::new(move || asked.reload()));
+        let copies = Files::new(database.clone(), env.clone(), config.copy_root.clone(), statements.handle().clone());
+        settings.copies = Some(Arc::new(copies));
         let settings = Arc::new(settings);
         let (making, bytes) = (Arc::<Making>::default(), Budget::new(INGEST_BYTES));
         let ilp_tcp = ilp_tcp.zip(config.ilp_tcp.clone()).map(|(listener, ilp)| {

@@ -57,6 +57,14 @@ pub fn read_geohash(text: &str, bits: u8) -> Option<i64> {
     (held >= bits && held > 0).then(|| hash >> (held - bits))
 }
 
+/// Reads what [`write_geohash`] writes: bits where they make no whole characters.
+pub fn read_written_geohash(text: &str, bits: u8) -> Option<i64> {
+    if bits % 5 != 0 && text.len() == usize::from(bits) && text.bytes().all(|b| matches!(b, b'0' | b'1')) {
+        return i64::from_str_radix(text, 2).ok();
+    }
+    read_geohash(text, bits)
+}
+
 /// Reads one UTF-16 unit; an empty text is NULL, which is 0.
 pub fn read_char(text: &str) -> Option<u16> {
     let mut units = text.encode_utf16();
@@ -129,6 +137,8 @@ mod tests {
         }
         assert_eq!(shown(|out| write_geohash(out, read_geohash("u33d", 20).unwrap(), 20)), "u33d");
         assert_eq!(shown(|out| write_geohash(out, 0b010_1101, 7)), "0101101");
+        assert_eq!(read_written_geohash("0101101", 7), Some(0b010_1101));
+        assert_eq!(read_written_geohash("u33d", 7), read_geohash("u33d", 7));
     }
 
     #[test]

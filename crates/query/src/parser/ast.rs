@@ -44,6 +44,16 @@ pub enum Statement {
     Maintain(Ident),
     /// CHECK TABLE: every file of the table is read and compared.
     Check(Ident),
+    Copy(Copy),
+}
+
+/// COPY, both of its kinds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Copy {
+    /// COPY table FROM 'file' WITH …
+    From(crate::settings::CopyFrom),
+    /// COPY 'id' CANCEL.
+    Cancel(String),
 }
 
 impl Statement {

@@ -137,6 +137,7 @@ const SECTIONS: &[Section] = &[
             ("query.timeout", "Longest run of one statement; 0 for no limit."),
             ("query.timeout.sec", "The same in seconds; query.timeout counts where both are set."),
             ("memory.limit", "Bytes that running statements may hold together; the default fits the machine."),
+            ("cairo.sql.copy.root", "Folder (below the root, or anywhere) whose files COPY may read; empty: none."),
             ("storage.flush.bytes", "A table whose rows hold more memory is written to its partitions."),
             ("storage.base.bytes", "Bytes of log after which a new starting point for recovery is written."),
             ("storage.log.files", "Log files at which tables are flushed, whatever their size."),

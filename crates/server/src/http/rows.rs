@@ -154,7 +154,8 @@ async fn work(
 }
 
 async fn begin(session: &mut Session, sql: &str, allowed: Allowed) -> Result<Outcome, SqlError> {
-    if allowed == Allowed::Queries && session.describe(sql, &[])?.columns.is_none() {
+    let gives_rows = || Ok::<_, SqlError>(session.describe(sql, &[])?.columns.is_some() && Session::only_reads(sql)?);
+    if allowed == Allowed::Queries && !gives_rows()? {
         return Err(SqlError::new(0, "/exp endpoint only accepts SELECT"));
     }
     session.execute(sql, &[]).await

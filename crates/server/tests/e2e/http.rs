@@ -1,6 +1,7 @@
 //! HTTP from outside: queries, ILP, bad input of every kind, start and stop.
 
 pub mod client;
+mod copies;
 mod imports;
 mod lines;
 mod lines_tcp;

@@ -6,7 +6,7 @@ use types::{ColumnData, ColumnType};
 
 use crate::decimal::Decimal;
 use crate::pg_text;
-use crate::value_text::{read_char, read_geohash};
+use crate::value_text::{read_char, read_written_geohash};
 pub use crate::value_text::{read_ipv4, read_long256, read_uuid};
 
 /// How moments are written.
@@ -55,7 +55,7 @@ pub fn push(data: &mut ColumnData, column_type: ColumnType, format: &Format, tex
         (ColumnData::I8(column), _) => kept(column, read_int(text).and_then(|v| i8::try_from(v).ok())),
         (ColumnData::I16(column), _) => kept(column, read_int(text).and_then(|v| i16::try_from(v).ok())),
         (ColumnData::I32(column), _) => kept(column, read_int(text).and_then(|v| i32::try_from(v).ok())),
-        (ColumnData::I64(column), ColumnType::Geohash(bits)) => kept(column, read_geohash(text, bits)),
+        (ColumnData::I64(column), ColumnType::Geohash(bits)) => kept(column, read_written_geohash(text, bits)),
         (ColumnData::I64(column), ColumnType::Date | ColumnType::Timestamp | ColumnType::TimestampNs) => {
             kept(column, read_moment(text, column_type, format))
         }
