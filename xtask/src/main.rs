@@ -16,6 +16,7 @@ mod demo;
 mod http;
 mod kill;
 mod links;
+mod memory;
 mod night;
 mod pg;
 mod random;
@@ -48,6 +49,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   kill       kill -9 of the server under writers; --rounds N, --seed N
   cycles     snapshot under writers, copy, restore, twice over; --rounds N, --seed N
   damage     every file of a copy missing, short, flipped: refused or harmless
+  memory     statements larger than the memory pool, many at a time; --runs N, --pool MB, --seed N
   links      a copy made of hard links, started beside its server; --seed N
   sample DIR makes examples/nycflights13 from the full nycflights13 files in DIR
 STILLPOINT=path runs a task with that server instead of the development build.";
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         "damage" => damage::run(),
         "night" => night::run(),
         "links" => links::run(rest),
+        "memory" => memory::run(rest),
         "walk" => walk::run(),
         "kill" => kill::run(rest),
         "cycles" => cycles::run(rest),

@@ -95,6 +95,11 @@ impl Server {
         Ok(Server { child, http_port: ports.http, pg_port: ports.pg, started_in: Duration::ZERO, output })
     }
 
+    /// Returns the number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Connects to the HTTP port.
     pub fn http(&self) -> Result<Http> {
         Http::connect(self.http_port)

@@ -3,6 +3,7 @@
 //! Texts are those that the peer's clients already know; positions count characters from 0. An error while rows flow
 //! travels inside DataFusion's and is found again by [`SqlError::from_datafusion`].
 
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
 /// Who can do something about an error: it decides the HTTP status and the SQLSTATE.
@@ -10,8 +11,10 @@ use datafusion::error::DataFusionError;
 pub enum SqlErrorKind {
     /// The statement is wrong: its author can mend it.
     Statement,
-    /// The statement was stopped: by its client, a time limit or a memory limit.
+    /// The statement was stopped: by its client or a time limit.
     Stopped,
+    /// The statement needed more memory or spill space than there is.
+    Memory,
     /// Whoever says it may only read.
     Denied,
     /// The server cannot do it now: storage refuses, a disk is full.
@@ -41,6 +44,11 @@ impl SqlError {
         DataFusionError::External(Box::new(self))
     }
 
+    /// Returns the error of a statement that its client, or another one, stopped.
+    pub fn cancelled() -> SqlError {
+        SqlError { message: "cancelled by user".to_owned(), position: 0, kind: SqlErrorKind::Stopped }
+    }
+
     /// Returns an error of storage as the statement's, without a place.
     pub fn from_storage(error: &storage::Error) -> SqlError {
         let kind = match error {
@@ -58,6 +66,10 @@ impl SqlError {
         SqlError { message: message.into(), position: 0, kind: SqlErrorKind::Internal }
     }
 
+    fn spilling(error: &dyn std::fmt::Display) -> SqlError {
+        SqlError { message: format!("spilling failed: {error}"), position: 0, kind: SqlErrorKind::Memory }
+    }
+
     /// Returns our own error inside `error`, or one that shows the root of it.
     pub fn from_datafusion(error: &DataFusionError) -> SqlError {
         match error.find_root() {
@@ -66,7 +78,12 @@ impl SqlError {
                 None => SqlError { message: inner.to_string(), position: 0, kind: SqlErrorKind::Internal },
             },
             DataFusionError::ResourcesExhausted(message) => {
-                SqlError { message: message.clone(), position: 0, kind: SqlErrorKind::Stopped }
+                SqlError { message: message.clone(), position: 0, kind: SqlErrorKind::Memory }
+            }
+            // spilling is the only I/O of the engine's own
+            DataFusionError::IoError(error) => SqlError::spilling(error),
+            DataFusionError::ArrowError(error, _) if matches!(error.as_ref(), ArrowError::IoError(..)) => {
+                SqlError::spilling(error)
             }
             root => SqlError { message: root.strip_backtrace(), position: 0, kind: SqlErrorKind::Internal },
         }

@@ -2,7 +2,7 @@
 //! it, the physical operator.
 //!
 //! Reading order: [`latest_on`], [`asof_join`], [`splice_join`], [`fill`] (SAMPLE BY's missing buckets), [`slice`] (LIMIT from the end), [`window`];
-//! then what they share: `column_place`, `kept_rows`, `key_index`. Every operator reads single partitions, states the order
+//! then what they share: `column_place`, `kept_rows`, `key_index`; `bounded` is the last rule over every plan. Every operator reads single partitions, states the order
 //! that it needs, and charges what it keeps to the memory pool: a query that does not fit is an error that names the
 //! operator. The planner builds nodes through the functions re-exported here and gives [`extension_planners`] to
 //! DataFusion.
@@ -18,6 +18,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 pub mod asof_join;
+mod bounded;
 mod column_place;
 pub mod fill;
 mod kept_rows;
@@ -30,6 +31,7 @@ pub(crate) mod testing;
 pub mod window;
 
 pub use asof_join::{AsofSpec, asof_join};
+pub use bounded::Bounded;
 pub use fill::{FillSpec, FillWith, fill};
 pub use latest_on::latest_on;
 pub use slice::slice;

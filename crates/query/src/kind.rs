@@ -3,11 +3,8 @@
 //! Column types (what a table can store) are `types::ColumnType`; a kind adds NULL, which only expressions have.
 //! Arrow alone cannot tell all of them apart: the field metadata key `type` does.
 
-use std::collections::BTreeMap;
-
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::ScalarValue;
-use datafusion::common::metadata::FieldMetadata;
 use types::ColumnType;
 
 /// The one metadata key by which a field names its kind.
@@ -174,11 +171,6 @@ impl Kind {
             },
             _ => Kind::String,
         }
-    }
-
-    /// Returns the metadata that marks a column as of this kind.
-    pub fn metadata(self) -> FieldMetadata {
-        FieldMetadata::from(BTreeMap::from([(TYPE_KEY.to_owned(), self.name())]))
     }
 
     /// Returns a nullable field of this kind, marked with it.

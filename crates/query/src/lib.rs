@@ -2,15 +2,17 @@
 //!
 //! Reading order: [`session`] (one statement from text to outcome), [`parser`] (QuestDB's grammar), [`planner`] (logical
 //! plans and own nodes), [`kind`] (the types of expressions), [`interval`] and [`bucket`] (time as texts and calendar
-//! buckets), [`exec`] (own operators), [`functions`], [`provider`] (a table as DataFusion sees it), [`outcome`] and
-//! [`settings`] (what goes out and what comes in).
+//! buckets), [`exec`] (own operators), [`functions`], [`provider`] (a table as DataFusion sees it), [`memory`]
+//! and [`activity`] (limits and cancel), [`outcome`] and [`settings`] (what goes out and what comes in).
 
+pub mod activity;
 pub mod bucket;
 pub mod error;
 pub mod exec;
 pub mod functions;
 pub mod interval;
 pub mod kind;
+pub mod memory;
 pub mod outcome;
 pub mod parser;
 pub mod planner;

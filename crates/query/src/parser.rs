@@ -24,7 +24,7 @@ mod write;
 
 use std::ops::Range;
 
-use self::ast::{Query, Spelling, Statement, Transaction};
+use self::ast::{Query, QueryId, Spelling, Statement, Transaction};
 use self::cursor::Cursor;
 use crate::error::SqlError;
 
@@ -92,6 +92,7 @@ fn statement(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         "snapshot" | "checkpoint" => after(cursor, |c| snapshot(c, name == "snapshot")),
         "begin" | "commit" | "rollback" => after(cursor, |c| Ok(transaction(c, &name))),
         "set" | "reset" | "discard" | "deallocate" | "close" | "unlisten" => Ok(accepted(cursor)),
+        "cancel" => after(cursor, cancel),
         "backup" => Err(SqlError::new(
             0,
             "incremental backup is supported in QuestDB enterprise version only, please use SNAPSHOT backup",
@@ -143,6 +144,20 @@ fn snapshot(cursor: &mut Cursor, spelled_snapshot: bool) -> Result<Statement, Sq
         return Ok(Statement::SnapshotComplete(spelling));
     }
     Err(cursor.error(format!("'{open}' or '{close}' expected")))
+}
+
+/// Parses CANCEL QUERY id; a closing quote too many stands in the peer's text.
+fn cancel(cursor: &mut Cursor) -> Result<Statement, SqlError> {
+    if !cursor.take_word("query") {
+        return Err(cursor.error_at_last("'QUERY' expected'"));
+    }
+    let token = cursor.peek();
+    let value = token.text.parse().ok().filter(|_| token.kind == lexer::TokenKind::Number);
+    let Some(value) = value else {
+        return Err(cursor.error_at_last("non-negative integer literal expected as query id"));
+    };
+    cursor.next();
+    Ok(Statement::CancelQuery(QueryId { value, position: token.position }))
 }
 
 fn transaction(cursor: &mut Cursor, word: &str) -> Statement {

@@ -40,6 +40,9 @@ use crate::settings::Settings;
 use parameters::Parameters;
 use relation::Relation;
 
+/// Most columns that the parts of a plan may have together.
+const MAX_FIELDS: usize = 100_000;
+
 /// Plans the statements of one text over one read view.
 pub struct Planner<'a> {
     pub database: &'a Arc<Database>,
@@ -92,6 +95,10 @@ impl<'a> Planner<'a> {
 
     /// Returns the plan of a whole query; its visible columns are the answer's.
     pub fn query(&self, query: &Query, ctes: Ctes) -> Result<Relation, SqlError> {
+        // a common table expression is planned where it is named: a few that name each other twice grow without end
+        if self.fields.get() > MAX_FIELDS {
+            return Err(SqlError::new(query.position, "SQL model is too complex to evaluate"));
+        }
         self.with(query, ctes, &query.with)
     }
 

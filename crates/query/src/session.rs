@@ -16,6 +16,8 @@ mod partitions;
 mod rewrite;
 mod rows;
 mod run;
+#[cfg(test)]
+mod tests;
 mod update;
 
 use std::ops::Range;
@@ -25,6 +27,7 @@ use datafusion::execution::SessionState;
 use storage::{Database, ReadView};
 use types::{RowBatch, TableId};
 
+use crate::activity::Stopper;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::functions::Environment;
 use crate::functions::environment::Seeds;
@@ -36,6 +39,8 @@ use crate::planner::{Ctes, Planner};
 use crate::settings::Settings;
 use crate::{kind::Kind, parser};
 
+pub(crate) use run::state as engine;
+
 /// The name of the snapshot that SNAPSHOT PREPARE and CHECKPOINT CREATE open.
 const SNAPSHOT: &str = "default";
 
@@ -43,7 +48,10 @@ const SNAPSHOT: &str = "default";
 pub struct Session {
     database: Arc<Database>,
     settings: Arc<Settings>,
-    state: SessionState,
+    state: Arc<SessionState>,
+    /// Its number among the sessions and statements of the server.
+    id: i64,
+    stopper: Stopper,
     /// Who says the statements.
     user: String,
     /// Statements that change something are refused.
@@ -61,9 +69,14 @@ struct Moment {
 impl Session {
     /// Returns a session without a transaction.
     pub fn new(database: Arc<Database>, settings: Arc<Settings>) -> Session {
-        let state = run::state(settings.memory_limit_bytes);
-        let user = settings.user.clone();
-        Session { database, settings, state, user, read_only: false, transaction: None }
+        let (state, id, user) = (settings.engine(), settings.activity.next_id(), settings.user.clone());
+        let stopper = Stopper::default();
+        Session { database, settings, state, id, stopper, user, read_only: false, transaction: None }
+    }
+
+    /// Returns what stops the statement that this session works on, from wherever.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
     }
 
     /// Returns this session as that of a user, who may perhaps only read.
@@ -94,11 +107,21 @@ impl Session {
         if self.read_only && !statement.only_reads() {
             return Err(SqlError { kind: SqlErrorKind::Denied, ..SqlError::new(0, "Write permission denied") });
         }
+        let now_us = self.settings.env.clock.now_us();
+        let running = self.settings.activity.begin(self.id, &self.user, now_us, sql);
+        self.stopper.set(running.statement());
         match statement {
+            Statement::CancelQuery(id) => {
+                if self.settings.activity.cancel(id.value, now_us) {
+                    return Ok(Outcome::Ddl);
+                }
+                let message = format!("query to cancel not found in registry [id={}]", id.value);
+                Err(SqlError::new(id.position, message))
+            }
             Statement::Query(query) => {
                 let moment = self.moment();
                 let relation = self.planner(&moment, Parameters::bound(params)).query(&query, Ctes::NONE)?;
-                self.rows(relation).await.map(Outcome::Rows)
+                self.rows(relation, running).await.map(Outcome::Rows)
             }
             Statement::Explain(inner) => self.explain(&inner, params).await,
             Statement::Insert(insert) => self.insert(sql, insert, params).await,
@@ -170,6 +193,7 @@ impl Session {
             reload: self.settings.reload.clone(),
             seeds,
             started_us: self.settings.started_us,
+            activity: self.settings.activity.clone(),
         };
         Moment { view: self.database.view(), environment }
     }

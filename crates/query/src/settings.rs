@@ -1,8 +1,14 @@
 //! What sessions know of the server: its parameters, who is connected, its clock.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
+use datafusion::execution::SessionState;
 use storage::env::Env;
+use types::memory::Budget;
+
+use crate::activity::Activity;
+use crate::memory::Spill;
+use crate::session;
 
 /// One configuration parameter, as SHOW PARAMETERS lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,9 +94,19 @@ pub struct Settings {
     pub env: Env,
     /// When the server started, in microseconds since 1970.
     pub started_us: i64,
-    /// Bytes that running statements may hold together before they spill or fail.
-    pub memory_limit_bytes: usize,
+    /// What running statements may hold together, with memtables and buffers, before they spill or fail.
+    pub memory: Budget,
+    /// Where they spill.
+    pub spill: Spill,
+    /// The statements that run now.
+    pub activity: Arc<Activity>,
+    /// Made by the first session, for all.
+    engine: Arc<OnceLock<Arc<SessionState>>>,
 }
+
+/// Memory and spill space of settings that say nothing else.
+const MEMORY_BYTES: usize = 2 << 30;
+const SPILL_BYTES: u64 = 10 << 30;
 
 impl Settings {
     /// Returns settings without parameters, for the machine's clock.
@@ -103,8 +119,16 @@ impl Settings {
             user: "admin".to_owned(),
             env,
             started_us,
-            memory_limit_bytes: 2 << 30,
+            memory: Budget::new(MEMORY_BYTES),
+            spill: Spill { dir: std::env::temp_dir(), limit_bytes: SPILL_BYTES },
+            activity: Arc::default(),
+            engine: Arc::default(),
         }
+    }
+
+    /// Returns the engine's state that all sessions share. Limits that are set later have no effect on it.
+    pub(crate) fn engine(&self) -> Arc<SessionState> {
+        self.engine.get_or_init(|| Arc::new(session::engine(self))).clone()
     }
 
     /// Returns the settings to share.

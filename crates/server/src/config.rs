@@ -45,8 +45,13 @@ pub struct Config {
     pub metrics: bool,
     /// Longest run of one statement; `None`: no limit.
     pub query_timeout: Option<Duration>,
-    /// Bytes that running statements may hold together; `None`: the default.
-    pub memory_limit_bytes: Option<usize>,
+    /// What statements, memtables and requests may hold together.
+    pub memory_limit: MemoryLimit,
+    /// Where statements spill. `None`: the system's folder for temporary files.
+    pub spill_dir: Option<PathBuf>,
+    pub spill_limit_bytes: usize,
+    /// How long rows may wait for a client that does not fetch them.
+    pub view_age: Duration,
     /// Where COPY finds its files; `None`: nowhere.
     pub copy_root: Option<PathBuf>,
     /// Whether `reload_config()` and SIGHUP do anything.
@@ -57,6 +62,14 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// The keys that were set and have no effect here, in one line.
     pub without_effect: Option<String>,
+}
+
+/// How much memory the server may fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryLimit {
+    Bytes(usize),
+    /// Of what the machine, or the process's cgroup, has.
+    Percent(usize),
 }
 
 /// The HTTP server.
@@ -176,7 +189,10 @@ impl Config {
             log: read::log(properties)?,
             metrics: properties.bool("metrics.enabled")?,
             query_timeout: read::query_timeout(properties)?,
-            memory_limit_bytes: read::memory_limit(properties)?,
+            memory_limit: read::memory_limit(properties)?,
+            spill_dir: Some(properties.text("spill.dir")).filter(|dir| !dir.is_empty()).map(PathBuf::from),
+            spill_limit_bytes: properties.size("spill.limit")?,
+            view_age: properties.duration("view.age.max")?,
             copy_root: Some(properties.text("cairo.sql.copy.root")).filter(|r| !r.is_empty()).map(|r| root.join(r)),
             reload: properties.bool("config.reload.enabled")?,
             parameters: properties.parameters(),

@@ -72,6 +72,8 @@ pub struct HttpContext {
     /// Of connections.
     pub places: Places,
     pub query_timeout: Option<Duration>,
+    /// How long rows may wait for a client that does not read them.
+    pub view_age: Duration,
     /// Folder whose files are served.
     pub public: PathBuf,
     pub warnings: Vec<Warning>,

@@ -1,29 +1,118 @@
-//! Memory that the bytes of many clients share: [`Budget`].
+//! How much memory the server may fill, and where statements spill what does not fit: [`limit_bytes`], [`spill`]; and the
+//! part of it that the bytes of many clients share: [`Budget`].
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
 
-/// So many bytes may be held by all together.
+use query::memory::Spill;
+use storage::env::Fs;
+use types::memory::{self, Purpose};
+
+use crate::config::{Config, MemoryLimit};
+
+/// Returns the limit in bytes: as configured, or a part of what the machine or the cgroup has.
+pub fn limit_bytes(config: &MemoryLimit, fs: &dyn Fs) -> usize {
+    match *config {
+        MemoryLimit::Bytes(bytes) => bytes,
+        MemoryLimit::Percent(percent) => {
+            let machine = rustix::system::sysinfo();
+            let machine_bytes = u64::from(machine.totalram) * u64::from(machine.mem_unit);
+            let all = cgroup_bytes(fs).map_or(machine_bytes, |limit| limit.min(machine_bytes));
+            usize::try_from(all / 100 * percent as u64).unwrap_or(usize::MAX)
+        }
+    }
+}
+
+/// Returns what the cgroup of this process allows, of version 2 or 1; none where there is no limit.
+fn cgroup_bytes(fs: &dyn Fs) -> Option<u64> {
+    let text = |path: &Path| fs.read(path).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let groups = text(Path::new("/proc/self/cgroup"))?;
+    let limits = candidates(&groups).into_iter().filter_map(|path| text(&path)?.trim().parse::<u64>().ok());
+    // version 1 says "no limit" with a number near 2^63
+    limits.filter(|limit| *limit < 1 << 60).min()
+}
+
+/// Returns the files that may hold a limit, by the lines of /proc/self/cgroup: a group's own and those of its parents.
+fn candidates(groups: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(group)) = (fields.next(), fields.next()) else { continue };
+        let (base, name) = match controllers {
+            "" => (Path::new("/sys/fs/cgroup"), "memory.max"),
+            _ if controllers.split(',').any(|c| c == "memory") => {
+                (Path::new("/sys/fs/cgroup/memory"), "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let group = base.join(group.trim_start_matches('/'));
+        files.extend(group.ancestors().take_while(|dir| dir.starts_with(base)).map(|dir| dir.join(name)));
+    }
+    files
+}
+
+/// Returns where statements spill; the folder is made if only it is missing.
+///
+/// # Errors
+/// A folder inside the root, where every copy of the root would carry it, or one that cannot be made.
+pub fn spill(config: &Config, fs: &dyn Fs) -> Result<Spill, String> {
+    let dir = config.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
+    let dir = std::path::absolute(&dir).unwrap_or(dir);
+    if is_inside(&dir, &config.root) {
+        return Err(format!(
+            "spill.dir {} lies inside the root {}: set spill.dir to a folder elsewhere",
+            dir.display(),
+            config.root.display()
+        ));
+    }
+    let is_there = fs.exists(&dir).unwrap_or(false);
+    if config.spill_dir.is_some() && !is_there {
+        fs.create_dir(&dir)
+            .map_err(|e| format!("spill.dir {}: {e}; make the folder, or set another", dir.display()))?;
+    }
+    Ok(Spill { dir, limit_bytes: config.spill_limit_bytes as u64 })
+}
+
+/// Returns whether a folder, or what it links to, lies inside the root; either need not exist yet.
+fn is_inside(dir: &Path, root: &Path) -> bool {
+    let real = |path: &Path| {
+        path.ancestors().find_map(|part| {
+            let rest = path.strip_prefix(part).ok()?;
+            Some(part.canonicalize().ok()?.join(rest))
+        })
+    };
+    let (dir, root) = (real(dir).unwrap_or(dir.to_owned()), real(root).unwrap_or(root.to_owned()));
+    dir.starts_with(root)
+}
+
+/// The most that the bytes of all clients may take, as one in so many of all memory.
+const BUFFERS_PART: usize = 2;
+
+/// What the bytes that clients have sent, and that are not stored yet, may take together.
 #[derive(Debug, Clone)]
 pub struct Budget {
-    used: Arc<AtomicUsize>,
-    limit: usize,
+    memory: memory::Budget,
+    limit_bytes: usize,
 }
 
 impl Budget {
-    /// Returns a budget of so many bytes.
-    pub fn new(limit: usize) -> Budget {
-        Budget { used: Arc::new(AtomicUsize::new(0)), limit }
+    /// Returns the part of the server's memory that is for bytes of clients.
+    pub fn of(memory: memory::Budget) -> Budget {
+        let limit_bytes = memory.limit_bytes() / BUFFERS_PART;
+        Budget { memory, limit_bytes }
     }
 
     /// Returns a share of nothing yet.
     pub fn share(&self) -> Share {
-        Share { budget: self.clone(), bytes: 0 }
+        Share { budget: self.clone(), share: self.memory.share(Purpose::Buffers) }
     }
 
     /// Returns how many bytes are held.
     pub fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
+        self.memory.used_for(Purpose::Buffers)
+    }
+
+    fn is_exceeded(&self) -> bool {
+        self.used() > self.limit_bytes || self.memory.used_bytes() > self.memory.limit_bytes()
     }
 }
 
@@ -31,19 +120,41 @@ impl Budget {
 #[derive(Debug)]
 pub struct Share {
     budget: Budget,
-    bytes: usize,
+    share: memory::Share,
 }
 
 impl Share {
     /// Takes more bytes; returns false when all together hold more than they may.
     pub fn grow(&mut self, bytes: usize) -> bool {
-        self.bytes += bytes;
-        self.budget.used.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.budget.limit
+        self.share.grow(bytes);
+        !self.budget.is_exceeded()
     }
 }
 
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_of_both_versions_are_looked_for_in_the_group_and_above() {
+        let shown =
+            |groups| candidates(groups).iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            shown("0::/system.slice/a.service\n"),
+            "/sys/fs/cgroup/system.slice/a.service/memory.max /sys/fs/cgroup/system.slice/memory.max \
+             /sys/fs/cgroup/memory.max"
+        );
+        assert_eq!(
+            shown("4:cpu,memory:/docker/x\n1:name=systemd:/x\n"),
+            "/sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes /sys/fs/cgroup/memory/docker/memory.limit_in_bytes \
+             /sys/fs/cgroup/memory/memory.limit_in_bytes"
+        );
+    }
+
+    #[test]
+    fn a_folder_inside_the_root_is_noticed_before_either_exists() {
+        let root = Path::new("/nowhere/root");
+        assert!(is_inside(Path::new("/nowhere/root"), root) && is_inside(Path::new("/nowhere/root/spill"), root));
+        assert!(!is_inside(Path::new("/nowhere/roots"), root) && !is_inside(Path::new("/tmp"), root));
     }
 }

@@ -62,6 +62,8 @@ pub struct Limits {
     pub statements: usize,
     /// Open portals of one connection.
     pub portals: usize,
+    /// How long a portal may hold its rows between two fetches.
+    pub view_age: Duration,
 }
 
 impl Default for Limits {
@@ -74,6 +76,7 @@ impl Default for Limits {
             message_bytes: 64 << 20,
             statements: 10_000,
             portals: 1_000,
+            view_age: Duration::from_secs(1_800),
         }
     }
 }

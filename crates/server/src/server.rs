@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use query::Settings;
+use query::memory::Spill;
 use storage::env::Env;
 use storage::{Database, Engine, Options};
 use tokio::net::TcpListener;
@@ -28,13 +29,13 @@ use crate::pg::{self, PgContext};
 use crate::reload::Reloader;
 use crate::start::Warning;
 use crate::watch::Watch;
-use crate::{health, start};
+use crate::{health, memory, start};
 
 /// How long a stop waits for the statements of PostgreSQL clients.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
-/// Bytes that all clients together may have sent without their rows being stored; above it they are asked to wait.
-const INGEST_BYTES: usize = 1 << 30;
+/// The stack of a thread that plans statements, deep ones too; only what is used takes memory.
+const STATEMENT_STACK_BYTES: usize = 64 << 20;
 
 /// Hears what a long start does, one line at a time.
 pub type Progress = Box<dyn Fn(&str) + Send>;
@@ -46,6 +47,8 @@ pub enum StartError {
     Listen { address: SocketAddr, purpose: &'static str, key: &'static str, source: io::Error },
     #[error("cannot make {path}: {source}")]
     Root { path: String, source: io::Error },
+    #[error("{0}")]
+    Spill(String),
     #[error("{0}")]
     Storage(storage::Error),
     #[error("cannot start threads: {0}")]
@@ -93,7 +96,9 @@ impl Server {
         let ilp_tcp = listen(config.ilp_tcp.as_ref().map(|i| i.bind), "line protocol", "line.tcp.net.bind.to").await?;
         let keys = keys(&config, &env)?;
         let health = listen(config.health, "health checks", "http.min.net.bind.to").await?;
-        let engine = open(&config, env.clone(), progress).await?;
+        let memory = types::memory::Budget::new(memory::limit_bytes(&config.memory_limit, env.fs.as_ref()));
+        let spill = memory::spill(&config, env.fs.as_ref()).map_err(StartError::Spill)?;
+        let engine = open(&config, env.clone(), memory.clone(), progress).await?;
         let statements = runtime().map_err(StartError::Threads)?;
         let database = engine.database().clone();
         let live = Live::new(Now::of(&config));
@@ -107,14 +112,14 @@ impl Server {
             root: config.root.clone(),
             env: env.clone(),
         });
-        let mut settings = settings(&config, env.clone());
+        let mut settings = settings(&config, env.clone(), memory.clone(), spill);
         let reloader = Arc::new(Reloader::new(&config, env.clone(), live.clone(), settings.parameters.clone()));
         let asked = reloader.clone();
         settings.reload = Some(Arc::new(move || asked.reload()));
         let copies = Files::new(database.clone(), env.clone(), config.copy_root.clone(), statements.handle().clone());
         settings.copies = Some(Arc::new(copies));
         let settings = Arc::new(settings);
-        let (making, bytes) = (Arc::<Making>::default(), Budget::new(INGEST_BYTES));
+        let (making, bytes) = (Arc::<Making>::default(), Budget::of(memory));
         let ilp_tcp = ilp_tcp.zip(config.ilp_tcp.clone()).map(|(listener, ilp)| {
             let (database, env) = (database.clone(), env.clone());
             let (making, bytes) = (making.clone(), bytes.clone());
@@ -128,6 +133,7 @@ impl Server {
                 live: live.clone(),
                 places: watch.http.clone(),
                 query_timeout: config.query_timeout,
+                view_age: config.view_age,
                 database: database.clone(),
                 settings: settings.clone(),
                 errors: ErrorIds::new(&env),
@@ -150,6 +156,7 @@ impl Server {
                     idle: pg.idle,
                     statements: pg.statements,
                     statement: config.query_timeout,
+                    view_age: config.view_age,
                     shutdown_grace: STOP_GRACE,
                     ..pg::Limits::default()
                 },
@@ -274,7 +281,8 @@ impl Drop for Server {
 
 /// Makes the threads on which statements run, as many as there are processors.
 fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread().thread_name("statement").enable_all().build()
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.thread_name("statement").thread_stack_size(STATEMENT_STACK_BYTES).enable_all().build()
 }
 
 async fn listen(
@@ -301,10 +309,17 @@ fn keys(config: &Config, env: &Env) -> Result<Option<Keys>, StartError> {
     Keys::read(&text).map(Some).map_err(wrong)
 }
 
-async fn open(config: &Config, env: Env, progress: Progress) -> Result<Engine, StartError> {
+async fn open(
+    config: &Config,
+    env: Env,
+    memory: types::memory::Budget,
+    progress: Progress,
+) -> Result<Engine, StartError> {
     let mut options = Options::new(&config.root);
     options.commit_mode = config.storage.commit_mode;
-    options.flush_bytes = config.storage.flush_bytes;
+    // a table's rows must not take so much that no statement has room
+    options.flush_bytes = config.storage.flush_bytes.min(memory.limit_bytes() as u64 / 16);
+    options.memory = memory;
     options.base_bytes = config.storage.base_bytes;
     options.log_files_max = config.storage.log_files;
     let root = config.root.clone();
@@ -316,13 +331,12 @@ async fn open(config: &Config, env: Env, progress: Progress) -> Result<Engine, S
     opened.await.unwrap_or(Err(StartError::Died))
 }
 
-fn settings(config: &Config, env: Env) -> Settings {
+fn settings(config: &Config, env: Env, memory: types::memory::Budget, spill: Spill) -> Settings {
     let mut settings = Settings::new(env);
+    settings.memory = memory;
+    settings.spill = spill;
     if let Some(pg) = &config.pg {
         settings.user = pg.users[0].credentials.user.clone();
-    }
-    if let Some(bytes) = config.memory_limit_bytes {
-        settings.memory_limit_bytes = bytes;
     }
     settings.parameters.set(config.parameters.iter().map(shown).collect());
     settings

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
+use types::memory::{Budget, Share};
 use types::{Seq, TimelineId};
 
 use crate::base::BaseHandle;
@@ -29,6 +30,7 @@ use crate::{Error, Result};
 mod alter;
 mod append;
 mod ddl;
+mod memory;
 mod open;
 mod write;
 
@@ -68,6 +70,8 @@ pub struct Options {
     pub base_bytes: u64,
     /// Log files at which tables are flushed and a base is written.
     pub log_files_max: usize,
+    /// What rows that no segment holds yet draw on, together with statements and requests.
+    pub memory: Budget,
     /// How independent syncs run; one after the other where nothing may start threads.
     pub join: Join,
     /// Faults planted to prove that the simulator finds them; `None` but in its tests.
@@ -84,6 +88,7 @@ impl Options {
             flush_bytes: 64 << 20,
             base_bytes: 64 << 20,
             log_files_max: 256,
+            memory: Budget::unlimited(),
             join: |first, second| {
                 first();
                 second();
@@ -120,6 +125,7 @@ pub struct Database {
     pub(crate) changes: Changes,
     /// One base at a time.
     pub(crate) basing: Mutex<()>,
+    memtables: Mutex<Share>,
     /// Bytes that a commit needed beyond what was asked for.
     more_bytes: AtomicUsize,
     /// Directories of tables whose names this run has made durable.

@@ -1,6 +1,7 @@
-//! The nouns of the database, without I/O: ids, times, column types, schemas, partitions, row batches.
+//! The nouns of the database, without I/O: ids, times, column types, schemas, partitions, row batches, and the count
+//! of the memory that all share.
 //!
-//! Reading order: [`ids`], [`time`], [`column_type`], [`partition`], [`schema`], [`row_batch`]; then the texts of values:
+//! Reading order: [`ids`], [`time`], [`column_type`], [`partition`], [`schema`], [`row_batch`], [`memory`]; then the texts of values:
 //! [`uuid`], [`ipv4`], [`long256`], [`geohash`], [`decimal`], [`array_text`].
 //! Nothing here reads a file, a clock or a random source; every crate may use it.
 
@@ -11,6 +12,7 @@ pub mod geohash;
 pub mod ids;
 pub mod ipv4;
 pub mod long256;
+pub mod memory;
 pub mod partition;
 pub mod row_batch;
 pub mod schema;

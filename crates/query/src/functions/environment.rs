@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use storage::env::Clock;
 
+use crate::activity::Activity;
 use crate::settings::Reload;
 
 /// The surroundings of one statement.
@@ -21,6 +22,8 @@ pub struct Environment {
     pub seeds: Seeds,
     /// When the server started, in microseconds since 1970.
     pub started_us: i64,
+    /// The statements that run now.
+    pub activity: Arc<Activity>,
 }
 
 /// Two seeds for the random functions of one statement; `long_sequence(n, seed, seed)` replaces them while binding.
@@ -54,5 +57,6 @@ pub fn fixed() -> Environment {
         reload: None,
         seeds: Seeds::new(1, 2),
         started_us: 1_600_000_000_000_000,
+        activity: Arc::default(),
     }
 }

@@ -65,6 +65,7 @@ pub fn find(name: &str) -> Option<Binding> {
             let value = ScalarValue::TimestampMicrosecond(Some(environment.started_us), None);
             no_args(call).map(|()| Typed::literal(value, Kind::Timestamp, call.position))
         },
+        "cancel_query" => cancel_query,
         "typeof" | "pg_typeof" => type_of,
         "reload_config" => reload_config,
         _ => return None,
@@ -156,6 +157,21 @@ fn reload_config(call: &Call, environment: &Environment) -> Result<Typed, SqlErr
         Kind::Boolean,
         call.position,
     )
+}
+
+/// Binds cancel_query(id): stops the running statement of that number when it is called; false if there is none.
+fn cancel_query(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
+    let [id] = call.args.as_slice() else { return Err(call.wrong_count(1)) };
+    let Some(number) = id.as_integer().filter(|n| *n >= 0) else {
+        return Err(SqlError::new(id.position, "non-negative integer literal expected as query id"));
+    };
+    let (activity, clock) = (environment.activity.clone(), environment.clock.clone());
+    let kernel = Arc::new(move |args: &Args| {
+        let stopped = args.rows() > 0 && activity.cancel(number, clock.now_us());
+        Ok(Arc::new(BooleanArray::from(vec![stopped; args.rows()])) as ArrayRef)
+    });
+    let function = Function::new("cancel_query", 0, Kind::Boolean, Volatility::Volatile, kernel);
+    function.call(Vec::new(), Kind::Boolean, call.position)
 }
 
 fn type_of(call: &Call, _: &Environment) -> Result<Typed, SqlError> {

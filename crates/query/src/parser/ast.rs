@@ -45,6 +45,14 @@ pub enum Statement {
     /// CHECK TABLE: every file of the table is read and compared.
     Check(Ident),
     Copy(Copy),
+    CancelQuery(QueryId),
+}
+
+/// The number of a running statement, with its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueryId {
+    pub value: i64,
+    pub position: usize,
 }
 
 /// COPY, both of its kinds.

@@ -16,6 +16,8 @@ pub struct Cursor<'a> {
     tokens: &'a [Token],
     at: usize,
     depth: usize,
+    /// Levels of the highest expression parsed since it was set to 0.
+    pub height: usize,
     /// What DECLARE gave names to, the innermost last; names are in lower case.
     variables: Vec<(String, Expr)>,
     /// Whether any DECLARE was read.
@@ -25,7 +27,7 @@ pub struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     /// Returns a cursor before the first of `tokens`, which end with [`TokenKind::End`].
     pub fn new(sql: &'a str, tokens: &'a [Token]) -> Cursor<'a> {
-        Cursor { sql, tokens, at: 0, depth: 0, variables: Vec::new(), declares: false }
+        Cursor { sql, tokens, at: 0, depth: 0, height: 0, variables: Vec::new(), declares: false }
     }
 
     /// Returns the next token without taking it.
@@ -142,13 +144,18 @@ impl<'a> Cursor<'a> {
         &self.sql[token.start..token.end]
     }
 
+    /// Returns the error of a statement with more levels than can be planned.
+    pub fn too_complex(&self) -> SqlError {
+        self.error("SQL model is too complex to evaluate")
+    }
+
     /// Runs `parse` one level deeper.
     ///
     /// # Errors
     /// More than [`MAX_DEPTH`] levels.
     pub fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
         if self.depth == MAX_DEPTH {
-            return Err(self.error("SQL model is too complex to evaluate"));
+            return Err(self.too_complex());
         }
         self.depth += 1;
         let result = parse(self);

@@ -36,14 +36,38 @@ pub fn operand_of_in(cursor: &mut Cursor) -> Result<Expr, SqlError> {
     tighter(cursor, binding::MEMBERSHIP)
 }
 
+/// Most levels of a tree; each operator in a row is one. Whoever walks a tree needs stack for them.
+const MAX_HEIGHT: usize = 2_000;
+
+/// What an operand became.
+enum Infix {
+    /// The left side of an operator.
+    Taken(Expr),
+    /// Nothing: no operator follows that binds tighter.
+    None(Expr),
+}
+
 /// Parses operators that bind tighter than `floor`.
 fn tighter(cursor: &mut Cursor, floor: u8) -> Result<Expr, SqlError> {
     cursor.deeper(|cursor| {
+        // what is parsed within this call raises the cursor's height again
+        let outside = std::mem::take(&mut cursor.height);
         let mut left = operand(cursor)?;
-        while let Some(next) = infix(cursor, left.clone(), floor)? {
-            left = next;
+        let mut height = cursor.height + 1;
+        loop {
+            cursor.height = 0;
+            match infix(cursor, left, floor)? {
+                Infix::Taken(next) => left = next,
+                Infix::None(whole) => {
+                    cursor.height = height.max(outside);
+                    return Ok(whole);
+                }
+            }
+            height = height.max(cursor.height) + 1;
+            if height > MAX_HEIGHT {
+                return Err(cursor.too_complex());
+            }
         }
-        Ok(left)
     })
 }
 
@@ -52,19 +76,19 @@ fn node(kind: ExprKind, position: usize) -> Expr {
 }
 
 /// Parses one infix operator and its right side, if one that binds tighter than `floor` follows.
-fn infix(cursor: &mut Cursor, left: Expr, floor: u8) -> Result<Option<Expr>, SqlError> {
+fn infix(cursor: &mut Cursor, left: Expr, floor: u8) -> Result<Infix, SqlError> {
     let token = cursor.peek();
     if let Some((op, level)) = binary_operator(token) {
-        return if level > floor { binary(cursor, left, op, level).map(Some) } else { Ok(None) };
+        return if level > floor { binary(cursor, left, op, level).map(Infix::Taken) } else { Ok(Infix::None(left)) };
     }
     if token.is_word("operator") && cursor.peek_at(1).is_sign("(") {
         return named_operator(cursor, left, floor);
     }
     if token.is_sign("::") {
-        return if binding::CAST > floor { colon_cast(cursor, left).map(Some) } else { Ok(None) };
+        return if binding::CAST > floor { colon_cast(cursor, left).map(Infix::Taken) } else { Ok(Infix::None(left)) };
     }
     if token.is_word("is") && binding::EQUALITY > floor {
-        return is_null(cursor, left).map(Some);
+        return is_null(cursor, left).map(Infix::Taken);
     }
     let negated = token.is_word("not");
     let word = cursor.peek_at(usize::from(negated));
@@ -72,18 +96,18 @@ fn infix(cursor: &mut Cursor, left: Expr, floor: u8) -> Result<Option<Expr>, Sql
         if negated {
             cursor.next();
         }
-        return membership(cursor, left, negated).map(Some);
+        return membership(cursor, left, negated).map(Infix::Taken);
     }
     if negated && (word.is_word("like") || word.is_word("ilike")) && binding::EQUALITY > floor {
         cursor.next();
         let op = if word.is_word("like") { Binary::NotLike } else { Binary::NotILike };
-        return binary(cursor, left, op, binding::EQUALITY).map(Some);
+        return binary(cursor, left, op, binding::EQUALITY).map(Infix::Taken);
     }
-    Ok(None)
+    Ok(Infix::None(left))
 }
 
 /// Parses `OPERATOR(pg_catalog.~)`, as psql writes operators.
-fn named_operator(cursor: &mut Cursor, left: Expr, floor: u8) -> Result<Option<Expr>, SqlError> {
+fn named_operator(cursor: &mut Cursor, left: Expr, floor: u8) -> Result<Infix, SqlError> {
     let schema = cursor.peek_at(2).is_word("pg_catalog") && cursor.peek_at(3).is_sign(".");
     let place = if schema { 4 } else { 2 };
     let token = cursor.peek_at(place);
@@ -91,13 +115,13 @@ fn named_operator(cursor: &mut Cursor, left: Expr, floor: u8) -> Result<Option<E
         return Err(cursor.unexpected());
     };
     if level <= floor {
-        return Ok(None);
+        return Ok(Infix::None(left));
     }
     // The bracket that closes stands for the operator: the right side follows it.
     for _ in 0..=place {
         cursor.next();
     }
-    binary(cursor, left, op, level).map(Some)
+    binary(cursor, left, op, level).map(Infix::Taken)
 }
 
 fn binary_operator(token: &Token) -> Option<(Binary, u8)> {

@@ -85,6 +85,9 @@ pub fn keyword_error(cursor: &Cursor) -> SqlError {
     ))
 }
 
+/// Most UNION, EXCEPT and INTERSECT in a row: each is a level of the plan.
+const MAX_SET_OPERATIONS: usize = 500;
+
 /// Parses a query: CTEs, set operations, ORDER BY, LIMIT.
 pub fn query(cursor: &mut Cursor) -> Result<Query, SqlError> {
     cursor.deeper(|cursor| {
@@ -93,7 +96,12 @@ pub fn query(cursor: &mut Cursor) -> Result<Query, SqlError> {
         declare::declarations(cursor)?;
         let with = if cursor.take_word("with") { with_list(cursor)? } else { Vec::new() };
         let mut body = branch(cursor)?;
+        let mut operations = 0;
         while let Some(op) = set_operator(cursor) {
+            operations += 1;
+            if operations > MAX_SET_OPERATIONS {
+                return Err(cursor.too_complex());
+            }
             cursor.next();
             let all = cursor.take_word("all");
             if !all {

@@ -9,12 +9,18 @@ use super::lexer::TokenKind;
 use super::select::{self, is_clause, is_reserved, keyword_error};
 use crate::error::SqlError;
 
+/// Most joins of one FROM: each is a level of the plan.
+const MAX_JOINS: usize = 200;
+
 /// Parses what stands behind FROM, joins included.
 pub fn from(cursor: &mut Cursor) -> Result<From, SqlError> {
     let first = source(cursor)?;
     let mut joins = Vec::new();
     while let Some(join) = join(cursor)? {
         joins.push(join);
+        if joins.len() > MAX_JOINS {
+            return Err(cursor.too_complex());
+        }
     }
     Ok(From { first, joins })
 }

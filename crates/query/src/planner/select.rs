@@ -178,9 +178,12 @@ pub fn project(
     order::sorted_projection(planner, input.plan, exprs, columns, keys, time, select.distinct)
 }
 
-/// Returns the value under a field's name, marked with its kind.
+/// Returns the value under a field's name.
+///
+/// Its kind stands beside the plan, not in the alias: the engine keeps aliases with metadata when it merges projections,
+/// and asks each twice for what is below, so that twenty sub-queries in one another would plan for hours.
 pub fn named(value: &Typed, field: &str) -> Expr {
-    value.expr.clone().alias_with_metadata(field, Some(value.kind.metadata()))
+    value.expr.clone().alias(field)
 }
 
 /// Returns the projection of all columns of a relation with some of them changed.

@@ -75,7 +75,7 @@ impl Session {
         };
         let targets: Vec<StoredColumn> = new.columns.iter().enumerate().map(stored_column).collect();
         let targets: Vec<&StoredColumn> = targets.iter().collect();
-        let mut stream = stream(&self.state, &relation.plan).await?;
+        let mut stream = self.stopper.stoppable(stream(&self.state, &relation.plan).await?);
         let (mut batches, mut rows) = (Vec::new(), 0u64);
         while let Some(batch) = stream.next().await {
             let batch = row_batch(&batch.map_err(|e| SqlError::from_datafusion(&e))?, &targets)?;

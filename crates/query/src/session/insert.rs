@@ -59,7 +59,7 @@ impl Session {
             (target, relation)
         };
         let columns: Vec<&ColumnDef> = target.columns.iter().map(|place| target.column(*place)).collect();
-        let mut stream = stream(&self.state, &relation.plan).await?;
+        let mut stream = self.stopper.stoppable(stream(&self.state, &relation.plan).await?);
         let (mut total, mut pending, mut waiting) = (0u64, 0usize, Vec::new());
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|e| SqlError::from_datafusion(&e))?;

@@ -20,6 +20,7 @@ use types::{ColumnDef, PartitionBy, PartitionKey, RowBatch, Schema, TimeRange};
 use super::rows::row_batch;
 use super::run::stream;
 use super::{Moment, Session};
+use crate::activity::Stopper;
 use crate::error::SqlError;
 use crate::functions::Environment;
 use crate::kind::Kind;
@@ -76,6 +77,7 @@ impl Session {
             moment,
             state: self.engine().clone(),
             settings: self.settings.clone(),
+            stopper: self.stopper.clone(),
             database: self.database.clone(),
             runtime: tokio::runtime::Handle::current(),
             failure: Mutex::new(None),
@@ -117,6 +119,7 @@ struct Job {
     moment: Moment,
     state: SessionState,
     settings: Arc<Settings>,
+    stopper: Stopper,
     database: Arc<storage::Database>,
     runtime: tokio::runtime::Handle,
     /// The statement's own error, which storage's closure cannot carry.
@@ -151,7 +154,7 @@ impl Job {
         }
         let plan = self.planned(view, Look::Rows(&ranges))?;
         let plan = plan.ok_or_else(|| SqlError::internal("a rewrite without rows was planned"))?;
-        let mut stream = stream(&self.state, &plan).await?;
+        let mut stream = self.stopper.stoppable(stream(&self.state, &plan).await?);
         let mut partitions = Partitions::new(view.schema().clone(), self.keep);
         while let Some(batch) = stream.next().await {
             partitions.add(batch.map_err(|e| SqlError::from_datafusion(&e))?)?;
@@ -172,7 +175,7 @@ impl Job {
     async fn ranges(&self, view: &TableView, plan: &LogicalPlan) -> Result<Vec<TimeRange>, SqlError> {
         let unit = view.schema().partition_by;
         let mut keys = BTreeSet::new();
-        let mut stream = stream(&self.state, plan).await?;
+        let mut stream = self.stopper.stoppable(stream(&self.state, plan).await?);
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|e| SqlError::from_datafusion(&e))?;
             let times = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();

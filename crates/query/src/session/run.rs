@@ -1,12 +1,10 @@
 //! From a relation to a stream of rows.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::Session as PlanSession;
 use datafusion::execution::context::QueryPlanner;
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
@@ -17,13 +15,17 @@ use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 
 use super::{Session, columns_of};
+use crate::activity::{self, Running};
 use crate::error::SqlError;
 use crate::exec;
+use crate::memory::engine_runtime;
 use crate::outcome::Rows;
 use crate::planner::relation::{Column, Relation};
+use crate::settings::Settings;
 
-/// Consumers that an out-of-memory error names.
-const NAMED_CONSUMERS: usize = 3;
+/// What a sort sets aside for merging its spilled runs.
+const LEAST_MERGE_BYTES: usize = 256 << 10;
+const MOST_MERGE_BYTES: usize = 10 << 20;
 
 /// The planner of physical plans that knows our own nodes.
 #[derive(Debug)]
@@ -41,38 +43,31 @@ impl QueryPlanner for OwnQueryPlanner {
     }
 }
 
-/// Returns the engine's state for one session: one partition, so that rows keep the order of time.
-pub fn state(memory_limit_bytes: usize) -> SessionState {
+/// Returns the engine's state for all sessions of a server: one partition, so that rows keep the order of time.
+pub fn state(settings: &Settings) -> SessionState {
     let mut config = SessionConfig::new().with_target_partitions(1).with_batch_size(8192);
     let options = config.options_mut();
     options.optimizer.join_reordering = false;
     options.optimizer.enable_round_robin_repartition = false;
+    // every sort sets this aside before its first row: it must leave room for others in a small pool
+    options.execution.sort_spill_reservation_bytes =
+        (settings.memory.limit_bytes() / 64).clamp(LEAST_MERGE_BYTES, MOST_MERGE_BYTES);
     SessionStateBuilder::new()
         .with_config(config)
-        .with_runtime_env(runtime(memory_limit_bytes))
+        .with_runtime_env(engine_runtime(settings.memory.clone(), &settings.spill, &settings.env))
         .with_default_features()
         .with_query_planner(Arc::new(OwnQueryPlanner))
+        .with_physical_optimizer_rule(Arc::new(exec::Bounded { memory_bytes: settings.memory.limit_bytes() }))
         .build()
 }
 
-/// Returns the memory pool that all sessions share; the first session's limit counts.
-fn runtime(memory_limit_bytes: usize) -> Arc<RuntimeEnv> {
-    static SHARED: OnceLock<Arc<RuntimeEnv>> = OnceLock::new();
-    let make = || {
-        let named = std::num::NonZeroUsize::new(NAMED_CONSUMERS).expect("not zero");
-        let pool = TrackConsumersPool::new(FairSpillPool::new(memory_limit_bytes), named);
-        let builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool));
-        Arc::new(builder.build().expect("a runtime without caches and object stores builds"))
-    };
-    SHARED.get_or_init(make).clone()
-}
-
 impl Session {
-    /// Returns the rows of a relation.
-    pub(super) async fn rows(&self, relation: Relation) -> Result<Rows, SqlError> {
+    /// Returns the rows of a relation; the statement stays listed until they are read.
+    pub(super) async fn rows(&self, relation: Relation, running: Running) -> Result<Rows, SqlError> {
         let relation = ordered(relation)?;
         let columns = columns_of(&relation);
         let stream = stream(&self.state, &relation.plan).await?;
+        let stream = activity::listed(stream, running, self.stopper.clone());
         Ok(Rows { columns, timestamp_index: relation.time, stream })
     }
 
@@ -101,7 +96,13 @@ pub fn ordered(relation: Relation) -> Result<Relation, SqlError> {
 /// Returns the stream of a plan; several partitions come one after the other.
 pub async fn stream(state: &SessionState, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
     let physical = state.create_physical_plan(plan).await.map_err(|e| SqlError::from_datafusion(&e))?;
-    let context = Arc::new(TaskContext::from(state));
+    // without the registered functions, which no running plan looks up: copying their names would cost more than a small plan
+    let (id, config) = (state.session_id().to_owned(), state.config().clone());
+    let (scalars, aggregates, windows) = Default::default();
+    let higher_order = Default::default();
+    let context =
+        TaskContext::new(None, id, config, scalars, higher_order, aggregates, windows, state.runtime_env().clone());
+    let context = Arc::new(context);
     let count = physical.output_partitioning().partition_count();
     if count == 1 {
         return physical.execute(0, context).map_err(|e| SqlError::from_datafusion(&e));

@@ -6,7 +6,8 @@ use storage::CommitMode;
 use types::{ColumnType, PartitionBy};
 
 use super::{
-    ConfigError, Credentials, HttpConfig, IngestConfig, LogConfig, PgConfig, PgUser, Properties, StorageConfig,
+    ConfigError, Credentials, HttpConfig, IngestConfig, LogConfig, MemoryLimit, PgConfig, PgUser, Properties,
+    StorageConfig,
 };
 
 /// Reads the keys of the HTTP server.
@@ -128,10 +129,25 @@ pub fn query_timeout(properties: &Properties) -> Result<Option<Duration>, Config
     Ok((!limit.is_zero()).then_some(limit))
 }
 
-/// Reads the size of the memory pool; `None` when the operator leaves it to the server.
-pub fn memory_limit(properties: &Properties) -> Result<Option<usize>, ConfigError> {
-    match properties.text("memory.limit") {
-        "" => Ok(None),
-        _ => properties.size("memory.limit").map(Some),
+/// Reads the size of the memory pool: `memory.limit`, else the peer's keys if the operator set them, else half.
+pub fn memory_limit(properties: &Properties) -> Result<MemoryLimit, ConfigError> {
+    if !properties.text("memory.limit").is_empty() {
+        return match properties.size("memory.limit")? {
+            bytes if bytes >= LEAST_MEMORY_BYTES => Ok(MemoryLimit::Bytes(bytes)),
+            _ => Err(properties.bad("memory.limit", "at least 16m")),
+        };
+    }
+    if properties.is_set("ram.usage.limit.bytes") && properties.size("ram.usage.limit.bytes")? > 0 {
+        return Ok(MemoryLimit::Bytes(properties.size("ram.usage.limit.bytes")?.max(LEAST_MEMORY_BYTES)));
+    }
+    if !properties.is_set("ram.usage.limit.percent") {
+        return Ok(MemoryLimit::Percent(50));
+    }
+    match properties.count("ram.usage.limit.percent")? {
+        percent @ 1..=100 => Ok(MemoryLimit::Percent(percent)),
+        _ => Err(properties.bad("ram.usage.limit.percent", "a number from 1 to 100")),
     }
 }
+
+/// With less no statement of use runs.
+const LEAST_MEMORY_BYTES: usize = 16 << 20;

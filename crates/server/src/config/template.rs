@@ -136,7 +136,19 @@ const SECTIONS: &[Section] = &[
             ),
             ("query.timeout", "Longest run of one statement; 0 for no limit."),
             ("query.timeout.sec", "The same in seconds; query.timeout counts where both are set."),
-            ("memory.limit", "Bytes that running statements may hold together; the default fits the machine."),
+            (
+                "memory.limit",
+                "Memory for statements, rows that are not in segments yet and requests, together. Empty: half of the machine's,\n\
+                 # or of what the cgroup allows.",
+            ),
+            ("ram.usage.limit.bytes", "The same, if memory.limit is empty; 0 for a share of the machine's memory."),
+            ("ram.usage.limit.percent", "That share; 50 unless it is set."),
+            (
+                "spill.dir",
+                "Where statements write what does not fit, outside the root. Empty: the system's temporary folder.",
+            ),
+            ("spill.limit", "Most that all statements together may write there."),
+            ("view.age.max", "How long rows may wait for a client that does not fetch them."),
             ("cairo.sql.copy.root", "Folder (below the root, or anywhere) whose files COPY may read; empty: none."),
             ("storage.flush.bytes", "A table whose rows hold more memory is written to its partitions."),
             ("storage.base.bytes", "Bytes of log after which a new starting point for recovery is written."),

@@ -128,7 +128,7 @@ mod tests {
     fn bodies_are_bounded_one_by_one_and_together() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let budget = Budget::new(10);
+            let budget = Budget::of(types::memory::Budget::new(20));
             let (bytes, share) = read(Body::from("12345678"), 8, &budget).await.unwrap();
             assert_eq!(bytes, b"12345678");
             assert_eq!(

@@ -3,7 +3,8 @@
 //! Statements run on threads of their own ([`HttpContext::statements`]): one that computes for long without a pause keeps
 //! neither other connections nor its own time limit waiting.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
@@ -11,8 +12,10 @@ use arrow::record_batch::RecordBatch;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use futures::StreamExt;
+use query::activity::Stopper;
 use query::{Outcome, OutputColumn, Rows, Session, SqlError, SqlErrorKind};
 use serde_json::json;
+use storage::env::Clock;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
@@ -22,6 +25,8 @@ use crate::metrics::Running;
 
 /// Batches that wait to be sent while the next one is computed.
 const AHEAD: usize = 2;
+/// How long a statement that is stopped may take to say what it has done before it is left to itself.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Which statements are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +58,13 @@ pub struct RowStream {
 
 /// Rows, or `None` after the last: a channel that ends without it has lost its sender.
 type Sent = Result<Option<RecordBatch>, SqlError>;
-type TimeLeft = Option<Pin<Box<Sleep>>>;
+/// A statement's time limit, and what ends the statement then.
+struct TimeLeft {
+    /// None: as long as it takes.
+    limit: Option<(Pin<Box<Sleep>>, Duration)>,
+    stopper: Stopper,
+    clock: Arc<dyn Clock>,
+}
 
 /// The task of a statement, ended when nobody waits for it any more.
 struct Work(AbortHandle);
@@ -73,7 +84,7 @@ impl RowStream {
         if self.ended {
             return Ok(None);
         }
-        let next = within(&mut self.time_left, self.batches.recv()).await?.unwrap_or_else(|| Err(lost()));
+        let next = self.time_left.within(self.batches.recv()).await?.unwrap_or_else(|| Err(lost()));
         self.ended = matches!(next, Ok(None));
         if self.ended
             && let Some(running) = self.running.take()
@@ -90,16 +101,17 @@ impl RowStream {
 /// The statement's error, before any of its rows.
 pub async fn run(context: &HttpContext, sql: &str, headers: &HeaderMap, allowed: Allowed) -> Result<Ran, SqlError> {
     let running = context.watch.metrics.http.begin();
-    let mut time_left: TimeLeft = time_limit(context, headers).map(|limit| Box::pin(tokio::time::sleep(limit)));
+    let limit = time_limit(context, headers).map(|limit| (Box::pin(tokio::time::sleep(limit)), limit));
     let (begun, begins) = oneshot::channel();
     let (send, batches) = mpsc::channel(AHEAD);
     let session = Session::new(context.database.clone(), context.settings.clone());
     let now = context.live.get();
     let user = now.http_credentials.as_ref().map_or(&context.settings.user, |own| &own.user);
     let session = session.of_user(user, now.http_read_only);
-    let work = work(session, sql.to_owned(), allowed, begun, send);
+    let mut time_left = TimeLeft { limit, stopper: session.stopper(), clock: context.env.clock.clone() };
+    let work = work(session, sql.to_owned(), allowed, begun, send, context.view_age);
     let work = Work(context.statements.spawn(work).abort_handle());
-    let begun = within(&mut time_left, begins).await?.unwrap_or_else(|_| Err(lost()));
+    let begun = time_left.within(begins).await?.unwrap_or_else(|_| Err(lost()));
     if begun.as_ref().is_err_and(|error| error.kind == SqlErrorKind::Internal) {
         context.watch.metrics.unhandled();
     }
@@ -133,6 +145,7 @@ async fn work(
     allowed: Allowed,
     begun: oneshot::Sender<Result<Begun, SqlError>>,
     send: mpsc::Sender<Sent>,
+    view_age: Duration,
 ) {
     // an error of a send says that nobody waits any more: then there is nothing left to do
     match begin(&mut session, &sql, allowed).await {
@@ -143,7 +156,18 @@ async fn work(
             loop {
                 let next = stream.next().await.transpose().map_err(|e| SqlError::from_datafusion(&e));
                 let last = !matches!(next, Ok(Some(_)));
-                if send.send(next).await.is_err() || last {
+                // a client that does not read must not keep the rows of its statement, and the files below them, for ever
+                let sent = tokio::time::timeout(view_age, send.reserve()).await;
+                match sent {
+                    Ok(Ok(place)) => place.send(next),
+                    Ok(Err(_)) => return,
+                    Err(_) => {
+                        drop((next, stream));
+                        drop(send.send(Err(idle(view_age))).await);
+                        return;
+                    }
+                }
+                if last {
                     return;
                 }
             }
@@ -151,6 +175,12 @@ async fn work(
         Ok(outcome) => drop(begun.send(Ok(Begun::Done(outcome)))),
         Err(error) => drop(begun.send(Err(error))),
     }
+}
+
+/// The error of an answer that its client did not read.
+fn idle(view_age: Duration) -> SqlError {
+    let message = format!("the rows were not read for view.age.max={}s: the statement was ended", view_age.as_secs());
+    SqlError { message, position: 0, kind: SqlErrorKind::Stopped }
 }
 
 async fn begin(session: &mut Session, sql: &str, allowed: Allowed) -> Result<Outcome, SqlError> {
@@ -176,23 +206,27 @@ fn time_limit(context: &HttpContext, headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-async fn within<T>(time_left: &mut TimeLeft, work: impl Future<Output = T>) -> Result<T, SqlError> {
-    match time_left {
-        None => Ok(work.await),
-        Some(limit) => tokio::select! {
+impl TimeLeft {
+    /// Awaits work of the statement. When its time is over the statement is stopped, and has the last word: a commit that
+    /// was under way is not answered as if it had not been.
+    async fn within<T>(&mut self, work: impl Future<Output = T>) -> Result<T, SqlError> {
+        let Some((sleep, limit)) = &mut self.limit else { return Ok(work.await) };
+        let mut work = pin!(work);
+        tokio::select! {
             biased;
-            done = work => Ok(done),
-            () = limit.as_mut() => {
-                Err(SqlError { message: "timeout, query aborted".to_owned(), position: 0, kind: SqlErrorKind::Stopped })
-            }
-        },
+            done = work.as_mut() => return Ok(done),
+            () = sleep.as_mut() => {}
+        }
+        let ran = *limit + sleep.deadline().elapsed();
+        let error = self.stopper.time_out(ran, *limit, self.clock.now_us());
+        tokio::time::timeout(LAST_WORD, work).await.map_err(|_| error)
     }
 }
 
 /// Returns the answer for a statement's error.
 pub fn refuse(sql: &str, error: &SqlError) -> Response {
     let status = match error.kind {
-        SqlErrorKind::Statement | SqlErrorKind::Stopped => StatusCode::BAD_REQUEST,
+        SqlErrorKind::Statement | SqlErrorKind::Stopped | SqlErrorKind::Memory => StatusCode::BAD_REQUEST,
         SqlErrorKind::Denied => StatusCode::FORBIDDEN,
         SqlErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         SqlErrorKind::Internal => {

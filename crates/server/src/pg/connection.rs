@@ -7,13 +7,14 @@
 use std::any::Any;
 use std::future::pending;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wire::pg_frontend::{self, Frontend};
 
 use super::PgContext;
@@ -22,6 +23,9 @@ use super::conversation::{self, Conversation};
 use super::failure::{Failure, Stop};
 use super::startup::{self, Client};
 use super::stream::{Input, Output};
+
+/// How long a statement that is stopped may take to say what it has done before it is dropped.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// How a connection ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,8 +81,13 @@ async fn converse(
 ) -> Result<(), Stop> {
     let mut conversation = Conversation::new(context, &client.user);
     loop {
+        let age_at = conversation.portals_age_at();
         let frame = tokio::select! {
             frame = input.frame(context.limits.message_bytes) => frame?,
+            () = at_moment(age_at) => {
+                conversation.expire_portals();
+                continue;
+            }
             () = sleep(context.limits.idle) => {
                 return Err(Failure::fatal("57P05", "terminating connection due to idle-session timeout").into());
             }
@@ -95,20 +104,50 @@ async fn converse(
         };
         let extended = conversation::is_extended(&message);
         let last = input.next_is(b'S');
-        let work = AssertUnwindSafe(conversation.serve(message, last, output)).catch_unwind();
-        let served = tokio::select! {
-            served = work => served.unwrap_or_else(|panic| Err(panicked(panic.as_ref()).into())),
-            () = input.closed() => return Ok(()),
-            () = client.registration.requested() => Err(Failure::error("57014", "cancelled by user").into()),
-            () = at_limit(client.statement_timeout) => Err(Failure::error("57014", "timeout, query aborted").into()),
-            () = after_grace(shutdown, context.limits.shutdown_grace) => Err(stopping().into()),
-        };
+        let served = answered(&mut conversation, message, last, input, output, context, &client, shutdown).await;
         match served {
-            Ok(()) => {}
-            Err(Stop::Failed(failure)) => conversation.fail(failure, extended, output).await?,
+            Ok(Some(())) => {}
+            Ok(None) => return Ok(()),
+            Err(Stop::Failed(failure)) => {
+                // one that does not read what it is sent must not keep its session for ever
+                let told = conversation.fail(failure, extended, output);
+                timeout(context.limits.idle, told).await.unwrap_or_else(|_| Err(unread().into()))?;
+            }
             Err(stop) => return Err(stop),
         }
     }
+}
+
+/// Serves one message until it is done or has to end, and returns what the client is to be told.
+#[expect(clippy::too_many_arguments, reason = "one call; everything that may end a message's work")]
+async fn answered(
+    conversation: &mut Conversation,
+    message: Frontend,
+    last: bool,
+    input: &mut Input,
+    output: &mut Output,
+    context: &PgContext,
+    client: &Client,
+    shutdown: &mut watch::Receiver<bool>,
+) -> Result<Option<()>, Stop> {
+    let stopper = conversation.stopper();
+    let now_us = || context.settings.env.clock.now_us();
+    let work = AssertUnwindSafe(conversation.serve(message, last, output)).catch_unwind();
+    let mut work = pin!(work.map(|served| served.unwrap_or_else(|panic| Err(panicked(panic.as_ref()).into()))));
+    let began = Instant::now();
+    let error = tokio::select! {
+        served = work.as_mut() => return served.map(Some),
+        () = input.closed() => return Ok(None),
+        () = client.registration.requested() => stopper.cancel(now_us()),
+        limit = at_limit(client.statement_timeout) => stopper.time_out(began.elapsed(), limit, now_us()),
+        () = after_grace(shutdown, context.limits.shutdown_grace) => return Err(stopping().into()),
+    };
+    // the statement has the last word: a commit that was under way is not answered as if it had not been
+    timeout(LAST_WORD, work).await.unwrap_or_else(|_| Err(error.into())).map(Some)
+}
+
+fn unread() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "the client does not read its answers")
 }
 
 fn stopping() -> Failure {
@@ -121,9 +160,20 @@ fn panicked(panic: &(dyn Any + Send)) -> Failure {
     Failure::fatal("XX000", "internal error: the statement panicked; see the server's log")
 }
 
-async fn at_limit(limit: Option<Duration>) {
+async fn at_moment(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}
+
+/// Returns the limit when it is reached.
+async fn at_limit(limit: Option<Duration>) -> Duration {
     match limit {
-        Some(limit) => sleep(limit).await,
+        Some(limit) => {
+            sleep(limit).await;
+            limit
+        }
         None => pending().await,
     }
 }

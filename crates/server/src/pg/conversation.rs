@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::response::{CommandComplete, EmptyQueryResponse, ReadyForQuery, TransactionStatus};
+use query::activity::Stopper;
 use query::{Outcome, Param, Rows, Session};
 use wire::pg_frontend::{Frontend, Target};
 
@@ -72,6 +73,11 @@ impl Conversation {
             portals: HashMap::new(),
             skipping: false,
         }
+    }
+
+    /// Returns what stops the statement that this conversation works on.
+    pub fn stopper(&self) -> Stopper {
+        self.session.stopper()
     }
 
     /// Serves one message. `last`: the client has sent Sync right behind it. Answers may stay in `output` until the

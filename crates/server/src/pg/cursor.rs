@@ -5,6 +5,7 @@
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use query::{OutputColumn, Rows, SqlError};
+use tokio::time::Instant;
 
 use super::failure::Stop;
 use super::rows::{self, Format, Values};
@@ -19,6 +20,7 @@ pub struct Cursor {
     formats: Vec<Format>,
     /// A batch and its first row not yet sent.
     batch: Option<(RecordBatch, usize)>,
+    last_used: Instant,
 }
 
 /// What one fetch sent.
@@ -31,11 +33,16 @@ pub struct Fetched {
 impl Cursor {
     /// Returns a cursor before the first row; a format for each column.
     pub fn new(rows: Rows, formats: Vec<Format>) -> Cursor {
-        Cursor { rows, formats, batch: None }
+        Cursor { rows, formats, batch: None, last_used: Instant::now() }
     }
 
     pub fn columns(&self) -> &[OutputColumn] {
         &self.rows.columns
+    }
+
+    /// Returns when rows were fetched last.
+    pub fn last_used(&self) -> Instant {
+        self.last_used
     }
 
     pub fn formats(&self) -> &[Format] {
@@ -49,6 +56,7 @@ impl Cursor {
         loop {
             let left = limit.map_or(u64::MAX, |limit| limit - sent);
             if left == 0 {
+                self.last_used = Instant::now();
                 return Ok(Fetched { rows: sent, suspended: true });
             }
             let Some((batch, first)) = &mut self.batch else {

@@ -51,6 +51,8 @@ enum State {
     Exhausted,
     /// It had no rows and ran.
     Ran,
+    /// Its rows were let go because nobody fetched them.
+    Expired,
 }
 
 impl Conversation {
@@ -162,6 +164,11 @@ impl Conversation {
     ) -> Result<(), Stop> {
         // Taken out while it runs: an error in between leaves no half-read portal behind.
         let mut portal = self.take_portal(name)?;
+        if matches!(portal.state, State::Expired) {
+            let age = self.limits.view_age.as_secs();
+            let message = format!("portal \"{name}\" was not fetched for view.age.max={age}s: its rows were let go");
+            return Err(Failure::error("55000", message).hint("run the statement again").into());
+        }
         if matches!(portal.state, State::Bound) {
             match self.start(&mut portal, last).await? {
                 Some(Ran::Done(tag)) => complete(output, &tag)?,
@@ -183,7 +190,7 @@ impl Conversation {
                 }
             }
             State::Exhausted => complete(output, &rows_tag(&portal.command, 0))?,
-            State::Bound | State::Ran => {}
+            State::Bound | State::Ran | State::Expired => {}
         }
         // COMMIT and ROLLBACK end the portals, their own too.
         if !matches!(portal.command, Command::Commit | Command::Rollback) {
@@ -203,6 +210,26 @@ impl Conversation {
             }
         }
         Ok(output.put(Backend::CloseComplete(CloseComplete::new()))?)
+    }
+
+    /// Returns when the rows of a portal will have waited too long, if one holds rows.
+    pub fn portals_age_at(&self) -> Option<tokio::time::Instant> {
+        let cursors = self.portals.values().filter_map(|portal| match &portal.state {
+            State::Fetching(cursor) => Some(cursor.last_used()),
+            _ => None,
+        });
+        cursors.min().map(|oldest| oldest + self.limits.view_age)
+    }
+
+    /// Lets the rows of portals go that have waited too long, and with them the files and the memory that they hold.
+    pub fn expire_portals(&mut self) {
+        for portal in self.portals.values_mut() {
+            if let State::Fetching(cursor) = &portal.state
+                && cursor.last_used().elapsed() >= self.limits.view_age
+            {
+                portal.state = State::Expired;
+            }
+        }
     }
 
     pub(super) fn deallocate(&mut self, name: Option<&str>) -> Result<Ran, Stop> {

@@ -91,11 +91,14 @@ impl From<SqlError> for Failure {
         let code = known.unwrap_or(match error.kind {
             SqlErrorKind::Statement => "42601",
             SqlErrorKind::Stopped => "57014",
+            SqlErrorKind::Memory => "53200",
             SqlErrorKind::Denied => "42501",
             SqlErrorKind::Unavailable => "58000",
             SqlErrorKind::Internal => "XX000",
         });
-        Failure { position: Some(error.position), ..Failure::error(code, error.message) }
+        // where a stopped statement stands in its text says nothing
+        let stopped = matches!(error.kind, SqlErrorKind::Stopped | SqlErrorKind::Memory);
+        Failure { position: (!stopped).then_some(error.position), ..Failure::error(code, error.message) }
     }
 }
 
@@ -173,7 +176,8 @@ mod tests {
         check("table does not exist [table=nope]", SqlErrorKind::Statement, "42P01");
         check("unexpected token [x]", SqlErrorKind::Statement, "42601");
         check("disk full", SqlErrorKind::Unavailable, "58000");
-        check("memory", SqlErrorKind::Stopped, "57014");
+        check("cancelled by user", SqlErrorKind::Stopped, "57014");
+        check("not enough memory", SqlErrorKind::Memory, "53200");
     }
 
     #[test]

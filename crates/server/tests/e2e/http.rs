@@ -3,6 +3,7 @@
 pub mod client;
 mod copies;
 mod imports;
+mod limits;
 mod lines;
 mod lines_tcp;
 mod migration;

@@ -40,6 +40,7 @@ impl Database {
             records.extend(expired);
             Ok(records)
         })?;
+        self.charge(max_bytes);
         self.count_rows(count);
         Ok(seq)
     }
@@ -80,7 +81,9 @@ impl Database {
         let view = self.view();
         for id in tables {
             let held_bytes = view.state().tables.get(*id).map_or(0, |t| t.memtable.bytes());
-            if held_bytes >= 4 * self.options.flush_bytes {
+            let most_bytes =
+                if self.is_memory_full() { self.options.flush_bytes / 4 } else { 4 * self.options.flush_bytes };
+            if held_bytes >= most_bytes {
                 self.flush_table(*id)?;
             }
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use types::memory::Purpose;
 use types::{Seq, TimelineId};
 
 use super::{BaseProgress, Database, Head, Options};
@@ -106,6 +107,7 @@ impl Database {
         };
         Database {
             disk,
+            memtables: Mutex::new(options.memory.share(Purpose::Memtables)),
             options,
             database_id,
             timeline: history.current().timeline,

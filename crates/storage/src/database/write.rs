@@ -75,6 +75,7 @@ impl Database {
         let now_us = self.disk.env.clock.now_us();
         let build = |state: &mut DbState, writes| records(state, writes, now_us);
         let seq = self.commit_when_open(&known, max_bytes, writes, build)?;
+        self.charge(max_bytes);
         self.count_rows(rows);
         Ok(seq)
     }

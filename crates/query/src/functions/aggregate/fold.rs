@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
 };
 
 use super::super::typed::Typed;
+use crate::error::SqlError;
 use crate::kind::Kind;
 
 /// What an aggregate keeps for a group and how rows change it.
@@ -42,6 +43,10 @@ pub trait Fold: Send + Sync + 'static {
     /// Returns the bytes that a state holds on the heap.
     fn heap_bytes(&self, _state: &Self::State) -> usize {
         0
+    }
+    /// An error when a state on the heap has become larger than it may be.
+    fn check(&self, _state: &Self::State) -> Result<(), SqlError> {
+        Ok(())
     }
 }
 
@@ -153,14 +158,16 @@ impl<F: Fold> Grouped<F> {
     }
 
     /// Changes the state of a group and keeps count of the memory that it holds.
-    fn change(&mut self, group: usize, change: impl FnOnce(&F, &mut F::State)) {
+    fn change(&mut self, group: usize, change: impl FnOnce(&F, &mut F::State)) -> DfResult<()> {
         let state = &mut self.states[group];
         if !F::ON_HEAP {
-            return change(&self.fold, state);
+            change(&self.fold, state);
+            return Ok(());
         }
         let before = self.fold.heap_bytes(state);
         change(&self.fold, state);
         self.heap_bytes = self.heap_bytes + self.fold.heap_bytes(state) - before;
+        self.fold.check(state).map_err(SqlError::into_datafusion)
     }
 }
 
@@ -177,7 +184,7 @@ impl<F: Fold> GroupsAccumulator for Grouped<F> {
         let columns = fold.columns(values);
         for (row, group) in group_indices.iter().enumerate() {
             if opt_filter.is_none_or(|f| f.is_valid(row) && f.value(row)) {
-                self.change(*group, |fold, state| fold.add(state, &columns, row));
+                self.change(*group, |fold, state| fold.add(state, &columns, row))?;
             }
         }
         Ok(())
@@ -211,7 +218,7 @@ impl<F: Fold> GroupsAccumulator for Grouped<F> {
         for (row, group) in group_indices.iter().enumerate() {
             let saved = values.iter().map(|a| ScalarValue::try_from_array(a, row)).collect::<DfResult<Vec<_>>>()?;
             let later = self.fold.load(&saved);
-            self.change(*group, |fold, state| fold.merge(state, later));
+            self.change(*group, |fold, state| fold.merge(state, later))?;
         }
         Ok(())
     }

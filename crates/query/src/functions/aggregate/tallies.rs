@@ -39,10 +39,15 @@ struct Tally {
 impl Tally {
     fn add(&mut self, value: ScalarValue, times: u64) {
         let order = self.counts.len();
-        if let ScalarValue::Utf8View(Some(text)) = &value {
-            self.text_bytes += text.len();
+        let text_bytes = match &value {
+            ScalarValue::Utf8View(Some(text)) => text.len(),
+            _ => 0,
+        };
+        let count = self.counts.entry(value).or_insert((0, order));
+        if count.0 == 0 {
+            self.text_bytes += text_bytes;
         }
-        self.counts.entry(value).or_insert((0, order)).0 += times;
+        count.0 += times;
     }
 
     fn most_frequent(self) -> Option<ScalarValue> {
@@ -128,15 +133,18 @@ pub fn string_agg(call: &Call, distinct: bool) -> Result<Typed, SqlError> {
     let kind = if value.kind == Kind::Varchar { Kind::Varchar } else { Kind::String };
     let name = format!("{} {text}", if distinct { "string_distinct_agg" } else { "string_agg" });
     let args = vec![cast::explicit(value.clone(), kind, value.position)?];
-    Ok(fold::call(&name, Joined { separator: text, distinct }, args, kind, call.position))
+    let joined = Joined { separator: text, distinct, position: value.position };
+    Ok(fold::call(&name, joined, args, kind, call.position))
 }
 
-/// The longest text that an aggregate may join, in bytes: a statement over a large table must not eat the memory.
+/// The longest text that string_agg joins, in bytes, as in the peer; distinct texts end where the memory does.
 const MAX_JOINED: usize = 1 << 20;
 
 struct Joined {
     separator: String,
     distinct: bool,
+    /// Where an error is shown.
+    position: usize,
 }
 
 #[derive(Default)]
@@ -148,10 +156,11 @@ struct Texts {
 
 impl Joined {
     fn push(&self, state: &mut Texts, text: &str) {
-        if state.bytes > MAX_JOINED || self.distinct && !state.seen.insert(text.to_owned()) {
+        if self.distinct && !state.seen.insert(text.to_owned()) {
             return;
         }
-        state.bytes += text.len() + self.separator.len();
+        let separator = if state.parts.is_empty() { 0 } else { self.separator.len() };
+        state.bytes += separator + text.len();
         state.parts.push(text.to_owned());
     }
 }
@@ -204,6 +213,15 @@ impl Fold for Joined {
     }
 
     fn heap_bytes(&self, state: &Texts) -> usize {
-        state.bytes * (1 + usize::from(self.distinct)) + state.parts.capacity() * size_of::<String>()
+        state.bytes * (1 + usize::from(self.distinct))
+            + (state.parts.capacity() + state.seen.capacity()) * size_of::<String>()
+    }
+
+    fn check(&self, state: &Texts) -> Result<(), SqlError> {
+        if self.distinct || state.bytes <= MAX_JOINED {
+            return Ok(());
+        }
+        let message = format!("string_agg() result exceeds max size of {MAX_JOINED} bytes");
+        Err(SqlError::new(self.position, message))
     }
 }

@@ -294,6 +294,37 @@ pub fn snapshots(call: &Call, tables: &Tables) -> Provider {
     table(columns, rows.collect())
 }
 
+/// Binds query_activity(): the statements that run now, this one among them. The worker is the session.
+pub fn query_activity(call: &Call, tables: &Tables) -> Provider {
+    no_args(call)?;
+    let columns: &[Column] = &[
+        ("query_id", Kind::Long),
+        ("worker_id", Kind::Long),
+        ("worker_pool", Kind::String),
+        ("username", Kind::String),
+        ("query_start", Kind::Timestamp),
+        ("state_change", Kind::Timestamp),
+        ("state", Kind::String),
+        ("is_wal", Kind::Boolean),
+        ("query", Kind::String),
+    ];
+    let rows = tables.environment.activity.statements().into_iter().map(|s| {
+        let stopped_us = s.stopped_by().map(|(_, us)| *us);
+        vec![
+            long(s.id),
+            long(s.session),
+            text("shared-network"),
+            text(&s.user),
+            timestamp(Some(s.started_us)),
+            timestamp(stopped_us.or(Some(s.started_us))),
+            text(if stopped_us.is_some() { "cancelled" } else { "active" }),
+            flag(false),
+            text(&s.text),
+        ]
+    });
+    table(columns, rows.collect())
+}
+
 /// Binds materialized_views(): there are none, but consoles ask.
 pub fn materialized_views(call: &Call, _: &Tables) -> Provider {
     no_args(call)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use server::pg::Limits;
 
-use super::raw::{Client, message, untyped};
+use super::raw::{Client, bind, execute, message, parse, sync, untyped};
 use super::server::Server;
 
 /// Runs until it is stopped.
@@ -82,7 +82,10 @@ fn a_cancel_request_stops_the_statement_and_leaves_the_connection() {
 fn a_statement_has_the_time_that_its_client_asks_for() {
     let server = Server::start();
     let mut client = Client::connect_as(server.address, "quest", 0, &[("options", "-c statement_timeout=50")]);
-    assert_eq!(client.query(ENDLESS)[1..], ["E ERROR 57014 timeout, query aborted", "Z I"]); // behind the columns
+    let answer = client.query(ENDLESS);
+    // behind the columns
+    assert!(answer[1].starts_with("E ERROR 57014 timeout, query aborted [fd="), "{answer:?}");
+    assert!(answer[1].ends_with("ms, timeout=50ms]") && answer[2..] == ["Z I"], "{answer:?}");
     assert_eq!(client.query("select 1")[1], "D 1");
 }
 
@@ -99,4 +102,41 @@ fn a_client_that_leaves_gives_its_place_back_while_its_statement_runs() {
         assert!(tries < 10_000, "the place is still taken");
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn a_portal_that_nobody_fetches_gives_up_its_rows() {
+    let server = Server::with_limits(Limits { view_age: Duration::from_millis(50), ..Limits::default() });
+    let mut client = Client::connect(server.address);
+    client.query("begin");
+    let sql = "select x from long_sequence(100000000000)";
+    client.extended(&[parse("", sql, &[]), bind("p", "", &[]), execute("p", 1), sync()]);
+    let mut other = Client::connect(server.address);
+    let listed = "select count() from query_activity() where query like '%100000000000)'";
+    let mut tries = 0;
+    while other.query(listed)[1] != "D 0" {
+        tries += 1;
+        assert!(tries < 10_000, "the portal still holds its statement");
+    }
+    let answer = client.extended(&[execute("p", 1), sync()]);
+    assert!(answer[0].starts_with("E ERROR 55000 portal \"p\" was not fetched for view.age.max=0s"), "{answer:?}");
+    assert_eq!(other.query("select 1")[1], "D 1");
+}
+
+#[test]
+fn a_statement_can_be_cancelled_by_another_connection() {
+    let server = Server::start();
+    let (mut victim, mut other) = (Client::connect(server.address), Client::connect(server.address));
+    victim.send('Q', format!("{ENDLESS}\0").as_bytes());
+    let listed = "select query_id from query_activity() where query like '%1000000000000000) where x < 0'";
+    let id = loop {
+        if let Some(id) = other.query(listed).iter().find_map(|line| line.strip_prefix("D ").map(str::to_owned)) {
+            break id;
+        }
+    };
+    assert_eq!(other.query(&format!("cancel query {id}"))[0], "C OK");
+    let answer = victim.until_ready();
+    assert_eq!(answer[1..], ["E ERROR 57014 cancelled by user", "Z I"]);
+    let unknown = "E ERROR 42601 query to cancel not found in registry [id=7]";
+    assert!(other.query("cancel query 7")[0].starts_with(unknown));
 }

@@ -1,0 +1,127 @@
+//! The last rule over a physical plan: what keeps it within its memory and lets it be stopped.
+//!
+//! Operators that give many batches for one that they read pause between them, else neither a time limit nor a cancel
+//! gets a word in. A hash join whose kept side is estimated too large becomes a merge of two sorts, which can spill.
+
+use std::sync::Arc;
+
+use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, Schema};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::Result;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::statistics::StatisticsContext;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, StatisticsArgs};
+
+/// Operators that may give many batches for one of their input.
+const MULTIPLYING: [&str; 9] = [
+    "HashJoinExec",
+    "CrossJoinExec",
+    "NestedLoopJoinExec",
+    "SortMergeJoinExec",
+    "UnnestExec",
+    "FillExec",
+    "WindowExec",
+    "LatestOnExec",
+    "AggregateExec",
+];
+/// What a text is taken to need, and what each kept row costs beside its values.
+const TEXT_BYTES: usize = 32;
+const ROW_BYTES: usize = 16;
+
+/// The rule, for a pool of so many bytes.
+#[derive(Debug)]
+pub struct Bounded {
+    pub memory_bytes: usize,
+}
+
+impl PhysicalOptimizerRule for Bounded {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = plan.transform_up(|plan| {
+            let plan = self.merged(&plan)?.unwrap_or(plan);
+            if MULTIPLYING.contains(&plan.name()) {
+                return Ok(Transformed::yes(Arc::new(CooperativeExec::new(plan)) as Arc<dyn ExecutionPlan>));
+            }
+            Ok(Transformed::yes(plan))
+        });
+        plan.map(|plan| plan.data)
+    }
+
+    fn name(&self) -> &str {
+        "Bounded"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+impl Bounded {
+    /// Returns the join as a merge of two sorts if the side that it keeps is too large.
+    fn merged(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(join) = plan.downcast_ref::<HashJoinExec>() else { return Ok(None) };
+        let kept = StatisticsContext::new().compute(join.left().as_ref(), &StatisticsArgs::new())?;
+        let (Precision::Exact(rows) | Precision::Inexact(rows)) = kept.num_rows else { return Ok(None) };
+        let bytes = rows.saturating_mul(row_bytes(&join.left().schema()));
+        let is_small = bytes <= self.memory_bytes / 3;
+        if is_small || join.null_aware || join.on().is_empty() {
+            return Ok(None);
+        }
+        let options = SortOptions { descending: false, nulls_first: true };
+        let (left_keys, right_keys): (Vec<_>, Vec<_>) = join.on().iter().cloned().unzip();
+        let merge = SortMergeJoinExec::try_new(
+            sorted(join.left(), left_keys, options),
+            sorted(join.right(), right_keys, options),
+            join.on().to_vec(),
+            join.filter().cloned(),
+            *join.join_type(),
+            vec![options; join.on().len()],
+            join.null_equality(),
+        )?;
+        let merge = Arc::new(CooperativeExec::new(Arc::new(merge)));
+        let merge = projected(merge, join.projection.as_deref())?;
+        // the operators above rely on the order that the hash join would have kept
+        Ok(Some(match plan.output_ordering() {
+            Some(ordering) => Arc::new(SortExec::new(ordering.clone(), merge)),
+            None => merge,
+        }))
+    }
+}
+
+/// Returns what a kept row of that schema is taken to need.
+fn row_bytes(schema: &Schema) -> usize {
+    let value = |data_type: &DataType| data_type.primitive_width().unwrap_or(TEXT_BYTES);
+    ROW_BYTES + schema.fields().iter().map(|field| value(field.data_type())).sum::<usize>()
+}
+
+fn sorted(
+    input: &Arc<dyn ExecutionPlan>,
+    keys: Vec<Arc<dyn PhysicalExpr>>,
+    options: SortOptions,
+) -> Arc<dyn ExecutionPlan> {
+    match LexOrdering::new(keys.into_iter().map(|key| PhysicalSortExpr::new(key, options))) {
+        Some(ordering) => Arc::new(SortExec::new(ordering, input.clone())),
+        None => input.clone(),
+    }
+}
+
+fn projected(plan: Arc<dyn ExecutionPlan>, columns: Option<&[usize]>) -> Result<Arc<dyn ExecutionPlan>> {
+    let Some(columns) = columns else { return Ok(plan) };
+    let schema = plan.schema();
+    let exprs = columns.iter().map(|place| {
+        let name = schema.field(*place).name();
+        ProjectionExpr { expr: Arc::new(Column::new(name, *place)), alias: name.clone() }
+    });
+    Ok(Arc::new(ProjectionExec::try_new(exprs, plan)?))
+}
+
+#[cfg(test)]
+mod tests;
