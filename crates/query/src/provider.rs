@@ -20,6 +20,7 @@ use types::TimeRange;
 use crate::interval::ranges;
 use crate::kind::Kind;
 
+pub use scan::shown_values;
 use scan::{ScanSpec, StoredScan};
 
 /// One table at one Seq.

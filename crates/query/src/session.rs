@@ -3,7 +3,7 @@
 //! `execute` parses, plans over one read view, and runs: queries on the async runtime, everything that touches storage on
 //! blocking threads. A transaction buffers inserted rows and appends them as one commit. Reading order: [`run`] (plans),
 //! [`insert`], [`update`], [`delete`], [`rewrite`] (what those two share), [`create`], [`alter`],
-//! [`partitions`], [`check`]; [`rows`] turns values into storage's batches.
+//! [`retype`], [`partitions`], [`check`]; [`rows`] turns values into storage's batches.
 
 mod alter;
 mod check;
@@ -13,6 +13,7 @@ mod delete;
 mod explain;
 mod insert;
 mod partitions;
+mod retype;
 mod rewrite;
 mod rows;
 mod run;

@@ -19,9 +19,10 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, StatisticsArgs};
 use storage::TableView;
-use types::{ColumnId, ColumnType, TimeRange};
+use types::{ColumnDef, ColumnId, ColumnType, TimeRange};
 
 use crate::error::SqlError;
+use crate::kind::Kind;
 
 /// Rows handed over at once.
 const CHUNK_ROWS: usize = 8192;
@@ -234,6 +235,13 @@ fn counted(rows: usize) -> impl Iterator<Item = storage::Result<Vec<ArrayRef>>> 
         let length = CHUNK_ROWS.min(rows - i * CHUNK_ROWS);
         Ok(vec![Arc::new(arrow::array::NullArray::new(length)) as ArrayRef])
     })
+}
+
+/// Returns stored values of a column as expressions see them.
+pub fn shown_values(view: &TableView, column: &ColumnDef, values: &ArrayRef) -> Result<ArrayRef> {
+    let is_symbol = column.column_type == ColumnType::Symbol;
+    let dictionary = is_symbol.then(|| view.dictionary(column.id)).transpose().map_err(storage_error)?;
+    shown(values.clone(), dictionary.as_deref(), &Kind::from(column.column_type).arrow())
 }
 
 /// Returns a stored array as the plan's schema has it: symbols as texts, texts as views.

@@ -84,7 +84,10 @@ impl Session {
             AlterAction::Partitions { action, chosen, position } => {
                 self.alter_partitions(&table, action, &chosen, position).await
             }
-            AlterAction::ColumnType { column, definition } => self.convert_column(&table, &column, &definition).await,
+            AlterAction::ColumnType { column, definition } => {
+                let place = column_place(&table, &column)?;
+                self.retype(&table, place, &column, &definition).await
+            }
             AlterAction::Index { .. } | AlterAction::Cache { .. } | AlterAction::SymbolCapacity { .. } => {
                 self.tune_column(&table, alter.action).await
             }
@@ -100,20 +103,6 @@ impl Session {
             AlterAction::WalType(_) | AlterAction::Upkeep => Ok(()),
             AlterAction::Refused { message, position } => Err(SqlError::new(position, message)),
         }
-    }
-
-    async fn convert_column(&self, table: &TableView, name: &Ident, new: &ColumnDef) -> Result<(), SqlError> {
-        let place = column_place(table, name)?;
-        let error = |message: String| Err(SqlError::new(new.type_name.position, message));
-        let wanted = column_type(&new.type_name)?;
-        let column = &table.schema().columns[place];
-        if table.schema().designated_index() == Some(place) {
-            return error("cannot change type of designated timestamp column".to_owned());
-        }
-        if column.column_type == wanted {
-            return error(format!("column '{}' type is already '{wanted}'", name.name));
-        }
-        error("ALTER COLUMN … TYPE is not supported yet".to_owned())
     }
 
     async fn tune_column(&self, table: &TableView, action: AlterAction) -> Result<(), SqlError> {
