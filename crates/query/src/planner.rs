@@ -23,6 +23,7 @@ pub mod scope;
 mod select;
 mod set_operation;
 mod show;
+mod unnest;
 mod window;
 
 use std::cell::Cell;

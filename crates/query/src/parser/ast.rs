@@ -147,6 +147,8 @@ pub struct ColumnDef {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Insert {
+    /// INSERT ATOMIC: one commit, however many rows there are.
+    pub atomic: bool,
     pub table: Ident,
     pub columns: Vec<Ident>,
     pub source: InsertSource,
@@ -315,13 +317,18 @@ impl From {
 }
 
 impl Source {
+    /// Returns a source without an alias.
+    pub fn plain(relation: RelationRef, position: usize) -> Source {
+        Source { relation, alias: None, timestamp: None, columns: Vec::new(), ordinality: false, position }
+    }
+
     /// Lets the source see common table expressions that stand before its statement.
     pub fn see(&mut self, with: &[(Ident, Query)]) {
         match &mut self.relation {
             RelationRef::Table(name) if with.iter().any(|(n, _)| n.name.to_lowercase() == name.name.to_lowercase()) => {
                 self.alias.get_or_insert_with(|| name.clone());
                 let (name, position) = (name.clone(), name.position);
-                let inner = Source { relation: RelationRef::Table(name), alias: None, timestamp: None, position };
+                let inner = Source::plain(RelationRef::Table(name), position);
                 let select = Select { from: Some(From { first: inner, joins: Vec::new() }), ..Select::all(position) };
                 let body = Body::Select(Box::new(select));
                 let query = Query { with: with.to_vec(), body, order_by: Vec::new(), limit: None, position };
@@ -359,6 +366,10 @@ pub struct Source {
     pub alias: Option<Ident>,
     /// `timestamp(col)`.
     pub timestamp: Option<Ident>,
+    /// Names that UNNEST gives its columns: `u(a, b)`.
+    pub columns: Vec<Ident>,
+    /// UNNEST … WITH ORDINALITY.
+    pub ordinality: bool,
     pub position: usize,
 }
 

@@ -72,7 +72,7 @@ pub fn pivot(cursor: &mut Cursor, mut select: Select) -> Result<Select, SqlError
     }
     let body = Body::Select(Box::new(inner));
     let query = Query { with: Vec::new(), body, order_by: Vec::new(), limit: None, position };
-    let first = Source { relation: RelationRef::Query(Box::new(query)), alias, timestamp: None, position };
+    let first = Source { alias, ..Source::plain(RelationRef::Query(Box::new(query)), position) };
     select.from = Some(From { first, joins: Vec::new() });
     Ok(select)
 }

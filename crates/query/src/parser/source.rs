@@ -28,10 +28,10 @@ pub fn from(cursor: &mut Cursor) -> Result<From, SqlError> {
 fn source(cursor: &mut Cursor) -> Result<Source, SqlError> {
     let position = cursor.peek().position;
     let relation = relation(cursor)?;
+    let is_function = matches!(relation, RelationRef::Function(_));
+    let ordinality = is_function && cursor.take_words(&["with", "ordinality"]);
     let alias = alias(cursor)?;
-    if alias.is_some() && matches!(relation, RelationRef::Function(_)) {
-        skip_column_aliases(cursor);
-    }
+    let columns = if alias.is_some() && is_function { column_aliases(cursor)? } else { Vec::new() };
     let mut timestamp = None;
     if cursor.is_word("timestamp") && cursor.peek_at(1).is_sign("(") {
         cursor.next();
@@ -39,7 +39,7 @@ fn source(cursor: &mut Cursor) -> Result<Source, SqlError> {
         timestamp = Some(select::name(cursor)?);
         cursor.expect_sign(")")?;
     }
-    Ok(Source { relation, alias, timestamp, position })
+    Ok(Source { relation, alias, timestamp, columns, ordinality, position })
 }
 
 fn relation(cursor: &mut Cursor) -> Result<RelationRef, SqlError> {
@@ -106,13 +106,19 @@ pub fn table_name(cursor: &mut Cursor) -> Result<Ident, SqlError> {
     Ok(Ident { name, position: token.position })
 }
 
-/// Skips `(a, b)` behind the alias of a function: its columns keep their own names.
-fn skip_column_aliases(cursor: &mut Cursor) {
-    if cursor.is_sign("(") && cursor.peek_at(1).kind == TokenKind::Word {
+/// Parses `(a, b)` behind the alias of a function, which counts for UNNEST only: others keep their columns' names.
+fn column_aliases(cursor: &mut Cursor) -> Result<Vec<Ident>, SqlError> {
+    let mut names = Vec::new();
+    if cursor.is_sign("(") && matches!(cursor.peek_at(1).kind, TokenKind::Word | TokenKind::Quoted) {
+        cursor.next();
         while !cursor.at_end() && !cursor.take_sign(")") {
-            cursor.next();
+            let token = cursor.next();
+            if matches!(token.kind, TokenKind::Word | TokenKind::Quoted) {
+                names.push(Ident { name: token.text.clone(), position: token.position });
+            }
         }
     }
+    Ok(names)
 }
 
 fn alias(cursor: &mut Cursor) -> Result<Option<Ident>, SqlError> {

@@ -11,17 +11,16 @@ use crate::error::SqlError;
 
 /// Parses INSERT …, the first word taken; `with` are the CTEs before it.
 pub fn insert(cursor: &mut Cursor, with: Vec<(Ident, Query)>) -> Result<Statement, SqlError> {
-    if cursor.take_word("batch") {
+    let atomic = cursor.take_word("atomic");
+    if !atomic && cursor.take_word("batch") {
         batch_size(cursor)?;
-    } else {
-        cursor.take_word("atomic");
     }
     cursor.expect_word("into")?;
     let table = table_name(cursor)?;
     let columns = if cursor.take_sign("(") { column_list(cursor)? } else { Vec::new() };
     if cursor.take_word("values") {
         let tuples = tuples(cursor)?;
-        return Ok(Statement::Insert(Insert { table, columns, source: InsertSource::Values(tuples) }));
+        return Ok(Statement::Insert(Insert { atomic, table, columns, source: InsertSource::Values(tuples) }));
     }
     if !cursor.is_word("select") {
         let expected = if columns.is_empty() { "'(' or 'select'" } else { "'select' or 'values'" };
@@ -33,7 +32,7 @@ pub fn insert(cursor: &mut Cursor, with: Vec<(Ident, Query)>) -> Result<Statemen
     }
     let mut query = query(cursor)?;
     query.with.splice(0..0, with);
-    Ok(Statement::Insert(Insert { table, columns, source: InsertSource::Query(Box::new(query)) }))
+    Ok(Statement::Insert(Insert { atomic, table, columns, source: InsertSource::Query(Box::new(query)) }))
 }
 
 fn column_list(cursor: &mut Cursor) -> Result<Vec<Ident>, SqlError> {

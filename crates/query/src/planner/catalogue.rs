@@ -42,6 +42,14 @@ impl Planner<'_> {
         if counts && select.group_by.is_none() {
             return false;
         }
+        // Arrays of stored tables have elements; those of the catalogue's relations are not there.
+        let stored = |source: &Source| match &source.relation {
+            RelationRef::Table(name) => self.view.table(unqualified(&name.name)).is_some(),
+            _ => false,
+        };
+        if stored(&from.first) || from.joins.iter().any(|join| stored(&join.source)) {
+            return false;
+        }
         let mut nothing = self.source_never_has_rows(&from.first, ctes);
         for join in &from.joins {
             let right = self.source_never_has_rows(&join.source, ctes);
@@ -63,7 +71,7 @@ impl Planner<'_> {
                 !own && functions::catalog::is_empty(&name.name)
             }
             RelationRef::Query(query) => self.never_has_rows(query, ctes),
-            // There are no arrays, so nothing comes out of one.
+            // There are no arrays in the catalogue, so nothing comes out of one.
             RelationRef::Function(call) => {
                 matches!(&call.kind, ExprKind::Call { name, .. } if name.eq_ignore_ascii_case("unnest"))
             }

@@ -10,7 +10,7 @@ use super::latest::plan_place;
 use super::relation::{Column, Relation};
 use super::scope::Scope;
 use super::select::replaced;
-use super::{Ctes, Planner, build, conjuncts, plan_error};
+use super::{Ctes, Planner, build, conjuncts, plan_error, unnest};
 use crate::error::SqlError;
 use crate::exec::{self, AsofSpec};
 use crate::functions::Typed;
@@ -20,9 +20,16 @@ use crate::parser::expression_text;
 
 /// Returns the relation of FROM; equalities of WHERE that join a comma's or CROSS join's sides are taken out of `conditions`.
 pub fn from(planner: &Planner, from: &From, conditions: &mut Vec<&Tree>, ctes: Ctes) -> Result<Relation, SqlError> {
-    let mut left = planner.source(&from.first, ctes)?;
+    let mut left = match unnest::arguments(&from.first) {
+        Some(args) => unnest::unnest(planner, super::select::one_row()?, &from.first, args, ctes)?,
+        None => planner.source(&from.first, ctes)?,
+    };
     let mut names = vec![table_name(&left)];
     for join in &from.joins {
+        if let (JoinKind::Cross, Some(args)) = (join.kind, unnest::arguments(&join.source)) {
+            left = unnest::unnest(planner, left, &join.source, args, ctes)?;
+            continue;
+        }
         let right = planner.source(&join.source, ctes)?;
         let name = table_name(&right);
         if name.is_some() && names.contains(&name) {
@@ -39,7 +46,7 @@ pub fn from(planner: &Planner, from: &From, conditions: &mut Vec<&Tree>, ctes: C
 /// Returns every row of `left` beside each row of `right` that meets the condition, or beside NULLs.
 pub fn left(planner: &Planner, left: Relation, right: Relation, on: Option<&Tree>) -> Result<Relation, SqlError> {
     let nowhere = Ident { name: String::new(), position: 0 };
-    let source = Source { relation: RelationRef::Table(nowhere), alias: None, timestamp: None, position: 0 };
+    let source = Source::plain(RelationRef::Table(nowhere), 0);
     let on = on.map(|tree| On::Predicate(tree.clone()));
     let join = Join { kind: JoinKind::Left, source, on, tolerance: None, position: 0 };
     Sides { planner, ctes: Ctes::NONE, left, right, join: &join }.joined(&mut Vec::new())

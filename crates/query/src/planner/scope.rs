@@ -237,6 +237,9 @@ impl<'s> Scope<'s> {
             let nothing = r#"{"data_pages": 0, "index_key_pages":0, "index_values_pages": 0}"#;
             return Ok(Typed::text(nothing, position));
         }
+        if plain == "unnest" {
+            return Err(SqlError::new(position, "UNNEST cannot be used as an expression; use it in the FROM clause"));
+        }
         if args.iter().any(|a| matches!(a.kind, ExprKind::Query(_))) {
             return Err(SqlError::new(position, format!("unknown function name: {name}(CURSOR)")));
         }

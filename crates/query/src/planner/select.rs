@@ -36,7 +36,8 @@ pub fn select(planner: &Planner, select: &Select, order_by: &[OrderItem], ctes: 
     plain(&scope, select, order_by, relation)
 }
 
-fn one_row() -> Result<Relation, SqlError> {
+/// Returns one row without columns.
+pub fn one_row() -> Result<Relation, SqlError> {
     let plan = LogicalPlanBuilder::empty(true).build().map_err(super::plan_error)?;
     Ok(Relation { plan, columns: Vec::new(), time: None, ascending: false, is_table: false, is_sorted: false })
 }

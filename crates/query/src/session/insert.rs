@@ -20,8 +20,8 @@ use crate::planner::relation::{Relation, missing_table, unqualified};
 use crate::planner::scope::Scope;
 use crate::planner::{Ctes, Planner};
 
-/// Rows of a query that are gathered into one commit.
-const COMMIT_ROWS: usize = 1_000_000;
+/// Bytes of a query's rows that are gathered into one commit, unless the statement says ATOMIC.
+const COMMIT_BYTES: usize = 64 << 20;
 
 impl Session {
     pub(super) async fn insert(&mut self, sql: &str, insert: Insert, params: &[Param]) -> Result<Outcome, SqlError> {
@@ -65,9 +65,9 @@ impl Session {
             let batch = batch.map_err(|e| SqlError::from_datafusion(&e))?;
             let batch = row_batch(&batch, &columns)?;
             total += batch.rows() as u64;
-            pending += batch.rows();
+            pending += batch.columns().iter().map(|column| column.data.size_bytes()).sum::<usize>();
             waiting.push((target.table.id(), batch));
-            if pending >= COMMIT_ROWS {
+            if pending >= COMMIT_BYTES && !insert.atomic {
                 self.append_or_buffer(std::mem::take(&mut waiting)).await?;
                 pending = 0;
             }
