@@ -9,7 +9,7 @@ use storage::{Database, Env};
 use crate::live::Places;
 use crate::metrics::Metrics;
 
-/// Less free space than this is worth a word before it is none.
+/// Less free space than this, and than a hundredth of the disk, is worth a word before it is none.
 const LOW_BYTES: u64 = 64 << 20;
 
 /// What a probe looks at.
@@ -30,8 +30,9 @@ impl Watch {
     pub fn reasons(&self) -> Vec<String> {
         let mut reasons: Vec<String> = self.database.write_failure().into_iter().collect();
         reasons.extend(self.troubles.list().into_iter().map(|(step, why)| format!("background {step} fails: {why}")));
-        if let Some(free) = self.space().map(|space| space.free_bytes).filter(|free| *free < LOW_BYTES) {
-            reasons.push(format!("disk nearly full: {free} bytes are free below {}", self.root.display()));
+        if let Some(space) = self.space().filter(|space| space.free_bytes < LOW_BYTES.min(space.total_bytes / 100)) {
+            let free_bytes = space.free_bytes;
+            reasons.push(format!("disk nearly full: {free_bytes} bytes are free below {}", self.root.display()));
         }
         reasons
     }

@@ -40,12 +40,18 @@ pub struct Recovered {
     pub replayed_frames: u64,
 }
 
-/// Reads the state of a history.
+/// Reads the state of a history; `progress` is told of each log file.
 ///
 /// # Errors
 /// [`Error::Corrupt`] naming the file when something durable is missing or damaged; [`Error::Refused`] for a copy of a
 /// running database that was not restored.
-pub fn recover(disk: &Disk, database_id: u128, history: &History, files: &LogFiles) -> Result<Recovered> {
+pub fn recover(
+    disk: &Disk,
+    database_id: u128,
+    history: &History,
+    files: &LogFiles,
+    progress: &dyn Fn(&str),
+) -> Result<Recovered> {
     let current = history.current();
     let newest = chain::newest(disk, files, current.timeline)?;
     let own_base = own_base(disk, history)?;
@@ -69,7 +75,8 @@ pub fn recover(disk: &Disk, database_id: u128, history: &History, files: &LogFil
         Some(end) => chain::links(disk, files, database_id, end, first)?,
     };
     let mut replay = Replay::new(disk, state, history);
-    for link in &links {
+    for (i, link) in links.iter().enumerate() {
+        progress(&format!("recovery: reading log file {} of {}", i + 1, links.len()));
         replay.file(link, known_durable)?;
     }
     replay.finish(links, handle)

@@ -1,7 +1,7 @@
 //! UPDATE and DROP PARTITION: partitions are written anew, or taken away, by one edit.
 //!
-//! One mutator of a table at a time; it first drains the table's flush, so that it works on segments alone. Rows that come in
-//! meanwhile are later than the statement and stay as they are.
+//! One mutator of a table at a time; it first drains the table's flush where rows in memory are meant too, so that it works
+//! on segments alone. Rows that come in meanwhile are later than the statement and stay as they are.
 
 use std::sync::Arc;
 
@@ -49,10 +49,16 @@ impl Database {
     pub fn drop_partitions(&self, id: TableId, keys: &[PartitionKey]) -> Result<()> {
         let lock = self.changes.lock_of(id);
         let _one = lock.lock().expect("no mutator panics");
+        let mut flushed = false;
         loop {
-            self.flush_locked(id)?;
             let view = self.view();
             let table = view.state().tables.get(id).ok_or_else(|| dropped(id))?;
+            // Without rows in memory nothing has to be written first: that is how room is made on a full disk.
+            if !flushed && holds_in_memory(table, keys)? {
+                self.flush_locked(id)?;
+                flushed = true;
+                continue;
+            }
             if let Some(missing) = keys.iter().find(|key| !table.segments.contains_key(key)) {
                 let name = table.schema.partition_by.partition_name(*missing);
                 return Err(Error::NotFound(format!(
@@ -118,6 +124,17 @@ fn edit(table: &TableState, cause: EditCause, removed: Vec<RemovedSegment>) -> E
         dead: Vec::new(),
         symbol_files: Vec::new(),
     }
+}
+
+/// Returns whether rows of any of the partitions are not in segments yet.
+fn holds_in_memory(table: &TableState, keys: &[PartitionKey]) -> Result<bool> {
+    for part in table.memtable.parts() {
+        let parts = part.partitions(table.schema.partition_by)?;
+        if parts.iter().any(|(key, _)| keys.contains(key)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn segments_of(table: &TableState, keys: impl Iterator<Item = PartitionKey>) -> Vec<RemovedSegment> {

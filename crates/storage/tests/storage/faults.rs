@@ -70,6 +70,10 @@ fn a_full_disk_lets_a_snapshot_end_and_tables_go() {
     db.complete_snapshot("default").unwrap();
     assert!(db.snapshots().is_empty());
     let id = db.view().table("t").unwrap().id();
+    // the rows in memory are of 1970-01-02
+    let before = rows(&db, "t").len();
+    db.drop_partitions(id, &[types::PartitionBy::Day.key(2 * DAY_US)]).unwrap();
+    assert_eq!(rows(&db, "t").len(), before - 1);
     db.drop_table(id).unwrap();
     assert!(db.view().table("t").is_none());
     while db.step_gc().unwrap() {}

@@ -43,6 +43,19 @@ fn rows_come_back_in_time_order_through_flush_base_and_restart() {
 }
 
 #[test]
+fn a_start_tells_what_it_reads() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    create(&db, "t");
+    insert(&db, "t", ROWS);
+    drop(db);
+    let heard = std::sync::Mutex::new(Vec::new());
+    let listen = |line: &str| heard.lock().unwrap().push(line.to_owned());
+    storage::Database::open_with_progress(on(&env, fs.kill()), storage::Options::new(ROOT), &listen).unwrap();
+    assert_eq!(*heard.lock().unwrap(), ["recovery: reading log file 1 of 1"]);
+}
+
+#[test]
 fn acknowledged_rows_survive_a_power_cut_and_a_second_one() {
     let (fs, env) = machine();
     let db = open(&env).unwrap();
