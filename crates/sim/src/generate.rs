@@ -64,8 +64,11 @@ impl Generator {
             return Step::Gc;
         }
         let step = self.choose(model);
-        use Step::{Drop, DropPartitions, Truncate, Update};
-        self.freed = matches!(step, Drop(_) | Truncate(_) | Update { .. } | DropPartitions { .. });
+        use Step::{Convert, Drop, DropPartitions, SetTtl, Truncate, Update};
+        self.freed = matches!(
+            step,
+            Drop(_) | Truncate(_) | Update { .. } | DropPartitions { .. } | SetTtl { .. } | Convert { .. }
+        );
         step
     }
 
@@ -93,8 +96,9 @@ impl Generator {
             80..82 => self.rename_column(&table),
             82..85 => self.update(&table),
             85..86 => self.update_after(&table),
-            86..88 => self.drop_partitions(&table),
-            88..91 => Step::Refused(self.refused(model, &table)),
+            86..87 => self.drop_partitions(&table),
+            87..90 => self.rule(&table),
+            90..91 => Step::Refused(self.refused(model, &table)),
             91..100 if self.snapshots => match model.snapshots.keys().next() {
                 Some(name) => Step::Complete(name.clone()),
                 None => Step::Prepare("default".to_owned()),
@@ -140,7 +144,15 @@ impl Generator {
         }
         let units = [PartitionBy::Hour, PartitionBy::Day, PartitionBy::Day, PartitionBy::Month, PartitionBy::None];
         let partition_by = if partitioned { *self.pick(&units) } else { PartitionBy::None };
-        let mut table = ModelTable { name: self.name("t"), columns, designated, partition_by, rows: Vec::new() };
+        let mut table = ModelTable {
+            name: self.name("t"),
+            columns,
+            designated,
+            partition_by,
+            rows: Vec::new(),
+            dedup: None,
+            ttl_hours: None,
+        };
         if self.chance(30) {
             let count = 1 + self.rng.below(30) as usize;
             let rows = self.rows(&table, count);
@@ -208,6 +220,29 @@ impl Generator {
         let count = 1 + self.rng.below(partitions.len() as u64 / 2) as usize;
         let first = self.rng.below((partitions.len() - count) as u64 + 1) as usize;
         Step::DropPartitions { table: table.name.clone(), keys: partitions[first..first + count].to_vec() }
+    }
+
+    /// Returns a change of the table's keys or TTL, or of a column's type.
+    fn rule(&self, table: &ModelTable) -> Step {
+        let of_type = |types: &[ColumnType]| -> Vec<String> {
+            let others = table.columns.iter().enumerate().filter(|(at, _)| table.designated != Some(*at));
+            others.filter(|(_, c)| types.contains(&c.column_type)).map(|(_, c)| c.name.clone()).collect()
+        };
+        let numbers = of_type(&[ColumnType::Int, ColumnType::Long]);
+        let name = table.name.clone();
+        match self.rng.below(10) {
+            0..5 if table.designated.is_some() => {
+                let keys = of_type(&[ColumnType::Short, ColumnType::Int, ColumnType::Long, ColumnType::Varchar]);
+                let keys = keys.into_iter().filter(|_| self.chance(50)).collect();
+                Step::SetDedup { table: name, keys: (table.dedup.is_none() || self.chance(50)).then_some(keys) }
+            }
+            5..7 if table.partition_by != PartitionBy::None => {
+                let hours = 24 * (1 + self.rng.below(60) as u32);
+                Step::SetTtl { table: name, hours: (table.ttl_hours.is_none() || self.chance(40)).then_some(hours) }
+            }
+            _ if !numbers.is_empty() => Step::Convert { table: name, column: self.pick(&numbers).clone() },
+            _ => Step::Flush,
+        }
     }
 
     fn refused(&self, model: &Model, table: &ModelTable) -> Refused {

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use types::time::US_PER_HOUR;
 use types::{ColumnType, PartitionBy, PartitionKey};
 
 use crate::value::{Row, Value};
@@ -28,6 +29,9 @@ pub struct ModelTable {
     pub partition_by: PartitionBy,
     /// In the order of the designated timestamp, ties in the order of arrival.
     pub rows: Vec<Row>,
+    /// Names of the columns beside the designated timestamp by which rows replace each other; None: every row is kept.
+    pub dedup: Option<Vec<String>>,
+    pub ttl_hours: Option<u32>,
 }
 
 /// All tables and open snapshots.
@@ -79,12 +83,62 @@ impl ModelTable {
         found
     }
 
-    /// Adds rows behind those of the same time.
+    /// Adds the rows of a commit behind those of the same time, in place of those of equal keys.
     pub fn append(&mut self, rows: &[Row]) {
-        self.rows.extend_from_slice(rows);
+        match self.dedup.clone() {
+            None => self.rows.extend_from_slice(rows),
+            Some(names) => {
+                let keys: Vec<usize> = names.iter().filter_map(|name| self.column(name)).collect();
+                self.upsert(&keys, rows);
+            }
+        }
         let mut rows = std::mem::take(&mut self.rows);
         rows.sort_by_key(|row| self.ts_us(row));
         self.rows = rows;
+        self.expire();
+    }
+
+    fn upsert(&mut self, keys: &[usize], rows: &[Row]) {
+        let key = |table: &ModelTable, row: &Row| -> (i64, Vec<KeyOrder>) {
+            (table.ts_us(row), keys.iter().map(|&at| key_order(&row[at])).collect())
+        };
+        // Of equal keys in one commit the last row counts; new keys of one moment stand in the order of their values.
+        let last: BTreeMap<_, Row> = rows.iter().map(|row| (key(self, row), row.clone())).collect();
+        let mut old: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (at, row) in self.rows.iter().enumerate() {
+            old.entry(key(self, row)).or_default().push(at);
+        }
+        for (key, row) in last {
+            match old.get(&key) {
+                Some(places) => places.iter().for_each(|&at| self.rows[at] = row.clone()),
+                None => self.rows.push(row),
+            }
+        }
+    }
+
+    /// Takes away the partitions whose end is as old as the TTL. The simulated clock is later than every row.
+    pub fn expire(&mut self) {
+        let Some(hours) = self.ttl_hours else { return };
+        let Some(newest_us) = self.rows.last().map(|row| self.ts_us(row)) else { return };
+        let lives = |table: &ModelTable, row: &Row| {
+            let end_us = table.partition_by.range(table.partition(row)).end_us;
+            end_us + i64::from(hours) * US_PER_HOUR > newest_us
+        };
+        let rows = std::mem::take(&mut self.rows);
+        self.rows = rows.into_iter().filter(|row| lives(self, row)).collect();
+    }
+
+    /// Gives a LONG or INT column the type VARCHAR.
+    pub fn convert_to_text(&mut self, at: usize) {
+        for row in &mut self.rows {
+            let text = match &row[at] {
+                Value::Long(n) => Value::text(&n.to_string()),
+                Value::Int(n) => Value::text(&n.to_string()),
+                _ => Value::Null,
+            };
+            Arc::make_mut(row)[at] = text;
+        }
+        self.columns[at].column_type = ColumnType::Varchar;
     }
 
     /// Gives every row a further value at the end.
@@ -101,7 +155,10 @@ impl ModelTable {
         for row in &mut self.rows {
             *row = row.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, value)| value.clone()).collect();
         }
-        self.columns.remove(at);
+        let column = self.columns.remove(at);
+        if let Some(keys) = &mut self.dedup {
+            keys.retain(|key| *key != column.name);
+        }
         if let Some(designated) = self.designated {
             assert_ne!(designated, at, "the designated timestamp is not dropped");
             self.designated = Some(if designated > at { designated - 1 } else { designated });
@@ -127,9 +184,31 @@ impl ModelTable {
         self.rows = rows.into_iter().filter(|row| !keys.contains(&self.partition(row))).collect();
     }
 
+    /// Gives a column another name.
+    pub fn rename_column(&mut self, at: usize, to: &str) {
+        let from = std::mem::replace(&mut self.columns[at].name, to.to_owned());
+        for key in self.dedup.iter_mut().flatten().filter(|key| **key == from) {
+            *key = to.to_owned();
+        }
+    }
+
     /// Returns the position of the column of that name.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+}
+
+/// How values of key columns are ordered: NULL, numbers by value, texts by length and bytes.
+type KeyOrder = (bool, i64, usize, Arc<str>);
+
+fn key_order(value: &Value) -> KeyOrder {
+    match value {
+        Value::Null => (false, 0, 0, Arc::from("")),
+        Value::Short(n) => (true, i64::from(*n), 0, Arc::from("")),
+        Value::Int(n) => (true, i64::from(*n), 0, Arc::from("")),
+        Value::Long(n) => (true, *n, 0, Arc::from("")),
+        Value::Text(text) => (true, 0, text.len(), text.clone()),
+        other => panic!("{other:?} is no key of the generator"),
     }
 }
 
@@ -145,6 +224,8 @@ mod tests {
             designated: Some(1),
             partition_by: PartitionBy::Day,
             rows: Vec::new(),
+            dedup: None,
+            ttl_hours: None,
         }
     }
 

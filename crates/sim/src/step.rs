@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{Array, ArrayRef};
 use storage::{Database, NewColumn, NewTable, TableView};
-use types::{ColumnId, PartitionKey, RowBatch, TableId, TableName, TimeRange};
+use types::{ColumnData, ColumnId, ColumnType, PartitionKey, RowBatch, StrColumn, TableId, TableName, TimeRange, Ttl};
 
 use crate::model::{Model, ModelColumn, ModelTable};
 use crate::value::{self, Row, Value};
@@ -55,6 +57,20 @@ pub enum Step {
         table: String,
         keys: Vec<PartitionKey>,
     },
+    /// Rows replace each other by these columns and the time from now on; None: they do not.
+    SetDedup {
+        table: String,
+        keys: Option<Vec<String>>,
+    },
+    SetTtl {
+        table: String,
+        hours: Option<u32>,
+    },
+    /// A column of numbers becomes text.
+    Convert {
+        table: String,
+        column: String,
+    },
     Prepare(String),
     Complete(String),
     /// The background flush.
@@ -97,6 +113,9 @@ impl Step {
             Step::Append(_) => "append",
             Step::Update { .. } | Step::UpdateAfter { .. } => "update",
             Step::DropPartitions { .. } => "drop partition",
+            Step::SetDedup { .. } => "set dedup",
+            Step::SetTtl { .. } => "set ttl",
+            Step::Convert { .. } => "convert",
             Step::Prepare(_) => "prepare",
             Step::Complete(_) => "complete",
             Step::Flush | Step::FlushTable(_) => "flush",
@@ -131,7 +150,7 @@ impl Step {
             Step::RenameColumn { table, column, to } => {
                 let table = model.table_mut(table);
                 let at = table.column(column).expect("the step was made for this model");
-                table.columns[at].name = to.clone();
+                table.rename_column(at, to);
             }
             Step::Append(batches) => batches.iter().for_each(|(table, rows)| model.table_mut(table).append(rows)),
             Step::Update { table, partition, column, value, every } => {
@@ -151,6 +170,17 @@ impl Step {
                 }
             },
             Step::DropPartitions { table, keys } => model.table_mut(table).drop_partitions(keys),
+            Step::SetDedup { table, keys } => model.table_mut(table).dedup = keys.clone(),
+            Step::SetTtl { table, hours } => {
+                let table = model.table_mut(table);
+                table.ttl_hours = *hours;
+                table.expire();
+            }
+            Step::Convert { table, column } => {
+                let table = model.table_mut(table);
+                let at = table.column(column).expect("the step was made for this model");
+                table.convert_to_text(at);
+            }
             Step::Prepare(name) => {
                 let cut = Model { tables: model.tables.clone(), ..Model::default() };
                 model.snapshots.insert(name.clone(), Arc::new(cut));
@@ -188,6 +218,11 @@ impl Step {
             Step::Update { table, .. } => update(db, model.table(table), self, || Ok(())),
             Step::UpdateAfter { update: step, meanwhile } => update_after(db, model, step, meanwhile),
             Step::DropPartitions { table, keys } => db.drop_partitions(id(db, table), keys),
+            Step::SetDedup { table, keys } => set_dedup(db, table, keys.as_deref()),
+            Step::SetTtl { table, hours } => db.set_ttl(id(db, table), hours.map(Ttl::Hours)),
+            Step::Convert { table, column } => {
+                db.convert_column(id(db, table), column, ColumnType::Varchar, |_, values| Ok(numbers_as_text(values)))
+            }
             Step::Prepare(name) => db.prepare_snapshot(name),
             Step::Complete(name) => db.complete_snapshot(name),
             Step::Flush => db.step_flush().map(drop),
@@ -285,6 +320,26 @@ fn create(db: &Database, table: &ModelTable) -> storage::Result<()> {
         Ok(table.rows.chunks(3).map(|rows| batch(table, &ids, rows)).collect())
     });
     made.map(drop)
+}
+
+fn set_dedup(db: &Database, table: &str, keys: Option<&[String]>) -> storage::Result<()> {
+    let view = view(db, table);
+    let schema = view.schema();
+    let time = &schema.columns[schema.designated_index().expect("the step was made for such a table")].name;
+    let keys = keys.map(|keys| std::iter::once(time).chain(keys).map(String::as_str).collect::<Vec<_>>());
+    db.set_dedup(view.id(), keys.as_deref())
+}
+
+fn numbers_as_text(values: &ArrayRef) -> ColumnData {
+    let mut text = StrColumn::default();
+    for row in 0..values.len() {
+        let number = match values.as_primitive_opt::<Int64Type>() {
+            Some(longs) => longs.value(row),
+            None => i64::from(values.as_primitive::<Int32Type>().value(row)),
+        };
+        text.push(values.is_valid(row).then(|| number.to_string()).as_deref());
+    }
+    ColumnData::Str(text)
 }
 
 fn append(db: &Database, model: &Model, batches: &[(String, Vec<Row>)]) -> storage::Result<()> {

@@ -131,6 +131,8 @@ pub struct Database {
     /// Directories of tables whose names this run has made durable.
     pub(crate) durable_dirs: Mutex<HashSet<PathBuf>>,
     pub(crate) counters: Counters,
+    /// Directories whose names could not be made durable and that hold files already.
+    pub(crate) lost_dirs: Mutex<HashSet<PathBuf>>,
     report: StartReport,
     _lock: Box<dyn Send + Sync>,
 }

@@ -116,23 +116,17 @@ impl Resolved {
         touched.into_iter().map(|partition| Ok((partition, self.runs_of(partition)?))).collect()
     }
 
-    /// Returns what a flush of the first `parts` parts has to write.
-    pub fn flushed(&self, parts: usize) -> Result<Vec<FlushedPartition>> {
-        let prefix = Resolved {
-            segments: self.segments.clone(),
-            rules: self.rules.clone(),
-            parts: self.parts[..parts].to_vec(),
-        };
+    /// Returns what a flush of all the rows has to write.
+    pub fn flushed(&self) -> Result<Vec<FlushedPartition>> {
         let mut flushed = Vec::new();
-        for (partition, runs) in prefix.runs()? {
-            let segments = prefix.segments.get(&partition).map_or(0, |of| of.len());
-            let killed =
-                |at: &usize| prefix.rows_of(partition).any(|rows| rows.killed.iter().any(|(run, _)| run == at));
+        for (partition, runs) in self.runs()? {
+            let segments = self.segments.get(&partition).map_or(0, |of| of.len());
+            let killed = |at: &usize| self.rows_of(partition).any(|rows| rows.killed.iter().any(|(run, _)| run == at));
             let mut dead = Vec::new();
             for at in (0..segments).filter(killed) {
                 dead.extend(runs[at].dead()?.map(|rows| (at, RoaringBitmap::clone(&rows))));
             }
-            let overlays = prefix.rows_of(partition).zip(&runs[segments..]);
+            let overlays = self.rows_of(partition).zip(&runs[segments..]);
             let mut live = Vec::new();
             for (rows, run) in overlays {
                 let chunk = match run.dead()? {

@@ -121,8 +121,15 @@ impl Database {
     /// Writes the rows in memory of a table with DEDUP keys, and which rows of its segments they replace.
     fn write_resolved(&self, table: &TableState, through: Seq, outputs: &Outputs) -> Result<Edit> {
         let mut edit = self.flush_edit(table, through);
-        let parts = table.memtable.parts().iter().take_while(|part| part.chunk().last_seq <= through).count();
-        for flushed in table.dedup.get(table)?.flushed(parts)? {
+        let resolved = if table.memtable.last_seq().is_some_and(|last| last > through) {
+            // Parts that a start has put together may reach over the cut that the flush ends at.
+            let memtable = table.memtable.until(through)?;
+            let head = TableState { memtable, dedup: Default::default(), ..TableState::clone(table) };
+            head.dedup.get(&head)?
+        } else {
+            table.dedup.get(table)?
+        };
+        for flushed in resolved.flushed()? {
             for (at, dead) in flushed.dead {
                 let segment = table.segments[&flushed.partition][at].meta();
                 if dead.len() == segment.rows {
@@ -239,13 +246,23 @@ impl Database {
             if durable.contains(&dir) {
                 continue;
             }
+            if self.lost_dirs.lock().expect("no holder of this lock panics").contains(&dir) {
+                let why = format!("{} could not be synced: check the disk and restart", dir.display());
+                return Err(Error::Unavailable(why));
+            }
             match fs.create_dir(&dir) {
                 Ok(()) => {}
                 // A run that was killed may have made it without syncing its name.
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(Error::io(&dir)(e)),
             }
-            fs.sync_dir(&parent).map_err(Error::io(&parent))?;
+            if let Err(e) = fs.sync_dir(&parent) {
+                // A failed sync is never tried again: the name is given up, and made anew the next time.
+                if fs.remove_dir(&dir).is_err() {
+                    self.lost_dirs.lock().expect("no holder of this lock panics").insert(dir);
+                }
+                return Err(Error::io(&parent)(e));
+            }
             durable.insert(dir);
         }
         Ok(())

@@ -170,6 +170,24 @@ impl Memtable {
         Ok(next)
     }
 
+    /// Returns the rows of commits through `seq` alone.
+    pub fn until(&self, seq: Seq) -> Result<Memtable> {
+        let mut next = Memtable::default();
+        for part in self.parts.iter().filter(|part| part.chunk.first_seq <= seq) {
+            let part = match part.between(Seq::ZERO, seq)? {
+                Some(head) if head.rows < part.chunk.rows => {
+                    let commits = part.commits.iter().filter(|(s, _)| *s <= seq).copied().collect();
+                    Arc::new(Part { chunk: head, commits, runs: OnceLock::new() })
+                }
+                _ => part.clone(),
+            };
+            next.rows += part.chunk.rows as u64;
+            next.bytes += part.chunk.bytes as u64;
+            next.parts.push(part);
+        }
+        Ok(next)
+    }
+
     /// Returns what is left without the rows before a moment.
     pub fn since(&self, start_us: i64) -> Result<Memtable> {
         let mut next = Memtable::default();
@@ -247,6 +265,8 @@ mod tests {
             let (head, tail) = (memtable.through(Seq(seq)).unwrap(), memtable.after(Seq(seq)).unwrap());
             assert_eq!(head.iter().map(|c| c.rows as u64).sum::<u64>(), 2 * seq);
             assert_eq!(tail.rows(), 200 - 2 * seq);
+            let until = memtable.until(Seq(seq)).unwrap();
+            assert_eq!((until.rows(), until.last_seq()), (2 * seq, (seq > 0).then_some(Seq(seq))));
             assert_eq!(head.last().map(|c| c.last_seq), (seq > 0).then_some(Seq(seq)));
             assert_eq!(tail.first_seq(), (seq < 100).then_some(Seq(seq + 1)));
             assert_eq!(tail.after(Seq(100)).unwrap().rows(), 0);

@@ -17,6 +17,8 @@ fn table(name: &str, rows: Vec<Row>) -> ModelTable {
         designated: Some(0),
         partition_by: PartitionBy::Day,
         rows,
+        dedup: None,
+        ttl_hours: None,
     }
 }
 

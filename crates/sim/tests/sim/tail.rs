@@ -86,6 +86,8 @@ fn a_cut_in_a_rotation_is_recovered_written_on_and_cut_again() {
         designated: Some(0),
         partition_by: PartitionBy::Day,
         rows: Vec::new(),
+        dedup: None,
+        ttl_hours: None,
     };
     let row = |n: i64| -> sim::value::Row {
         [sim::value::Value::Long(n * 1_000_000), sim::value::Value::text(&"w".repeat(100_000))].into()

@@ -123,6 +123,7 @@ impl Database {
             more_bytes: AtomicUsize::new(0),
             durable_dirs: Mutex::default(),
             counters: Counters::default(),
+            lost_dirs: Mutex::default(),
             report,
             _lock: lock,
         }

@@ -1,27 +1,31 @@
 //! Keys as bytes that compare as the peer orders them: [`KeyColumns::key`].
 //!
 //! Integers by value; SYMBOL by code, NULL first; text NULL first, then shorter first, then by bytes; floats by their bits
-//! as a signed integer (-1, -2, 2, NULL), so that -0.0 and 0.0 are two keys and every NULL is one. A column that rows lack
-//! counts as its default.
+//! as a signed integer (-1, -2, 2, NULL), so that -0.0 and 0.0 are two keys and every NULL is one.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, downcast_primitive_array};
 use arrow_schema::DataType;
-use types::ColumnId;
+use types::{ColumnId, ColumnType};
 
+use crate::arrow_type::absent_column;
 use crate::run::OpenRun;
 use crate::{Error, Result};
 
 /// The key columns of one source of rows; the designated timestamp, equal in all rows that are compared, is not among them.
-pub(super) struct KeyColumns(Vec<Option<ArrayRef>>);
+pub(super) struct KeyColumns(Vec<ArrayRef>);
 
 impl KeyColumns {
-    pub fn of_run(run: &OpenRun, keys: &[ColumnId]) -> Result<KeyColumns> {
-        keys.iter().map(|id| run.column(*id)).collect::<Result<_>>().map(KeyColumns)
+    /// Returns the columns of a run; one that it lacks counts as its default.
+    pub fn of_run(run: &OpenRun, keys: &[(ColumnId, ColumnType)]) -> Result<KeyColumns> {
+        let column = |(id, column_type): &(ColumnId, ColumnType)| -> Result<ArrayRef> {
+            Ok(run.column(*id)?.unwrap_or_else(|| absent_column(*column_type, run.rows())))
+        };
+        keys.iter().map(column).collect::<Result<_>>().map(KeyColumns)
     }
 
-    pub fn of_arrays(columns: Vec<Option<ArrayRef>>) -> KeyColumns {
+    pub fn of_arrays(columns: Vec<ArrayRef>) -> KeyColumns {
         KeyColumns(columns)
     }
 
@@ -29,17 +33,14 @@ impl KeyColumns {
     pub fn key(&self, row: usize) -> Result<Vec<u8>> {
         let mut key = Vec::with_capacity(self.0.len() * 9);
         for column in &self.0 {
-            match column {
-                None => key.push(ABSENT),
-                Some(array) => put(&mut key, array, row)?,
-            }
+            put(&mut key, column, row)?;
         }
         Ok(key)
     }
 }
 
-/// Begins the key of NULL and of a value that is missing, where NULL stands first.
-const ABSENT: u8 = 0;
+/// Begins the key of NULL where it stands first.
+const FIRST: u8 = 0;
 const PRESENT: u8 = 1;
 /// Begins the NULL of floats, which stand last.
 const LAST: u8 = 2;
@@ -47,18 +48,11 @@ const LAST: u8 = 2;
 fn put(key: &mut Vec<u8>, array: &ArrayRef, row: usize) -> Result<()> {
     if array.is_null(row) {
         let is_float = matches!(array.data_type(), DataType::Float32 | DataType::Float64);
-        key.push(if is_float { LAST } else { ABSENT });
+        key.push(if is_float { LAST } else { FIRST });
         return Ok(());
     }
     match array.data_type() {
-        // Types without NULL: their default is what a missing value is.
-        DataType::Boolean => put_default_first(key, i64::from(array.as_boolean().value(row))),
-        DataType::Int8 => {
-            put_default_first(key, i64::from(array.as_primitive::<arrow_array::types::Int8Type>().value(row)))
-        }
-        DataType::Int16 => {
-            put_default_first(key, i64::from(array.as_primitive::<arrow_array::types::Int16Type>().value(row)));
-        }
+        DataType::Boolean => put_signed(key, i64::from(array.as_boolean().value(row))),
         DataType::Float64 => put_signed(key, array.as_primitive::<Float64Type>().value(row).to_bits() as i64),
         DataType::Float32 => {
             put_signed(key, i64::from(array.as_primitive::<Float32Type>().value(row).to_bits() as i32))
@@ -74,14 +68,6 @@ fn put(key: &mut Vec<u8>, array: &ArrayRef, row: usize) -> Result<()> {
 fn put_signed(key: &mut Vec<u8>, value: i64) {
     key.push(PRESENT);
     key.extend_from_slice(&((value as u64) ^ (1 << 63)).to_be_bytes());
-}
-
-/// The default of a type without NULL is the key of a column that is absent: it has the same bytes, whatever its order.
-fn put_default_first(key: &mut Vec<u8>, value: i64) {
-    match value {
-        0 => key.push(ABSENT),
-        other => put_signed(key, other),
-    }
 }
 
 fn put_text(key: &mut Vec<u8>, bytes: &[u8]) {

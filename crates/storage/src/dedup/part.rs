@@ -144,15 +144,27 @@ impl Sources<'_> {
             return Ok(());
         }
         let designated = self.schema.designated;
-        let ids: Vec<ColumnId> = rules[rule].keys.iter().copied().filter(|id| Some(*id) != designated).collect();
+        let keys = rules[rule].keys.iter().copied().filter(|id| Some(*id) != designated);
+        // A key column that was dropped since, and that no row has, tells no rows apart.
+        let keys: Vec<(ColumnId, ColumnType)> = keys.filter_map(|id| Some((id, self.type_of(id)?))).collect();
         let mut columns = Vec::with_capacity(self.older.len() + 1);
         for older in &self.older {
-            columns.push(older.as_ref().map(|older| KeyColumns::of_run(&older.run, &ids)).transpose()?);
+            columns.push(older.as_ref().map(|older| KeyColumns::of_run(&older.run, &keys)).transpose()?);
         }
         let chunk = self.part.chunk();
-        columns.push(Some(KeyColumns::of_arrays(ids.iter().map(|id| chunk.column(*id).cloned()).collect())));
+        let own = |(id, column_type): &(ColumnId, ColumnType)| {
+            chunk.column(*id).cloned().unwrap_or_else(|| absent_column(*column_type, chunk.rows))
+        };
+        columns.push(Some(KeyColumns::of_arrays(keys.iter().map(own).collect())));
         self.keys = Some((rule, columns));
         Ok(())
+    }
+
+    fn type_of(&self, id: ColumnId) -> Option<ColumnType> {
+        let in_schema = self.schema.column_by_id(id).map(|c| c.column_type);
+        let in_part = || self.part.chunk().columns.iter().find(|(column, ..)| *column == id).map(|(_, t, _)| *t);
+        let in_older = || self.older.iter().flatten().find_map(|older| older.run.column_type(id));
+        in_schema.or_else(in_part).or_else(in_older)
     }
 
     fn key(&self, at: RowAt) -> Result<Vec<u8>> {
