@@ -2,6 +2,8 @@
 //!
 //! Knows text and binary forms by object id; never looks at the statement. Binary times count from 2000-01-01.
 
+use crate::decimal::Decimal;
+use crate::import::field::read_array as read_nested;
 use crate::{pg_oid as oid, pg_text};
 
 /// Microseconds from 1970-01-01 to 2000-01-01, the origin of binary times.
@@ -14,8 +16,13 @@ pub enum Parameter {
     Bool(bool),
     Int(i64),
     Float(f64),
+    /// Digits, exact; never NaN, which is NULL.
+    Decimal(String),
     Text(String),
     TimestampUs(i64),
+    Bytes(Vec<u8>),
+    /// Lengths and values in row-major order; NaN is NULL.
+    Array(Vec<u32>, Vec<f64>),
 }
 
 /// Why the bytes of a parameter have no value of its type.
@@ -49,7 +56,13 @@ fn read_text(type_oid: u32, text: &str) -> Result<Parameter, BadParameter> {
     let value = match type_oid {
         oid::BOOL => pg_text::read_bool(text).map(Parameter::Bool),
         oid::INT2 | oid::INT4 | oid::INT8 => pg_text::read_i64(text).map(Parameter::Int),
-        oid::FLOAT4 | oid::FLOAT8 | oid::NUMERIC => pg_text::read_f64(text).map(Parameter::Float),
+        oid::FLOAT4 | oid::FLOAT8 => pg_text::read_f64(text).map(Parameter::Float),
+        oid::NUMERIC if text.trim().eq_ignore_ascii_case("nan") => Some(Parameter::Null),
+        oid::NUMERIC => Decimal::parse(text.trim()).map(|number| Parameter::Decimal(number.to_string())),
+        oid::BYTEA => read_bytea(text).map(Parameter::Bytes),
+        oid::INT2_ARRAY | oid::INT4_ARRAY | oid::INT8_ARRAY | oid::FLOAT4_ARRAY | oid::FLOAT8_ARRAY => {
+            read_array(text).map(|(shape, values)| Parameter::Array(shape, values))
+        }
         // An integer is microseconds, as in every other place where a timestamp is wanted.
         oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::DATE => {
             pg_text::read_timestamp_us(text).or_else(|| text.trim().parse().ok()).map(Parameter::TimestampUs)
@@ -68,10 +81,19 @@ fn read_binary(type_oid: u32, bytes: &[u8]) -> Result<Parameter, BadParameter> {
         oid::INT8 => Parameter::Int(i64::from_be_bytes(exact(bytes).ok_or_else(bad)?)),
         oid::FLOAT4 => Parameter::Float(f32::from_be_bytes(exact(bytes).ok_or_else(bad)?).into()),
         oid::FLOAT8 => Parameter::Float(f64::from_be_bytes(exact(bytes).ok_or_else(bad)?)),
-        oid::NUMERIC => Parameter::Float(numeric(bytes).ok_or_else(bad)?),
+        oid::NUMERIC => match Decimal::read_pg_binary(bytes).ok_or_else(bad)? {
+            Some(number) => Parameter::Decimal(number.to_string()),
+            None => Parameter::Null,
+        },
+        oid::BYTEA => Parameter::Bytes(bytes.to_vec()),
+        oid::INT2_ARRAY | oid::INT4_ARRAY | oid::INT8_ARRAY | oid::FLOAT4_ARRAY | oid::FLOAT8_ARRAY => {
+            let (shape, values) = binary_array(bytes).ok_or_else(bad)?;
+            Parameter::Array(shape, values)
+        }
         oid::DATE => {
             let days: i64 = i32::from_be_bytes(exact(bytes).ok_or_else(bad)?).into();
-            Parameter::TimestampUs(days * types::time::US_PER_DAY + US_1970_TO_2000)
+            let us = days.checked_mul(types::time::US_PER_DAY).and_then(|us| us.checked_add(US_1970_TO_2000));
+            Parameter::TimestampUs(us.ok_or_else(bad)?)
         }
         oid::TIMESTAMP | oid::TIMESTAMPTZ => {
             let us = i64::from_be_bytes(exact(bytes).ok_or_else(bad)?);
@@ -94,38 +116,112 @@ fn uuid(bytes: [u8; 16]) -> String {
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-/// A binary numeric: digits count, weight of the first, sign, decimals shown, then digits of base 10,000.
-fn numeric(bytes: &[u8]) -> Option<f64> {
-    let (head, digits) = bytes.split_first_chunk::<8>()?;
-    let field = |i: usize| i16::from_be_bytes([head[i], head[i + 1]]);
-    let (count, weight, sign) = (field(0), field(2), field(4) as u16);
-    if digits.len() != usize::try_from(count).ok()? * 2 {
+/// Reads `\x0aff`, or text in which a backslash stands before itself or three octal digits.
+fn read_bytea(text: &str) -> Option<Vec<u8>> {
+    if let Some(hex) = text.strip_prefix("\\x") {
+        let digits: Vec<u8> = hex.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
+        return (digits.len() % 2 == 0).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect());
+    }
+    let (mut out, mut bytes) = (Vec::new(), text.bytes());
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        match bytes.next()? {
+            b'\\' => out.push(b'\\'),
+            first => {
+                let digits = [first, bytes.next()?, bytes.next()?];
+                let octal = |value: Option<u16>, digit: &u8| match digit {
+                    b'0'..=b'7' => Some(value? * 8 + u16::from(digit - b'0')),
+                    _ => None,
+                };
+                out.push(u8::try_from(digits.iter().fold(Some(0), octal)?).ok()?);
+            }
+        }
+    }
+    Some(out)
+}
+
+/// Reads `{{1.5,NULL},{3,4}}`.
+fn read_array(text: &str) -> Option<(Vec<u32>, Vec<f64>)> {
+    let text = text.trim();
+    let dims = text.chars().filter(|c| *c != ' ').take_while(|c| *c == '{').count();
+    if dims == 0 || dims > 32 {
         return None;
     }
-    // Through text: summing powers of 10,000 would round at each step.
-    let mut text = String::from("0");
-    for pair in digits.chunks_exact(2) {
-        let digit = i16::from_be_bytes([pair[0], pair[1]]);
-        if !(0..10_000).contains(&digit) {
-            return None;
-        }
-        text.push_str(&format!("{digit:04}"));
+    read_nested(&text.replace('{', "[").replace('}', "]"), dims)
+}
+
+/// Reads number of dimensions, a flag, the type of the elements, length and first index of each dimension, elements.
+fn binary_array(bytes: &[u8]) -> Option<(Vec<u32>, Vec<f64>)> {
+    let mut words = Words { bytes };
+    let (dims, _nulls, element) = (words.next()?, words.next()?, words.next()? as u32);
+    if !(0..=32).contains(&dims) {
+        return None;
     }
-    text.push_str(&format!("e{}", (i32::from(weight) + 1 - i32::from(count)) * 4));
-    let value: f64 = text.parse().ok()?;
-    match sign {
-        0x0000 => Some(value),
-        0x4000 => Some(-value),
-        0xC000 => Some(f64::NAN),
-        0xD000 => Some(f64::INFINITY),
-        0xF000 => Some(f64::NEG_INFINITY),
-        _ => None,
+    let mut shape = Vec::new();
+    let mut count = 1usize;
+    for _ in 0..dims {
+        let (length, _first) = (u32::try_from(words.next()?).ok()?, words.next()?);
+        count = count.checked_mul(length as usize)?;
+        shape.push(length);
+    }
+    if dims == 0 {
+        return Some((vec![0], Vec::new()));
+    }
+    // each element has a length of four bytes
+    if count > words.bytes.len() / 4 {
+        return None;
+    }
+    let mut values = Vec::with_capacity(count);
+    for _ in 0..count {
+        let length = words.next()?;
+        if length < 0 {
+            values.push(f64::NAN);
+            continue;
+        }
+        let (value, rest) = words.bytes.split_at_checked(length as usize)?;
+        words.bytes = rest;
+        values.push(match element {
+            oid::FLOAT8 => f64::from_be_bytes(exact(value)?),
+            oid::FLOAT4 => f32::from_be_bytes(exact(value)?).into(),
+            oid::INT8 => i64::from_be_bytes(exact(value)?) as f64,
+            oid::INT4 => i32::from_be_bytes(exact(value)?).into(),
+            oid::INT2 => i16::from_be_bytes(exact(value)?).into(),
+            _ => return None,
+        });
+    }
+    words.bytes.is_empty().then_some((shape, values))
+}
+
+/// Big-endian numbers of four bytes.
+struct Words<'a> {
+    bytes: &'a [u8],
+}
+
+impl Words<'_> {
+    fn next(&mut self) -> Option<i32> {
+        let (word, rest) = self.bytes.split_first_chunk::<4>()?;
+        self.bytes = rest;
+        Some(i32::from_be_bytes(*word))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..60), text in "\\PC{0,20}") {
+            for type_oid in [0, 16, 17, 20, 21, 23, 25, 700, 701, 1005, 1007, 1016, 1021, 1022, 1043, 1082, 1114, 1184, 1700, 2950] {
+                let _ = (read(type_oid, 1, &bytes), read(type_oid, 0, &bytes), read(type_oid, 0, text.as_bytes()));
+            }
+        }
+    }
 
     #[track_caller]
     fn check(type_oid: u32, format: i16, bytes: &[u8], expected: Parameter) {
@@ -141,6 +237,12 @@ mod tests {
         check(oid::TIMESTAMP, 0, b"5", Parameter::TimestampUs(5));
         check(0, 0, b"7", Parameter::Text("7".into()));
         check(oid::UUID, 0, b"x", Parameter::Text("x".into()));
+        check(oid::NUMERIC, 0, b"1.250", Parameter::Decimal("1.250".into()));
+        check(oid::NUMERIC, 0, b"NaN", Parameter::Null);
+        check(oid::BYTEA, 0, b"\\x0aFF", Parameter::Bytes(vec![0x0a, 0xff]));
+        check(oid::BYTEA, 0, b"a\\\\\\001", Parameter::Bytes(vec![b'a', b'\\', 1]));
+        check(oid::FLOAT8_ARRAY, 0, b"{{1.5,2},{3,4}}", Parameter::Array(vec![2, 2], vec![1.5, 2.0, 3.0, 4.0]));
+        check(oid::INT2_ARRAY, 0, b"{}", Parameter::Array(vec![0], vec![]));
     }
 
     #[test]
@@ -156,8 +258,19 @@ mod tests {
         check(oid::UUID, 1, &bytes, Parameter::Text(uuid.into()));
         // 12345.678 = [1, 2345, 6780], weight 1
         let numeric: Vec<u8> = [3i16, 1, 0, 3, 1, 2345, 6780].iter().flat_map(|d| d.to_be_bytes()).collect();
-        check(oid::NUMERIC, 1, &numeric, Parameter::Float(12345.678));
-        check(oid::NUMERIC, 1, &[0, 0, 0, 0, 0x40, 0, 0, 0], Parameter::Float(-0.0));
+        check(oid::NUMERIC, 1, &numeric, Parameter::Decimal("12345.678".into()));
+        check(oid::NUMERIC, 1, &[0, 0, 0, 0, 0xc0, 0, 0, 0], Parameter::Null);
+        check(oid::BYTEA, 1, b"\xff\0", Parameter::Bytes(vec![0xff, 0]));
+        let words = |words: &[i32]| words.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<u8>>();
+        let ints = words(&[2, 1, 23, 2, 1, 1, 1, 4, 7, -1]);
+        let Ok(Parameter::Array(shape, values)) = read(oid::INT4_ARRAY, 1, &ints) else { panic!("{ints:?}") };
+        assert_eq!((shape, values[0], values[1].is_nan()), (vec![2, 1], 7.0, true));
+        check(oid::FLOAT8_ARRAY, 1, &words(&[0, 0, 701]), Parameter::Array(vec![0], vec![]));
+        for bad in
+            [&ints[..ints.len() - 1], &words(&[33, 0, 701]), &words(&[2, 0, 701, i32::MAX, 1, i32::MAX, 1]), &[][..]]
+        {
+            assert!(read(oid::FLOAT8_ARRAY, 1, bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]
@@ -166,7 +279,12 @@ mod tests {
         assert_eq!(error.to_string(), "inconvertible value: `abc` [STRING -> DOUBLE]");
         assert_eq!(read(oid::INT4, 1, &[0, 0]), Err(BadParameter::BinaryFormat("INT")));
         assert_eq!(read(oid::TIMESTAMP, 1, &i64::MAX.to_be_bytes()), Err(BadParameter::BinaryFormat("TIMESTAMP")));
-        assert_eq!(read(oid::NUMERIC, 1, &[0, 9, 0, 0, 0, 0, 0, 0]), Err(BadParameter::BinaryFormat("DOUBLE")));
+        assert_eq!(read(oid::NUMERIC, 1, &[0, 9, 0, 0, 0, 0, 0, 0]), Err(BadParameter::BinaryFormat("DECIMAL")));
+        for (type_oid, bad) in
+            [(oid::BYTEA, "\\x0"), (oid::BYTEA, "\\9"), (oid::FLOAT8_ARRAY, "{1"), (oid::NUMERIC, "x")]
+        {
+            assert!(read(type_oid, 0, bad.as_bytes()).is_err(), "{bad}");
+        }
         assert_eq!(read(1186, 1, &[0; 16]), Err(BadParameter::UnsupportedType(1186)));
         assert_eq!(read(0, 0, b"\xff"), Err(BadParameter::Encoding));
         assert_eq!(read(0, 2, b""), Err(BadParameter::FormatCode(2)));

@@ -52,7 +52,7 @@ fn geohash(text: &str) -> Option<(i64, u8)> {
 }
 
 /// Reads the digits of a DECIMAL; they tell its precision and scale.
-fn decimal(text: &str, position: usize) -> Option<Typed> {
+pub(super) fn decimal(text: &str, position: usize) -> Option<Typed> {
     if text.contains('_') {
         return None;
     }

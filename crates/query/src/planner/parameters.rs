@@ -6,7 +6,9 @@ use datafusion::common::ScalarValue;
 
 use crate::error::SqlError;
 use crate::functions::Typed;
+use crate::functions::cell::{self, Cell};
 use crate::kind::Kind;
+use crate::planner::numbers;
 
 /// A value that a client bound to a parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +20,14 @@ pub enum Param {
     /// LONG, however small.
     Long(i64),
     Float(f64),
+    /// DECIMAL where one is wanted, else DOUBLE.
+    Decimal(String),
     Text(String),
     TimestampUs(i64),
+    /// BINARY.
+    Bytes(Vec<u8>),
+    /// DOUBLE[]: lengths and values in row-major order; NaN is NULL.
+    Array(Vec<u32>, Vec<f64>),
 }
 
 /// The parameters of one statement.
@@ -69,7 +77,30 @@ impl Parameters {
                 _ => Typed::long(*value, position),
             },
             Param::Long(value) => Typed::long(*value, position),
-            Param::Float(value) => Typed::double(*value, position),
+            Param::Float(value) => match wanted {
+                Some(Kind::Decimal(..)) if value.is_finite() => exact(&value.to_string(), position)?,
+                _ => Typed::double(*value, position),
+            },
+            Param::Decimal(digits) => match wanted {
+                Some(kind) if kind.is_number() => match digits.parse() {
+                    Ok(value) => Typed::double(value, position),
+                    Err(_) => exact(digits, position)?,
+                },
+                _ => exact(digits, position)?,
+            },
+            Param::Bytes(bytes) => Typed::literal(ScalarValue::Binary(Some(bytes.clone())), Kind::Binary, position),
+            Param::Array(shape, values) => {
+                let shape = match wanted {
+                    // an empty array does not tell its dimensions
+                    Some(Kind::Array(dims)) if values.is_empty() => vec![0; usize::from(dims)],
+                    _ => shape.clone(),
+                };
+                let kind = Kind::Array(u8::try_from(shape.len()).unwrap_or(u8::MAX));
+                let cell = || Ok(Cell::Array(shape.clone(), values.clone()));
+                let array = cell::build(kind, 1, |_| cell())?;
+                let value = ScalarValue::try_from_array(&array, 0).map_err(|e| SqlError::from_datafusion(&e))?;
+                Typed::literal(value, kind, position)
+            }
             Param::Text(text) => Typed::literal(ScalarValue::Utf8View(Some(text.clone())), Kind::String, position),
             Param::TimestampUs(us) => {
                 let value = ScalarValue::TimestampMicrosecond(Some(*us), None);
@@ -89,6 +120,12 @@ impl Parameters {
         found[place] = kind;
         null_of(kind.unwrap_or(Kind::Null), position)
     }
+}
+
+/// Returns the DECIMAL of some digits.
+fn exact(digits: &str, position: usize) -> Result<Typed, SqlError> {
+    let wrong = || SqlError::new(position, format!("inconvertible value: `{digits}` [STRING -> DECIMAL]"));
+    numbers::decimal(digits, position).ok_or_else(wrong)
 }
 
 fn undefined(number: usize, position: usize) -> SqlError {

@@ -327,6 +327,9 @@ fn param(value: Parameter, oid: u32) -> Param {
         Parameter::Int(v) if oid == pg_oid::INT8 => Param::Long(v),
         Parameter::Int(v) => Param::Int(v),
         Parameter::Float(v) => Param::Float(v),
+        Parameter::Decimal(v) => Param::Decimal(v),
+        Parameter::Bytes(v) => Param::Bytes(v),
+        Parameter::Array(shape, values) => Param::Array(shape, values),
         Parameter::Text(v) => Param::Text(v),
         Parameter::TimestampUs(v) => Param::TimestampUs(v),
     }
@@ -338,7 +341,7 @@ fn kind_of(oid: u32) -> Option<Kind> {
         pg_oid::BOOL => Kind::Boolean,
         pg_oid::INT2 | pg_oid::INT4 => Kind::Int,
         pg_oid::INT8 => Kind::Long,
-        pg_oid::FLOAT4 | pg_oid::FLOAT8 | pg_oid::NUMERIC => Kind::Double,
+        pg_oid::FLOAT4 | pg_oid::FLOAT8 => Kind::Double,
         pg_oid::TIMESTAMP | pg_oid::TIMESTAMPTZ | pg_oid::DATE => Kind::Timestamp,
         pg_oid::TEXT | pg_oid::VARCHAR | pg_oid::BPCHAR => Kind::Varchar,
         _ => return None,

@@ -6,3 +6,4 @@ mod psql;
 mod raw;
 mod server;
 mod transactions;
+mod types;
