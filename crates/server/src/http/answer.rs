@@ -1,7 +1,7 @@
 //! Answers that are not results: plain text, JSON, and the peer's words for a wrong method or path.
 
 use axum::body::Body;
-use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
@@ -37,7 +37,13 @@ pub fn method_not_supported(method: &Method) -> Response {
 
 /// Returns 503: the client may send the same again.
 pub fn unavailable(why: impl Into<Body>) -> Response {
-    with(StatusCode::SERVICE_UNAVAILABLE, TEXT, why)
+    again(with(StatusCode::SERVICE_UNAVAILABLE, TEXT, why))
+}
+
+/// Returns the answer with a hint when to send the same again, in seconds.
+pub fn again(mut response: Response) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// Returns the answer with the header that makes client and server close the connection after it.

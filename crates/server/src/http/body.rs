@@ -13,6 +13,8 @@ use crate::memory::{Budget, Share};
 
 /// Longest silence within a body.
 const SILENCE: Duration = Duration::from_secs(30);
+/// Bytes that are inflated before they are counted.
+const INFLATE_BYTES: u64 = 1 << 20;
 /// How much of a refused body is read to spare the connection.
 const DISCARD_BYTES: usize = 64 << 20;
 
@@ -81,20 +83,33 @@ pub enum InflateError {
     /// Not gzip, cut short, or followed by something else.
     Damaged,
     TooLarge,
+    /// All bodies together take too much memory.
+    Busy,
 }
 
-/// Inflates every gzip member of the bytes, to at most `limit` bytes. Nothing is nothing, as in the peer.
-pub fn inflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
+/// Inflates every gzip member of the bytes, to at most `limit` bytes, which count in `share` as they come: a small body may
+/// hold a large one. Nothing is nothing, as in the peer.
+pub fn inflate(bytes: &[u8], limit: usize, share: &mut Share) -> Result<Vec<u8>, InflateError> {
     if bytes.is_empty() {
         return Ok(Vec::new());
     }
     let mut inflated = Vec::new();
-    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(limit as u64 + 1);
-    reader.read_to_end(&mut inflated).map_err(|_| InflateError::Damaged)?;
-    if inflated.len() > limit {
-        return Err(InflateError::TooLarge);
+    let mut reader = flate2::read::MultiGzDecoder::new(bytes);
+    loop {
+        let before = inflated.len();
+        let mut piece = (&mut reader).take(INFLATE_BYTES);
+        piece.read_to_end(&mut inflated).map_err(|_| InflateError::Damaged)?;
+        let more = inflated.len() - before;
+        if more == 0 {
+            return Ok(inflated);
+        }
+        if inflated.len() > limit {
+            return Err(InflateError::TooLarge);
+        }
+        if !share.grow(more) {
+            return Err(InflateError::Busy);
+        }
     }
-    Ok(inflated)
 }
 
 #[cfg(test)]
@@ -111,6 +126,8 @@ mod tests {
 
     #[test]
     fn every_member_is_inflated_and_damage_is_noticed() {
+        let budget = Budget::of(types::memory::Budget::new(2 << 20));
+        let inflate = |bytes: &[u8], limit| inflate(bytes, limit, &mut budget.share());
         let two = [gzip(b"one "), gzip(b"two")].concat();
         assert_eq!(inflate(&two, 100), Ok(b"one two".to_vec()));
         assert_eq!(inflate(&[], 100), Ok(Vec::new()));
@@ -122,6 +139,10 @@ mod tests {
             }
         }
         assert_eq!(inflate(&[two, b"x".to_vec()].concat(), 100), Err(InflateError::Damaged));
+        let bomb = gzip(&vec![0; 8 << 20]);
+        assert!(bomb.len() < 1 << 16);
+        assert_eq!(inflate(&bomb, 100 << 20), Err(InflateError::Busy));
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]

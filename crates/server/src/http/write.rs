@@ -24,6 +24,8 @@ use crate::ilp_write::{self, WriteError};
 /// Longest wait for a turn. Clients give up, and send again, after 10 s.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+const TOO_MANY_BYTES: &str = "too many bytes are being written at once, try again";
+
 /// A refusal in the shape that ILP clients read.
 struct Refusal {
     status: StatusCode,
@@ -78,8 +80,11 @@ async fn store(context: &Arc<HttpContext>, ingest: &IngestConfig, request: Reque
     let (worker, limit, lines) = (context.clone(), ingest.max_body_bytes, ingest.lines);
     // A dropped handler leaves the work on a blocking thread alone, so a commit is never cut in two.
     let work = tokio::task::spawn_blocking(move || {
-        let _share = share;
-        let bytes = if gzip { body::inflate(&bytes, limit).map_err(|e| not_inflated(e, limit))? } else { bytes };
+        let mut share = share;
+        let bytes = match gzip {
+            true => body::inflate(&bytes, limit, &mut share).map_err(|e| not_inflated(e, limit))?,
+            false => bytes,
+        };
         let now_us = worker.env.clock.now_us();
         let request = ilp_write::Request { body: &bytes, unit, now_us, options: lines, gone: &gone };
         ilp_write::write(&worker.database, &worker.load.making, request).map_err(not_written)
@@ -113,7 +118,7 @@ fn no_body(error: BodyError, ingest: &IngestConfig) -> Refusal {
     let closing = |refusal: Refusal| Refusal { close: true, ..refusal };
     match error {
         BodyError::TooLarge { drained } => Refusal { close: !drained, ..too_large(ingest.max_body_bytes) },
-        BodyError::Busy => busy("too many bytes are being written at once, try again"),
+        BodyError::Busy => busy(TOO_MANY_BYTES),
         BodyError::Timeout => closing(Refusal::new(
             StatusCode::REQUEST_TIMEOUT,
             "invalid",
@@ -137,6 +142,7 @@ fn busy(why: &str) -> Refusal {
 fn not_inflated(error: InflateError, limit: usize) -> Refusal {
     match error {
         InflateError::TooLarge => too_large(limit),
+        InflateError::Busy => busy(TOO_MANY_BYTES),
         InflateError::Damaged => {
             Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not supported", "gzip decompression error")
         }
@@ -167,5 +173,6 @@ fn refuse(context: &HttpContext, refusal: Refusal) -> Response {
     tracing::warn!(error_id = id, status = refusal.status.as_u16(), message, "write refused");
     let body = json!({"code": refusal.code, "message": message, "line": refusal.line, "errorId": id});
     let response = answer::with(refusal.status, answer::JSON_BARE, body.to_string());
+    let response = if refusal.status == StatusCode::SERVICE_UNAVAILABLE { answer::again(response) } else { response };
     if refusal.close { answer::closing(response) } else { response }
 }

@@ -73,10 +73,11 @@ pub fn refused(error: &ImportError, json: bool) -> Response {
     };
     let why = error.to_string();
     tracing::warn!(why, "import refused");
-    if json {
-        return answer::with(status, answer::JSON, json!({"status": why}).to_string());
-    }
-    answer::with(status, answer::TEXT, why)
+    let response = match json {
+        true => answer::with(status, answer::JSON, json!({"status": why}).to_string()),
+        false => answer::with(status, answer::TEXT, why),
+    };
+    if status == StatusCode::SERVICE_UNAVAILABLE { answer::again(response) } else { response }
 }
 
 fn partition_by(report: &Report) -> &'static str {
