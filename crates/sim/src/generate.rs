@@ -64,10 +64,10 @@ impl Generator {
             return Step::Gc;
         }
         let step = self.choose(model);
-        use Step::{Convert, Drop, DropPartitions, SetTtl, Truncate, Update};
+        use Step::{Compact, Convert, Drop, DropPartitions, SetTtl, Truncate, Update};
         self.freed = matches!(
             step,
-            Drop(_) | Truncate(_) | Update { .. } | DropPartitions { .. } | SetTtl { .. } | Convert { .. }
+            Drop(_) | Truncate(_) | Update { .. } | DropPartitions { .. } | SetTtl { .. } | Convert { .. } | Compact
         );
         step
     }
@@ -78,7 +78,8 @@ impl Generator {
         }
         let table = self.pick(&model.tables.values().collect::<Vec<_>>()).to_owned().clone();
         match self.rng.below(100) {
-            0..46 => self.append(model),
+            0..41 => self.append(model),
+            41..46 => Step::Compact,
             46..50 => Step::Flush,
             50..57 => Step::FlushTable(table.name.clone()),
             57..59 => Step::Base,

@@ -56,6 +56,7 @@ pub fn options(root: impl Into<PathBuf>) -> Options {
     options.flush_bytes = 4_000;
     options.base_bytes = 40_000;
     options.log_files_max = 6;
+    options.compact_fan_in = 2;
     options
 }
 

@@ -82,6 +82,8 @@ pub enum Step {
     /// A base, whether it is due or not.
     WriteBase,
     Gc,
+    /// One merge of segments, if there is one to do.
+    Compact,
     /// What a quiet second does.
     Idle,
     /// A statement that must be refused and change nothing.
@@ -121,6 +123,7 @@ impl Step {
             Step::Flush | Step::FlushTable(_) => "flush",
             Step::Base | Step::WriteBase => "base",
             Step::Gc => "gc",
+            Step::Compact => "compact",
             Step::Idle => "idle",
             Step::Refused(_) => "refused",
         }
@@ -189,7 +192,7 @@ impl Step {
                 model.snapshots.remove(name);
             }
             Step::Flush | Step::FlushTable(_) | Step::Base | Step::WriteBase => {}
-            Step::Gc | Step::Idle | Step::Refused(_) => {}
+            Step::Gc | Step::Compact | Step::Idle | Step::Refused(_) => {}
         }
     }
 
@@ -230,6 +233,7 @@ impl Step {
             Step::Base => db.step_base().map(drop),
             Step::WriteBase => db.write_base(),
             Step::Gc => db.step_gc().map(drop),
+            Step::Compact => db.step_compact().map(drop),
             Step::Idle => db.step_mark().and_then(|()| db.step_spare()),
             Step::Refused(refused) => {
                 return match refused.run(db, model) {

@@ -17,6 +17,7 @@ use types::{Seq, TimelineId};
 use crate::base::BaseHandle;
 use crate::catalog::{DbState, Garbage};
 use crate::changes::Changes;
+use crate::compaction::Compaction;
 use crate::counters::Counters;
 use crate::gc::GcState;
 use crate::layout::Disk;
@@ -72,6 +73,8 @@ pub struct Options {
     pub log_files_max: usize,
     /// What rows that no segment holds yet draw on, together with statements and requests.
     pub memory: Budget,
+    /// Segments of about one size that compaction merges.
+    pub compact_fan_in: usize,
     /// How independent syncs run; one after the other where nothing may start threads.
     pub join: Join,
     /// Faults planted to prove that the simulator finds them; `None` but in its tests.
@@ -89,6 +92,7 @@ impl Options {
             base_bytes: 64 << 20,
             log_files_max: 256,
             memory: Budget::unlimited(),
+            compact_fan_in: 4,
             join: |first, second| {
                 first();
                 second();
@@ -122,6 +126,8 @@ pub struct Database {
     visible: ArcSwap<DbState>,
     pub(crate) base: Mutex<BaseProgress>,
     pub(crate) gc: Mutex<GcState>,
+    /// Held through a merge: one at a time.
+    pub(crate) compaction: Mutex<Compaction>,
     pub(crate) changes: Changes,
     /// One base at a time.
     pub(crate) basing: Mutex<()>,

@@ -1,4 +1,4 @@
-//! A running database: [`Engine`] owns the background thread. The only place of this crate that starts threads.
+//! A running database: [`Engine`] owns the background threads. The only place of this crate that starts threads.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -29,7 +29,8 @@ impl Troubles {
     }
 }
 
-/// A database and the thread that flushes, writes bases, makes spares and collects garbage for it.
+/// A database and its threads: one flushes, writes bases, makes spares and collects garbage, one merges segments, one
+/// syncs the log.
 pub struct Engine {
     database: Arc<Database>,
     stop: Arc<Stop>,
@@ -61,9 +62,10 @@ impl Engine {
         let work = Background { database: database.clone(), stop: stop.clone(), troubles: troubles.clone() };
         let mut engine = Engine { database, stop, troubles, threads: Vec::new() };
         // a flush may take long, and an acknowledged commit must not stay long in the page cache alone
-        let syncs = work.clone();
+        let (syncs, merges) = (work.clone(), work.clone());
         engine.spawn("storage", move || work.run())?;
         engine.spawn("sync", move || syncs.run_syncs())?;
+        engine.spawn("compaction", move || merges.compact())?;
         Ok(engine)
     }
 
@@ -85,12 +87,12 @@ impl Engine {
 
     /// Stops the background work and ends the run cleanly: everything is durable on return.
     pub fn shutdown(mut self) -> Result<()> {
-        self.stop_thread();
+        self.stop_threads();
         self.database.close()
     }
 
-    fn stop_thread(&mut self) {
-        *self.stop.asked.lock().expect("the background thread does not panic with this lock") = true;
+    fn stop_threads(&mut self) {
+        *self.stop.asked.lock().expect("no background thread panics with this lock") = true;
         self.stop.changed.notify_all();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
@@ -102,7 +104,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.stop_thread();
+        self.stop_threads();
     }
 }
 
@@ -166,6 +168,17 @@ impl Background {
         }
     }
 
+    /// Merges segments while there is something worth it.
+    fn compact(self) {
+        let mut fault = Fault::default();
+        while !self.wait() {
+            let mut merged = true;
+            while merged && !*self.stop.asked.lock().expect("no holder of this lock panics") {
+                merged = self.step("compaction", Database::step_compact, &mut fault).unwrap_or(false);
+            }
+        }
+    }
+
     /// Waits a tick; returns whether to stop.
     fn wait(&self) -> bool {
         let asked = self.stop.asked.lock().expect("no holder of this lock panics");
@@ -173,15 +186,17 @@ impl Background {
         *waited.expect("no holder of this lock panics").0
     }
 
-    fn step(&self, name: &'static str, step: Step, fault: &mut Fault) {
+    /// Does a step, unless it rests after a failure; None when it did nothing.
+    fn step<T>(&self, name: &'static str, step: fn(&Database) -> Result<T>, fault: &mut Fault) -> Option<T> {
         if fault.rest_ticks > 0 {
             fault.rest_ticks -= 1;
-            return;
+            return None;
         }
         match step(&self.database) {
-            Ok(()) => {
+            Ok(done) => {
                 *fault = Fault::default();
                 self.troubles.lock().remove(name);
+                Some(done)
             }
             Err(e) => {
                 if fault.failures == 0 {
@@ -190,6 +205,7 @@ impl Background {
                 self.troubles.lock().insert(name, e.to_string());
                 fault.failures += 1;
                 fault.rest_ticks = (1 << fault.failures.min(8)).min(MAX_REST_TICKS);
+                None
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`env`] and [`layout`]; [`log`] (the only commit point) and [`record`] (what a frame says);
 //! [`chunk`], [`segment`], [`symbols`], [`run`], [`merge`], `dedup` (rows); [`memtable`], `ttl`, [`table`], [`catalog`] (the state in memory);
-//! [`database`] (commits and views), [`flush`], [`rewrite`], [`gc`] (what follows them), [`check`], [`counters`]; [`timeline`], [`base`],
+//! [`database`] (commits and views), [`flush`], [`rewrite`], `compaction`, [`gc`] (what follows them), [`check`], [`counters`]; [`timeline`], [`base`],
 //! [`snapshot`], [`recovery`], [`restore`]; [`engine`] (the thread). A module uses those before it.
 
 pub mod arrow_type;
@@ -11,6 +11,7 @@ pub mod catalog;
 mod changes;
 pub mod check;
 pub mod chunk;
+mod compaction;
 mod convert;
 pub mod counters;
 pub mod database;

@@ -31,6 +31,8 @@ pub enum Planted {
     PublishBeforeValidation,
     /// A restore hands out table ids anew.
     IdsReused,
+    /// Compaction merges segments that are not next to each other in Seq.
+    CompactNotAdjacent,
     /// A start gives symbols new codes.
     SymbolsAnew,
 }

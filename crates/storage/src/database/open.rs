@@ -118,6 +118,7 @@ impl Database {
             visible: ArcSwap::from_pointee(recovered.state),
             base: Mutex::new(BaseProgress { handle: recovered.base.map(Arc::new), log_bytes: 0 }),
             gc: Mutex::new(GcState::default()),
+            compaction: Mutex::default(),
             changes: Default::default(),
             basing: Mutex::default(),
             more_bytes: AtomicUsize::new(0),

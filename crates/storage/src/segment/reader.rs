@@ -289,4 +289,4 @@ fn check_layout(file: &IpcFile, meta: &SegmentMeta) -> Result<(), String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -1,5 +1,6 @@
 //! Histories over a whole root in the simulated machine: what was acknowledged is there, whatever happens.
 
+mod compaction;
 mod convert;
 mod dedup;
 mod faults;
