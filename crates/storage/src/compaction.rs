@@ -126,7 +126,7 @@ impl Database {
 }
 
 /// Returns the live rows of segments in the order of a scan, without columns that were dropped.
-fn merged_rows(table: &TableState, partition: PartitionKey, inputs: &[Arc<SegmentHandle>]) -> Result<Chunk> {
+pub(crate) fn merged_rows(table: &TableState, partition: PartitionKey, inputs: &[Arc<SegmentHandle>]) -> Result<Chunk> {
     let present = |id: ColumnId| inputs.iter().any(|input| input.meta().column(id).is_some());
     let mut columns: Vec<(ColumnId, ColumnType)> =
         table.schema.columns.iter().filter(|c| present(c.id)).map(|c| (c.id, c.column_type)).collect();

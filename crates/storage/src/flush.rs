@@ -15,14 +15,18 @@ use crate::changes::Outputs;
 use crate::chunk::Chunk;
 use crate::counters::add;
 use crate::database::Database;
+use crate::env::Env;
 use crate::layout::{FileId, SYMBOLS_DIR};
 use crate::log::writer::Urgency;
+use crate::partition_format::PartitionFormat;
 use crate::planted::Planted;
 use crate::record::{AddedSegment, DeadRows, Edit, EditCause, Record, RemovedSegment};
-use crate::segment::{SegmentMeta, SegmentOrigin, write_dead, write_segment};
+use crate::segment::{SegmentMeta, SegmentOrigin, write_dead, write_parquet_segment, write_segment};
 use crate::symbols::{SymbolFileMeta, file::write_symbols};
 use crate::table::TableState;
 use crate::{Error, Result};
+
+type WriteSegment = fn(&Env, &Path, &str, SegmentOrigin<'_>, &Chunk) -> Result<SegmentMeta>;
 
 /// A segment holds no more rows than this.
 const MAX_SEGMENT_ROWS: usize = 4 << 20;
@@ -194,21 +198,34 @@ impl Database {
         self.log.wait_durable(seq)
     }
 
-    /// Writes sorted rows as segments of their partitions. Files and names are durable on return.
+    /// Writes sorted rows as segments of their partitions, in the format that each has. Files and names are durable on
+    /// return.
     pub(crate) fn write_partitions(
         &self,
         table: &TableState,
         rows: &Chunk,
         outputs: &Outputs,
     ) -> Result<Vec<AddedSegment>> {
+        self.write_partitions_as(table, None, rows, outputs)
+    }
+
+    /// As [`Database::write_partitions`], in a given format.
+    pub(crate) fn write_partitions_as(
+        &self,
+        table: &TableState,
+        format: Option<PartitionFormat>,
+        rows: &Chunk,
+        outputs: &Outputs,
+    ) -> Result<Vec<AddedSegment>> {
         let mut added = Vec::new();
         for (partition, range) in rows.partitions(table.schema.partition_by)? {
+            let format = format.unwrap_or_else(|| PartitionFormat::of(table, partition));
             let mut start = range.start;
             while start < range.end {
                 let end = range.end.min(start + MAX_SEGMENT_ROWS);
                 let mut part = rows.slice(start..end)?;
                 part.sorted = true;
-                let segment = self.write_one(table, partition, &part, outputs)?;
+                let segment = self.write_one(table, partition, format, &part, outputs)?;
                 added.push(AddedSegment { partition, segment });
                 start = end;
             }
@@ -220,16 +237,21 @@ impl Database {
         &self,
         table: &TableState,
         partition: PartitionKey,
+        format: PartitionFormat,
         rows: &Chunk,
         outputs: &Outputs,
     ) -> Result<SegmentMeta> {
         let partition_dir = table.schema.partition_by.partition_name(partition);
         let dir = table.path(&self.disk.layout);
         self.make_table_dir(&dir, &partition_dir)?;
-        let file = format!("{partition_dir}/{}.arrow", FileId::new(&self.disk.env, self.timeline));
+        let (extension, write): (_, WriteSegment) = match format {
+            PartitionFormat::Native => ("arrow", write_segment),
+            PartitionFormat::Parquet => ("parquet", write_parquet_segment),
+        };
+        let file = format!("{partition_dir}/{}.{extension}", FileId::new(&self.disk.env, self.timeline));
         outputs.will_write(&dir.join(&file));
         let origin = SegmentOrigin { table: table.id, schema: &table.schema, timeline: self.timeline };
-        let meta = write_segment(&self.disk.env, &dir, &file, origin, &with_a_column(table, rows))?;
+        let meta = write(&self.disk.env, &dir, &file, origin, &with_a_column(table, rows))?;
         let parent = dir.join(&partition_dir);
         self.disk.env.fs.sync_dir(&parent).map_err(Error::io(&parent))?;
         add(&self.counters.written_segments, 1);

@@ -14,6 +14,7 @@ use crate::base::{self, BaseHandle};
 use crate::catalog::Garbage;
 use crate::counters::add;
 use crate::database::Database;
+use crate::detach::is_detached_dir;
 use crate::env::fs::FileKind;
 use crate::layout::{BaseName, FileId, LogName, TABLE_BASE_DIR, parse_table_dir};
 use crate::log::chain::LogFiles;
@@ -44,6 +45,12 @@ impl GcState {
     /// Takes files that were written and that no edit will name.
     pub fn discard(&mut self, paths: Vec<PathBuf>) {
         self.paths.extend(paths);
+    }
+
+    /// As [`GcState::discard`], with the directory that held them.
+    pub fn discard_dir(&mut self, paths: Vec<PathBuf>, dir: PathBuf) {
+        self.paths.extend(paths);
+        self.dirs.push_back(dir);
     }
 }
 
@@ -262,7 +269,8 @@ impl Database {
         let fs = &self.disk.env.fs;
         let dir = &self.disk.layout.table(name);
         let mut found = Vec::new();
-        for entry in fs.list(dir).map_err(Error::io(dir))?.into_iter().filter(|e| e.kind == FileKind::Dir) {
+        let dirs = fs.list(dir).map_err(Error::io(dir))?.into_iter().filter(|e| e.kind == FileKind::Dir);
+        for entry in dirs.filter(|e| !is_detached_dir(&e.name)) {
             let below = dir.join(&entry.name);
             let files = fs.list(&below).map_err(Error::io(&below))?.into_iter().filter(|e| e.kind == FileKind::File);
             found.extend(files.filter(|file| self.is_of_this_timeline(&file.name)).map(|file| below.join(&file.name)));

@@ -16,6 +16,7 @@ mod convert;
 pub mod counters;
 pub mod database;
 mod dedup;
+mod detach;
 pub mod document;
 pub mod engine;
 pub mod env;
@@ -27,6 +28,7 @@ pub mod layout;
 pub mod log;
 pub mod memtable;
 pub mod merge;
+mod partition_format;
 #[doc(hidden)]
 pub mod planted;
 pub mod read_view;
@@ -46,10 +48,12 @@ mod window;
 
 pub use arrow_type::arrow_type;
 pub use database::{ColumnChange, CommitMode, Database, NewColumn, NewTable, Options, StartReport, Target, Write};
+pub use detach::DetachedPartition;
 pub use engine::Engine;
 pub use env::Env;
 pub use error::{Error, Result};
 pub use merge::TableScan;
+pub use partition_format::PartitionFormat;
 pub use read_view::{PartitionInfo, ReadView, TableView};
 pub use run::Run;
 pub use snapshot::SnapshotInfo;

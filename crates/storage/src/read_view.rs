@@ -14,6 +14,7 @@ use crate::catalog::DbState;
 use crate::layout::Disk;
 use crate::memtable::Memtable;
 use crate::merge::TableScan;
+use crate::partition_format::PartitionFormat;
 use crate::run::Run;
 use crate::table::TableState;
 use crate::{Error, Result};
@@ -71,6 +72,8 @@ pub struct PartitionInfo {
     pub time_bounds: Option<(i64, i64)>,
     /// Bytes of its segments on disk; rows that are only in the log count nothing.
     pub size_bytes: u64,
+    /// Its segments are Parquet files.
+    pub is_parquet: bool,
 }
 
 /// One table at one Seq.
@@ -132,6 +135,7 @@ impl TableView {
                 rows: 0,
                 time_bounds: self.table.schema.designated.map(|_| (run.ts_min, run.ts_max)),
                 size_bytes: 0,
+                is_parquet: PartitionFormat::of(&self.table, run.partition) == PartitionFormat::Parquet,
             });
             info.rows += run.live_rows() as u64;
             info.time_bounds = info.time_bounds.map(|(min, max)| (min.min(run.ts_min), max.max(run.ts_max)));

@@ -83,6 +83,11 @@ pub enum EditCause {
     DropPartitions,
     /// Segments were merged; a query sees nothing of it.
     Compact,
+    /// The same rows in another format.
+    ConvertPartitions,
+    /// Rows that were detached come back, or rows go away that may come back.
+    Attach,
+    Detach,
 }
 
 /// Segments and symbol files that one table gains and loses.

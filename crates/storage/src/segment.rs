@@ -1,4 +1,4 @@
-//! Segments: immutable Arrow IPC files of the rows of one partition. Page: `docs/format/segment.md`.
+//! Segments: immutable Arrow IPC or Parquet files of the rows of one partition. Page: `docs/format/segment.md`.
 //!
 //! [`meta`] is what edits and bases say about one, [`writer`] makes one, [`reader`] maps one and hands out columns without
 //! copying, [`dead`] tells which rows are dead. Directories, the log and the question which segments count belong to flush and table.
@@ -6,11 +6,13 @@
 pub mod dead;
 pub mod handle;
 pub mod meta;
+mod parquet;
 pub mod reader;
 pub mod writer;
 
 pub use dead::{DeadMeta, read_dead, write_dead};
 pub use handle::SegmentHandle;
 pub use meta::{ColumnMeta, SegmentMeta};
+pub use parquet::write_parquet_segment;
 pub use reader::{Segment, verify_whole};
 pub use writer::{SegmentOrigin, write_segment};

@@ -300,7 +300,7 @@ impl TableState {
             self.memtable = self.memtable.after(through)?;
             self.flushed_through = self.flushed_through.max(through);
         }
-        if !matches!(edit.cause, EditCause::Flush | EditCause::Compact) {
+        if !matches!(edit.cause, EditCause::Flush | EditCause::Compact | EditCause::ConvertPartitions) {
             self.last_seq = seq;
         }
         Ok(removed)

@@ -59,7 +59,7 @@ fn is_mostly_dead(meta: &SegmentMeta) -> bool {
 
 /// Segments of more than half a target stay as they are.
 fn is_mergeable(meta: &SegmentMeta, limits: &Limits) -> bool {
-    meta.format == SegmentMeta::ARROW && 2 * meta.live_rows() <= limits.rows && 2 * meta.len_bytes <= limits.bytes
+    2 * meta.live_rows() <= limits.rows && 2 * meta.len_bytes <= limits.bytes
 }
 
 fn tier(meta: &SegmentMeta, limits: &Limits) -> u32 {

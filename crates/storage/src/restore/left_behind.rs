@@ -8,7 +8,7 @@ use types::{Seq, TableId, TimestampUs};
 use crate::layout::{Disk, LogName};
 use crate::log::chain::{self, Link, LogFiles};
 use crate::log::{FrameKind, frame::FrameRef};
-use crate::record::{self, CatalogChange, Record};
+use crate::record::{self, CatalogChange, EditCause, Record};
 use crate::snapshot::Pin;
 
 /// Returns the sentence about commits behind the cut; `None` when there are none to be seen.
@@ -68,7 +68,11 @@ impl Seen {
 fn changed_table(record: &Record) -> Option<TableId> {
     match record {
         Record::Rows(rows) if rows.batch.rows > 0 => Some(rows.table),
-        Record::Edit(edit) if edit.cause != record::EditCause::Flush => Some(edit.table),
+        Record::Edit(edit)
+            if !matches!(edit.cause, EditCause::Flush | EditCause::Compact | EditCause::ConvertPartitions) =>
+        {
+            Some(edit.table)
+        }
         Record::Catalog(
             CatalogChange::Create { table, .. }
             | CatalogChange::Drop { table }

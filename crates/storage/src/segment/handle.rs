@@ -24,7 +24,12 @@ use crate::env::fs::{Fs, Mapped};
 const MAX_OPEN: usize = 16_384;
 
 /// The limit is the process's, and so is this list.
-static OPEN: OpenMaps = OpenMaps { limit: MAX_OPEN, oldest_first: Mutex::new(VecDeque::new()) };
+static OPEN: OpenMaps = OpenMaps::new(MAX_OPEN as u64);
+
+/// Bytes of columns that Parquet segments keep decoded at once, about.
+const MAX_DECODED_BYTES: u64 = 256 << 20;
+
+static DECODED: OpenMaps = OpenMaps::new(MAX_DECODED_BYTES);
 
 /// Maps that there may be at once, those included that only running queries keep.
 const MAX_MAPS: usize = 2 * MAX_OPEN;
@@ -147,25 +152,40 @@ impl SegmentHandle {
         }
         let segment = Segment::map(&self.env, &self.path, self.meta.clone(), self.verified.clone())?;
         self.slot.store(Some(segment.clone()));
-        OPEN.add(&self.slot);
+        match segment.decoded_bytes() {
+            0 => OPEN.add(&self.slot, 1),
+            bytes => DECODED.add(&self.slot, bytes),
+        }
         Ok(segment)
     }
 }
 
-/// Which segments are mapped.
+/// Which segments are open, each with what it weighs.
 struct OpenMaps {
-    limit: usize,
-    oldest_first: Mutex<VecDeque<Weak<Slot>>>,
+    limit: u64,
+    open: Mutex<Open>,
+}
+
+struct Open {
+    oldest_first: VecDeque<(Weak<Slot>, u64)>,
+    weight: u64,
 }
 
 impl OpenMaps {
-    /// Notes one more mapped segment and lets the oldest go when there are too many.
-    fn add(&self, slot: &Arc<Slot>) {
-        let mut open = self.oldest_first.lock().expect("no holder of this lock panics");
-        open.push_back(Arc::downgrade(slot));
+    const fn new(limit: u64) -> OpenMaps {
+        OpenMaps { limit, open: Mutex::new(Open { oldest_first: VecDeque::new(), weight: 0 }) }
+    }
+
+    /// Notes one more open segment and lets the oldest others go when they weigh too much.
+    fn add(&self, slot: &Arc<Slot>, weight: u64) {
+        let mut open = self.open.lock().expect("no holder of this lock panics");
+        open.oldest_first.push_back((Arc::downgrade(slot), weight));
+        open.weight += weight;
         let mut gone = Vec::new();
-        while open.len() > self.limit {
-            gone.extend(open.pop_front().and_then(|slot| slot.upgrade()));
+        while open.weight > self.limit && open.oldest_first.len() > 1 {
+            let (slot, weight) = open.oldest_first.pop_front().expect("there are two");
+            open.weight -= weight;
+            gone.extend(slot.upgrade());
         }
         drop(open);
         // Unmapping takes a while: not under the lock.
@@ -193,12 +213,12 @@ mod tests {
     fn the_oldest_map_goes_first() {
         let env = sim();
         let meta = Arc::new(write(&env, &rows(10)).unwrap());
-        let open = OpenMaps { limit: 2, oldest_first: Mutex::default() };
+        let open = OpenMaps::new(2);
         let handles: Vec<SegmentHandle> =
             (0..3).map(|_| SegmentHandle::new(&env, Path::new(DIR), meta.clone(), true)).collect();
         for handle in &handles {
             handle.open().unwrap();
-            open.add(&handle.slot);
+            open.add(&handle.slot, 1);
         }
         let mapped: Vec<bool> = handles.iter().map(|h| h.slot.load().is_some()).collect();
         assert_eq!(mapped, [false, true, true]);

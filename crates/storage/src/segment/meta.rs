@@ -15,7 +15,7 @@ pub const SEGMENT_VERSION_KEY: &str = "stillpoint.segment";
 pub struct SegmentMeta {
     /// Path below the table's directory, e.g. `2024-01-01/01HK….arrow`.
     pub file: String,
-    /// How the rows are stored: `arrow`.
+    /// How the rows are stored: `arrow` or `parquet`.
     pub format: String,
     pub rows: u64,
     pub first_seq: Seq,
@@ -58,6 +58,8 @@ pub struct ColumnMeta {
 impl SegmentMeta {
     /// Stands in [`SegmentMeta::format`] of Arrow IPC segments.
     pub const ARROW: &str = "arrow";
+    /// Stands in [`SegmentMeta::format`] of Parquet segments.
+    pub const PARQUET: &str = "parquet";
 
     /// Returns the number of rows that are not dead.
     pub fn live_rows(&self) -> u64 {
@@ -67,6 +69,11 @@ impl SegmentMeta {
     /// Returns the files of the segment, relative to the table's directory.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&*self.file).chain(self.dead.as_ref().map(|dead| &*dead.file))
+    }
+
+    /// Returns whether the rows are stored as Parquet.
+    pub fn is_parquet(&self) -> bool {
+        self.format == SegmentMeta::PARQUET
     }
 
     /// Returns what is known of a column; None when the segment lacks it.

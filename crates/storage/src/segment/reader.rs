@@ -16,6 +16,7 @@ use types::ColumnId;
 
 use super::handle::map_or_read;
 use super::meta::{SEGMENT_VERSION, SEGMENT_VERSION_KEY, SegmentMeta};
+use super::parquet::ParquetFile;
 use crate::arrow_type::{arrow_type, by_primitive};
 use crate::env::Env;
 use crate::ipc::{IpcColumn, IpcFile, check_offsets, checksum_file};
@@ -31,6 +32,8 @@ pub struct Segment {
     map: Buffer,
     verified: Arc<Verified>,
     columns: Vec<SegmentColumn>,
+    /// How columns are decoded, where they are not read as they lie.
+    parquet: Option<ParquetFile>,
 }
 
 /// Which columns' checksums were found right in this process.
@@ -76,7 +79,7 @@ impl Segment {
     /// As [`Segment::open`], with what is already known of the columns.
     pub(super) fn map(env: &Env, path: &Path, meta: Arc<SegmentMeta>, verified: Arc<Verified>) -> Result<Arc<Segment>> {
         let corrupt = |detail: String| Error::corrupt(path, format!("{detail}; {REMEDY}"));
-        if meta.format != SegmentMeta::ARROW {
+        if meta.format != SegmentMeta::ARROW && !meta.is_parquet() {
             return Err(corrupt(format!("format {} is not known to this version", meta.format)));
         }
         let map = map_or_read(&*env.fs, path).map_err(Error::io(path))?;
@@ -84,15 +87,27 @@ impl Segment {
             return Err(corrupt(format!("{} bytes long, {} were written", map.len(), meta.len_bytes)));
         }
         check_envelope(&map, &meta).map_err(corrupt)?;
-        let file = IpcFile::parse(&map).map_err(corrupt)?;
-        check_layout(&file, &meta).map_err(corrupt)?;
-        let columns = file.columns.into_iter().map(|place| SegmentColumn { place, checked: OnceLock::new() }).collect();
-        Ok(Arc::new(Segment { path: path.to_owned(), meta, map: mapped_buffer(map), verified, columns }))
+        let (parquet, places) = if meta.is_parquet() {
+            let (file, places) = ParquetFile::parse(map.clone()).map_err(corrupt)?;
+            check_places(file.rows(), &places, &meta).map_err(corrupt)?;
+            (Some(file), places)
+        } else {
+            let file = IpcFile::parse(&map).map_err(corrupt)?;
+            check_layout(&file, &meta).map_err(corrupt)?;
+            (None, file.columns)
+        };
+        let columns = places.into_iter().map(|place| SegmentColumn { place, checked: OnceLock::new() }).collect();
+        Ok(Arc::new(Segment { path: path.to_owned(), meta, map: mapped_buffer(map), verified, columns, parquet }))
     }
 
     /// Returns what edits say about the segment.
     pub fn meta(&self) -> &Arc<SegmentMeta> {
         &self.meta
+    }
+
+    /// Returns about what the columns take in memory once they are decoded; 0 when they are read as they lie.
+    pub(super) fn decoded_bytes(&self) -> u64 {
+        self.parquet.as_ref().map_or(0, |file| file.decoded_bytes)
     }
 
     /// Returns the number of rows.
@@ -107,7 +122,7 @@ impl Segment {
     pub fn column(&self, id: ColumnId) -> Result<Option<ArrayRef>> {
         let Ok(at) = self.columns.binary_search_by_key(&id, |c| c.place.id) else { return Ok(None) };
         let column = &self.columns[at];
-        match column.checked.get_or_init(|| self.check(&column.place)) {
+        match column.checked.get_or_init(|| self.check(at, &column.place)) {
             Ok(array) => Ok(Some(array.clone())),
             Err(detail) => {
                 let place = &column.place;
@@ -135,7 +150,7 @@ impl Segment {
     }
 
     /// Checks a column for its first touch and returns it whole.
-    fn check(&self, place: &IpcColumn) -> Result<ArrayRef, String> {
+    fn check(&self, at: usize, place: &IpcColumn) -> Result<ArrayRef, String> {
         let meta = self.meta.column(place.id).ok_or("not in the edit")?;
         if !self.verified.contains(place.id) {
             if crc32c::crc32c(&self.map[place.bytes.clone()]) != meta.crc32c {
@@ -143,16 +158,24 @@ impl Segment {
             }
             self.verified.add(place.id);
         }
+        let array = match &self.parquet {
+            Some(file) => file.decode(at, place.column_type)?,
+            None => self.mapped(place)?,
+        };
+        if array.null_count() as u64 != meta.null_count {
+            return Err(format!("{} values are NULL, {} were written", array.null_count(), meta.null_count));
+        }
+        Ok(array)
+    }
+
+    /// Returns a whole column of an Arrow file over the map.
+    fn mapped(&self, place: &IpcColumn) -> Result<ArrayRef, String> {
         if self.map.as_ptr().align_offset(align_of::<i128>()) != 0 {
             return Err("not aligned in memory".to_owned());
         }
         let levels = std::iter::once((self.rows(), place.null_count)).chain(place.inner.iter().copied());
         let levels: Vec<(usize, usize)> = levels.collect();
-        let array = self.array(&arrow_type(place.column_type), &place.buffers, &levels)?;
-        if array.null_count() != place.null_count {
-            return Err(format!("{} values are NULL, {} were written", array.null_count(), place.null_count));
-        }
-        Ok(array)
+        self.array(&arrow_type(place.column_type), &place.buffers, &levels)
     }
 
     /// Returns values of a buffer, which is as long as they ask for.
@@ -272,10 +295,18 @@ fn check_layout(file: &IpcFile, meta: &SegmentMeta) -> Result<(), String> {
     if version != SEGMENT_VERSION {
         return Err(format!("segment format is version {version}, this server reads {SEGMENT_VERSION}"));
     }
-    let same = file.rows as u64 == meta.rows
-        && file.columns.len() == meta.columns.len()
-        && file.columns.iter().zip(&meta.columns).all(|(f, m)| {
-            (f.id, f.column_type, f.null_count as u64) == (m.id, m.column_type, m.null_count)
+    if file.columns.iter().zip(&meta.columns).any(|(f, m)| f.null_count as u64 != m.null_count) {
+        return Err("its columns are not those that the edit names".to_owned());
+    }
+    check_places(file.rows, &file.columns, meta)
+}
+
+/// Compares where the columns of a file lie with what the edit says.
+fn check_places(rows: usize, places: &[IpcColumn], meta: &SegmentMeta) -> Result<(), String> {
+    let same = rows as u64 == meta.rows
+        && places.len() == meta.columns.len()
+        && places.iter().zip(&meta.columns).all(|(f, m)| {
+            (f.id, f.column_type) == (m.id, m.column_type)
                 && (f.bytes.start as u64, f.bytes.end as u64) == (m.start, m.end)
         });
     if !same {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use arrow_array::types::*;
 use arrow_array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, cast::AsArray};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Field, TimeUnit};
 use types::{ColumnId, Schema, TableId, TimelineId};
 
 use super::meta::{ColumnMeta, SEGMENT_VERSION, SEGMENT_VERSION_KEY, SegmentMeta};
@@ -44,7 +44,7 @@ pub fn write_segment(
     if rows.rows == 0 || rows.columns.is_empty() || !rows.sorted {
         return Err(Error::Invalid(format!("segment {file} needs sorted rows and at least one")));
     }
-    let fields = rows.columns.iter().map(|(id, t, _)| arrow_field(*id, &column_name(origin.schema, *id), *t)).collect();
+    let fields = column_fields(origin, rows);
     let arrays = rows.columns.iter().map(|(.., array)| array.clone()).collect();
     let path = table_dir.join(file);
     let (len, crc) = write_columns(env, &path, fields, file_metadata(origin, rows), arrays)?;
@@ -57,12 +57,17 @@ pub fn write_segment(
     describe(file, origin.schema.version, rows, &map).map_err(|detail| Error::corrupt(&path, detail))
 }
 
+/// Returns the fields of a segment's columns.
+pub(super) fn column_fields(origin: SegmentOrigin<'_>, rows: &Chunk) -> Vec<Field> {
+    rows.columns.iter().map(|(id, t, _)| arrow_field(*id, &column_name(origin.schema, *id), *t)).collect()
+}
+
 /// Returns a column's name; a column that was dropped while its rows were in memory is named by its id.
 fn column_name(schema: &Schema, id: ColumnId) -> String {
     schema.column_by_id(id).map_or_else(|| format!("dropped_{id}"), |c| c.name.clone())
 }
 
-fn file_metadata(origin: SegmentOrigin<'_>, rows: &Chunk) -> HashMap<String, String> {
+pub(super) fn file_metadata(origin: SegmentOrigin<'_>, rows: &Chunk) -> HashMap<String, String> {
     let pairs = [
         (SEGMENT_VERSION_KEY, SEGMENT_VERSION.to_owned()),
         ("table_id", origin.table.to_string()),
@@ -117,7 +122,7 @@ pub(super) fn envelope_crc32c(bytes: &[u8], layout: &IpcFile) -> u32 {
 }
 
 /// Returns least and greatest value of a column of integers, times, addresses, geohashes or symbol codes.
-fn bounds(array: &ArrayRef) -> Option<(i64, i64)> {
+pub(super) fn bounds(array: &ArrayRef) -> Option<(i64, i64)> {
     fn of<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>) -> Option<(i64, i64)>
     where
         T::Native: Into<i64> + Ord,

@@ -6,6 +6,7 @@ mod dedup;
 mod faults;
 mod fixture;
 mod life;
+mod partitions;
 mod snapshots;
 mod support;
 mod ttl;

@@ -219,7 +219,7 @@ fn files_of_another_length_are_refused() {
 fn what_this_version_does_not_know_is_refused() {
     let env = sim();
     let meta = write(&env, &rows(20)).unwrap();
-    let parquet = SegmentMeta { format: "parquet".to_owned(), ..meta.clone() };
+    let parquet = SegmentMeta { format: "orc".to_owned(), ..meta.clone() };
     assert!(matches!(open(&env, &parquet), Err(Error::Corrupt { .. })));
     let mut bytes = env.fs.read(&path()).unwrap();
     // The footer's copy of the schema is the one that counts.
