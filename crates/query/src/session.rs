@@ -17,6 +17,7 @@ mod retype;
 mod rewrite;
 mod rows;
 mod run;
+mod savepoints;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -59,6 +60,8 @@ pub struct Session {
     read_only: bool,
     /// Rows inserted since BEGIN.
     transaction: Option<Vec<(TableId, RowBatch)>>,
+    /// Set since BEGIN, the newest last.
+    savepoints: Vec<savepoints::Savepoint>,
 }
 
 /// What a statement is planned over: one read view, one moment.
@@ -72,7 +75,17 @@ impl Session {
     pub fn new(database: Arc<Database>, settings: Arc<Settings>) -> Session {
         let (state, id, user) = (settings.engine(), settings.activity.next_id(), settings.user.clone());
         let stopper = Stopper::default();
-        Session { database, settings, state, id, stopper, user, read_only: false, transaction: None }
+        Session {
+            database,
+            settings,
+            state,
+            id,
+            stopper,
+            user,
+            read_only: false,
+            transaction: None,
+            savepoints: Vec::new(),
+        }
     }
 
     /// Returns what stops the statement that this session works on, from wherever.
@@ -228,6 +241,7 @@ impl Session {
     }
 
     async fn transact(&mut self, step: Transaction) -> Result<Outcome, SqlError> {
+        self.savepoints.clear();
         match step {
             Transaction::Begin => {
                 self.transaction.get_or_insert_with(Vec::new);

@@ -18,7 +18,9 @@ pub enum Command {
     DiscardAll,
     /// COPY between a table and the client.
     CopyStream,
-    Savepoint,
+    Savepoint(String),
+    ReleaseSavepoint(String),
+    RollbackTo(String),
     /// Blanks and comments.
     Empty,
     Other,
@@ -36,9 +38,15 @@ impl Command {
             "begin" => Command::Begin,
             "start" if follows("transaction") => Command::Begin,
             "commit" | "end" => Command::Commit,
-            "rollback" if follows("to") => Command::Savepoint,
+            "rollback" if follows("to") => Command::RollbackTo(savepoint(words)),
+            "rollback" if follows("transaction") || follows("work") => match words.next() {
+                Some(to) if to.eq_ignore_ascii_case("to") => Command::RollbackTo(savepoint(words)),
+                _ => Command::Rollback,
+            },
             "rollback" | "abort" => Command::Rollback,
-            "savepoint" | "release" => Command::Savepoint,
+            "savepoint" if !second.is_empty() => Command::Savepoint(identifier(second)),
+            "release" if follows("savepoint") => Command::ReleaseSavepoint(savepoint(words)),
+            "release" if !second.is_empty() => Command::ReleaseSavepoint(identifier(second)),
             "insert" => Command::Insert,
             "explain" => Command::Explain,
             "deallocate" => {
@@ -60,6 +68,13 @@ fn identifier(word: &str) -> String {
         Some(quoted) => quoted.replace("\"\"", "\""),
         None => word.to_owned(),
     }
+}
+
+/// Returns the name of a savepoint, the word SAVEPOINT before it or not.
+fn savepoint(mut words: Words) -> String {
+    let first = words.next().unwrap_or_default();
+    let name = if first.eq_ignore_ascii_case("savepoint") { words.next().unwrap_or_default() } else { first };
+    identifier(name)
 }
 
 /// Words of a statement: names (quoted ones whole) and single other characters, without blanks and comments.
@@ -114,8 +129,12 @@ mod tests {
             ("/* a */ -- b\n  commit;", Command::Commit),
             ("END", Command::Commit),
             ("abort", Command::Rollback),
-            ("rollback to a", Command::Savepoint),
-            ("Savepoint \"x\"", Command::Savepoint),
+            ("rollback to a", Command::RollbackTo("a".into())),
+            ("ROLLBACK TRANSACTION TO SAVEPOINT a", Command::RollbackTo("a".into())),
+            ("rollback work", Command::Rollback),
+            ("Savepoint \"x\"", Command::Savepoint("x".into())),
+            ("release savepoint sp_1", Command::ReleaseSavepoint("sp_1".into())),
+            ("release sp_1;", Command::ReleaseSavepoint("sp_1".into())),
             ("insert into t values (1)", Command::Insert),
             ("EXPLAIN select 1", Command::Explain),
             ("DEALLOCATE ALL", Command::Deallocate(None)),

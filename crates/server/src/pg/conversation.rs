@@ -125,8 +125,11 @@ impl Conversation {
         output.put(failure.into_message())?;
         self.portals.clear();
         if matches!(self.transaction, Transaction::Implicit | Transaction::Open) {
-            self.session.execute("ROLLBACK", &[]).await?;
             let open = self.transaction == Transaction::Open;
+            // Rows before a savepoint wait: the client may go back to it.
+            if !(open && self.session.has_savepoints()) {
+                self.session.execute("ROLLBACK", &[]).await?;
+            }
             self.transaction = if open { Transaction::Failed } else { Transaction::None };
         }
         self.skipping = extended;
@@ -188,12 +191,27 @@ impl Conversation {
             Command::Commit => self.commit().await,
             Command::Rollback => self.rollback().await,
             Command::Empty => Ok(Ran::Empty),
+            Command::RollbackTo(name) => {
+                self.within_transaction("ROLLBACK TO SAVEPOINT")?;
+                found(self.session.back_to_savepoint(name), name)?;
+                self.transaction = Transaction::Open;
+                Ok(Ran::Done("ROLLBACK".into()))
+            }
             _ if self.transaction == Transaction::Failed => Err(aborted().into()),
             Command::Deallocate(name) => self.deallocate(name.as_deref()),
             Command::CopyStream => Err(Failure::error("0A000", "COPY FROM STDIN and COPY TO STDOUT are not supported")
                 .hint("insert rows with INSERT, or send lines over HTTP to /write")
                 .into()),
-            Command::Savepoint => Err(Failure::error("0A000", "savepoints are not supported").into()),
+            Command::Savepoint(name) => {
+                self.within_transaction("SAVEPOINT")?;
+                self.session.set_savepoint(name);
+                Ok(Ran::Done("SAVEPOINT".into()))
+            }
+            Command::ReleaseSavepoint(name) => {
+                self.within_transaction("RELEASE SAVEPOINT")?;
+                found(self.session.release_savepoint(name), name)?;
+                Ok(Ran::Done("RELEASE".into()))
+            }
             Command::Insert => self.insert(sql, params, last).await,
             Command::DiscardAll => {
                 self.commit_implicit().await?;
@@ -236,7 +254,10 @@ impl Conversation {
     async fn commit(&mut self) -> Result<Ran, Stop> {
         self.portals.clear();
         match std::mem::replace(&mut self.transaction, Transaction::None) {
-            Transaction::Failed => return Ok(Ran::Done("ROLLBACK".into())),
+            Transaction::Failed => {
+                self.session.execute("ROLLBACK", &[]).await?;
+                return Ok(Ran::Done("ROLLBACK".into()));
+            }
             Transaction::None => {}
             Transaction::Implicit | Transaction::Open => {
                 self.session.execute("COMMIT", &[]).await?;
@@ -247,11 +268,19 @@ impl Conversation {
 
     async fn rollback(&mut self) -> Result<Ran, Stop> {
         self.portals.clear();
-        if matches!(self.transaction, Transaction::Implicit | Transaction::Open) {
+        if self.transaction != Transaction::None {
             self.session.execute("ROLLBACK", &[]).await?;
         }
         self.transaction = Transaction::None;
         Ok(Ran::Done("ROLLBACK".into()))
+    }
+
+    /// Refuses what only makes sense between BEGIN and its end.
+    fn within_transaction(&self, statement: &str) -> Result<(), Failure> {
+        match self.transaction {
+            Transaction::Open | Transaction::Failed => Ok(()),
+            _ => Err(Failure::error("25P01", format!("{statement} can only be used in transaction blocks"))),
+        }
     }
 
     async fn commit_implicit(&mut self) -> Result<(), Stop> {
@@ -276,6 +305,10 @@ impl Conversation {
 /// Adds the end of a statement.
 pub(super) fn complete(output: &mut Output, tag: &str) -> Result<(), Stop> {
     Ok(output.put(Backend::CommandComplete(CommandComplete::new(tag.into())))?)
+}
+
+fn found(found: bool, name: &str) -> Result<(), Failure> {
+    if found { Ok(()) } else { Err(Failure::error("3B001", format!("savepoint \"{name}\" does not exist"))) }
 }
 
 /// Returns the tag of a statement that sent rows.

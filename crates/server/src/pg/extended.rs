@@ -105,7 +105,7 @@ impl Conversation {
 
     /// In a failed transaction only its end is accepted.
     fn refuse_if_failed(&self, command: &Command) -> Result<(), Failure> {
-        let accepted = matches!(command, Command::Commit | Command::Rollback | Command::Empty);
+        let accepted = matches!(command, Command::Commit | Command::Rollback | Command::RollbackTo(_) | Command::Empty);
         if self.transaction == Transaction::Failed && !accepted { Err(aborted()) } else { Ok(()) }
     }
 

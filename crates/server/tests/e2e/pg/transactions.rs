@@ -46,6 +46,24 @@ fn a_failed_transaction_refuses_everything_but_its_end() {
 }
 
 #[test]
+fn a_transaction_goes_back_to_a_savepoint_also_after_an_error() {
+    let (server, mut client) = served();
+    assert_eq!(client.query("savepoint a")[1..], ["Z I"]);
+    assert_eq!(client.query(&format!("begin; {ROW}; savepoint a")), ["C BEGIN", "C INSERT 0 1", "C SAVEPOINT", "Z T"]);
+    assert_eq!(client.query(&format!("{ROW}; {ROW}")), ["C INSERT 0 1", "C INSERT 0 1", "Z T"]);
+    assert_eq!(client.query(BAD)[1], "Z E");
+    assert_eq!(client.query("rollback to savepoint a"), ["C ROLLBACK", "Z T"]);
+    assert_eq!(client.query(ROW), ["C INSERT 0 1", "Z T"]);
+    assert_eq!(client.query("release savepoint a"), ["C RELEASE", "Z T"]);
+    assert_eq!(client.query("rollback to a"), ["E ERROR 3B001 savepoint \"a\" does not exist", "Z E"]);
+    assert_eq!(client.query("commit"), ["C ROLLBACK", "Z I"]);
+    check_rows(&server, 0);
+    let kept = format!("begin; {ROW}; savepoint a; {ROW}; rollback to a; {ROW}; commit");
+    assert_eq!(client.query(&kept).last().map(String::as_str), Some("Z I"));
+    check_rows(&server, 2);
+}
+
+#[test]
 fn a_transaction_of_a_lost_client_never_happened() {
     let (server, mut client) = served();
     client.query(&format!("begin; {ROW}"));
