@@ -1,8 +1,9 @@
 //! Partitions of the input in the window's order, and the frame of each row in its partition.
 
 use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::NullBuffer;
 use arrow::compute::{LexicographicalComparator, SortColumn, SortOptions};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{TimestampMicrosecondType, TimestampNanosecondType};
 use datafusion::common::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 
@@ -57,6 +58,30 @@ fn ordered(mut rows: Vec<u32>, comparator: Option<&LexicographicalComparator>) -
     Partition { rows, first_peer }
 }
 
+/// A column of moments, in microseconds or nanoseconds.
+pub struct Moments<'a> {
+    values: &'a [i64],
+    nulls: Option<&'a NullBuffer>,
+    /// Units of the values in a microsecond.
+    pub per_us: i64,
+}
+
+impl<'a> Moments<'a> {
+    /// Returns the moments of a column; None when it holds something else.
+    pub fn of(column: &'a ArrayRef) -> Option<Moments<'a>> {
+        let micros = column.as_primitive_opt::<TimestampMicrosecondType>().map(|times| (&**times.values(), 1));
+        let nanos = || column.as_primitive_opt::<TimestampNanosecondType>().map(|times| (&**times.values(), 1000));
+        let (values, per_us) = micros.or_else(nanos)?;
+        Some(Moments { values, nulls: column.nulls(), per_us })
+    }
+
+    /// Returns the moment of a row; None is NULL.
+    pub fn at(&self, row: u32) -> Option<i64> {
+        let row = row as usize;
+        self.nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| self.values[row])
+    }
+}
+
 /// The frames of a partition's rows: from the first row to the one behind the last. Neither ever goes back.
 pub struct Frames {
     pub start: Vec<usize>,
@@ -73,14 +98,10 @@ impl Frames {
 /// Returns the frame of each row; `time` is the ORDER BY column of a frame by time.
 pub fn frames(partition: &Partition, frame: WindowFrame, time: Option<&ArrayRef>) -> Frames {
     let count = partition.rows.len();
-    let times = match (frame.by_time, time) {
-        (true, Some(time)) => {
-            let values = time.as_primitive::<TimestampMicrosecondType>();
-            let at = |row: &u32| if values.is_valid(*row as usize) { values.value(*row as usize) } else { i64::MIN };
-            Some(partition.rows.iter().map(at).collect::<Vec<i64>>())
-        }
-        _ => None,
-    };
+    let moments = time.filter(|_| frame.by_time).and_then(Moments::of);
+    let per_us = moments.as_ref().map_or(1, |m| m.per_us);
+    let times = moments.map(|m| partition.rows.iter().map(|row| m.at(*row).unwrap_or(i64::MIN)).collect::<Vec<i64>>());
+    let back = |time: i64, us: i64| time.saturating_sub(us.saturating_mul(per_us));
     // The number of rows at or before a time, or strictly before it.
     let until = |times: &[i64], us: i64, inclusive: bool| match inclusive {
         true => times.partition_point(|t| *t <= us),
@@ -89,7 +110,7 @@ pub fn frames(partition: &Partition, frame: WindowFrame, time: Option<&ArrayRef>
     let start = |at: usize| match (frame.start, &times) {
         (FrameEnd::Unbounded, _) => 0,
         (FrameEnd::Current, _) => at,
-        (FrameEnd::Preceding(us), Some(times)) => until(times, times[at].saturating_sub(us), false),
+        (FrameEnd::Preceding(us), Some(times)) => until(times, back(times[at], us), false),
         (FrameEnd::Preceding(rows), None) => at.saturating_sub(rows.max(0) as usize),
     };
     let end = |at: usize| {
@@ -97,7 +118,7 @@ pub fn frames(partition: &Partition, frame: WindowFrame, time: Option<&ArrayRef>
             (FrameEnd::Unbounded, _) => count,
             (FrameEnd::Current, _) => at + 1,
             // Rows of the same time that come later are not in the frame, as with CURRENT ROW.
-            (FrameEnd::Preceding(us), Some(times)) => until(times, times[at].saturating_sub(us), true).min(at + 1),
+            (FrameEnd::Preceding(us), Some(times)) => until(times, back(times[at], us), true).min(at + 1),
             (FrameEnd::Preceding(rows), None) => (at + 1).saturating_sub(rows.max(0) as usize),
         };
         if frame.exclude_current { end.min(at) } else { end }

@@ -2,10 +2,10 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, make_comparator};
 use arrow::compute::SortOptions;
-use arrow::datatypes::{Float64Type, TimestampMicrosecondType};
+use arrow::datatypes::Float64Type;
 use datafusion::common::{Result, internal_err};
 
-use super::frames::{Frames, Partition, frames};
+use super::frames::{Frames, Moments, Partition, frames};
 use super::sliding::sliding;
 use super::{Smoothing, WindowFrame, WindowFunction};
 
@@ -219,20 +219,21 @@ fn smoothed(
     time: Option<&ArrayRef>,
     partition: &Partition,
 ) -> Vec<Option<f64>> {
-    let times = time.and_then(|time| time.as_primitive_opt::<TimestampMicrosecondType>());
+    let times = time.and_then(Moments::of);
     let mut state: Option<(f64, f64)> = None;
-    let mut last_us = None;
+    let per_us = times.as_ref().map_or(1, |t| t.per_us) as f64;
+    let mut last_time = None;
     let mut results = Vec::with_capacity(partition.rows.len());
     for row in partition.rows.iter().map(|row| *row as usize) {
         let weight = weights.map_or(Some(1.0), |w| w.is_valid(row).then(|| w.value(row)));
         // Time passes with every row, also with one that has no value. Of equal times the last value counts whole.
-        let us = times.filter(|t| t.is_valid(row)).map_or(0, |t| t.value(row));
-        let passed_us = last_us.replace(us).map_or(0, |last| us - last);
+        let now = times.as_ref().and_then(|t| t.at(row as u32)).unwrap_or(0);
+        let passed = last_time.replace(now).map_or(0, |last| now - last);
         if let (true, Some(weight)) = (values.is_valid(row), weight) {
             let share = match smoothing {
                 Smoothing::Share(bits) => f64::from_bits(bits),
-                Smoothing::Time(_) if passed_us <= 0 => 1.0,
-                Smoothing::Time(bits) => 1.0 - (-(passed_us as f64) / f64::from_bits(bits)).exp(),
+                Smoothing::Time(_) if passed <= 0 => 1.0,
+                Smoothing::Time(bits) => 1.0 - (-(passed as f64) / per_us / f64::from_bits(bits)).exp(),
             };
             let value = values.value(row);
             state = Some(match state {
