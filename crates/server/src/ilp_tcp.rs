@@ -12,11 +12,12 @@ use std::time::Duration;
 use storage::Database;
 use storage::env::Env;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wire::ilp::Unit;
 
 use crate::ilp_write::Making;
+use crate::live::Places;
 use crate::memory::Budget;
 use crate::signals;
 
@@ -52,6 +53,7 @@ pub struct IlpTcpContext {
     pub env: Env,
     pub config: IlpTcpConfig,
     pub keys: Option<Keys>,
+    pub places: Places,
     pub making: Arc<Making>,
     /// Memory that the bytes of all clients share.
     pub bytes: Budget,
@@ -59,7 +61,6 @@ pub struct IlpTcpContext {
 
 /// Serves clients until `shutdown` becomes true; returns when what they had sent is stored.
 pub async fn serve(listener: TcpListener, context: Arc<IlpTcpContext>, mut shutdown: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(context.config.connections));
     let mut connections = JoinSet::new();
     let stop = shutdown.clone();
     loop {
@@ -69,15 +70,15 @@ pub async fn serve(listener: TcpListener, context: Arc<IlpTcpContext>, mut shutd
             () = signals::stopped(&mut shutdown) => break,
         };
         match accepted {
-            Ok((socket, client)) => match places.clone().try_acquire_owned() {
-                Ok(place) => {
+            Ok((socket, client)) => match context.places.take(context.config.connections) {
+                Some(place) => {
                     let (context, stop) = (context.clone(), stop.clone());
                     connections.spawn(async move {
                         connection::serve(socket, client, &context, stop).await;
                         drop(place);
                     });
                 }
-                Err(_) => tracing::warn!(%client, "ilp: too many connections [line.tcp.net.connection.limit]"),
+                None => tracing::warn!(%client, "ilp: too many connections [line.tcp.net.connection.limit]"),
             },
             Err(error) => {
                 // Most often no descriptors are left: wait for some to be closed instead of spinning.

@@ -109,6 +109,8 @@ impl Server {
             shows_metrics: config.metrics,
             http: Places::default(),
             pg: Places::default(),
+            ilp_tcp: Places::default(),
+            memory: memory.clone(),
             root: config.root.clone(),
             env: env.clone(),
         });
@@ -123,7 +125,18 @@ impl Server {
         let ilp_tcp = ilp_tcp.zip(config.ilp_tcp.clone()).map(|(listener, ilp)| {
             let (database, env) = (database.clone(), env.clone());
             let (making, bytes) = (making.clone(), bytes.clone());
-            (listener, Arc::new(IlpTcpContext { database, env, config: ilp, keys, making, bytes }))
+            (
+                listener,
+                Arc::new(IlpTcpContext {
+                    database,
+                    env,
+                    config: ilp,
+                    keys,
+                    places: watch.ilp_tcp.clone(),
+                    making,
+                    bytes,
+                }),
+            )
         });
         let http = http.zip(config.http.clone()).map(|(listener, http)| {
             let context = HttpContext {

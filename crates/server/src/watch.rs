@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use storage::engine::Troubles;
 use storage::{Database, Env};
+use types::memory::Budget;
 
 use crate::live::Places;
 use crate::metrics::Metrics;
@@ -21,6 +22,8 @@ pub struct Watch {
     pub shows_metrics: bool,
     pub http: Places,
     pub pg: Places,
+    pub ilp_tcp: Places,
+    pub memory: Budget,
     pub root: PathBuf,
     pub env: Env,
 }
@@ -81,6 +84,13 @@ impl Watch {
         let gauge = |name, what, value: u64| self.metrics.gauge(name, what, value as f64);
         gauge("questdb_http_connections", "Open connections of HTTP.", self.http.taken() as u64);
         gauge("questdb_pg_wire_connections", "Open connections of PostgreSQL's protocol.", self.pg.taken() as u64);
+        gauge("questdb_line_tcp_connections", "Open connections of lines over TCP.", self.ilp_tcp.taken() as u64);
+        gauge(
+            "stillpoint_memory_used_bytes",
+            "Bytes of memory.limit that are in use.",
+            self.memory.used_bytes() as u64,
+        );
+        gauge("stillpoint_memory_limit_bytes", "memory.limit.", self.memory.limit_bytes() as u64);
         if let Some(space) = self.space() {
             gauge("stillpoint_disk_free_bytes", "Free bytes on the disk of the root.", space.free_bytes);
             gauge("stillpoint_disk_bytes", "Size of the disk of the root.", space.total_bytes);
