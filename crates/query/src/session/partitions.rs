@@ -2,11 +2,11 @@
 
 use arrow::array::{AsArray, RecordBatch, TimestampMicrosecondArray};
 use datafusion::common::DFSchema;
-use storage::TableView;
+use storage::{PartitionFormat, TableView};
 use types::{PartitionBy, PartitionKey, TimestampUs};
 
 use super::Session;
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
 use crate::kind::Kind;
 use crate::parser::ast::{Expr as Tree, Ident, PartitionAction, Partitions};
 use crate::planner::parameters::Parameters;
@@ -22,23 +22,35 @@ impl Session {
         position: usize,
     ) -> Result<(), SqlError> {
         let unit = partitioned(table, position)?;
-        if action != PartitionAction::Drop {
-            let word = match action {
-                PartitionAction::Detach => "DETACH",
-                PartitionAction::Attach => "ATTACH",
-                _ => "CONVERT",
-            };
-            return Err(SqlError::new(position, format!("{word} PARTITION is not supported yet")));
-        }
-        let keys = match chosen {
-            Partitions::List(names) => listed(table, unit, names)?,
-            Partitions::Where(filter) => self.matching(table, unit, filter)?,
+        let (mut keys, place) = match chosen {
+            Partitions::List(names) if action == PartitionAction::Drop => (listed(table, unit, names)?, position),
+            Partitions::List(names) => (named(unit, names)?, names.first().map_or(position, |name| name.position)),
+            Partitions::Where(filter) => (self.matching(table, unit, filter)?, filter.position),
         };
-        let id = table.id();
+        let (id, wal) = (table.id(), table.schema().wal);
+        if action == PartitionAction::ToParquet && !wal {
+            // As the peer does it: the newest partition of such a table is still being written.
+            let newest = partitions(table)?.into_iter().max();
+            keys.retain(|key| Some(*key) != newest);
+        }
         if keys.is_empty() {
             return Ok(());
         }
-        self.blocking(move |database| database.drop_partitions(id, &keys)).await
+        let done = self.blocking(move |database| match action {
+            PartitionAction::Drop => database.drop_partitions(id, &keys),
+            PartitionAction::Detach => database.detach_partitions(id, &keys),
+            PartitionAction::ToParquet => database.convert_partitions(id, &keys, PartitionFormat::Parquet),
+            PartitionAction::ToNative => database.convert_partitions(id, &keys, PartitionFormat::Native),
+            PartitionAction::Attach => keys.iter().try_for_each(|key| match database.attach_partition(id, *key) {
+                // Nothing there, or rows again: a WAL table of the peer's answers OK and does nothing.
+                Err(storage::Error::NotFound(_) | storage::Error::Exists(_)) if wal => Ok(()),
+                attached => attached,
+            }),
+        });
+        done.await.map_err(|error| match error.kind {
+            SqlErrorKind::Statement if action != PartitionAction::Drop => SqlError { position: place, ..error },
+            _ => error,
+        })
     }
 
     /// Returns the partitions that a filter on the designated timestamp lets through.
@@ -80,15 +92,24 @@ impl Session {
     }
 }
 
+/// Returns the partitions that the names say, there or not.
+fn named(unit: PartitionBy, names: &[Ident]) -> Result<Vec<PartitionKey>, SqlError> {
+    names.iter().map(|name| key_of(unit, name)).collect()
+}
+
+fn key_of(unit: PartitionBy, name: &Ident) -> Result<PartitionKey, SqlError> {
+    unit.parse_partition_name(&name.name).map_err(|_| {
+        let message = format!("'{}' expected, found [ts={}]", name_format(unit), name.name);
+        SqlError::new(name.position, message)
+    })
+}
+
 /// Returns the partitions of these names; one that is not there is passed over by a WAL table.
 fn listed(table: &TableView, unit: PartitionBy, names: &[Ident]) -> Result<Vec<PartitionKey>, SqlError> {
     let present = partitions(table)?;
     let mut keys = Vec::new();
     for name in names {
-        let key = unit.parse_partition_name(&name.name).map_err(|_| {
-            let message = format!("'{}' expected, found [ts={}]", name_format(unit), name.name);
-            SqlError::new(name.position, message)
-        })?;
+        let key = key_of(unit, name)?;
         if present.contains(&key) {
             keys.push(key);
         } else if !table.schema().wal {

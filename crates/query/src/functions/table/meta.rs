@@ -200,7 +200,8 @@ pub fn table_partitions(call: &Call, tables: &Tables) -> Provider {
     let of = named_table(call, tables)?;
     let partitions = of.partitions().map_err(storage_error)?;
     let last = partitions.len().saturating_sub(1);
-    let rows = partitions.iter().enumerate().map(|(i, p)| {
+    let beside = tables.database.detached_partitions(of.id()).map_err(storage_error)?;
+    let attached = partitions.iter().enumerate().map(|(i, p)| {
         vec![
             int(i as i32),
             text(of.schema().partition_by.name()),
@@ -215,11 +216,30 @@ pub fn table_partitions(call: &Call, tables: &Tables) -> Provider {
             flag(true),
             flag(false),
             flag(false),
+            flag(p.is_parquet),
+            long(if p.is_parquet { p.size_bytes as i64 } else { -1 }),
+        ]
+    });
+    let detached = beside.iter().enumerate().map(|(i, p)| {
+        vec![
+            int((partitions.len() + i) as i32),
+            text(of.schema().partition_by.name()),
+            text(&p.name),
+            timestamp(Some(p.time_bounds.0)),
+            timestamp(Some(p.time_bounds.1)),
+            long(p.rows as i64),
+            long(p.size_bytes as i64),
+            text(size_text(p.size_bytes as i64)),
+            flag(false),
+            flag(false),
+            flag(false),
+            flag(true),
+            flag(p.attachable),
             flag(false),
             long(-1),
         ]
     });
-    table(TABLE_PARTITIONS, rows.collect())
+    table(TABLE_PARTITIONS, attached.chain(detached).collect())
 }
 
 /// Binds table_storage().
