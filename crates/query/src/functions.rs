@@ -10,9 +10,11 @@
 use std::sync::Arc;
 
 use crate::error::SqlError;
+use crate::kind::Kind;
 
 pub mod aggregate;
 pub mod arithmetic;
+pub mod array;
 pub mod cast;
 pub mod catalog;
 pub mod cell;
@@ -30,9 +32,11 @@ pub mod moment;
 pub mod moment_format;
 pub mod moment_parts;
 pub mod moment_units;
+pub mod nanos;
 pub mod numbers;
 pub mod operators;
 pub mod overload;
+pub mod place;
 pub mod random;
 pub mod server_info;
 pub mod table;
@@ -57,9 +61,19 @@ pub enum Binding {
 pub fn find(name: &str) -> Option<Binding> {
     let name = name.to_ascii_lowercase();
     let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
-    [text::find, maths::find, moment::find, conditional::find, random::find, server_info::find, json::find]
-        .iter()
-        .find_map(|family| family(name))
+    [
+        place::find,
+        array::find,
+        text::find,
+        maths::find,
+        moment::find,
+        conditional::find,
+        random::find,
+        server_info::find,
+        json::find,
+    ]
+    .iter()
+    .find_map(|family| family(name))
 }
 
 /// Returns whether a scalar function of that name exists.
@@ -72,7 +86,13 @@ pub fn is_scalar(name: &str) -> bool {
 /// Unknown names, wrong numbers of arguments and wrong types are errors in the peer's words, at the call's position.
 pub fn scalar(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
     match find(&call.name) {
+        Some(_) if call.name.eq_ignore_ascii_case("length") && call.args.iter().any(|a| a.kind == Kind::Binary) => {
+            place::byte_count(call)
+        }
+        _ if decimal::rounding::takes(call) => decimal::rounding::bind(call),
+        Some(Binding::Forms(_)) if nanos::takes(call) => nanos::bind(call, environment),
         Some(Binding::Forms(forms)) => overload::bind(call, forms),
+        Some(Binding::Own(_)) if nanos::takes(call) => nanos::bind(call, environment),
         Some(Binding::Own(bind)) => bind(call, environment),
         None => {
             let message = format!("unknown function name: {}({})", call.name, call.kinds(","));

@@ -214,6 +214,11 @@ impl Kind {
         matches!(self, Kind::Date | Kind::Timestamp | Kind::TimestampNs)
     }
 
+    /// Returns whether values can be a designated timestamp: TIMESTAMP, TIMESTAMP_NS.
+    pub fn is_timestamp(self) -> bool {
+        matches!(self, Kind::Timestamp | Kind::TimestampNs)
+    }
+
     /// Returns the kind that clients see: a bare NULL is a STRING.
     pub fn shown(self) -> Kind {
         if self == Kind::Null { Kind::String } else { self }

@@ -1,7 +1,7 @@
 //! Statements against a real database in a temporary root, with the answers that QuestDB 9.3.4 gave.
 //!
 //! (`right.jsonl`: the answers that are right where that server's are not, `ours.jsonl`: statements that it lacks; see
-//! COMPAT.md.)
+//! COMPAT.md.) The statement `restart` writes all rows into segments and starts anew.
 //! Each file of `tests/sql` is one history: a statement a line, as JSON with its recorded answer (columns, rows,
 //! designated timestamp, or error and position). `SQL_SCORE='a.jsonl b.jsonl'` scores other recordings instead and prints
 //! what differs.
@@ -177,6 +177,15 @@ fn judge(sql: &str, got: &Value, want: &Value) -> (bool, bool) {
     (got.get("ok") == want.get("ok") && counted, got.get("ok").is_some())
 }
 
+/// Writes all rows into segments and starts anew over the same root.
+fn restarted(engine: Engine, root: &Path) -> Engine {
+    let view = engine.database().view();
+    view.tables().iter().for_each(|table| engine.database().flush_table(table.id()).expect("rows can be written"));
+    drop(view);
+    engine.shutdown().expect("a clean stop");
+    Engine::open(Env::os(), Options::new(root)).expect("its own root opens")
+}
+
 struct Score {
     exact: usize,
     values: usize,
@@ -187,7 +196,7 @@ struct Score {
 fn play(path: &Path) -> Score {
     let name = path.file_stem().expect("a file").to_string_lossy().into_owned();
     let root = TempRoot::new(&name);
-    let engine = Engine::open(Env::os(), Options::new(&root.0)).expect("a fresh root opens");
+    let mut engine = Engine::open(Env::os(), Options::new(&root.0)).expect("a fresh root opens");
     let settings = Settings::new(Env::os()).shared();
     let runtime = runtime();
     let mut score = Score { exact: 0, values: 0, of: 0, wrong: Vec::new() };
@@ -195,6 +204,10 @@ fn play(path: &Path) -> Score {
     for line in text.lines().filter(|l| !l.trim().is_empty()) {
         let want: Value = serde_json::from_str(line).expect("a line of JSON");
         let sql = want["sql"].as_str().expect("a statement").to_owned();
+        if sql == "restart" {
+            engine = restarted(engine, &root.0);
+            continue;
+        }
         let (database, settings, text) = (engine.database().clone(), settings.clone(), sql.clone());
         let task = runtime.spawn(async move { answer(&database, &settings, &text).await });
         let got = runtime.block_on(task).unwrap_or_else(|e| json!({"error": format!("panicked: {e}"), "position": -1}));

@@ -3,7 +3,7 @@
 //! A node keeps its columns as expressions because the optimizer prunes inputs, which moves every place.
 
 use arrow::array::{ArrayRef, AsArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{Column, DFSchema, Result, internal_err, plan_err};
 use datafusion::logical_expr::Expr;
@@ -25,18 +25,29 @@ pub fn place_of(schema: &DFSchema, expr: &Expr) -> Result<usize> {
     }
 }
 
-/// An error unless the column at `place` is a TIMESTAMP in microseconds.
+/// An error unless the column at `place` is a TIMESTAMP or TIMESTAMP_NS.
 pub fn expect_time(schema: &DFSchema, place: usize, operator: &str) -> Result<()> {
     let field = schema.field(place);
     match field.data_type() {
-        DataType::Timestamp(TimeUnit::Microsecond, None) => Ok(()),
-        other => plan_err!("{operator}: column {} is {other}, a timestamp in microseconds is needed", field.name()),
+        DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Nanosecond, None) => Ok(()),
+        other => plan_err!("{operator}: column {} is {other}, a timestamp is needed", field.name()),
     }
 }
 
-/// Returns the column at `place`, which `expect_time` has accepted.
-pub fn times(batch: &RecordBatch, place: usize) -> &TimestampMicrosecondArray {
-    batch.column(place).as_primitive::<TimestampMicrosecondType>()
+/// Returns the column at `place`, which `expect_time` has accepted; nanoseconds are given as if they were microseconds.
+pub fn times(batch: &RecordBatch, place: usize) -> TimestampMicrosecondArray {
+    let column = batch.column(place);
+    match column.as_primitive_opt::<TimestampNanosecondType>() {
+        Some(nanos) => nanos.reinterpret_cast::<TimestampMicrosecondType>(),
+        None => column.as_primitive::<TimestampMicrosecondType>().clone(),
+    }
+}
+
+/// As [`times`], in nanoseconds of either unit.
+pub fn times_ns(batch: &RecordBatch, place: usize) -> TimestampMicrosecondArray {
+    let is_us = *batch.column(place).data_type() == DataType::Timestamp(TimeUnit::Microsecond, None);
+    let times = times(batch, place);
+    if is_us { times.unary(|us| us.saturating_mul(1_000)) } else { times }
 }
 
 /// Returns the columns at `places`.

@@ -117,7 +117,7 @@ fn count(call: &Call) -> Result<Typed, SqlError> {
     let every_row = Expr::Literal(ScalarValue::Int64(Some(1)), None);
     match call.args.as_slice() {
         [] => Ok(counted(every_row, false, call.position)),
-        [arg] if arg.kind == Kind::Boolean => Err(call.no_match()),
+        [arg] if matches!(arg.kind, Kind::Boolean | Kind::Binary | Kind::Array(_)) => Err(call.no_match()),
         [arg] if !arg.kind.is_nullable() => Ok(counted(every_row, false, call.position)),
         [arg] => Ok(counted(arg.expr.clone(), false, call.position)),
         _ => Err(call.no_match()),

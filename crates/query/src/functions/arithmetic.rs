@@ -6,15 +6,19 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, ArrowPrimitiveType};
+use arrow::datatypes::TimestampNanosecondType;
 use arrow::datatypes::{Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Volatility;
 
 use super::cast;
+use super::decimal;
 use super::kernel::{Args, Function, column};
 use super::typed::Typed;
 use crate::error::SqlError;
 use crate::kind::Kind;
+
+mod own;
 
 /// An operator between two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,6 +72,15 @@ pub fn binary(op: Arithmetic, left: Typed, right: Typed, position: usize) -> Res
     if let Some(constant) = between_int_constants(op, &left, &right) {
         return Ok(constant);
     }
+    let is_decimal = |t: &Typed| matches!(t.kind, Kind::Decimal(..));
+    if (is_decimal(&left) || is_decimal(&right))
+        && let Some(bound) = decimal::arithmetic(op, left.clone(), right.clone(), position)
+    {
+        return bound;
+    }
+    if let Some(bound) = own::binary(op, &left, &right, position) {
+        return bound;
+    }
     let Some(plan) = plan(op, &left, &right) else {
         let (symbol, l, r) = (op.symbol(), left.kind, right.kind);
         let message = format!("there is no matching operator `{symbol}` with the argument types: {l} {symbol} {r}");
@@ -105,7 +118,8 @@ fn between_int_constants(op: Arithmetic, left: &Typed, right: &Typed) -> Option<
 /// Returns in which kinds `left op right` is done; None if the operator does not take them.
 fn plan(op: Arithmetic, left: &Typed, right: &Typed) -> Option<Plan> {
     let (l, r) = (left.kind, right.kind);
-    if l == Kind::Boolean || r == Kind::Boolean {
+    let none = |kind: Kind| kind == Kind::Boolean || !(kind.is_number() || kind.is_time() || is_textual(kind));
+    if none(l) || none(r) {
         return None;
     }
     if op.is_bitwise() {
@@ -116,6 +130,10 @@ fn plan(op: Arithmetic, left: &Typed, right: &Typed) -> Option<Plan> {
         return Some(with_moment(op, left, right));
     }
     Some(Plan::same(promote(op, number_beside(op, l, r), number_beside(op, r, l))))
+}
+
+fn is_textual(kind: Kind) -> bool {
+    kind.is_text() || matches!(kind, Kind::Char | Kind::Null)
 }
 
 /// Returns what an operand is read as: text as the number beside it, or as a DOUBLE beside other text.
@@ -169,7 +187,8 @@ fn with_moment(op: Arithmetic, left: &Typed, right: &Typed) -> Plan {
     if !moment {
         return Plan::same(Kind::Long);
     }
-    Plan { left: Kind::Timestamp, right: Kind::Long, result: Kind::Timestamp }
+    let moment = if l == Kind::TimestampNs || r == Kind::TimestampNs { l } else { Kind::Timestamp };
+    Plan { left: moment, right: Kind::Long, result: moment }
 }
 
 /// Returns the kind of a bit operation; None if an operand has no bits.
@@ -177,7 +196,7 @@ fn bitwise(l: Kind, r: Kind) -> Option<Kind> {
     let width = |kind: Kind| match kind {
         Kind::Null => Some(Kind::Null),
         Kind::Byte | Kind::Short | Kind::Int => Some(Kind::Int),
-        Kind::Long | Kind::Date | Kind::Timestamp => Some(Kind::Long),
+        Kind::Long | Kind::Date | Kind::Timestamp | Kind::TimestampNs => Some(Kind::Long),
         _ => None,
     };
     match (width(l)?, width(r)?) {
@@ -193,7 +212,8 @@ fn run(op: Arithmetic, kind: Kind, args: &Args) -> ArrayRef {
         Kind::Float => pairs::<Float32Type, Float32Type>(args, |l, r| {
             Some(float(op, f64::from(l), f64::from(r)) as f32).filter(|v| v.is_finite())
         }),
-        Kind::Timestamp => moments(op, args),
+        Kind::Timestamp => moments::<TimestampMicrosecondType>(op, args),
+        Kind::TimestampNs => moments::<TimestampNanosecondType>(op, args),
         _ => pairs::<Float64Type, Float64Type>(args, |l, r| Some(float(op, l, r)).filter(|v| v.is_finite())),
     }
 }
@@ -207,14 +227,14 @@ fn pairs<I: ArrowPrimitiveType, O: ArrowPrimitiveType>(
     column::<O>(args.rows(), |row| f(left.get(row)?, right.get(row)?))
 }
 
-/// Adds whole microseconds to moments, or takes them away.
-fn moments(op: Arithmetic, args: &Args) -> ArrayRef {
+/// Adds whole units to moments, or takes them away.
+fn moments<T: ArrowPrimitiveType<Native = i64>>(op: Arithmetic, args: &Args) -> ArrayRef {
     let raw = |i: usize| {
         arrow::compute::cast(&args.array(i), &arrow::datatypes::DataType::Int64)
             .expect("moments and whole numbers are 64 bits wide")
     };
     let values = [raw(0), raw(1)].map(datafusion::logical_expr::ColumnarValue::Array);
-    pairs::<Int64Type, TimestampMicrosecondType>(&Args::new(&values, args.rows()), |l, r| long(op, l, r))
+    pairs::<Int64Type, T>(&Args::new(&values, args.rows()), |l, r| long(op, l, r))
 }
 
 fn int(op: Arithmetic, l: i32, r: i32) -> Option<i32> {
@@ -261,6 +281,9 @@ pub fn negate(arg: Typed, position: usize) -> Result<Typed, SqlError> {
     if arg.kind == Kind::Null {
         return Ok(arg.at(position));
     }
+    if matches!(arg.kind, Kind::Decimal(..) | Kind::Array(_)) {
+        return own::negate(arg, position);
+    }
     let kind = match arg.kind {
         Kind::Byte | Kind::Short | Kind::Int | Kind::Long | Kind::Float | Kind::Double => arg.kind,
         Kind::Date | Kind::Timestamp | Kind::TimestampNs => Kind::Long,
@@ -283,6 +306,9 @@ pub fn negate(arg: Typed, position: usize) -> Result<Typed, SqlError> {
 
 /// Binds `~`; `position` is the operator's.
 pub fn bit_not(arg: Typed, position: usize) -> Result<Typed, SqlError> {
+    if arg.kind == Kind::Ipv4 {
+        return own::ipv4_not(arg, position);
+    }
     let bits = if arg.kind == Kind::Null { Kind::Long } else { bits_beside(arg.kind, arg.kind) };
     let kind = bitwise(bits, bits).ok_or_else(|| no_unary("~", arg.kind, position))?;
     unary("~", arg, kind, position, move |args| match kind {

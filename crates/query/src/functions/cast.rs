@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef};
 use datafusion::logical_expr::Volatility;
 
 use super::kernel::Function;
@@ -65,7 +66,17 @@ pub fn explicit(arg: Typed, to: Kind, position: usize) -> Result<Typed, SqlError
             return Err(SqlError::new(arg.position, format!("invalid {name} constant")));
         }
     }
-    convert(arg, to, Misfit::Null).map(|t| t.at(position))
+    if let (Some(text), Kind::Geohash(bits)) = (arg.as_text(), to)
+        && !text.is_empty()
+        && text.len() * 5 < usize::from(bits)
+    {
+        let len = text.len();
+        let message = format!("string is too short to cast to chosen GEOHASH precision [len={len}, precision={bits}]");
+        return Err(SqlError::new(arg.position, message));
+    }
+    let value_position = if matches!(to, Kind::Decimal(..)) && arg.is_literal() { arg.position } else { 0 };
+    let converted = convert(arg, to, Misfit::Null).map(|t| t.at(position));
+    converted.map_err(|e| SqlError { position: e.position.max(value_position), ..e })
 }
 
 fn no_cast(arg: &Typed, to: Kind, position: usize) -> SqlError {
@@ -152,6 +163,39 @@ fn assigns(from: Kind, to: Kind) -> bool {
         (Decimal(..), Decimal(..)) => true,
         (Byte | Short | Int | Long, Decimal(..)) => true,
         (from, to) => !cells::is_own(from) && !cells::is_own(to),
+    }
+}
+
+/// Returns whether ALTER COLUMN TYPE converts a column of one kind to another.
+pub fn alters(from: Kind, to: Kind) -> bool {
+    use Kind::*;
+    let plain = |kind: Kind| kind.is_number() || kind.is_time() || kind == Boolean;
+    match (from, to) {
+        (String | Varchar | Symbol, Char | Uuid) => true,
+        (String | Varchar, Ipv4) => true,
+        (String | Varchar | Symbol, to) => plain(to) || to.is_text(),
+        (Ipv4 | Char | Uuid, to) => to.is_text(),
+        (from, Decimal(..)) => from.is_integer(),
+        (Decimal(..), Byte | Short | Int | Long) => true,
+        (from, to) => plain(from) && (plain(to) || to.is_text()),
+    }
+}
+
+/// Returns the values of a column as ALTER COLUMN TYPE converts them.
+///
+/// # Errors
+/// A value that TIMESTAMP_NS or a DECIMAL cannot hold, or a DECIMAL that does not fit the whole number.
+pub fn altered(array: &ArrayRef, from: Kind, to: Kind) -> Result<ArrayRef, SqlError> {
+    if from.is_text() && to.is_text() {
+        return Ok(array.clone());
+    }
+    // A moment as SYMBOL is its text here, its number in a cast.
+    let to = if to == Kind::Symbol { Kind::String } else { to };
+    let values = [datafusion::logical_expr::ColumnarValue::Array(array.clone())];
+    let args = super::kernel::Args::new(&values, array.len());
+    match cells::is_own(from) || cells::is_own(to) {
+        true => cells::run(&args, from, to, Misfit::Null),
+        false => kernels::run(&args, from, to, Misfit::Null),
     }
 }
 

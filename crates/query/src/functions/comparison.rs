@@ -16,6 +16,8 @@ use super::typed::Typed;
 use crate::error::SqlError;
 use crate::kind::Kind;
 
+mod own;
+
 /// A comparison of two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Comparison {
@@ -59,10 +61,21 @@ impl Comparison {
 /// Binds `left op right`; `position` is the operator's.
 pub fn compare(op: Comparison, left: Typed, right: Typed, position: usize) -> Result<Typed, SqlError> {
     let start = left.position;
+    let shapeless = |t: &Typed| matches!(t.kind, Kind::Array(_));
+    if shapeless(&left) || shapeless(&right) {
+        return own::arrays(op, left, right, position);
+    }
     if left.is_null_literal() && left.kind == Kind::Null || right.is_null_literal() && right.kind == Kind::Null {
         return beside_null(op, left, right, start);
     }
-    let Some(kind) = common_kind(op, &left, &right) else {
+    if let (Kind::Geohash(l), Kind::Geohash(r)) = (left.kind, right.kind)
+        && l != r
+        && op.is_equality()
+    {
+        return Ok(Typed::boolean(op == Comparison::Ne, start));
+    }
+    let own_kind = own::common_kind(op.is_equality(), left.kind, right.kind);
+    let Some(kind) = own_kind.unwrap_or_else(|| common_kind(op, &left, &right)) else {
         return Err(no_operator(op.symbol(), left.kind, right.kind, position));
     };
     let never_equal = op.is_equality() && (is_no(&left, right.kind) || is_no(&right, left.kind));
@@ -104,6 +117,8 @@ fn common_kind(op: Comparison, left: &Typed, right: &Typed) -> Option<Kind> {
     Some(match (l, r) {
         _ if text(l) && text(r) => Kind::String,
         (Kind::Date, Kind::Date) => Kind::Date,
+        (Kind::TimestampNs, r) if r.is_time() => Kind::TimestampNs,
+        (l, Kind::TimestampNs) if l.is_time() => Kind::TimestampNs,
         _ if l.is_time() && r.is_time() => Kind::Timestamp,
         _ if l.is_time() || r.is_time() => {
             let (moment, other) = if l.is_time() { (l, r) } else { (r, l) };
@@ -345,7 +360,9 @@ pub fn between(value: Typed, low: Typed, high: Typed, negated: bool, position: u
     }
     let moments = [&value, &low, &high].iter().any(|t| t.kind.is_time());
     let narrow = [&value, &low, &high].iter().all(|t| t.kind == Kind::Int);
-    let kind = if moments {
+    let kind = if [&value, &low, &high].iter().any(|t| t.kind == Kind::TimestampNs) {
+        Kind::TimestampNs
+    } else if moments {
         Kind::Timestamp
     } else if narrow {
         Kind::Int

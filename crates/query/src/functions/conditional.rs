@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, ArrowPrimitiveType};
 use arrow::datatypes::{
     Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
-    TimestampMillisecondType,
+    TimestampMillisecondType, TimestampNanosecondType,
 };
 use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::{Expr, Volatility};
 
 use super::cast;
+use super::cell::{self, Cell};
 use super::comparison::{Comparison, compare};
 use super::kernel::{Args, Function, column};
 use super::typed::{Call, Typed};
@@ -58,6 +59,10 @@ pub fn branch_kind<'a>(values: impl IntoIterator<Item = &'a Typed>) -> Result<Ki
             (Kind::Char, Kind::Char) => Kind::Char,
             (l, r) if is_textual(l) && is_textual(r) => Kind::String,
             (l, r) if l == r => l,
+            (l @ (Kind::Uuid | Kind::Ipv4), r) if is_textual(r) => l,
+            (l, r @ (Kind::Uuid | Kind::Ipv4)) if is_textual(l) => r,
+            (Kind::Timestamp, Kind::TimestampNs) | (Kind::TimestampNs, Kind::Timestamp) => Kind::TimestampNs,
+            (l, r) if decimals(l, r).is_some() => decimals(l, r).unwrap_or(l),
             (to, from) => {
                 let message = format!("inconvertible types: {from} -> {to} [from={from}, to={to}]");
                 return Err(SqlError::new(value.position, message));
@@ -67,6 +72,12 @@ pub fn branch_kind<'a>(values: impl IntoIterator<Item = &'a Typed>) -> Result<Ki
     Ok(common)
 }
 
+/// Returns the decimal that two kinds share, one of which is a decimal.
+fn decimals(l: Kind, r: Kind) -> Option<Kind> {
+    let is_decimal = |kind: Kind| matches!(kind, Kind::Decimal(..));
+    if is_decimal(l) || is_decimal(r) { super::decimal::common_kind(l, r) } else { None }
+}
+
 /// Returns the kind of a UNION column over branches of two kinds; None if they do not go together.
 pub fn union_kind(l: Kind, r: Kind) -> Option<Kind> {
     Some(match (l, r) {
@@ -74,7 +85,20 @@ pub fn union_kind(l: Kind, r: Kind) -> Option<Kind> {
         (Kind::Symbol, Kind::Symbol) => Kind::String,
         (l, r) if l == r => l,
         (l, r) if l.is_number() && r.is_number() => wider(l, r),
+        (Kind::TimestampNs, r) if r.is_time() => Kind::TimestampNs,
+        (l, Kind::TimestampNs) if l.is_time() => Kind::TimestampNs,
         (l, r) if l.is_time() && r.is_time() => Kind::Timestamp,
+        (Kind::Binary, _) | (_, Kind::Binary) => return None,
+        (Kind::Geohash(l), Kind::Geohash(r)) => Kind::Geohash(l.min(r)),
+        (hash @ Kind::Geohash(_), r) if r.is_text() => hash,
+        (l, hash @ Kind::Geohash(_)) if l.is_text() => hash,
+        (Kind::Array(l), Kind::Array(r)) => Kind::Array(l.max(r)),
+        (array @ Kind::Array(_), Kind::Double) | (Kind::Double, array @ Kind::Array(_)) => array,
+        (l, r) if decimals(l, r).is_some() => return decimals(l, r),
+        (Kind::Decimal(..), Kind::Float | Kind::Double) | (Kind::Float | Kind::Double, Kind::Decimal(..)) => {
+            Kind::String
+        }
+        (Kind::Uuid, Kind::Ipv4) | (Kind::Ipv4, Kind::Uuid) => Kind::String,
         (Kind::Symbol | Kind::Char, Kind::Varchar) | (Kind::Varchar, Kind::Symbol | Kind::Char) => Kind::Varchar,
         (l, r) if is_textual(l) && is_textual(r) => Kind::String,
         (l, r) if l.is_text() && !r.is_time() || r.is_text() && !l.is_time() => {
@@ -191,6 +215,10 @@ fn extreme(call: &Call, greatest: bool) -> Result<Typed, SqlError> {
     for arg in &call.args {
         kind = match (kind, arg.kind) {
             (kind, Kind::Null) => kind,
+            (Kind::Null, other @ Kind::Decimal(..)) => other,
+            (l, r) if decimals(l, r).is_some() => decimals(l, r).unwrap_or(l),
+            (Kind::TimestampNs, r) if r.is_time() => Kind::TimestampNs,
+            (l, Kind::TimestampNs) if l.is_time() => Kind::TimestampNs,
             (_, other) if !other.is_number() && !other.is_time() => {
                 return Err(SqlError::new(arg.position, format!("unsupported type: {other}")));
             }
@@ -202,9 +230,22 @@ fn extreme(call: &Call, greatest: bool) -> Result<Typed, SqlError> {
     }
     let kind = if kind == Kind::Null { Kind::Int } else { kind };
     let args = call.args.iter().map(|a| cast::implicit(a.clone(), kind)).collect::<Result<Vec<_>, _>>()?;
-    let kernel = Arc::new(move |args: &Args| Ok(extremes(args, kind, greatest)));
+    let kernel = Arc::new(move |args: &Args| match kind {
+        Kind::Decimal(..) => decimal_extremes(args, kind, greatest),
+        kind => Ok(extremes(args, kind, greatest)),
+    });
     let name = format!("{} {kind}", if greatest { "greatest" } else { "least" });
     Function::new(&name, args.len(), kind, Volatility::Immutable, kernel).call(args, kind, call.position)
+}
+
+fn decimal_extremes(args: &Args, kind: Kind, greatest: bool) -> Result<ArrayRef, SqlError> {
+    let columns: Vec<_> = (0..args.len()).map(|i| cell::reader(args, i)).collect();
+    cell::build(kind, args.rows(), |row| {
+        let values = columns.iter().map(|c| c(row)).collect::<Vec<_>>();
+        let numbers = values.iter().map(|v| if let Cell::Decimal(n) = v { Some(*n) } else { None });
+        let best = numbers.flatten().reduce(|l, r| if (r > l) == greatest { r } else { l });
+        Ok(best.map_or(Cell::Null, Cell::Decimal))
+    })
 }
 
 fn extremes(args: &Args, kind: Kind, greatest: bool) -> ArrayRef {
@@ -216,6 +257,7 @@ fn extremes(args: &Args, kind: Kind, greatest: bool) -> ArrayRef {
         Kind::Double => extreme_of::<Float64Type>(args, greatest),
         Kind::Date => extreme_of::<TimestampMillisecondType>(args, greatest),
         Kind::Timestamp => extreme_of::<TimestampMicrosecondType>(args, greatest),
+        Kind::TimestampNs => extreme_of::<TimestampNanosecondType>(args, greatest),
         _ => extreme_of::<Int64Type>(args, greatest),
     }
 }

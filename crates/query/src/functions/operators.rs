@@ -6,6 +6,7 @@ use super::arithmetic::{self, Arithmetic};
 use super::cast;
 use super::comparison::{self, Comparison};
 use super::matching::{self, Matching};
+use super::place::{self, Containment};
 use super::text;
 use super::typed::Typed;
 use crate::error::SqlError;
@@ -17,6 +18,8 @@ pub enum BinaryOp {
     Arithmetic(Arithmetic),
     Comparison(Comparison),
     Matching(Matching),
+    /// `<<` and its kin on addresses.
+    Containment(Containment),
     /// `||`
     Concat,
     And,
@@ -37,6 +40,7 @@ pub fn binary(op: BinaryOp, left: Typed, right: Typed, position: usize) -> Resul
         BinaryOp::Arithmetic(op) => arithmetic::binary(op, left, right, position),
         BinaryOp::Comparison(op) => comparison::compare(op, left, right, position),
         BinaryOp::Matching(op) => matching::bind(op, left, right, position),
+        BinaryOp::Containment(how) => place::contained(how, left, right, position),
         BinaryOp::Concat => {
             let start = left.position;
             Ok(text::concat(vec![left, right], start)?)

@@ -5,9 +5,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, FixedSizeBinaryArray};
 use arrow::datatypes::{
     Float32Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
+    UInt32Type,
 };
 use datafusion::logical_expr::Volatility;
 
@@ -33,6 +34,16 @@ pub fn find(name: &str) -> Option<Binding> {
         "rnd_long" => |call, env| whole(call, env, Kind::Long),
         "rnd_float" => |call, env| real(call, env, Kind::Float),
         "rnd_double" => |call, env| real(call, env, Kind::Double),
+        "rnd_uuid4" | "rnd_uuid" => |call, env| plain(call, env, Kind::Uuid),
+        "rnd_long256" => |call, env| plain(call, env, Kind::Long256),
+        "rnd_ipv4" => |call, env| plain(call, env, Kind::Ipv4),
+        "rnd_geohash" => |call, env| match call.args.as_slice() {
+            [bits] => match u8::try_from(constant(bits)?).ok().filter(|n| (1..=60).contains(n)) {
+                Some(size) => plain(&Call { args: Vec::new(), ..call.clone() }, env, Kind::Geohash(size)),
+                None => Err(SqlError::new(bits.position, "precision must be in [1..60] range")),
+            },
+            _ => Err(call.no_match()),
+        },
         "rnd_timestamp" => |call, env| moment(call, env, Kind::Timestamp),
         "rnd_date" => |call, env| moment(call, env, Kind::Date),
         "rnd_str" => |call, env| texts(call, env, Kind::String),
@@ -88,8 +99,27 @@ fn plain(call: &Call, environment: &Environment, kind: Kind) -> Result<Typed, Sq
     }
     volatile(call, environment, kind, move |g, rows| match kind {
         Kind::Boolean => boolean_column(rows, |_| g.boolean()),
+        Kind::Ipv4 => column::<UInt32Type>(rows, |_| Some((g.next() as u32).max(1))),
+        Kind::Geohash(size) => column::<Int64Type>(rows, |_| Some((g.next() & ((1 << size) - 1)) as i64)),
+        Kind::Uuid => fixed(rows, 16, |bytes| {
+            fill(g, bytes);
+            // Version 4, variant 1.
+            bytes[6] = bytes[6] & 0x0f | 0x40;
+            bytes[8] = bytes[8] & 0x3f | 0x80;
+        }),
+        Kind::Long256 => fixed(rows, 32, |bytes| fill(g, bytes)),
         _ => text_column(rows, |_| Some(g.letter().to_string())),
     })
+}
+
+fn fill(generator: &mut Generator, bytes: &mut [u8]) {
+    bytes.chunks_mut(8).for_each(|word| word.copy_from_slice(&generator.next().to_be_bytes()));
+}
+
+fn fixed(rows: usize, width: usize, mut draw: impl FnMut(&mut [u8])) -> ArrayRef {
+    let mut bytes = vec![0; rows * width];
+    bytes.chunks_mut(width).for_each(&mut draw);
+    Arc::new(FixedSizeBinaryArray::new(width as i32, bytes.into(), None))
 }
 
 fn small(call: &Call, environment: &Environment, kind: Kind) -> Result<Typed, SqlError> {

@@ -9,6 +9,8 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use datafusion::logical_expr::Volatility;
 
+use super::cast;
+use super::cell::{self, Cell};
 use super::kernel::{Args, Function, boolean_column, column, text_column};
 use super::matching;
 use super::numbers::{double_text, float_text};
@@ -356,7 +358,19 @@ fn joined<'a>(args: &'a Args, i: usize, kind: Kind) -> Result<Writer<'a>, SqlErr
                 }
             })
         }
-        other => return Err(SqlError::new(0, format!("there is no function `concat` with the argument type {other}"))),
+        Kind::Uuid | Kind::Ipv4 | Kind::Long256 | Kind::Decimal(..) | Kind::TimestampNs => {
+            let value = cell::reader(args, i);
+            let null = match kind {
+                Kind::Ipv4 => "0.0.0.0",
+                Kind::Decimal(..) => "null",
+                _ => "",
+            };
+            Box::new(move |row, out| match value(row) {
+                Cell::Whole(ns) => out.push_str(&super::moment::timestamp_ns_text(ns)),
+                value => out.push_str(cast::cell_text(&value, kind).as_deref().unwrap_or(null)),
+            })
+        }
+        other => return Err(SqlError::new(0, format!("unsupported type: {other}"))),
     })
 }
 

@@ -615,6 +615,11 @@ pub enum Binary {
     BitOr,
     BitXor,
     Concat,
+    /// `<<`, `<<=`, `>>`, `>>=`: addresses within a net.
+    Inside,
+    InsideOrEqual,
+    Holds,
+    HoldsOrEqual,
     Eq,
     Ne,
     Lt,

@@ -8,6 +8,8 @@ use super::lexer::{Token, TokenKind};
 use super::{select, window};
 use crate::error::SqlError;
 
+mod array;
+
 /// How tightly operators bind; larger is tighter.
 mod binding {
     pub const OR: u8 = 1;
@@ -20,10 +22,13 @@ mod binding {
     pub const BIT_XOR: u8 = 8;
     pub const BIT_AND: u8 = 9;
     pub const CONCAT: u8 = 10;
+    /// `<<` and its kin on addresses.
+    pub const CONTAINMENT: u8 = 11;
     pub const ADD: u8 = 12;
     pub const MULTIPLY: u8 = 13;
     pub const UNARY: u8 = 14;
     pub const CAST: u8 = 15;
+    pub const SUBSCRIPT: u8 = 16;
 }
 
 /// Parses an expression.
@@ -83,6 +88,12 @@ fn infix(cursor: &mut Cursor, left: Expr, floor: u8) -> Result<Infix, SqlError> 
     }
     if token.is_word("operator") && cursor.peek_at(1).is_sign("(") {
         return named_operator(cursor, left, floor);
+    }
+    if token.is_sign("[") && binding::SUBSCRIPT > floor {
+        return array::subscript(cursor, left).map(Infix::Taken);
+    }
+    if token.is_word("within") && binding::MEMBERSHIP > floor {
+        return array::within(cursor, left).map(Infix::Taken);
     }
     if token.is_sign("::") {
         return if binding::CAST > floor { colon_cast(cursor, left).map(Infix::Taken) } else { Ok(Infix::None(left)) };
@@ -144,6 +155,10 @@ fn binary_operator(token: &Token) -> Option<(Binary, u8)> {
         "+" => (Binary::Add, binding::ADD),
         "-" => (Binary::Sub, binding::ADD),
         "||" => (Binary::Concat, binding::CONCAT),
+        "<<" => (Binary::Inside, binding::CONTAINMENT),
+        "<<=" => (Binary::InsideOrEqual, binding::CONTAINMENT),
+        ">>" => (Binary::Holds, binding::CONTAINMENT),
+        ">>=" => (Binary::HoldsOrEqual, binding::CONTAINMENT),
         "&" => (Binary::BitAnd, binding::BIT_AND),
         "^" => (Binary::BitXor, binding::BIT_XOR),
         "|" => (Binary::BitOr, binding::BIT_OR),
@@ -184,6 +199,10 @@ pub fn operator_text(op: Binary) -> &'static str {
         Binary::BitOr => "|",
         Binary::BitXor => "^",
         Binary::Concat => "||",
+        Binary::Inside => "<<",
+        Binary::InsideOrEqual => "<<=",
+        Binary::Holds => ">>",
+        Binary::HoldsOrEqual => ">>=",
         Binary::Eq => "=",
         Binary::Ne => "!=",
         Binary::Lt => "<",
@@ -434,6 +453,7 @@ fn word_operand(cursor: &mut Cursor) -> Result<Expr, SqlError> {
         "cast" if following.is_sign("(") => call_cast(cursor),
         "extract" if following.is_sign("(") => extract(cursor),
         word if ENDING.contains(&word) && word != "on" && word != "end" => Err(cursor.error("Expression expected")),
+        "array" if following.is_sign("[") => array::literal(cursor),
         _ if following.kind == TokenKind::Text => prefix_cast(cursor),
         _ => name(cursor),
     }

@@ -70,6 +70,7 @@ fn level(op: Binary) -> u8 {
     match op {
         Binary::Mul | Binary::Div | Binary::Mod => 4,
         Binary::Add | Binary::Sub => 5,
+        Binary::Inside | Binary::InsideOrEqual | Binary::Holds | Binary::HoldsOrEqual => 6,
         Binary::Concat => 7,
         Binary::BitAnd => 8,
         Binary::BitXor => 9,
@@ -124,6 +125,14 @@ fn concat_parts(expr: &Expr, parts: &mut Vec<String>) {
 
 fn call_text(name: &str, args: &[Expr], distinct: bool) -> String {
     match args {
+        _ if name == "array" && args.is_empty() => "ARRAY".to_owned(),
+        _ if name == "array" => format!("ARRAY[{}]", join(args)),
+        [value, rest @ ..] if name == "[]" => format!("{}[{}]", operand_text(value, CAST), join(rest)),
+        [low] if name == ":" => format!("{}:", expression_text(low)),
+        [low, high] if name == ":" => format!("{}:{}", expression_text(low), expression_text(high)),
+        [value, rest @ ..] if name == "within" => {
+            format!("{} within ({})", operand_text(value, MEMBERSHIP), join(rest))
+        }
         [Expr { kind: ExprKind::Star, .. }] => format!("{name}()"),
         _ if distinct && name.eq_ignore_ascii_case("count") => format!("count_distinct({})", join(args)),
         _ => format!("{name}({})", join(args)),

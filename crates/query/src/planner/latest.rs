@@ -4,7 +4,6 @@ use super::plan_error;
 use super::relation::{Column, Relation};
 use crate::error::SqlError;
 use crate::exec;
-use crate::kind::Kind;
 use crate::parser::ast::{Ident, Latest};
 
 /// Returns the latest row of each key; rows ascend by the time.
@@ -15,7 +14,7 @@ pub fn latest(relation: Relation, latest: &Latest) -> Result<Relation, SqlError>
                 return Err(SqlError::new(name.position, "latest by over a table requires designated TIMESTAMP"));
             }
             let place = place(&relation, name)?;
-            if relation.columns[place].kind != Kind::Timestamp {
+            if !relation.columns[place].kind.is_timestamp() {
                 return Err(SqlError::new(name.position, "not a TIMESTAMP"));
             }
             place

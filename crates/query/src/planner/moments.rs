@@ -19,6 +19,15 @@ pub fn moment(us: i64, position: usize) -> Typed {
     Typed::literal(ScalarValue::TimestampMicrosecond(Some(us), None), Kind::Timestamp, position)
 }
 
+/// Returns the constant of the moment that a text names, in the unit of a timestamp's kind.
+fn moment_of(text: &str, kind: Kind, position: usize) -> Option<Typed> {
+    if kind != Kind::TimestampNs {
+        return parse_timestamp(text).map(|us| moment(us, position));
+    }
+    let ns = functions::moment::parse_timestamp_ns(text)?;
+    Some(Typed::literal(ScalarValue::TimestampNanosecond(Some(ns), None), kind, position))
+}
+
 /// Binds a comparison of the designated timestamp with a text; `None` when no text is there.
 pub fn against_text(op: Binary, left: &Typed, right: &Typed) -> Result<Option<Typed>, SqlError> {
     let (time, text, op) = match (left.as_text(), right.as_text()) {
@@ -30,8 +39,8 @@ pub fn against_text(op: Binary, left: &Typed, right: &Typed) -> Result<Option<Ty
     let position = text.position;
     match op {
         Binary::Eq => {
-            let us = parse_timestamp(written).ok_or_else(|| not_a_moment(written, position))?;
-            compare(Binary::Eq, time, us, left.position).map(Some)
+            let at = moment_of(written, time.kind, left.position).ok_or_else(|| not_a_moment(written, position))?;
+            compare(Binary::Eq, time, at).map(Some)
         }
         Binary::Ne => {
             let range = written_period(written).ok_or_else(|| not_a_moment(written, position))?;
@@ -39,15 +48,16 @@ pub fn against_text(op: Binary, left: &Typed, right: &Typed) -> Result<Option<Ty
         }
         Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge => {
             let invalid = || SqlError::new(position, format!("Invalid date [str='{written}']"));
-            let us = parse_timestamp(written).ok_or_else(invalid)?;
-            compare(op, time, us, left.position).map(Some)
+            let at = moment_of(written, time.kind, left.position).ok_or_else(invalid)?;
+            compare(op, time, at).map(Some)
         }
         _ => Ok(None),
     }
 }
 
-fn compare(op: Binary, time: &Typed, us: i64, position: usize) -> Result<Typed, SqlError> {
-    functions::operators::binary(binary_op(op), time.clone(), moment(us, position), position)
+fn compare(op: Binary, time: &Typed, at: Typed) -> Result<Typed, SqlError> {
+    let position = at.position;
+    functions::operators::binary(binary_op(op), time.clone(), at, position)
 }
 
 fn not_a_moment(text: &str, position: usize) -> SqlError {
@@ -88,8 +98,8 @@ pub fn in_list(
     for item in list {
         moments.push(match item.as_text() {
             Some(text) => {
-                let us = parse_timestamp(text).ok_or_else(|| SqlError::new(item.position, "Invalid date"))?;
-                moment(us, item.position)
+                let invalid = || SqlError::new(item.position, "Invalid date");
+                moment_of(text, value.kind, item.position).ok_or_else(invalid)?
             }
             None => item,
         });
@@ -119,7 +129,12 @@ fn within(time: &Typed, found: &[TimeRange], negated: bool, position: usize) -> 
         }
         _ => time.expr.clone(),
     };
-    let literal = |us: i64| Expr::Literal(ScalarValue::TimestampMicrosecond(Some(us), None), None);
+    let literal = |us: i64| match time.kind {
+        Kind::TimestampNs => {
+            Expr::Literal(ScalarValue::TimestampNanosecond(Some(us.saturating_mul(1_000)), None), None)
+        }
+        _ => Expr::Literal(ScalarValue::TimestampMicrosecond(Some(us), None), None),
+    };
     let one = |range: &TimeRange| {
         let above = (range.start_us != i64::MIN).then(|| column.clone().gt_eq(literal(range.start_us)));
         let below = (range.end_us != i64::MAX).then(|| column.clone().lt(literal(range.end_us)));
@@ -184,12 +199,12 @@ pub fn against_query(
         _ => return Ok(None),
     };
     let value = scope.bind(value)?;
-    if value.kind != Kind::Timestamp {
+    if !matches!(value.kind, Kind::Timestamp | Kind::TimestampNs) {
         let message = format!("left operand must be a TIMESTAMP, found: {}", value.kind);
         return Err(SqlError::new(value.position, message));
     }
     let result = scalar_query(scope, query)?;
-    if result.kind != Kind::Timestamp {
+    if !matches!(result.kind, Kind::Timestamp | Kind::TimestampNs) {
         return Err(SqlError::new(position, format!("cannot compare TIMESTAMP and {}", result.kind)));
     }
     let position = value.position;

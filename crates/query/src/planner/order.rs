@@ -119,12 +119,12 @@ pub fn sorted_projection(
 /// Returns the timestamp that sorted rows are ordered by: what they are sorted by first, if it is one.
 fn order_of(first: &Key, columns: &[Column], time: Option<usize>) -> (Option<usize>, bool) {
     match &first.by {
-        By::Output(place) if columns[*place].kind == Kind::Timestamp => (Some(*place), !first.descending),
+        By::Output(place) if columns[*place].kind.is_timestamp() => (Some(*place), !first.descending),
         By::Output(_) => (None, false),
         By::Extra(value) => {
             let hidden = time.filter(|t| !columns[*t].visible);
             match hidden {
-                Some(t) if value.kind == Kind::Timestamp => (Some(t), !first.descending),
+                Some(t) if value.kind.is_timestamp() => (Some(t), !first.descending),
                 _ => (None, false),
             }
         }

@@ -192,7 +192,7 @@ fn designate(relation: &mut Relation, name: &Ident) -> Result<(), SqlError> {
     let folded = name.name.to_lowercase();
     let found = relation.columns.iter().position(|c| c.visible && c.name.to_lowercase() == folded);
     let place = found.ok_or_else(|| SqlError::new(name.position, format!("Invalid column: {}", name.name)))?;
-    if relation.columns[place].kind != Kind::Timestamp {
+    if !relation.columns[place].kind.is_timestamp() {
         return Err(SqlError::new(name.position, "not a TIMESTAMP"));
     }
     relation.time = Some(place);

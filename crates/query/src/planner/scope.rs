@@ -13,9 +13,11 @@ use super::window::{self, Windows};
 use super::{Ctes, Planner, catalogue, moments, numbers};
 use crate::error::SqlError;
 use crate::functions::arithmetic::Arithmetic;
+use crate::functions::array::Selector;
 use crate::functions::comparison::Comparison;
 use crate::functions::matching::Matching;
 use crate::functions::operators::{BinaryOp, UnaryOp};
+use crate::functions::place::Containment;
 use crate::functions::{self, Call, Typed};
 use crate::kind::Kind;
 use crate::parser::ast::{Binary, CastSpelling, Expr as Tree, ExprKind, Unary};
@@ -240,6 +242,11 @@ impl<'s> Scope<'s> {
         if plain == "unnest" {
             return Err(SqlError::new(position, "UNNEST cannot be used as an expression; use it in the FROM clause"));
         }
+        if name == "[]"
+            && let Some((array, selectors)) = args.split_first()
+        {
+            return self.subscript(array, selectors, position);
+        }
         if args.iter().any(|a| matches!(a.kind, ExprKind::Query(_))) {
             return Err(SqlError::new(position, format!("unknown function name: {name}(CURSOR)")));
         }
@@ -252,6 +259,20 @@ impl<'s> Scope<'s> {
             _ => name,
         };
         functions::scalar(&Call::new(name, position, args), self.planner.environment)
+    }
+
+    /// Binds `array[i, low:high, …]`.
+    fn subscript(&self, array: &Tree, selectors: &[Tree], position: usize) -> Result<Typed, SqlError> {
+        let selector = |tree: &Tree| match &tree.kind {
+            ExprKind::Call { name, args, .. } if name == ":" => match &args[..] {
+                [low, high] => Ok(Selector::Range(self.bind(low)?, Some(self.bind(high)?))),
+                [low] => Ok(Selector::Range(self.bind(low)?, None)),
+                _ => Err(SqlError::new(tree.position, "array slice bounds expected")),
+            },
+            _ => self.bind(tree).map(Selector::At),
+        };
+        let selectors = selectors.iter().map(selector).collect::<Result<Vec<_>, _>>()?;
+        functions::array::index(self.bind(array)?, selectors, position)
     }
 
     fn case(
@@ -284,7 +305,7 @@ impl<'s> Scope<'s> {
             return Err(in_query_error(&value, query.position));
         }
         let list = list.iter().map(|e| self.bind_wanted(e, value.kind)).collect::<Result<Vec<_>, _>>()?;
-        if matches!(value.kind, Kind::Timestamp | Kind::Date) {
+        if value.kind.is_time() {
             return moments::in_list(self, value, list, negated, is_time, position);
         }
         if bare && !matches!(value.kind, Kind::Null) {
@@ -356,6 +377,10 @@ pub fn binary_op(op: Binary) -> BinaryOp {
         Binary::BitOr => BinaryOp::Arithmetic(Arithmetic::BitOr),
         Binary::BitXor => BinaryOp::Arithmetic(Arithmetic::BitXor),
         Binary::Concat => BinaryOp::Concat,
+        Binary::Inside => BinaryOp::Containment(Containment { net_first: false, or_equal: false }),
+        Binary::InsideOrEqual => BinaryOp::Containment(Containment { net_first: false, or_equal: true }),
+        Binary::Holds => BinaryOp::Containment(Containment { net_first: true, or_equal: false }),
+        Binary::HoldsOrEqual => BinaryOp::Containment(Containment { net_first: true, or_equal: true }),
         Binary::Eq => BinaryOp::Comparison(Comparison::Eq),
         Binary::Ne => BinaryOp::Comparison(Comparison::Ne),
         Binary::Lt => BinaryOp::Comparison(Comparison::Lt),

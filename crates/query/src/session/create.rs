@@ -109,9 +109,15 @@ pub fn column_type(written: &Ident) -> Result<ColumnType, SqlError> {
         "bigint" => "long",
         "smallint" => "short",
         "text" => "string",
-        "bytea" => "binary",
         _ => &written.name,
     };
+    if let Some(element) = name.strip_suffix("[]")
+        && ColumnType::from_name(name).is_none()
+    {
+        let element = element.trim_end_matches("[]").to_ascii_uppercase();
+        let message = format!("unsupported array element type [type={element}]");
+        return Err(SqlError::new(written.position, message));
+    }
     ColumnType::from_name(name)
         .ok_or_else(|| SqlError::new(written.position, format!("unsupported column type: {}", written.name)))
 }

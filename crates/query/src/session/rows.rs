@@ -33,7 +33,7 @@ pub fn row_batch(batch: &RecordBatch, targets: &[&ColumnDef]) -> Result<RowBatch
 }
 
 /// Appends the values of an array; the frequent kinds as columns, the others one by one.
-fn fill(data: &mut ColumnData, array: &dyn Array) -> Result<(), SqlError> {
+pub fn fill(data: &mut ColumnData, array: &dyn Array) -> Result<(), SqlError> {
     macro_rules! numbers {
         ($values:expr, $T:ty, $null:expr) => {
             $values.extend(array.as_primitive::<$T>().iter().map(|n| n.unwrap_or($null)))

@@ -83,7 +83,7 @@ impl Filler {
             rows_of_key.push(Vec::new());
         }
         let filled = fills.into_iter().map(|(place, with)| filled(&rows, place, with)).collect::<Result<Vec<_>>>()?;
-        let bucket_times = times(&rows, time).values();
+        let bucket_times = times(&rows, time).values().clone();
         let (first, last) = (bucket_times.first().copied(), bucket_times.last().copied());
         let grid = match first {
             Some(first_us) if span.since_first => span.grid.with_origin(first_us),
@@ -163,7 +163,7 @@ impl Filler {
     }
 
     fn bucket_after(&mut self, bucket_us: i64) -> Option<i64> {
-        let bucket_times = times(&self.rows, self.time).values();
+        let bucket_times = times(&self.rows, self.time).values().clone();
         while bucket_times.get(self.next_input).is_some_and(|us| *us <= bucket_us) {
             self.next_input += 1;
         }

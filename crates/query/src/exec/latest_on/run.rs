@@ -185,7 +185,7 @@ impl Newest {
 
     fn take(&mut self, batch: RecordBatch) -> Result<()> {
         let keys = self.index.read(&columns(&batch, &self.keys))?;
-        let times = times(&batch, self.time).clone();
+        let times = times(&batch, self.time);
         let place = self.kept.add(batch)?;
         for row in 0..times.len() {
             let time = times.is_valid(row).then(|| times.value(row));

@@ -187,7 +187,7 @@ fn pairs(
     let mut newest: HashMap<usize, Pair> = HashMap::new();
     let (mut l, mut r, mut pairs) = (0, 0, Vec::new());
     loop {
-        let now = match (time_of(left_times, l), time_of(right_times, r)) {
+        let now = match (time_of(&left_times, l), time_of(&right_times, r)) {
             (None, None) => return Ok(pairs),
             (Some(a), Some(b)) => a.min(b),
             (a, b) => a.or(b).unwrap_or(i64::MIN),
@@ -195,13 +195,13 @@ fn pairs(
         // The right rows of this moment by key, to be paired with the left ones.
         let mut waiting: Vec<Option<(usize, u32)>> = Vec::new();
         let mut of_key: HashMap<usize, VecDeque<usize>> = HashMap::new();
-        while time_of(right_times, r) == Some(now) {
+        while time_of(&right_times, r) == Some(now) {
             let key = index.add(&right_keys, r)?;
             of_key.entry(key).or_default().push_back(waiting.len());
             waiting.push(Some((key, r as u32)));
             r += 1;
         }
-        while time_of(left_times, l) == Some(now) {
+        while time_of(&left_times, l) == Some(now) {
             let key = index.add(&left_keys, l)?;
             let pair = newest.entry(key).or_default();
             pair.0 = Some(l as u32);

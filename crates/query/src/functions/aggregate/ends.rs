@@ -44,7 +44,10 @@ pub fn bind(name: &str, call: &Call, arg: &Typed) -> Result<Typed, SqlError> {
         Kind::Double => fold::call(name, End::<Float64Type>::new(which, kind), args, kind, at),
         Kind::Date => fold::call(name, End::<TimestampMillisecondType>::new(which, kind), args, kind, at),
         Kind::Timestamp => fold::call(name, End::<TimestampMicrosecondType>::new(which, kind), args, kind, at),
-        _ => fold::call(name, EndText(which), args, kind, at),
+        Kind::Null | Kind::Char | Kind::String | Kind::Symbol | Kind::Varchar => {
+            fold::call(name, EndText(which), args, kind, at)
+        }
+        _ => fold::call(name, EndValue(which, kind), args, kind, at),
     })
 }
 
@@ -123,6 +126,53 @@ impl<T: ArrowPrimitiveType> Fold for End<T> {
         let array = saved[1].to_array().expect("saved values have arrays");
         let array = array.as_primitive::<T>();
         saved_flag(&saved[0]).then(|| array.is_valid(0).then(|| array.value(0)))
+    }
+}
+
+/// Of any other kind.
+struct EndValue(Which, Kind);
+
+impl Fold for EndValue {
+    const ON_HEAP: bool = true;
+
+    type State = Kept<ScalarValue>;
+    type Columns<'a> = &'a ArrayRef;
+
+    fn columns<'a>(&self, arrays: &'a [ArrayRef]) -> &'a ArrayRef {
+        &arrays[0]
+    }
+
+    fn add(&self, state: &mut Self::State, column: &&ArrayRef, row: usize) {
+        let is_null = column.is_null(row);
+        if self.0.takes(state.is_some(), is_null) {
+            *state =
+                Some((!is_null).then(|| ScalarValue::try_from_array(column, row).expect("the row is in the batch")));
+        }
+    }
+
+    fn merge(&self, state: &mut Self::State, later: Self::State) {
+        self.0.merge(state, later);
+    }
+
+    fn answers(&self, states: Vec<Self::State>) -> ArrayRef {
+        column(states.into_iter().map(|s| s.flatten().unwrap_or_else(|| self.1.null())), self.1)
+    }
+
+    fn saved_types(&self) -> Vec<DataType> {
+        vec![DataType::Boolean, self.1.arrow()]
+    }
+
+    fn save(&self, state: &Self::State) -> Vec<ScalarValue> {
+        let value = state.clone().flatten().unwrap_or_else(|| self.1.null());
+        vec![ScalarValue::Boolean(Some(state.is_some())), value]
+    }
+
+    fn load(&self, saved: &[ScalarValue]) -> Self::State {
+        saved_flag(&saved[0]).then(|| (!saved[1].is_null()).then(|| saved[1].clone()))
+    }
+
+    fn heap_bytes(&self, state: &Self::State) -> usize {
+        state.as_ref().and_then(|s| s.as_ref()).map_or(0, ScalarValue::size)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, StringViewArray};
 use arrow::datatypes::{
     DataType, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, UInt32Type,
 };
 use datafusion::common::ScalarValue;
 
@@ -21,7 +22,8 @@ pub fn bind(max: bool, call: &Call, arg: &Typed) -> Result<Typed, SqlError> {
     let kind = match arg.kind {
         Kind::Byte | Kind::Short => Kind::Int,
         Kind::Boolean => Kind::Double,
-        Kind::Symbol | Kind::Null => Kind::String,
+        Kind::Symbol | Kind::Null | Kind::Uuid => Kind::String,
+        Kind::Geohash(_) | Kind::Long256 | Kind::Array(_) | Kind::Binary => return Err(call.no_match()),
         kind => kind,
     };
     let name = if max { "max" } else { "min" };
@@ -34,6 +36,9 @@ pub fn bind(max: bool, call: &Call, arg: &Typed) -> Result<Typed, SqlError> {
         Kind::Double => fold::call(name, Extreme::<Float64Type>::new(max), args, kind, at),
         Kind::Date => fold::call(name, Extreme::<TimestampMillisecondType>::new(max), args, kind, at),
         Kind::Timestamp => fold::call(name, Extreme::<TimestampMicrosecondType>::new(max), args, kind, at),
+        Kind::TimestampNs => fold::call(name, Extreme::<TimestampNanosecondType>::new(max), args, kind, at),
+        Kind::Ipv4 => fold::call(name, Extreme::<UInt32Type>::new(max), args, kind, at),
+        Kind::Decimal(..) => fold::call(name, ExtremeDecimal { max, kind }, args, kind, at),
         _ => fold::call(name, ExtremeText { max }, args, kind, at),
     })
 }
@@ -104,6 +109,58 @@ impl<T: ArrowPrimitiveType> Fold for Extreme<T> {
     }
 }
 
+/// The least or greatest decimal.
+struct ExtremeDecimal {
+    max: bool,
+    kind: Kind,
+}
+
+impl ExtremeDecimal {
+    fn keep(&self, state: &mut Option<ScalarValue>, value: ScalarValue) {
+        let wanted = if self.max { Ordering::Greater } else { Ordering::Less };
+        if state.as_ref().is_none_or(|best| value.partial_cmp(best) == Some(wanted)) {
+            *state = Some(value);
+        }
+    }
+}
+
+impl Fold for ExtremeDecimal {
+    type State = Option<ScalarValue>;
+    type Columns<'a> = &'a ArrayRef;
+
+    fn columns<'a>(&self, arrays: &'a [ArrayRef]) -> &'a ArrayRef {
+        &arrays[0]
+    }
+
+    fn add(&self, state: &mut Self::State, column: &&ArrayRef, row: usize) {
+        if column.is_valid(row) {
+            self.keep(state, ScalarValue::try_from_array(column, row).expect("the row is in the batch"));
+        }
+    }
+
+    fn merge(&self, state: &mut Self::State, later: Self::State) {
+        if let Some(value) = later {
+            self.keep(state, value);
+        }
+    }
+
+    fn answers(&self, states: Vec<Self::State>) -> ArrayRef {
+        super::ends::column(states.into_iter().map(|s| s.unwrap_or_else(|| self.kind.null())), self.kind)
+    }
+
+    fn saved_types(&self) -> Vec<DataType> {
+        vec![self.kind.arrow()]
+    }
+
+    fn save(&self, state: &Self::State) -> Vec<ScalarValue> {
+        vec![state.clone().unwrap_or_else(|| self.kind.null())]
+    }
+
+    fn load(&self, saved: &[ScalarValue]) -> Self::State {
+        saved.first().filter(|value| !value.is_null()).cloned()
+    }
+}
+
 /// The least or greatest text, by bytes.
 struct ExtremeText {
     max: bool,
@@ -167,7 +224,8 @@ impl Fold for ExtremeText {
 /// Binds arg_min or arg_max: the value where the key is least or greatest; a NULL key does not count.
 pub fn arg(max: bool, call: &Call) -> Result<Typed, SqlError> {
     let [value, key] = call.args.as_slice() else { return Err(call.no_match()) };
-    if !(key.kind.is_number() || key.kind.is_time()) || value.kind.is_text() || value.kind == Kind::Boolean {
+    let valued = value.kind.is_number() || value.kind.is_time() || value.kind == Kind::Char;
+    if !(key.kind.is_number() || key.kind.is_time()) || !valued {
         return Err(call.no_match());
     }
     let kind = match value.kind {

@@ -13,11 +13,26 @@ use super::fold::{self, Fold, double_at, doubles, saved_double, saved_long};
 use crate::error::SqlError;
 use crate::kind::Kind;
 
+mod decimals;
+
 /// Binds a sum of one argument.
 pub fn bind(name: &str, call: &Call, arg: &Typed) -> Result<Typed, SqlError> {
     let at = call.position;
     let whole = arg.kind.is_integer() || arg.kind.is_time();
     match (name, arg.kind) {
+        ("sum", Kind::Decimal(precision, scale)) => {
+            // Summed in the next wider number: of 64, 128 or 256 bits.
+            let digits = match precision {
+                0..=9 => 18,
+                10..=18 => 38,
+                _ => 76,
+            };
+            let kind = Kind::Decimal(digits.max(precision), scale);
+            Ok(fold::call("sum", decimals::Sum { mean: false, kind }, vec![arg.clone()], kind, at))
+        }
+        ("avg", kind @ Kind::Decimal(..)) => {
+            Ok(fold::call("avg", decimals::Sum { mean: true, kind }, vec![arg.clone()], kind, at))
+        }
         ("sum", _) if whole => {
             let arg = cast::implicit(arg.clone(), Kind::Long)?;
             Ok(fold::call("sum", WrappingSum, vec![arg], Kind::Long, at))

@@ -16,7 +16,16 @@ use crate::kind::Kind;
 /// Binds mode: the value that occurs most often, NULL apart. Whole numbers and moments give LONG, CHAR gives STRING.
 pub fn mode(call: &Call, arg: &Typed) -> Result<Typed, SqlError> {
     let kind = match arg.kind {
-        Kind::Byte | Kind::Short | Kind::Int | Kind::Date | Kind::Timestamp => Kind::Long,
+        Kind::Byte | Kind::Short | Kind::Int | Kind::Date | Kind::Timestamp | Kind::TimestampNs => Kind::Long,
+        Kind::Uuid
+        | Kind::Ipv4
+        | Kind::Long256
+        | Kind::Binary
+        | Kind::Geohash(_)
+        | Kind::Array(_)
+        | Kind::Decimal(..) => {
+            return Err(call.no_match());
+        }
         Kind::Float => Kind::Double,
         Kind::Char | Kind::Null => Kind::String,
         kind => kind,

@@ -47,6 +47,8 @@ pub fn casts(from: Kind, to: Kind) -> bool {
 pub fn run(args: &Args, from: Kind, to: Kind, misfit: Misfit) -> Result<ArrayRef, SqlError> {
     let value = cell::reader(args, 0);
     cell::build(to, args.rows(), |row| match value(row) {
+        // The text of a GEOHASH that is NULL is empty.
+        Cell::Null if matches!(from, Kind::Geohash(_)) && to.is_text() => Ok(Cell::Text(String::new())),
         Cell::Null => Ok(Cell::Null),
         value => convert(value, from, to, misfit),
     })
@@ -192,7 +194,8 @@ fn of_text(text: &str, from: Kind, to: Kind, misfit: Misfit) -> Result<Cell, Sql
             fits.then_some(Cell::Array(shape, values))
         }),
         Kind::Decimal(precision, scale) if misfit == Misfit::Null => {
-            return decimal_of(text, precision, scale).map(Cell::Decimal);
+            let unfit = |_| inconvertible(&format!("`{text}`"), from.shown(), to);
+            return decimal_of(text, precision, scale).map(Cell::Decimal).map_err(unfit);
         }
         Kind::Decimal(precision, scale) => decimal_of(text, precision, scale).ok().map(Cell::Decimal),
         _ => None,

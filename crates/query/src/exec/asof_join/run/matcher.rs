@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, TimestampMicrosecondArray};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::Result;
 use datafusion::execution::SendableRecordBatchStream;
@@ -11,7 +11,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
 use futures::StreamExt;
 
 use crate::exec::asof_join::AsofSpec;
-use crate::exec::column_place::{columns, times};
+use crate::exec::column_place::{columns, times, times_ns};
 use crate::exec::kept_rows::{KeptRows, RowRef};
 use crate::exec::key_index::KeyIndex;
 
@@ -37,6 +37,8 @@ pub struct Matcher {
     right: SendableRecordBatchStream,
     spec: AsofSpec,
     schema: SchemaRef,
+    /// Whether a side has nanoseconds: then both are compared in them.
+    in_ns: bool,
     index: KeyIndex,
     kept: KeptRows,
     current: Option<Current>,
@@ -58,7 +60,12 @@ impl Matcher {
         let reservation = MemoryConsumer::new(operator).with_can_spill(false).register(pool);
         let right_schema = right.schema();
         let types = spec.keys.iter().map(|(_, key)| right_schema.field(*key).data_type().clone()).collect();
+        let is_ns = |schema: &SchemaRef, place: usize| {
+            *schema.field(place).data_type() == DataType::Timestamp(TimeUnit::Nanosecond, None)
+        };
+        let in_ns = is_ns(&left.schema(), spec.left_time) || is_ns(&right_schema, spec.right_time);
         Ok(Matcher {
+            in_ns,
             index: KeyIndex::try_new(types, reservation.new_empty())?,
             kept: KeptRows::new(right_schema, reservation),
             left,
@@ -80,7 +87,8 @@ impl Matcher {
         };
         let left_keys: Vec<usize> = self.spec.keys.iter().map(|(left, _)| *left).collect();
         let keys = self.index.read(&columns(&left, &left_keys))?;
-        let left_times = times(&left, self.spec.left_time).clone();
+        let left_times =
+            if self.in_ns { times_ns(&left, self.spec.left_time) } else { times(&left, self.spec.left_time) };
         for row in 0..left.num_rows() {
             let found = if left_times.is_valid(row) {
                 let time_us = left_times.value(row);
@@ -97,7 +105,9 @@ impl Matcher {
     }
 
     fn within_tolerance(&self, left_us: i64, right_us: i64) -> bool {
-        self.spec.tolerance_us.is_none_or(|tolerance_us| left_us.saturating_sub(right_us) <= tolerance_us)
+        let per_us = if self.in_ns { 1_000 } else { 1 };
+        let tolerance = self.spec.tolerance_us.map(|us| us.saturating_mul(per_us));
+        tolerance.is_none_or(|tolerance| left_us.saturating_sub(right_us) <= tolerance)
     }
 
     fn emit(&mut self, left: RecordBatch) -> Result<RecordBatch> {
@@ -161,7 +171,8 @@ impl Matcher {
             let right_keys: Vec<usize> = self.spec.keys.iter().map(|(_, right)| *right).collect();
             let batch_keys = self.index.read(&columns(&batch, &right_keys))?;
             let keys = (0..batch.num_rows()).map(|row| self.index.add(&batch_keys, row)).collect::<Result<Vec<_>>>()?;
-            let times = times(&batch, self.spec.right_time).clone();
+            let place = self.spec.right_time;
+            let times = if self.in_ns { times_ns(&batch, place) } else { times(&batch, place) };
             let place = self.kept.add(batch)?;
             self.current = Some(Current { place, hold: self.kept.hold(place, 0), times, keys, row: 0 });
             return Ok(true);
