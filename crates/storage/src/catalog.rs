@@ -12,55 +12,69 @@ use crate::snapshot::Pin;
 use crate::table::TableState;
 use crate::{Error, Result};
 
-const SHARDS: usize = 64;
+/// Shards at each of two levels.
+const SHARDS: usize = 32;
 
 type Shard = HashMap<TableId, Arc<TableState>>;
 
-/// Tables by id, in shards, so that a commit after a clone copies one shard and not the map.
+/// Tables by id, in two levels of shards, so that a commit after a clone copies a few pointers however many there are.
 #[derive(Clone)]
-pub struct TableMap(Arc<Vec<Arc<Shard>>>);
+pub struct TableMap {
+    shards: Arc<Vec<Arc<Vec<Arc<Shard>>>>>,
+    len: usize,
+}
 
 impl Default for TableMap {
     fn default() -> TableMap {
-        TableMap(Arc::new(vec![Arc::default(); SHARDS]))
+        let empty = Arc::new(vec![Arc::default(); SHARDS]);
+        TableMap { shards: Arc::new(vec![empty; SHARDS]), len: 0 }
     }
 }
 
 impl TableMap {
-    fn shard(id: TableId) -> usize {
-        id.0 as usize % SHARDS
+    fn place(id: TableId) -> (usize, usize) {
+        let shard = id.0 as usize % (SHARDS * SHARDS);
+        (shard / SHARDS, shard % SHARDS)
+    }
+
+    fn shard_mut(&mut self, id: TableId) -> &mut Shard {
+        let (upper, lower) = Self::place(id);
+        let shards = Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[upper]);
+        Arc::make_mut(&mut shards[lower])
     }
 
     /// Returns the table of that id.
     pub fn get(&self, id: TableId) -> Option<&Arc<TableState>> {
-        self.0[Self::shard(id)].get(&id)
+        let (upper, lower) = Self::place(id);
+        self.shards[upper][lower].get(&id)
     }
 
     /// Puts a table in, in place of an older state of it.
     pub fn insert(&mut self, table: TableState) {
-        let shards = Arc::make_mut(&mut self.0);
-        Arc::make_mut(&mut shards[Self::shard(table.id)]).insert(table.id, Arc::new(table));
+        let former = self.shard_mut(table.id).insert(table.id, Arc::new(table));
+        self.len += usize::from(former.is_none());
     }
 
     /// Takes a table out.
     pub fn remove(&mut self, id: TableId) -> Option<Arc<TableState>> {
-        let shards = Arc::make_mut(&mut self.0);
-        Arc::make_mut(&mut shards[Self::shard(id)]).remove(&id)
+        let gone = self.shard_mut(id).remove(&id);
+        self.len -= usize::from(gone.is_some());
+        gone
     }
 
     /// Returns all tables, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<TableState>> {
-        self.0.iter().flat_map(|shard| shard.values())
+        self.shards.iter().flat_map(|shards| shards.iter()).flat_map(|shard| shard.values())
     }
 
     /// Returns the number of tables.
     pub fn len(&self) -> usize {
-        self.0.iter().map(|shard| shard.len()).sum()
+        self.len
     }
 
     /// Returns whether there are no tables.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 }
 
@@ -197,4 +211,32 @@ impl DbState {
 
 fn unknown(id: TableId) -> Error {
     Error::Conflict(format!("table {id} does not exist any more"))
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{ColumnDef, ColumnId, ColumnType, PartitionBy, Schema, TableName};
+
+    use super::*;
+
+    fn table(id: u64) -> TableState {
+        let columns = vec![ColumnDef::new(ColumnId(1), "v", ColumnType::Long)];
+        let schema = Schema::new(columns, None, PartitionBy::None, true);
+        TableState::new(TableId(id), TableName::new(&format!("t{id}")).unwrap(), "t", schema, Seq(1))
+    }
+
+    #[test]
+    fn a_clone_of_a_map_is_not_changed_and_shares_all_other_tables() {
+        let mut map = TableMap::default();
+        (0..5_000).for_each(|id| map.insert(table(id)));
+        let before = map.clone();
+        map.insert(table(7));
+        map.insert(table(9_999));
+        assert!(map.remove(TableId(8)).is_some() && map.remove(TableId(8)).is_none());
+        assert_eq!((before.len(), map.len(), map.iter().count()), (5_000, 5_000, 5_000));
+        assert!(before.get(TableId(8)).is_some() && before.get(TableId(9_999)).is_none());
+        let shared = |id: &u64| Arc::ptr_eq(before.get(TableId(*id)).unwrap(), map.get(TableId(*id)).unwrap());
+        assert!(!shared(&7));
+        assert!((9..5_000).filter(|id| *id != 8).all(|id| shared(&id)));
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use storage::env::Fs;
-use storage::env::sim_fs::SimFs;
+use storage::env::sim_fs::{SimFs, Survive};
 use storage::{Database, Error, PartitionFormat};
 use types::{ColumnType, PartitionKey, TableId};
 
@@ -153,4 +153,42 @@ fn what_cannot_be_detached_or_attached_is_refused_and_nothing_changes() {
     let retyped = db.attach_partition(id, DAY_1).unwrap_err().to_string();
     assert!(retyped.contains("column v was LONG and is DOUBLE now"), "{retyped}");
     assert_eq!(rows(&db, "t").len(), 3);
+}
+
+/// Cuts the power and ends the process at every call of a statement; it was done as a whole or not at all, and can be done again.
+fn cut_everywhere(fs: &SimFs, env: &storage::Env, states: [Vec<String>; 2], again: impl Fn(&SimFs, &Database)) {
+    let points = fs.take_crash_points();
+    assert!(!points.is_empty());
+    for point in points {
+        let seed = point.op.number;
+        let cuts = [Survive::Nothing, Survive::Subset(seed), Survive::EntriesLost(seed)].map(|s| point.power_cut(s));
+        for fs in cuts.into_iter().chain([point.kill()]) {
+            let fs = std::sync::Arc::new(fs);
+            let db = open(&on_arc(env, fs.clone())).unwrap();
+            let found = rows(&db, "t");
+            assert!(states.contains(&found), "call {seed} ({}): {found:?}", point.op.path.display());
+            if found == states[0] {
+                again(&fs, &db);
+                assert_eq!(rows(&db, "t"), states[1], "call {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_detach_and_an_attach_happen_as_a_whole_or_not_at_all() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    let id = filled(&db);
+    let whole = rows(&db, "t");
+    fs.capture_crash_points(true);
+    db.detach_partitions(id, &[DAY_1]).unwrap();
+    let without = rows(&db, "t");
+    cut_everywhere(&fs, &env, [whole.clone(), without.clone()], |_, db| db.detach_partitions(id, &[DAY_1]).unwrap());
+    fs.capture_crash_points(false);
+    make_attachable(&fs, &db, "1970-01-02");
+    fs.sync_all();
+    fs.capture_crash_points(true);
+    db.attach_partition(id, DAY_1).unwrap();
+    cut_everywhere(&fs, &env, [without, whole], |_, db| db.attach_partition(id, DAY_1).unwrap());
 }
