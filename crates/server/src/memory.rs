@@ -15,7 +15,7 @@ pub fn limit_bytes(config: &MemoryLimit, fs: &dyn Fs) -> usize {
         MemoryLimit::Bytes(bytes) => bytes,
         MemoryLimit::Percent(percent) => {
             let machine = rustix::system::sysinfo();
-            let machine_bytes = u64::from(machine.totalram) * u64::from(machine.mem_unit);
+            let machine_bytes = machine.totalram * u64::from(machine.mem_unit);
             let all = cgroup_bytes(fs).map_or(machine_bytes, |limit| limit.min(machine_bytes));
             usize::try_from(all / 100 * percent as u64).unwrap_or(usize::MAX)
         }

@@ -74,7 +74,7 @@ impl Database {
             ..Status::default()
         };
         for table in view.state().tables.iter() {
-            status.memtable_rows += table.memtable.rows() as u64;
+            status.memtable_rows += table.memtable.rows();
             status.memtable_bytes += table.memtable.bytes();
             for segment in table.segments.values().flatten() {
                 status.segments += 1;

@@ -59,7 +59,7 @@ pub fn read_geohash(text: &str, bits: u8) -> Option<i64> {
 
 /// Reads what [`write_geohash`] writes: bits where they make no whole characters.
 pub fn read_written_geohash(text: &str, bits: u8) -> Option<i64> {
-    if bits % 5 != 0 && text.len() == usize::from(bits) && text.bytes().all(|b| matches!(b, b'0' | b'1')) {
+    if !bits.is_multiple_of(5) && text.len() == usize::from(bits) && text.bytes().all(|b| matches!(b, b'0' | b'1')) {
         return i64::from_str_radix(text, 2).ok();
     }
     read_geohash(text, bits)
@@ -101,7 +101,7 @@ pub fn write_long256(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
 
 /// Writes a geohash as characters where its bits make whole ones, else as bits.
 pub fn write_geohash(out: &mut impl Write, hash: i64, bits: u8) -> fmt::Result {
-    if bits % 5 != 0 {
+    if !bits.is_multiple_of(5) {
         return (0..bits).rev().try_for_each(|bit| out.write_char(if hash >> bit & 1 == 1 { '1' } else { '0' }));
     }
     let mut digits = (0..bits / 5).rev().map(|i| GEO_DIGITS[(hash >> (5 * i)) as usize & 31]);

@@ -134,7 +134,7 @@ pub fn bind(
     let partition = resolved.partition_by.iter().map(|tree| inner.bind(tree).map(|t| t.expr));
     let partition = partition.collect::<Result<Vec<_>, _>>()?;
     let order = resolved.order_by.iter().map(|item| order_column(&inner, item)).collect::<Result<Vec<_>, _>>()?;
-    let frame = frame(&inner, resolved.frame, &resolved.order_by, position)?;
+    let frame = frame(&inner, resolved.frame, resolved.order_by, position)?;
     let field = scope.planner.new_field("window");
     let output = std::sync::Arc::new(kind.field(&field));
     let args = args.into_iter().map(|a| a.expr).collect();

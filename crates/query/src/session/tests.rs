@@ -107,6 +107,7 @@ async fn a_string_agg_beyond_its_limit_is_an_error() {
 }
 
 /// Cancels as soon as the statement is listed, and returns its error and how long it ran on.
+#[expect(clippy::disallowed_methods, reason = "how long a cancelled statement runs on is what is asked")]
 async fn cancelled(server: &Server, sql: &'static str) -> (SqlError, Duration) {
     let (database, settings) = (server.database.clone(), server.settings.clone());
     let victim = Server { database, settings };
@@ -192,6 +193,7 @@ fn on_a_servers_stack(sql: String) -> Result<Vec<i64>, SqlError> {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a bound that only an endless plan reaches")]
 fn sub_queries_in_one_another_plan_in_time() {
     let nested = |depth: usize, item: &str| {
         let inner = "select x from long_sequence(3)".to_owned();

@@ -147,8 +147,8 @@ mod tests {
     #[test]
     fn rows_in_order_are_copied_a_logarithmic_number_of_times() {
         let (mut sizes, mut copied) = (Vec::new(), 0);
-        for _ in 0..1024 {
-            sizes.push(1_000u64);
+        for rows in [1_000_u64; 1024] {
+            sizes.push(rows);
             while let Some(range) = choose(&segments(&sizes), false, &Limits::default()) {
                 let merged: u64 = sizes[range.clone()].iter().sum();
                 copied += merged;

@@ -85,6 +85,9 @@ enum Next {
     Done,
 }
 
+/// The text of a value, the value, its bytes as they were written, and what ended it.
+type FieldValue<'a> = (Cow<'a, str>, Value, &'a [u8], End);
+
 impl<'a> Parser<'a> {
     /// Returns a parser of the body of a request; `unit` is that of timestamps without a suffix.
     pub fn new(bytes: &'a [u8], unit: Unit) -> Parser<'a> {
@@ -210,7 +213,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn field_value(&mut self, name: &str) -> Result<(Cow<'a, str>, Value, &'a [u8], End), Stop> {
+    fn field_value(&mut self, name: &str) -> Result<FieldValue<'a>, Stop> {
         let invalid =
             |value: &str| format!("Could not parse entire line, field value is invalid. Field: {name}; value: {value}");
         match self.bytes.get(self.pos) {
@@ -236,7 +239,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads a binary value behind the second equals sign, and what ends it.
-    fn binary_value(&mut self) -> Result<(Cow<'a, str>, Value, &'a [u8], End), Stop> {
+    fn binary_value(&mut self) -> Result<FieldValue<'a>, Stop> {
         let (value, bytes, length) = match binary::read(&self.bytes[self.pos + 1..]) {
             Binary::Value { value, bytes, length } => (value, bytes, length),
             Binary::Short if self.partial => return Err(Stop::More),

@@ -87,9 +87,7 @@ fn pairs(
 ) -> Result<Typed, SqlError> {
     let kernel = Arc::new(move |args: &Args| {
         let (l, r) = (cell::reader(args, 0), cell::reader(args, 1));
-        cell::build(kind, args.rows(), |row| match (l(row), r(row)) {
-            (l, r) => f(l, r),
-        })
+        cell::build(kind, args.rows(), |row| f(l(row), r(row)))
     });
     let name = format!("{} {} {}", op.symbol(), left.kind, right.kind);
     let start = left.position;

@@ -164,7 +164,7 @@ pub fn table_columns(call: &Call, tables: &Tables) -> Provider {
         let or_default = |capacity: Option<u32>| capacity.map_or(SYMBOL_CAPACITY, |n| n as i32);
         vec![
             text(&column.name),
-            text(&column.column_type.to_string()),
+            text(column.column_type.to_string()),
             flag(column.indexed),
             if_symbol(or_default(column.symbol.index_capacity)),
             flag(symbol && !column.symbol.nocache),

@@ -1,4 +1,5 @@
 //! What statements may take: memory, spill space, time; and what ends them.
+#![expect(clippy::disallowed_methods, reason = "the tests wait for a server, which lives by the real clock")]
 
 use std::io::Write;
 use std::time::{Duration, Instant};
