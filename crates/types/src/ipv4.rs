@@ -26,7 +26,7 @@ pub fn parse_net(text: &str) -> Option<(u32, u32)> {
 
 /// Returns the text, e.g. `10.0.0.1`.
 pub fn text(address: u32) -> String {
-    std::net::Ipv4Addr::from_bits(address).to_string()
+    core::net::Ipv4Addr::from_bits(address).to_string()
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! Statements that take too much: stopped where they do, by name.
+
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::{SessionConfig, SessionContext};
