@@ -83,7 +83,8 @@ fn keys_without_effect_are_named_in_one_line() {
 
 #[test]
 fn the_keys_that_work_are_those_that_are_read() {
-    let everything = "pg.readonly.user.enabled=true\nmemory.limit=1g\nquery.timeout=1s\nx=y\n";
+    let everything =
+        "pg.readonly.user.enabled=true\nram.usage.limit.bytes=0\nram.usage.limit.percent=50\nquery.timeout=1s\nx=y\n";
     let properties = Properties::load(everything, [], &secret).unwrap();
     Config::from_properties(PathBuf::from("/root"), &properties).unwrap();
     let work: Vec<&str> = keys::ALL.iter().filter(|key| key.effect.is_some()).map(|key| key.name).collect();
