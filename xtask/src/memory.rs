@@ -31,8 +31,8 @@ const STATEMENTS: [&str; 12] = [
     "select mode(x) from long_sequence(#)",
     "select count() from (select x, sum(x) over (partition by x % 10) s from long_sequence(#))",
     "select x from long_sequence(#) limit -1000000, -999990",
-    "select count() from (select * from m latest on ts partition by tag)",
-    "select ts, tag, max(v) from m sample by 1s fill(prev) order by tag, ts limit 5",
+    "select count() from (select * from m latest on timestamp partition by tag)",
+    "select timestamp, tag, max(v) from m sample by 1s fill(prev) order by tag, timestamp limit 5",
     "select count() from (select a.v, b.v w from m a asof join m b on tag)",
 ];
 
@@ -134,8 +134,9 @@ fn write(server: &Server, ended: &AtomicBool) -> Result<()> {
     Ok(())
 }
 
+/// Returns what the process holds in memory of its own; maps of files are the page cache's, which the system takes back.
 fn resident_mb(server: &Server) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS: the server is gone")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).ok_or("no RssAnon: the server is gone")?;
     Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? / 1024)
 }
