@@ -10,12 +10,14 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{JoinSide, JoinType};
 use datafusion::error::Result;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::statistics::StatisticsContext;
@@ -47,6 +49,7 @@ impl PhysicalOptimizerRule for Bounded {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let plan = plan.transform_up(|plan| {
             let plan = self.merged(&plan)?.unwrap_or(plan);
+            let plan = crossed(&plan)?.unwrap_or(plan);
             if MULTIPLYING.contains(&plan.name()) {
                 return Ok(Transformed::yes(Arc::new(CooperativeExec::new(plan)) as Arc<dyn ExecutionPlan>));
             }
@@ -62,6 +65,29 @@ impl PhysicalOptimizerRule for Bounded {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// Returns an inner join on no keys as a filter over the pairs. The join itself looks through all pairs of a batch before it
+/// returns, and nobody could stop it.
+fn crossed(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>() else { return Ok(None) };
+    let Some(filter) = join.filter().filter(|_| *join.join_type() == JoinType::Inner) else { return Ok(None) };
+    let pairs: Arc<dyn ExecutionPlan> = Arc::new(CrossJoinExec::new(join.left().clone(), join.right().clone()));
+    let (schema, left) = (pairs.schema(), join.left().schema().fields().len());
+    let predicate = filter.expression().clone().transform(|expr| {
+        let Some(column) = expr.downcast_ref::<Column>() else { return Ok(Transformed::no(expr)) };
+        let place = &filter.column_indices()[column.index()];
+        let index = if place.side == JoinSide::Left { place.index } else { left + place.index };
+        Ok(Transformed::yes(Arc::new(Column::new(schema.field(index).name(), index)) as Arc<dyn PhysicalExpr>))
+    })?;
+    let pairs: Arc<dyn ExecutionPlan> = Arc::new(CooperativeExec::new(pairs));
+    let found: Arc<dyn ExecutionPlan> = Arc::new(FilterExec::try_new(predicate.data, pairs)?);
+    let Some(wanted) = join.projection() else { return Ok(Some(found)) };
+    let column = |&index: &usize| {
+        let name = schema.field(index).name().clone();
+        ProjectionExpr { expr: Arc::new(Column::new(&name, index)), alias: name }
+    };
+    Ok(Some(Arc::new(ProjectionExec::try_new(wanted.iter().map(column).collect::<Vec<_>>(), found)?)))
 }
 
 impl Bounded {

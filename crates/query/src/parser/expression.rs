@@ -92,7 +92,7 @@ fn infix(cursor: &mut Cursor, left: Expr, floor: u8) -> Result<Infix, SqlError> 
     if token.is_sign("[") && binding::SUBSCRIPT > floor {
         return array::subscript(cursor, left).map(Infix::Taken);
     }
-    if token.is_word("within") && binding::MEMBERSHIP > floor {
+    if token.is_word("within") && cursor.peek_at(1).is_sign("(") && binding::MEMBERSHIP > floor {
         return array::within(cursor, left).map(Infix::Taken);
     }
     if token.is_sign("::") {
