@@ -33,8 +33,9 @@ with Sender.from_conf(f"http::addr=127.0.0.1:{PORT};auto_flush=off;") as sender:
             at=TimestampNanos((START + n * 1_000_000) * 1000),
         )
 check(sql("select count(), sum(n), sum(value) from readings"), [[1000, 499500, 62437.5]])
+# Nanoseconds make a column of nanoseconds, as QuestDB does.
 check(sql("select device, n, value, lit, note, timestamp from readings limit 1"),
-      [["d0", 0, 0.0, True, 'a "quoted", ü 0', "2024-01-01T00:00:00.000000Z"]])
+      [["d0", 0, 0.0, True, 'a "quoted", ü 0', "2024-01-01T00:00:00.000000000Z"]])
 check(sql("select count_distinct(device) from readings"), [[7]])
 
 with Sender.from_conf(f"http::addr=127.0.0.1:{PORT};auto_flush=off;") as sender:
@@ -45,7 +46,7 @@ with Sender.from_conf(f"http::addr=127.0.0.1:{PORT};auto_flush=off;") as sender:
     sender.flush()
     check(sql("select device, n, extra, seen from readings where extra is not null"),
           [["new", None, 1.5, "2024-01-01T00:00:00.000000Z"]])
-    check(sql("select device, timestamp from readings limit 1"), [["old", "2023-12-31T00:00:00.000000Z"]])
+    check(sql("select device, timestamp from readings limit 1"), [["old", "2023-12-31T00:00:00.000000000Z"]])
 
     # A value that does not fit: nothing of that request is stored, later ones are.
     sender.row("readings", symbols={"device": "half"}, columns={"n": 1}, at=TimestampNanos(START * 1000))
