@@ -14,7 +14,7 @@ pub fn run() {
 }
 
 /// Time that this thread has run.
-fn cpu_ms() -> f64 {
+pub fn cpu_ms() -> f64 {
     let text = Env::os().fs.read(Path::new("/proc/thread-self/schedstat")).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1e6
