@@ -3,7 +3,7 @@
 //! Each round starts the server, lets the writers of [`crate::workload`] go on for a moment, kills it, starts it again and
 //! compares everything with the ledger, which lives in this process. Every tenth round begins a new history. When the
 //! kill met an open snapshot, the snapshot must still be open after the start, and now and then the dead root is copied
-//! and restored: it must be what it was at PREPARE.
+//! and restored: it must be what it was at PREPARE. Two histories in three flush and write bases after a few commits.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,6 +68,9 @@ fn history(binary: &Path, rounds: u64, random: &mut Random, tally: &mut Tally) -
     let scratch = Scratch::new("kill")?;
     let root = scratch.path("root");
     let mut workload = Workload::new(random.below(u64::MAX));
+    if random.below(3) > 0 {
+        configure_small(&root)?;
+    }
     let mut server = Server::start(binary, &root)?;
     let last = (tally.kills + ROUNDS_A_HISTORY).min(rounds);
     while tally.kills < last {
@@ -99,6 +102,13 @@ fn history(binary: &Path, rounds: u64, random: &mut Random, tally: &mut Tally) -
     tally.rows += rows;
     tally.statements += statements;
     server.stop()
+}
+
+/// Lets the kills meet flushes, compactions, bases and what these free: by default a history is too short for one of them.
+fn configure_small(root: &Path) -> Result<()> {
+    std::fs::create_dir_all(root.join("conf"))?;
+    let settings = "storage.flush.bytes=32k\nstorage.base.bytes=128k\n";
+    Ok(std::fs::write(root.join("conf/server.conf"), settings)?)
 }
 
 /// Kills the server in the middle of everything and returns what is known of the snapshot.
