@@ -112,15 +112,9 @@ impl Database {
         let rows = merged_rows(table, *partition, inputs)?;
         let added = if rows.rows == 0 { Vec::new() } else { self.write_partitions(table, &rows, outputs)? };
         self.commit_edit(Edit {
-            table: table.id,
-            cause: EditCause::Compact,
-            flushed_through: None,
-            truncate_seq: table.truncate_seq,
-            expired_seq: table.expired.0,
             removed: inputs.iter().map(|input| RemovedSegment::of(*partition, input.meta())).collect(),
             added,
-            dead: Vec::new(),
-            symbol_files: Vec::new(),
+            ..table.new_edit(EditCause::Compact)
         })
     }
 }

@@ -237,15 +237,9 @@ impl Conversion<'_> {
 
     fn edit(&self, table: &TableState) -> Edit {
         Edit {
-            table: table.id,
-            cause: EditCause::Rewrite,
-            flushed_through: None,
-            truncate_seq: table.truncate_seq,
-            expired_seq: table.expired.0,
             removed: self.done.keys().map(|(_, removed)| removed.clone()).collect(),
             added: self.done.values().flatten().cloned().collect(),
-            dead: Vec::new(),
-            symbol_files: Vec::new(),
+            ..table.new_edit(EditCause::Rewrite)
         }
     }
 }

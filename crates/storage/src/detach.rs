@@ -16,7 +16,7 @@ use crate::database::Database;
 use crate::document;
 use crate::env::fs::FileKind;
 use crate::layout::{FileId, list_or_none};
-use crate::record::{AddedSegment, Edit, EditCause, RemovedSegment};
+use crate::record::{AddedSegment, EditCause, RemovedSegment};
 use crate::segment::{SegmentMeta, verify_whole};
 use crate::table::TableState;
 use crate::{Error, Result};
@@ -96,7 +96,7 @@ impl Database {
             }
             present.sort();
             present.dedup();
-            let mut edit = edit(table, EditCause::Detach);
+            let mut edit = table.new_edit(EditCause::Detach);
             for key in present {
                 self.keep_beside(table, key)?;
                 let segments = table.segments[&key].iter();
@@ -239,7 +239,7 @@ impl Database {
         let partition_dir = table.schema.partition_by.partition_name(list.partition);
         self.make_table_dir(&table_dir, &partition_dir)?;
         let range = table.schema.partition_by.range(list.partition);
-        let mut edit = edit(table, EditCause::Attach);
+        let mut edit = table.new_edit(EditCause::Attach);
         // Of a later past than the table's: all of it comes before what is written from now on.
         let is_later = list.segments.iter().any(|segment| segment.last_seq > now);
         for segment in &list.segments {
@@ -299,20 +299,6 @@ impl Database {
             });
         }
         Ok(found)
-    }
-}
-
-fn edit(table: &TableState, cause: EditCause) -> Edit {
-    Edit {
-        table: table.id,
-        cause,
-        flushed_through: None,
-        truncate_seq: table.truncate_seq,
-        expired_seq: table.expired.0,
-        removed: Vec::new(),
-        added: Vec::new(),
-        dead: Vec::new(),
-        symbol_files: Vec::new(),
     }
 }
 

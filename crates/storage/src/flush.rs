@@ -172,19 +172,12 @@ impl Database {
     /// Returns the edit of a flush that has written nothing yet.
     fn flush_edit(&self, table: &TableState, through: Seq) -> Edit {
         Edit {
-            table: table.id,
-            cause: EditCause::Flush,
             flushed_through: Some(match self.disk.planted {
                 Some(Planted::FlushedThroughLess) => Seq(through.0 - 1),
                 Some(Planted::FlushedThroughMore) => through.next(),
                 _ => through,
             }),
-            truncate_seq: table.truncate_seq,
-            expired_seq: table.expired.0,
-            removed: Vec::new(),
-            added: Vec::new(),
-            dead: Vec::new(),
-            symbol_files: Vec::new(),
+            ..table.new_edit(EditCause::Flush)
         }
     }
 

@@ -84,17 +84,7 @@ impl Database {
         to: PartitionFormat,
         outputs: &Outputs,
     ) -> Result<Edit> {
-        let mut edit = Edit {
-            table: table.id,
-            cause: EditCause::ConvertPartitions,
-            flushed_through: None,
-            truncate_seq: table.truncate_seq,
-            expired_seq: table.expired.0,
-            removed: Vec::new(),
-            added: Vec::new(),
-            dead: Vec::new(),
-            symbol_files: Vec::new(),
-        };
+        let mut edit = table.new_edit(EditCause::ConvertPartitions);
         let mut keys = keys.to_vec();
         keys.sort();
         keys.dedup();

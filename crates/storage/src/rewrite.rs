@@ -67,7 +67,7 @@ impl Database {
                 )));
             }
             let removed = segments_of(table, keys.iter().copied());
-            match self.commit_edit(edit(table, EditCause::DropPartitions, removed)) {
+            match self.commit_edit(Edit { removed, ..table.new_edit(EditCause::DropPartitions) }) {
                 Err(Error::Conflict(_)) => {}
                 outcome => return outcome,
             }
@@ -75,7 +75,8 @@ impl Database {
     }
 
     fn replace(&self, table: &Arc<TableState>, partitions: Rewritten, outputs: &Outputs) -> Result<()> {
-        let mut edit = edit(table, EditCause::Rewrite, segments_of(table, partitions.iter().map(|(key, _)| *key)));
+        let mut edit = table.new_edit(EditCause::Rewrite);
+        edit.removed = segments_of(table, partitions.iter().map(|(key, _)| *key));
         let last_seq = table.segments.values().flatten().map(|s| s.meta().last_seq).max().unwrap_or(Seq::ZERO);
         for (key, batches) in partitions {
             let first_seq = table.segments.get(&key).and_then(|s| s.first()).map_or(last_seq, |s| s.meta().first_seq);
@@ -109,20 +110,6 @@ impl Database {
             Ok(if any_new { vec![Record::Rows(rows)] } else { Vec::new() })
         })?;
         Ok(resolved.expect("the commit went through its closure"))
-    }
-}
-
-fn edit(table: &TableState, cause: EditCause, removed: Vec<RemovedSegment>) -> Edit {
-    Edit {
-        table: table.id,
-        cause,
-        flushed_through: None,
-        truncate_seq: table.truncate_seq,
-        expired_seq: table.expired.0,
-        removed,
-        added: Vec::new(),
-        dead: Vec::new(),
-        symbol_files: Vec::new(),
     }
 }
 

@@ -231,6 +231,22 @@ impl TableState {
         Ok(())
     }
 
+    /// Returns an edit of the table that changes nothing yet, prepared against this state: what [`TableState::conflict`] holds
+    /// it against is set here and nowhere else.
+    pub fn new_edit(&self, cause: EditCause) -> Edit {
+        Edit {
+            table: self.id,
+            cause,
+            flushed_through: None,
+            truncate_seq: self.truncate_seq,
+            expired_seq: self.expired.0,
+            removed: Vec::new(),
+            added: Vec::new(),
+            dead: Vec::new(),
+            symbol_files: Vec::new(),
+        }
+    }
+
     /// Says why an edit does not fit any more, if so: a truncate or another edit came first.
     pub fn conflict(&self, edit: &Edit) -> Option<String> {
         if edit.truncate_seq != self.truncate_seq {
