@@ -20,6 +20,7 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 pub mod asof_join;
 mod bounded;
 mod column_place;
+pub mod direct;
 pub mod fill;
 mod kept_rows;
 mod key_index;
@@ -32,6 +33,7 @@ pub mod window;
 
 pub use asof_join::{AsofSpec, asof_join};
 pub use bounded::Bounded;
+pub use direct::Direct;
 pub use fill::{FillSpec, FillWith, fill};
 pub use latest_on::latest_on;
 pub use slice::slice;

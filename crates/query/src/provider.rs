@@ -20,8 +20,7 @@ use types::TimeRange;
 use crate::interval::ranges;
 use crate::kind::Kind;
 
-pub use scan::shown_values;
-use scan::{ScanSpec, StoredScan};
+pub use scan::{ScanSpec, StoredScan, shown, shown_ranges, shown_values};
 
 /// One table at one Seq.
 #[derive(Clone)]

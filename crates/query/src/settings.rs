@@ -100,6 +100,8 @@ pub struct Settings {
     pub spill: Spill,
     /// The statements that run now.
     pub activity: Arc<Activity>,
+    /// Tables are read by the plain operators only, to compare answers.
+    pub plain: bool,
     /// Made by the first session, for all.
     engine: Arc<OnceLock<Arc<SessionState>>>,
 }
@@ -122,6 +124,7 @@ impl Settings {
             memory: Budget::new(MEMORY_BYTES),
             spill: Spill { dir: std::env::temp_dir(), limit_bytes: SPILL_BYTES },
             activity: Arc::default(),
+            plain: false,
             engine: Arc::default(),
         }
     }

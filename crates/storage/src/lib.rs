@@ -57,3 +57,4 @@ pub use partition_format::PartitionFormat;
 pub use read_view::{PartitionInfo, ReadView, TableView};
 pub use run::Run;
 pub use snapshot::SnapshotInfo;
+pub use window::window;

@@ -67,6 +67,11 @@ impl StoredScan {
             PlanProperties::new(equivalences, partitioning, EmissionType::Incremental, Boundedness::Bounded);
         Ok(StoredScan { spec, schema, properties: Arc::new(properties) })
     }
+
+    /// Returns what is read.
+    pub fn spec(&self) -> &ScanSpec {
+        &self.spec
+    }
 }
 
 impl fmt::Debug for StoredScan {
@@ -80,11 +85,16 @@ impl DisplayAs for StoredScan {
         let kind = if self.spec.ranges[..] == [TimeRange::ALL] { "Frame" } else { "Interval" };
         write!(f, "{kind} forward scan on: {}", self.spec.view.name())?;
         if kind == "Interval" {
-            let shown: Vec<String> = self.spec.ranges.iter().map(shown_range).collect();
-            write!(f, " intervals: [{}]", shown.join(","))?;
+            write!(f, " intervals: {}", shown_ranges(&self.spec.ranges))?;
         }
         Ok(())
     }
+}
+
+/// Returns ranges of time as EXPLAIN shows them.
+pub fn shown_ranges(ranges: &[TimeRange]) -> String {
+    let shown: Vec<String> = ranges.iter().map(shown_range).collect();
+    format!("[{}]", shown.join(","))
 }
 
 fn shown_range(range: &TimeRange) -> String {
@@ -245,7 +255,7 @@ pub fn shown_values(view: &TableView, column: &ColumnDef, values: &ArrayRef) -> 
 }
 
 /// Returns a stored array as the plan's schema has it: symbols as texts, texts as views.
-fn shown(array: ArrayRef, dictionary: Option<&StringViewArray>, wanted: &DataType) -> Result<ArrayRef> {
+pub fn shown(array: ArrayRef, dictionary: Option<&StringViewArray>, wanted: &DataType) -> Result<ArrayRef> {
     match dictionary {
         Some(values) => {
             let codes: &Int32Array = arrow::array::AsArray::as_primitive(&array);

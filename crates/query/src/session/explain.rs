@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringViewArray};
 use arrow::datatypes::Schema;
+use datafusion::execution::SessionState;
 use datafusion::physical_plan::displayable;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
 use super::Session;
 use crate::error::SqlError;
+use crate::exec::direct::{Notes, Switch};
 use crate::kind::Kind;
 use crate::outcome::{Outcome, OutputColumn, Rows};
 use crate::parser::ast::{InsertSource, Query, Statement, TableSource};
@@ -36,13 +38,32 @@ impl Session {
         Ok(Outcome::Rows(Rows { columns: vec![column()], timestamp_index: None, stream }))
     }
 
+    /// Returns the physical plan of a query.
+    #[cfg(test)]
+    pub(crate) async fn physical_plan(
+        &self,
+        sql: &str,
+    ) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>, SqlError> {
+        let Statement::Query(query) = crate::parser::parse(sql)? else { return Err(SqlError::new(0, "no query")) };
+        let moment = self.moment();
+        let relation = self.planner(&moment, Parameters::bound(&[])).query(&query, Ctes::NONE)?;
+        let plan = super::run::ordered(relation)?.plan;
+        self.state.create_physical_plan(&plan).await.map_err(|e| SqlError::from_datafusion(&e))
+    }
+
     async fn plan_lines(&self, query: &Query, params: &[Param]) -> Result<Vec<String>, SqlError> {
         let moment = self.moment();
         let relation = self.planner(&moment, Parameters::bound(params)).query(query, Ctes::NONE)?;
         let relation = super::run::ordered(relation)?;
-        let plan = self.state.create_physical_plan(&relation.plan).await;
+        let (mut state, notes) = (SessionState::clone(&self.state), Notes::kept());
+        if let Some(switch) = state.config_mut().options_mut().extensions.get_mut::<Switch>() {
+            switch.notes = notes.clone();
+        }
+        let plan = state.create_physical_plan(&relation.plan).await;
         let plan = plan.map_err(|e| SqlError::from_datafusion(&e))?;
-        Ok(displayable(plan.as_ref()).indent(false).to_string().lines().map(str::to_owned).collect())
+        let shown = displayable(plan.as_ref()).indent(false).to_string();
+        let lines = shown.lines().map(str::to_owned);
+        Ok(lines.chain(notes.list().into_iter().map(|why| format!("plain: {why}"))).collect())
     }
 }
 

@@ -52,11 +52,13 @@ pub fn state(settings: &Settings) -> SessionState {
     // every sort sets this aside before its first row: it must leave room for others in a small pool
     options.execution.sort_spill_reservation_bytes =
         (settings.memory.limit_bytes() / 64).clamp(LEAST_MERGE_BYTES, MOST_MERGE_BYTES);
+    options.extensions.insert(exec::direct::Switch { plain: settings.plain, ..Default::default() });
     SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(engine_runtime(settings.memory.clone(), &settings.spill, &settings.env))
         .with_default_features()
         .with_query_planner(Arc::new(OwnQueryPlanner))
+        .with_physical_optimizer_rule(Arc::new(exec::Direct))
         .with_physical_optimizer_rule(Arc::new(exec::Bounded { memory_bytes: settings.memory.limit_bytes() }))
         .build()
 }

@@ -1,0 +1,136 @@
+//! Reading a table's runs directly: codes instead of texts, no copies, both cores, the order of time used.
+//!
+//! [`Direct`] is a rule over physical plans, where aliases, sub-queries and the order of conjuncts are gone. It puts an
+//! operator of ours in the place of a shape that one of the recognisers below knows; every other shape stays with the plain
+//! operators, which answer the same. Reading order: [`source`] (a table's rows under conjuncts, as a plan asks for them),
+//! [`work`] (morsels), [`block`] (the rows of a morsel), [`conjuncts`], [`fold`] (all cores over all morsels), then an
+//! operator. `agree` proves that both forms answer alike. How to add an operator: `docs/operators.md`.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+
+#[cfg(test)]
+pub(crate) mod agree;
+pub mod block;
+mod conjuncts;
+pub mod fold;
+pub mod source;
+pub mod work;
+
+pub use block::{Block, Selection};
+pub use fold::{fold, fold_streamed, reservation};
+pub use source::Source;
+pub use work::{Morsel, Order, Work};
+
+/// Looks at one node and what is beneath; returns the operator that does the same, if it knows the shape.
+type Recognise = fn(&Arc<dyn ExecutionPlan>, &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>>;
+
+/// The recognisers, larger shapes before those that are parts of them. A node is given to each in turn, from the top of
+/// the plan down.
+const RECOGNISERS: &[Recognise] = &[];
+
+/// The rule.
+#[derive(Debug)]
+pub struct Direct;
+
+impl PhysicalOptimizerRule for Direct {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let switch = config.extensions.get::<Switch>().cloned().unwrap_or_default();
+        if switch.plain {
+            return Ok(plan);
+        }
+        let replaced = plan.transform_down(|plan| {
+            for recognise in RECOGNISERS {
+                if let Some(found) = recognise(&plan, &switch.notes)? {
+                    return Ok(Transformed::yes(found));
+                }
+            }
+            Ok(Transformed::no(plan))
+        })?;
+        if !replaced.transformed {
+            return Ok(replaced.data);
+        }
+        // the rule that lets leaves be stopped has run before this one
+        let bounded = replaced.data.transform_up(|plan| {
+            let ours = plan.name().starts_with("Direct") && plan.children().is_empty();
+            Ok(if ours { Transformed::yes(Arc::new(CooperativeExec::new(plan)) as _) } else { Transformed::no(plan) })
+        })?;
+        Ok(bounded.data)
+    }
+
+    fn name(&self) -> &str {
+        "Direct"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Why shapes that are nearly known stay with the plain operators: EXPLAIN shows it.
+#[derive(Debug, Clone, Default)]
+pub struct Notes(Option<Arc<Mutex<Vec<String>>>>);
+
+impl Notes {
+    /// Returns notes that are kept.
+    pub fn kept() -> Notes {
+        Notes(Some(Arc::default()))
+    }
+
+    /// Notes that an operator would have fitted but for `why`, e.g. `group: key price is a DOUBLE`. The text is made only
+    /// when somebody reads it.
+    pub fn falls_back(&self, why: impl FnOnce() -> String) {
+        if let Some(notes) = &self.0 {
+            let (mut notes, why) = (notes.lock().unwrap_or_else(PoisonError::into_inner), why());
+            if !notes.contains(&why) {
+                notes.push(why);
+            }
+        }
+    }
+
+    /// Returns what was noted.
+    pub fn list(&self) -> Vec<String> {
+        self.0.as_ref().map_or_else(Vec::new, |notes| notes.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+/// Whether the rule is at work, as a session's configuration says it.
+#[derive(Debug, Clone, Default)]
+pub struct Switch {
+    /// Every plan stays as it is.
+    pub plain: bool,
+    pub notes: Notes,
+}
+
+impl ConfigExtension for Switch {
+    const PREFIX: &'static str = "direct";
+}
+
+impl ExtensionOptions for Switch {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
+        Err(DataFusionError::Configuration(format!("direct.{key} cannot be set by its name")))
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,106 @@
+//! The rows of a morsel as operators read them: [`Block`].
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::SchemaRef;
+use datafusion::error::Result;
+
+use super::work::Reading;
+use crate::provider::shown;
+
+/// Which rows of a block count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    All,
+    /// Rising.
+    Rows(Vec<u32>),
+}
+
+/// Rows as they are stored: symbols are codes (Int32; the NULL has no valid code), CHAR a unit (UInt16), texts Utf8, all
+/// others as expressions see them. Columns are slices of larger arrays: what leaves for a plain operator is copied or comes from
+/// [`Block::batch`].
+pub struct Block {
+    pub(super) columns: Vec<ArrayRef>,
+    pub(super) rows: usize,
+    pub(super) selection: Selection,
+    pub(super) reading: Arc<Reading>,
+}
+
+impl Block {
+    /// Returns the number of rows, those that do not count among them.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Returns the number of rows that count.
+    pub fn selected_rows(&self) -> usize {
+        match &self.selection {
+            Selection::All => self.rows,
+            Selection::Rows(rows) => rows.len(),
+        }
+    }
+
+    /// Returns which rows count.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// Returns a column of all rows as it is stored.
+    pub fn column(&self, place: usize) -> &ArrayRef {
+        &self.columns[place]
+    }
+
+    /// Returns the columns of all rows as they are stored.
+    pub fn columns(&self) -> &[ArrayRef] {
+        &self.columns
+    }
+
+    /// Returns a column of all rows as expressions see it.
+    pub fn shown(&self, place: usize) -> Result<ArrayRef> {
+        self.seen(place, self.columns[place].clone())
+    }
+
+    /// Returns a column of the rows that count as expressions see it; texts are made for these rows only.
+    pub fn selected(&self, place: usize) -> Result<ArrayRef> {
+        match &self.selection {
+            Selection::All => self.shown(place),
+            Selection::Rows(rows) => self.picked(place, &UInt32Array::from(rows.clone())),
+        }
+    }
+
+    /// Returns a column of these rows as expressions see it.
+    pub fn picked(&self, place: usize, rows: &UInt32Array) -> Result<ArrayRef> {
+        self.seen(place, take(&self.columns[place], rows, None)?)
+    }
+
+    /// Returns columns of the rows that count as one batch; `schema` has those columns of the source's.
+    pub fn batch(&self, places: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
+        let rows = match &self.selection {
+            Selection::All => None,
+            Selection::Rows(rows) => Some(UInt32Array::from(rows.clone())),
+        };
+        let column = |place: &usize| match &rows {
+            Some(rows) => self.picked(*place, rows),
+            None => self.seen(*place, storage::window(&self.columns[*place], 0, self.rows)),
+        };
+        let columns = places.iter().map(column).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(self.selected_rows()));
+        Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
+    }
+
+    fn seen(&self, place: usize, stored: ArrayRef) -> Result<ArrayRef> {
+        let dictionary = self.reading.dictionaries[place].as_deref();
+        shown(stored, dictionary, self.reading.schema.field(place).data_type())
+    }
+
+    /// Returns the block with the rows only that meet the conjuncts.
+    pub(super) fn conjoined(mut self) -> Result<Block> {
+        let reading = self.reading.clone();
+        if let Some(selection) = reading.conjuncts.select(&self)? {
+            self.selection = selection;
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,198 @@
+//! What rows must meet, compiled for one source: [`Conjuncts`].
+//!
+//! A conjunct that speaks of one symbol column alone is computed once for each text of its dictionary and for NULL; rows then
+//! look their code up. The others are computed by the engine, on the columns that they need; when few rows are left, on those.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringViewArray, UInt32Array,
+};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::concat;
+use arrow::datatypes::{Int32Type, Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::Result;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr_common::physical_expr::snapshot_generation;
+
+use super::block::{Block, Selection};
+
+/// A conjunct is computed for the rows that are left when they are fewer than one in so many.
+const FEW: usize = 8;
+
+pub(super) struct Conjuncts {
+    tables: Vec<CodeTable>,
+    others: Vec<Computed>,
+}
+
+/// Which codes of a symbol column meet a conjunct.
+pub(super) struct CodeTable {
+    pub place: usize,
+    /// By code.
+    pub meets: Vec<bool>,
+    pub null_meets: bool,
+    /// The code that alone meets it.
+    only: Option<i32>,
+}
+
+struct Computed {
+    /// Over the columns at `places` alone.
+    expr: Arc<dyn PhysicalExpr>,
+    places: Vec<usize>,
+    schema: SchemaRef,
+}
+
+impl Conjuncts {
+    /// Compiles conjuncts over `schema` for about so many rows.
+    pub fn compile(
+        conjuncts: &[Arc<dyn PhysicalExpr>],
+        schema: &SchemaRef,
+        dictionaries: &[Option<Arc<StringViewArray>>],
+        rows: usize,
+    ) -> Result<Conjuncts> {
+        let mut compiled = Conjuncts { tables: Vec::new(), others: Vec::new() };
+        for conjunct in conjuncts {
+            let computed = Computed::new(conjunct, schema)?;
+            let table = match computed.places[..] {
+                [place] => dictionaries[place].as_ref().and_then(|texts| CodeTable::new(&computed, place, texts, rows)),
+                _ => None,
+            };
+            match table {
+                Some(table) => compiled.tables.push(table),
+                None => compiled.others.push(computed),
+            }
+        }
+        // numbers before texts
+        compiled.others.sort_by_key(|computed| {
+            computed.schema.fields().iter().any(|field| field.data_type().primitive_width().is_none())
+        });
+        Ok(compiled)
+    }
+
+    /// Returns the rows of a block that count and meet all; None when its selection stays as it is.
+    pub fn select(&self, block: &Block) -> Result<Option<Selection>> {
+        if self.tables.is_empty() && self.others.is_empty() {
+            return Ok(None);
+        }
+        let mut mask = match block.selection() {
+            Selection::All => None,
+            Selection::Rows(rows) => Some(mask_of(rows, block.rows())),
+        };
+        for table in &self.tables {
+            let met = table.mask(block.column(table.place));
+            mask = Some(mask.map_or_else(|| met.clone(), |mask| &mask & &met));
+        }
+        for computed in &self.others {
+            mask = Some(computed.mask(block, mask)?);
+        }
+        let Some(mask) = mask else { return Ok(None) };
+        let count = mask.count_set_bits();
+        if count == block.rows() {
+            return Ok(Some(Selection::All));
+        }
+        let mut rows = Vec::with_capacity(count);
+        rows.extend(mask.set_indices().map(|row| row as u32));
+        Ok(Some(Selection::Rows(rows)))
+    }
+}
+
+impl CodeTable {
+    /// Returns the table of a conjunct over one symbol column; None when it changes while the plan runs, cannot be computed for a
+    /// text that perhaps no row has, or would cost more than the rows.
+    fn new(computed: &Computed, place: usize, texts: &Arc<StringViewArray>, rows: usize) -> Option<CodeTable> {
+        if texts.len() > rows.max(1024) || snapshot_generation(&computed.expr) != 0 {
+            return None;
+        }
+        let texts: &dyn Array = texts.as_ref();
+        let null = arrow::array::new_null_array(texts.data_type(), 1);
+        let values = concat(&[texts, null.as_ref()]).ok()?;
+        let met = computed.over(vec![values], texts.len() + 1).ok()?;
+        let mut meets: Vec<bool> = met.iter().collect();
+        let null_meets = meets.pop()?;
+        let mut codes = meets.iter().enumerate().filter(|(_, meets)| **meets).map(|(code, _)| code as i32);
+        let only = match (codes.next(), codes.next()) {
+            (Some(code), None) if !null_meets => Some(code),
+            _ => None,
+        };
+        Some(CodeTable { place, meets, null_meets, only })
+    }
+
+    fn mask(&self, codes: &ArrayRef) -> BooleanBuffer {
+        let codes = codes.as_primitive::<Int32Type>();
+        let values: &[i32] = codes.values();
+        let met = match self.only {
+            Some(only) => BooleanBuffer::collect_bool(values.len(), |row| values[row] == only),
+            None => BooleanBuffer::collect_bool(values.len(), |row| {
+                self.meets.get(values[row] as usize).is_some_and(|meets| *meets)
+            }),
+        };
+        match codes.nulls() {
+            None => met,
+            Some(valid) if self.null_meets => &(&met & valid.inner()) | &!valid.inner(),
+            Some(valid) => &met & valid.inner(),
+        }
+    }
+}
+
+impl Computed {
+    fn new(expr: &Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Result<Computed> {
+        let mut places: Vec<usize> = collect_columns(expr).iter().map(Column::index).collect();
+        places.sort_unstable();
+        places.dedup();
+        let moved = expr.clone().transform(|expr| {
+            let Some(column) = expr.downcast_ref::<Column>() else { return Ok(Transformed::no(expr)) };
+            let place = places.binary_search(&column.index()).unwrap_or_default();
+            Ok(Transformed::yes(Arc::new(Column::new(column.name(), place)) as Arc<dyn PhysicalExpr>))
+        })?;
+        let fields: Vec<_> = places.iter().map(|place| schema.fields()[*place].clone()).collect();
+        Ok(Computed { expr: moved.data, places, schema: Arc::new(Schema::new(fields)) })
+    }
+
+    /// Returns which rows of these columns meet the conjunct.
+    fn over(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<BooleanBuffer> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
+        let met = self.expr.evaluate(&batch)?.into_array(rows)?;
+        let met: &BooleanArray = datafusion::common::cast::as_boolean_array(&met)?;
+        Ok(match met.nulls() {
+            Some(valid) => met.values() & valid.inner(),
+            None => met.values().clone(),
+        })
+    }
+
+    /// Returns which rows of a mask (all without one) meet the conjunct too.
+    fn mask(&self, block: &Block, mask: Option<BooleanBuffer>) -> Result<BooleanBuffer> {
+        let all = || {
+            let columns = self.places.iter().map(|place| block.shown(*place)).collect::<Result<Vec<_>>>()?;
+            self.over(columns, block.rows())
+        };
+        let Some(mask) = mask else { return all() };
+        let left = mask.count_set_bits();
+        if left == 0 {
+            return Ok(mask);
+        }
+        if left > block.rows() / FEW
+            && let Ok(met) = all()
+        {
+            return Ok(&mask & &met);
+        }
+        // few are left, or a row that does not count is the one that cannot be computed
+        let rows: Vec<u32> = mask.set_indices().map(|row| row as u32).collect();
+        let places = UInt32Array::from(rows.clone());
+        let columns = self.places.iter().map(|place| block.picked(*place, &places)).collect::<Result<Vec<_>>>()?;
+        let met = self.over(columns, rows.len())?;
+        let met: Vec<u32> = met.set_indices().map(|place| rows[place]).collect();
+        Ok(mask_of(&met, block.rows()))
+    }
+}
+
+/// Returns a mask of `len` rows in which `rows` are set.
+fn mask_of(rows: &[u32], len: usize) -> BooleanBuffer {
+    let mut mask = arrow::array::BooleanBufferBuilder::new(len);
+    mask.append_n(len, false);
+    rows.iter().for_each(|row| mask.set_bit(*row as usize, true));
+    mask.finish()
+}

@@ -1,0 +1,140 @@
+//! All cores over the rows of a source: [`fold`].
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, TryStreamExt};
+use tokio::task::JoinSet;
+
+use super::block::Block;
+use super::source::Source;
+use super::work::Work;
+use crate::error::SqlError;
+
+/// One more thread must have so many rows to read.
+const ROWS_A_WORKER: usize = if cfg!(test) { 300 } else { 256 << 10 };
+
+/// Tells threads that nobody waits for them any more. Look at it at least once a morsel.
+#[derive(Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Returns whether to stop.
+    pub fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// An error when asked to stop; nobody sees it.
+    pub fn check(&self) -> Result<()> {
+        if self.is_asked() { Err(SqlError::cancelled().into_datafusion()) } else { Ok(()) }
+    }
+}
+
+/// Asks to stop when it is dropped, which is when the rows' reader is.
+struct StopAtDrop(Stop);
+
+impl Drop for StopAtDrop {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs `work` on a thread where it may block, and returns what it does; `work` is told when nobody waits any more.
+pub async fn on_thread<T: Send + 'static>(work: impl FnOnce(&Stop) -> Result<T> + Send + 'static) -> Result<T> {
+    let stop = StopAtDrop(Stop::default());
+    let heard = stop.0.clone();
+    let done = tokio::task::spawn_blocking(move || work(&heard)).await;
+    done.unwrap_or_else(|error| Err(ended(&error)))
+}
+
+/// Folds all rows of a source into one state a thread: `start` makes a state, `each` takes a block into it. With
+/// [`super::Order::Time`] each state saw one stretch of time, in its order, and the states come in that order; with [`super::Order::Any`] blocks go
+/// to whichever thread is free. A source without rows gives one state.
+///
+/// # Errors
+/// Those of `start`, `each` and [`super::Morsel::read`]; the others stop then.
+pub async fn fold<S: Send + 'static>(
+    source: Source,
+    order: super::Order,
+    start: impl Fn(&Work) -> Result<S> + Send + Sync + 'static,
+    each: impl Fn(&mut S, Block) -> Result<()> + Send + Sync + 'static,
+) -> Result<Vec<S>> {
+    let stop = StopAtDrop(Stop::default());
+    let work = Arc::new(on_thread(move |_| source.work(order)).await?);
+    let workers = workers(&work);
+    let next = Arc::new(AtomicUsize::new(0));
+    let (start, each) = (Arc::new(start), Arc::new(each));
+    let mut threads = JoinSet::new();
+    for worker in 0..workers {
+        let (work, next, start, each) = (work.clone(), next.clone(), start.clone(), each.clone());
+        let stop = stop.0.clone();
+        threads.spawn_blocking(move || {
+            let mut state = start(&work)?;
+            let stretch = stretch(&work, worker, workers);
+            let mut in_order = work.morsels()[stretch].iter();
+            loop {
+                let morsel = match order {
+                    super::Order::Any => work.morsels().get(next.fetch_add(1, Ordering::Relaxed)),
+                    super::Order::Time => in_order.next(),
+                };
+                let Some(morsel) = morsel else { return Ok((worker, state)) };
+                stop.check()?;
+                each(&mut state, morsel.read()?)?;
+            }
+        });
+    }
+    let mut states: Vec<Option<S>> = (0..workers).map(|_| None).collect();
+    while let Some(done) = threads.join_next().await {
+        let (worker, state) = done.unwrap_or_else(|error| Err(ended(&error)))?;
+        states[worker] = Some(state);
+    }
+    Ok(states.into_iter().flatten().collect())
+}
+
+/// Returns how many threads are worth it.
+fn workers(work: &Work) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    cores.min(work.rows().div_ceil(ROWS_A_WORKER)).min(work.morsels().len()).max(1)
+}
+
+/// Returns the morsels of one thread of several, of about equally many rows.
+fn stretch(work: &Work, worker: usize, workers: usize) -> std::ops::Range<usize> {
+    let (rows, mut before) = (work.rows(), 0);
+    let mut ends = vec![0; workers + 1];
+    for (place, morsel) in work.morsels().iter().enumerate() {
+        // a morsel is whose its middle is
+        let owner = ((before + morsel.rows() / 2) * workers / rows.max(1)).min(workers - 1);
+        ends[owner + 1] = place + 1;
+        before += morsel.rows();
+    }
+    for owner in 1..=workers {
+        ends[owner] = ends[owner].max(ends[owner - 1]);
+    }
+    ends[worker]..ends[worker + 1]
+}
+
+/// Returns batches that are there all at once as a stream; nothing is done before it is first asked.
+pub fn fold_streamed(
+    schema: SchemaRef,
+    batches: impl Future<Output = Result<Vec<RecordBatch>>> + Send + 'static,
+) -> SendableRecordBatchStream {
+    let stream = futures::stream::once(batches).map_ok(|all| futures::stream::iter(all).map(Ok)).try_flatten();
+    Box::pin(RecordBatchStreamAdapter::new(schema, stream))
+}
+
+/// Returns where an operator notes what it keeps: `try_grow` before it grows.
+pub fn reservation(context: &TaskContext, operator: &str) -> MemoryReservation {
+    MemoryConsumer::new(operator).register(context.memory_pool())
+}
+
+fn ended(error: &tokio::task::JoinError) -> DataFusionError {
+    SqlError::internal(format!("a thread of the statement ended: {error}")).into_datafusion()
+}
