@@ -17,7 +17,8 @@ pub fn run_with(binary: &Path) -> Result<()> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
         .collect();
     scripts.sort();
-    let python = match python() {
+    let wanted = root().join("tests/clients/requirements.txt");
+    let python = match python_with(&root().join("target/clients"), &wanted) {
         Ok(python) => python,
         Err(reason) => {
             println!("clients: {} scripts SKIPPED: {reason:.300}", scripts.len());
@@ -34,19 +35,17 @@ pub fn run_with(binary: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns a Python that has the pinned packages, from an environment below `target/` that is made once.
-fn python() -> Result<PathBuf> {
-    let place = root().join("target/clients");
+/// Returns a Python that has the packages of a `requirements.txt`, from an environment at `place` that is made once.
+pub fn python_with(place: &Path, wanted: &Path) -> Result<PathBuf> {
     let python = place.join("bin/python");
-    let wanted = root().join("tests/clients/requirements.txt");
     let stamp = place.join("installed.txt");
-    let text = std::fs::read_to_string(&wanted)?;
+    let text = std::fs::read_to_string(wanted)?;
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == text) {
         return Ok(python);
     }
-    output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&place))?;
+    output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(place))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-    output(Command::new(&python).args(pip).arg(&wanted))?;
+    output(Command::new(&python).args(pip).arg(wanted))?;
     std::fs::write(stamp, text)?;
     Ok(python)
 }

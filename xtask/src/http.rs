@@ -1,7 +1,8 @@
 //! A small HTTP/1.1 client: one kept connection, answers by length or in chunks. For tasks against loopback only.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -32,9 +33,14 @@ pub struct Rows {
 impl Http {
     /// Connects to a port of 127.0.0.1.
     pub fn connect(port: u16) -> Result<Http> {
+        Http::connect_for(port, LIMIT)
+    }
+
+    /// Connects to a port of 127.0.0.1; an answer may take as long as `limit`.
+    pub fn connect_for(port: u16, limit: Duration) -> Result<Http> {
         let stream = TcpStream::connect(("127.0.0.1", port)).map_err(|error| format!("127.0.0.1:{port}: {error}"))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(LIMIT))?;
+        stream.set_read_timeout(Some(limit))?;
         Ok(Http { stream: BufReader::with_capacity(1 << 16, stream) })
     }
 
@@ -46,6 +52,31 @@ impl Http {
     /// Sends a POST with a body of plain text.
     pub fn post(&mut self, path: &str, body: &[u8]) -> Result<Answer> {
         self.request("POST", path, body)
+    }
+
+    /// Sends a GET and hands the body on as it comes; returns the status.
+    pub fn stream(&mut self, path: &str, sink: &mut dyn Write) -> Result<u16> {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n");
+        self.stream.get_mut().write_all(head.as_bytes())?;
+        self.receive(sink).map_err(|error| format!("GET {path:.80}: {error}").into())
+    }
+
+    /// Sends a file as the part `data` of a form, which is how `/imp` takes it.
+    pub fn upload(&mut self, path: &str, file: &Path) -> Result<Answer> {
+        let failed = |error: std::io::Error| format!("{}: {error}", file.display());
+        let before = "--part\r\nContent-Disposition: form-data; name=\"data\"; filename=\"data.csv\"\r\n\r\n";
+        let behind = "\r\n--part--\r\n";
+        let mut file = std::fs::File::open(file).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len() + (before.len() + behind.len()) as u64;
+        let stream = self.stream.get_mut();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=part\r\n"
+        )?;
+        write!(stream, "Content-Length: {length}\r\n\r\n{before}")?;
+        std::io::copy(&mut BufReader::with_capacity(1 << 20, &mut file), stream)?;
+        stream.write_all(behind.as_bytes())?;
+        self.answer().map_err(|error| format!("POST {path:.80}: {error}").into())
     }
 
     /// Sends rows in line protocol; returns once the server has acknowledged them.
@@ -105,6 +136,12 @@ impl Http {
     }
 
     fn answer(&mut self) -> Result<Answer> {
+        let mut body = Vec::new();
+        let status = self.receive(&mut body)?;
+        Ok(Answer { status, body: String::from_utf8(body)? })
+    }
+
+    fn receive(&mut self, body: &mut dyn Write) -> Result<u16> {
         let status = self.line()?;
         let code = status.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = code.ok_or_else(|| format!("no status line but {status:?}"))?;
@@ -112,29 +149,28 @@ impl Http {
         loop {
             let line = self.line()?.to_ascii_lowercase();
             match line.split_once(':') {
-                Some(("content-length", value)) => length = Some(value.trim().parse::<usize>()?),
+                Some(("content-length", value)) => length = Some(value.trim().parse::<u64>()?),
                 Some(("transfer-encoding", value)) => chunked = value.trim() == "chunked",
                 Some(_) => {}
                 None => break,
             }
         }
-        let body = match (chunked, length) {
-            (true, _) => self.chunks()?,
-            (false, Some(length)) => self.bytes(length)?,
-            (false, None) => Vec::new(), // 204
-        };
-        Ok(Answer { status, body: String::from_utf8(body)? })
+        match (chunked, length) {
+            (true, _) => self.chunks(body)?,
+            (false, Some(length)) => self.bytes(length, body)?,
+            (false, None) => {} // 204
+        }
+        Ok(status)
     }
 
-    fn chunks(&mut self) -> Result<Vec<u8>> {
-        let mut body = Vec::new();
+    fn chunks(&mut self, body: &mut dyn Write) -> Result<()> {
         loop {
             let size = self.line()?;
-            let size = usize::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16)?;
-            body.extend(self.bytes(size)?);
+            let size = u64::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16)?;
+            self.bytes(size, body)?;
             self.line()?;
             if size == 0 {
-                return Ok(body);
+                return Ok(());
             }
         }
     }
@@ -147,14 +183,24 @@ impl Http {
         Ok(line.trim_end_matches(['\r', '\n']).to_owned())
     }
 
-    fn bytes(&mut self, count: usize) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; count];
-        self.stream.read_exact(&mut bytes)?;
-        Ok(bytes)
+    fn bytes(&mut self, count: u64, body: &mut dyn Write) -> Result<()> {
+        let mut left = count;
+        while left > 0 {
+            let ready = self.stream.fill_buf()?;
+            let take = ready.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            if take == 0 {
+                return Err(format!("the server closed the connection {left} bytes before the end").into());
+            }
+            body.write_all(&ready[..take])?;
+            self.stream.consume(take);
+            left -= take as u64;
+        }
+        Ok(())
     }
 }
 
-fn encode(text: &str) -> String {
+/// Returns a text as it may stand behind `?query=`.
+pub fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     for byte in text.bytes() {
         match byte {
@@ -168,6 +214,7 @@ fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::net::TcpListener;
 
     fn check(answer: &'static str, status: u16, body: &str) {
@@ -190,6 +237,22 @@ mod tests {
         check("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, "hello");
         check("HTTP/1.1 400 Bad\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n", 400, "abcde");
         check("HTTP/1.1 204 No Content\r\n\r\n", 204, "");
+    }
+
+    #[test]
+    fn an_answer_that_ends_early_is_an_error() {
+        let mut http = Http { stream: BufReader::new(connected(b"abc")) };
+        let mut seen = Vec::new();
+        assert!(http.bytes(4, &mut seen).is_err());
+        assert_eq!(seen, b"abc");
+    }
+
+    fn connected(bytes: &'static [u8]) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a listener");
+        let (mut peer, _) = listener.accept().expect("a client");
+        peer.write_all(bytes).expect("a reader");
+        stream
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The tasks of the repository: `cargo xtask demo | test | tidy | ci | walk | kill | cycles | sample`.
+//! The tasks of the repository: `cargo xtask demo | test | tidy | ci | walk | kill | cycles | sample | bench`.
 //!
 //! Everything here drives the server over its ports, as a user does, and cargo with the arguments that the tests use
 //! (another `-p` or feature set would build DataFusion a second time). It knows nothing of the crates' insides.
@@ -7,6 +7,7 @@
 // Tasks run beside the product, never inside it: files, clocks and waiting are theirs to use.
 #![allow(clippy::disallowed_methods)]
 
+mod bench;
 mod cargo;
 mod clients;
 mod content;
@@ -51,6 +52,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   damage     every file of a copy missing, short, flipped: refused or harmless
   memory     statements larger than the memory pool, many at a time; --runs N, --pool MB, --seed N
   links      a copy made of hard links, started beside its server; --seed N
+  bench      beside QuestDB and DuckDB, into docs/benchmarks.md; --compare REV counts instructions
   sample DIR makes examples/nycflights13 from the full nycflights13 files in DIR
 STILLPOINT=path runs a task with that server instead of the development build.";
 
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         "ci" => cargo::ci(),
         "test" => test::run(),
         "sample" => sample::run(rest),
+        "bench" => bench::run(rest),
         _ => Err(USAGE.into()),
     };
     match done {

@@ -1,6 +1,7 @@
-//! A small client for PostgreSQL's protocol: simple queries in text, as psql sends them. For tasks against loopback only.
+//! A small client for PostgreSQL's protocol: simple queries in text, as psql sends them, and rows that are only counted.
+//! For tasks against loopback only.
 
-use std::io::{BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -22,10 +23,15 @@ pub struct PgRows {
 impl Pg {
     /// Connects to a port of 127.0.0.1 and logs in.
     pub fn connect(port: u16) -> Result<Pg> {
+        Pg::connect_for(port, Duration::from_secs(60))
+    }
+
+    /// Connects to a port of 127.0.0.1 and logs in; a message may take as long as `limit`.
+    pub fn connect_for(port: u16, limit: Duration) -> Result<Pg> {
         let stream = TcpStream::connect(("127.0.0.1", port)).map_err(|error| format!("127.0.0.1:{port}: {error}"))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        let mut pg = Pg { stream: BufReader::new(stream) };
+        stream.set_read_timeout(Some(limit))?;
+        let mut pg = Pg { stream: BufReader::with_capacity(1 << 16, stream) };
         let parameters = b"user\0admin\0database\0qdb\0client_encoding\0UTF8\0\0";
         let mut startup = (parameters.len() as u32 + 8).to_be_bytes().to_vec();
         startup.extend(196_608u32.to_be_bytes()); // protocol 3.0
@@ -66,6 +72,30 @@ impl Pg {
         }
     }
 
+    /// Runs a query by the extended protocol, values as text or binary, and counts its rows and their bytes.
+    pub fn count(&mut self, sql: &str, binary: bool) -> Result<(u64, u64)> {
+        self.send(b'P', &[b"\0", sql.as_bytes(), b"\0\0\0"].concat())?;
+        self.send(b'B', &[0, 0, 0, 0, 0, 0, 0, 1, 0, u8::from(binary)])?;
+        self.send(b'D', b"P\0")?;
+        self.send(b'E', &[0; 5])?;
+        self.send(b'S', b"")?;
+        let (mut rows, mut bytes, mut failed) = (0, 0, None);
+        loop {
+            let (kind, length) = self.head()?;
+            match kind {
+                b'D' => {
+                    self.skip(length)?;
+                    (rows, bytes) = (rows + 1, bytes + length as u64);
+                }
+                b'E' => failed = Some(format!("{}: {}", brief(sql), error_text(&self.body(length)?))),
+                _ => self.skip(length)?,
+            }
+            if kind == b'Z' {
+                return failed.map_or(Ok((rows, bytes)), |error| Err(error.into()));
+            }
+        }
+    }
+
     fn send(&mut self, kind: u8, body: &[u8]) -> Result<()> {
         let mut message = vec![kind];
         message.extend((body.len() as u32 + 4).to_be_bytes());
@@ -74,12 +104,35 @@ impl Pg {
     }
 
     fn message(&mut self) -> Result<(u8, Vec<u8>)> {
+        let (kind, length) = self.head()?;
+        Ok((kind, self.body(length)?))
+    }
+
+    /// Reads the kind of a message and the length of its body.
+    fn head(&mut self) -> Result<(u8, usize)> {
         let mut head = [0; 5];
         self.stream.read_exact(&mut head)?;
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        let mut body = vec![0; length.checked_sub(4).ok_or("a message shorter than its length field")?];
+        Ok((head[0], length.checked_sub(4).ok_or("a message shorter than its length field")?))
+    }
+
+    fn body(&mut self, length: usize) -> Result<Vec<u8>> {
+        let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
-        Ok((head[0], body))
+        Ok(body)
+    }
+
+    fn skip(&mut self, length: usize) -> Result<()> {
+        let mut left = length;
+        while left > 0 {
+            let ready = self.stream.fill_buf()?.len().min(left);
+            if ready == 0 {
+                return Err("the server closed the connection".into());
+            }
+            self.stream.consume(ready);
+            left -= ready;
+        }
+        Ok(())
     }
 }
 

@@ -67,8 +67,24 @@ impl Server {
 
     /// Starts the binary on a root; where it refuses to serve, returns its exit status and what it printed.
     pub fn start_or_end(binary: &Path, root: &Path) -> Result<std::result::Result<Server, (ExitStatus, String)>> {
-        let mut server = Server::spawn(binary, root)?;
+        let mut command = Command::new(binary);
+        command.arg("-d").arg(root);
+        Server::run_or_end(command, root, START_LIMIT)
+    }
+
+    /// Starts any server that knows our keys for ports; the command names its root.
+    pub fn run(command: Command, root: &Path, limit: Duration) -> Result<Server> {
+        Server::run_or_end(command, root, limit)?
+            .map_err(|(status, said)| format!("the server ended with {status}: {said}").into())
+    }
+
+    fn run_or_end(
+        command: Command,
+        root: &Path,
+        limit: Duration,
+    ) -> Result<std::result::Result<Server, (ExitStatus, String)>> {
         let started = Instant::now();
+        let mut server = Server::spawn(command, root)?;
         loop {
             if let Ok(Ok(_)) = Http::connect(server.http_port).map(|mut http| http.exec("select 1")) {
                 server.started_in = started.elapsed();
@@ -77,21 +93,20 @@ impl Server {
             if let Some(status) = server.child.try_wait()? {
                 return Ok(Err((status, server.output())));
             }
-            if started.elapsed() > START_LIMIT {
-                return Err(format!("the server did not answer in {START_LIMIT:?}: {}", server.output()).into());
+            if started.elapsed() > limit {
+                return Err(format!("the server did not answer in {limit:?}: {}", server.output()).into());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    fn spawn(binary: &Path, root: &Path) -> Result<Server> {
+    fn spawn(mut command: Command, root: &Path) -> Result<Server> {
         let ports = Ports::free()?;
         let output = root.with_extension("out");
         let file = File::create(&output).map_err(|error| format!("{}: {error}", output.display()))?;
-        let mut command = Command::new(binary);
-        command.arg("-d").arg(root).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         ports.set(&mut command);
-        let child = command.spawn().map_err(|error| format!("{}: {error}", binary.display()))?;
+        let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
         Ok(Server { child, http_port: ports.http, pg_port: ports.pg, started_in: Duration::ZERO, output })
     }
 
@@ -111,16 +126,22 @@ impl Server {
     }
 
     /// Stops the server as an operator does (SIGTERM) and waits for its end.
-    pub fn stop(mut self) -> Result<()> {
+    pub fn stop(self) -> Result<()> {
+        let output = self.output.clone();
+        match self.end()? {
+            status if status.success() => Ok(()),
+            status => Err(format!("the server stopped with {status}: {}", last_of(&output)).into()),
+        }
+    }
+
+    /// Stops the server likewise, whatever its exit status (a JVM's is 143).
+    pub fn end(mut self) -> Result<ExitStatus> {
         let told = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status()?;
         if !told.success() {
             return Err(format!("kill -TERM {}: {told}", self.child.id()).into());
         }
-        match wait(&mut self.child, STOP_LIMIT)? {
-            Some(status) if status.success() => Ok(()),
-            Some(status) => Err(format!("the server stopped with {status}: {}", self.output()).into()),
-            None => Err(format!("the server did not stop in {STOP_LIMIT:?} after SIGTERM: {}", self.output()).into()),
-        }
+        wait(&mut self.child, STOP_LIMIT)?
+            .ok_or_else(|| format!("the server did not stop in {STOP_LIMIT:?} after SIGTERM: {}", self.output()).into())
     }
 
     /// Kills the server (SIGKILL) and waits for its end; its output stays readable.
@@ -132,9 +153,13 @@ impl Server {
 
     /// Returns the last of what the server printed.
     pub fn output(&self) -> String {
-        let text = std::fs::read(&self.output).unwrap_or_default();
-        String::from_utf8_lossy(&text[text.len().saturating_sub(3000)..]).trim().to_owned()
+        last_of(&self.output)
     }
+}
+
+fn last_of(output: &Path) -> String {
+    let text = std::fs::read(output).unwrap_or_default();
+    String::from_utf8_lossy(&text[text.len().saturating_sub(3000)..]).trim().to_owned()
 }
 
 impl Drop for Server {
