@@ -194,7 +194,7 @@ impl Conversion<'_> {
     fn converted(&mut self, view: &TableView, old: &ArrayRef) -> Result<ArrayRef> {
         let data = match (self.convert)(view, old)? {
             ColumnData::Symbol(symbols) => {
-                let codes = symbols.values.iter().map(|text| Ok(self.dictionary.intern(text)?.0));
+                let codes = symbols.values().map(|text| Ok(self.dictionary.intern(text)?.0));
                 let codes = codes.collect::<Result<Vec<i32>>>()?;
                 let of = |&code: &i32| if code < 0 { SymbolColumn::NULL } else { codes[code as usize] };
                 ColumnData::Symbol(SymbolColumn::of_codes(symbols.codes.iter().map(of).collect()))

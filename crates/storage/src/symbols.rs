@@ -77,14 +77,29 @@ impl Dictionary {
     /// `Invalid` when the dictionary is full (2^31 - 1 texts).
     pub fn intern(&self, text: &str) -> Result<(i32, bool)> {
         let mut inner = self.write();
+        let before = inner.texts.len();
+        let code = self.intern_one(&mut inner, text)?;
+        Ok((code, inner.texts.len() > before))
+    }
+
+    fn intern_one(&self, inner: &mut Inner, text: &str) -> Result<i32> {
         let (texts, codes) = inner.with_codes();
         if let Some(code) = codes.find(text.as_bytes(), texts) {
-            return Ok((code, false));
+            return Ok(code);
         }
         let code = self.next_code(texts)?;
         texts.push(text);
         codes.insert(code, texts);
-        Ok((code, true))
+        Ok(code)
+    }
+
+    /// Returns the codes of texts; new texts get the next codes.
+    ///
+    /// # Errors
+    /// As [`Dictionary::intern`].
+    pub fn intern_all<'a>(&self, of: impl Iterator<Item = &'a str>) -> Result<Vec<i32>> {
+        let mut inner = self.write();
+        of.map(|text| self.intern_one(&mut inner, text)).collect()
     }
 
     /// Adds texts that are known to have the codes from `first_code` on, as frames of the log list them. Those that are already there

@@ -2,7 +2,7 @@
 //! of the memory that all share.
 //!
 //! Reading order: [`ids`], [`time`], [`column_type`], [`partition`], [`schema`], [`row_batch`], [`memory`]; then the texts of values:
-//! [`uuid`], [`ipv4`], [`long256`], [`geohash`], [`decimal`], [`array_text`].
+//! [`uuid`], [`ipv4`], [`long256`], [`geohash`], [`decimal`], [`array_text`], and their hashes: [`text_hash`].
 //! Nothing here reads a file, a clock or a random source; every crate may use it.
 
 pub mod array_text;
@@ -16,6 +16,7 @@ pub mod memory;
 pub mod partition;
 pub mod row_batch;
 pub mod schema;
+pub mod text_hash;
 pub mod time;
 pub mod uuid;
 

@@ -6,8 +6,10 @@
 use crate::{ColumnId, ColumnType, Invalid};
 
 mod array_column;
+mod symbol_column;
 
 pub use array_column::ArrayColumn;
+pub use symbol_column::SymbolColumn;
 
 /// Values of one column, one entry a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -187,8 +189,8 @@ impl ColumnData {
             ColumnData::Decimal256(v) => v.len() * 32,
             ColumnData::Binary(v) => v.size_bytes(),
             ColumnData::Array(v) => v.size_bytes(),
-            ColumnData::Str(v) => v.len() * 4 + v.bytes.len(),
-            ColumnData::Symbol(v) => v.codes.len() * 4 + v.values.iter().map(|t| t.len() + 4).sum::<usize>(),
+            ColumnData::Str(v) => v.size_bytes(),
+            ColumnData::Symbol(v) => v.size_bytes(),
         }
     }
 }
@@ -291,6 +293,10 @@ impl StrColumn {
         (self.bytes, self.ends, self.nulls)
     }
 
+    fn size_bytes(&self) -> usize {
+        self.ends.len() * 4 + self.bytes.len()
+    }
+
     fn truncate(&mut self, rows: usize) {
         if rows < self.len() {
             let end = if rows == 0 { 0 } else { self.ends[rows - 1] as usize };
@@ -298,51 +304,6 @@ impl StrColumn {
             self.ends.truncate(rows);
             self.nulls.truncate(rows);
         }
-    }
-}
-
-/// Symbol values as codes into the batch's own small dictionary; the log replaces them by the column's codes.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct SymbolColumn {
-    /// Position in `values`, or [`SymbolColumn::NULL`].
-    pub codes: Vec<i32>,
-    pub values: Vec<String>,
-    lookup: std::collections::HashMap<String, i32>,
-}
-
-impl SymbolColumn {
-    /// The code of NULL.
-    pub const NULL: i32 = -1;
-
-    /// Returns a column of codes into a dictionary that lies elsewhere.
-    pub fn of_codes(codes: Vec<i32>) -> SymbolColumn {
-        SymbolColumn { codes, ..SymbolColumn::default() }
-    }
-
-    /// Appends a value.
-    pub fn push(&mut self, value: Option<&str>) {
-        let code = match value {
-            None => Self::NULL,
-            Some(text) => self.intern(text),
-        };
-        self.codes.push(code);
-    }
-
-    /// Returns the code of a value, adding it to the batch's dictionary when it is new.
-    pub fn intern(&mut self, text: &str) -> i32 {
-        if let Some(&code) = self.lookup.get(text) {
-            return code;
-        }
-        let code = self.values.len() as i32;
-        self.values.push(text.to_owned());
-        self.lookup.insert(text.to_owned(), code);
-        code
-    }
-
-    /// Returns the value of a row.
-    pub fn get(&self, row: usize) -> Option<&str> {
-        let code = self.codes[row];
-        (code != Self::NULL).then(|| self.values[code as usize].as_str())
     }
 }
 

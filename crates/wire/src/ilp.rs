@@ -9,14 +9,16 @@
 //!
 //! Owns the grammar, the meaning of values and their conversion into columns; never opens a socket, asks a clock or
 //! creates a table. Reading order: [`line`] (grammar), [`value`] (numbers, booleans, timestamps), [`binary`], [`rows`]
-//! (columns per table).
+//! (columns per table), [`shape`] with [`words`] (lines that look like the one before).
 
 pub mod binary;
 mod convert;
 pub mod line;
 pub mod names;
 pub mod rows;
+mod shape;
 pub mod value;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -175,10 +175,7 @@ impl Resolver {
         symbols: SymbolColumn,
     ) -> Result<(ColumnData, Option<NewSymbols>)> {
         let state = &table.symbols[&column];
-        let mut of_local = Vec::with_capacity(symbols.values.len());
-        for text in &symbols.values {
-            of_local.push(state.dictionary.intern(text)?.0);
-        }
+        let of_local = state.dictionary.intern_all(symbols.values())?;
         let codes =
             symbols.codes.iter().map(|&c| if c < 0 { SymbolColumn::NULL } else { of_local[c as usize] }).collect();
         // Everything behind the table's last listed code: also what a commit that failed in between gave out.

@@ -1,6 +1,6 @@
 //! Text to code: [`CodeTable`], an open-addressing table of codes. The texts themselves stand in [`Texts`] only.
 
-use std::hash::{BuildHasher, RandomState};
+use types::text_hash::TextHasher;
 
 use super::texts::Texts;
 
@@ -8,8 +8,7 @@ use super::texts::Texts;
 pub(super) struct CodeTable {
     slots: Vec<u64>,
     used: usize,
-    /// Keyed anew in each process: clients choose the texts, and must not be able to choose collisions.
-    hasher: RandomState,
+    hasher: TextHasher,
 }
 
 const MIN_SLOTS: usize = 16;
@@ -18,7 +17,7 @@ impl CodeTable {
     /// Returns the table of all texts.
     pub fn of(texts: &Texts) -> CodeTable {
         let slots = (texts.len() * 2).next_power_of_two().max(MIN_SLOTS);
-        let mut table = CodeTable { slots: vec![0; slots], used: 0, hasher: RandomState::new() };
+        let mut table = CodeTable { slots: vec![0; slots], used: 0, hasher: TextHasher::default() };
         for code in 0..texts.len() {
             table.insert(code as i32, texts);
         }
@@ -66,7 +65,7 @@ impl CodeTable {
     }
 
     fn hash(&self, text: &[u8]) -> u32 {
-        self.hasher.hash_one(text) as u32
+        self.hasher.hash(text) as u32
     }
 
     fn start(&self, hash: u32) -> usize {

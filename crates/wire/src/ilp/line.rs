@@ -146,6 +146,32 @@ impl<'a> Parser<'a> {
         self.line_ended
     }
 
+    /// Returns all bytes and where the next line begins in them.
+    pub(super) fn rest(&self) -> (&'a [u8], usize) {
+        (self.bytes, self.pos)
+    }
+
+    /// Returns the unit of timestamps without a suffix.
+    pub(super) fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// Returns some of the bytes as text, if they are.
+    pub(super) fn text_between(&self, start: usize, stop: usize) -> Option<&'a str> {
+        // Where all is text only a binary value can end within a character.
+        match self.text {
+            Some(text) => text.get(start..stop),
+            None => std::str::from_utf8(&self.bytes[start..stop]).ok(),
+        }
+    }
+
+    /// Passes a line that was read without [`Parser::next_line`]; `end` is behind its line end.
+    pub(super) fn pass_line(&mut self, end: usize) {
+        self.pos = end;
+        self.number += 1;
+        self.line_ended = true;
+    }
+
     fn read_row(&mut self, line: &mut Line<'a>) -> Result<(), Stop> {
         let (table, end) = self.token()?;
         if table.contains(['/', '\0']) {
@@ -336,12 +362,7 @@ impl<'a> Parser<'a> {
     }
 
     fn text(&self, start: usize, stop: usize) -> Result<&'a str, Stop> {
-        // Where all is text only a binary value can end within a character.
-        let text = match self.text {
-            Some(text) => text.get(start..stop),
-            None => std::str::from_utf8(&self.bytes[start..stop]).ok(),
-        };
-        text.ok_or_else(|| Stop::from("Could not parse entire line. It is not valid UTF-8"))
+        self.text_between(start, stop).ok_or_else(|| Stop::from("Could not parse entire line. It is not valid UTF-8"))
     }
 }
 

@@ -10,6 +10,7 @@ use types::{Column, ColumnData, ColumnId, ColumnType, Invalid, PartitionBy, RowB
 
 use super::line::{Field, Line, Parser};
 use super::names::is_column_name;
+use super::shape::{self, Shape};
 use super::value::{Moment, Unit, Value};
 use super::{LineError, convert};
 
@@ -108,7 +109,27 @@ pub struct Rows<F> {
     tables: Vec<TableRows>,
     by_name: HashMap<String, usize>,
     last: usize,
+    shapes: Vec<KnownShape>,
+    /// The shape of the last line that had one.
+    previous: usize,
+    /// How many shapes may still be learned: each line that had one adds to it.
+    learning: usize,
 }
+
+/// The shape of lines of a table.
+struct KnownShape {
+    shape: Shape,
+    table: usize,
+    /// Columns that the table had when the shape was learned.
+    columns: usize,
+    /// Those of them that lines of the shape have no value for.
+    absent: Vec<usize>,
+    /// The shape that came after it the last time.
+    next: usize,
+}
+
+/// Lines look like one of so many shapes, or are read word by word.
+const MAX_SHAPES: usize = 16;
 
 /// Reads a whole request.
 ///
@@ -129,10 +150,15 @@ where
     let mut rows = Rows::new(options, now_us, find_table);
     let mut parser = Parser::new(body, unit);
     let mut line = Line::default();
-    while parser.next_line(&mut line)? {
+    loop {
+        if rows.add_alike(&mut parser) {
+            continue;
+        }
+        if !parser.next_line(&mut line)? {
+            return Ok(rows.into_tables());
+        }
         rows.add(&line)?;
     }
-    Ok(rows.into_tables())
 }
 
 /// What the first bytes of a stream hold.
@@ -167,6 +193,9 @@ where
     let mut errors = Vec::new();
     let (mut stopped, mut in_bad_line) = (false, false);
     loop {
+        if rows.add_alike(&mut parser) {
+            continue;
+        }
         let error = match parser.next_line(&mut line) {
             Ok(false) => break,
             Ok(true) => rows.add(&line).err(),
@@ -192,7 +221,17 @@ where
 {
     /// Returns an empty collection.
     pub fn new(options: Options, now_us: i64, find_table: F) -> Rows<F> {
-        Rows { options, now_us, find_table, tables: Vec::new(), by_name: HashMap::new(), last: 0 }
+        Rows {
+            options,
+            now_us,
+            find_table,
+            tables: Vec::new(),
+            by_name: HashMap::new(),
+            last: 0,
+            shapes: Vec::new(),
+            previous: 0,
+            learning: 2 * MAX_SHAPES,
+        }
     }
 
     /// Adds a row.
@@ -212,7 +251,57 @@ where
     fn add_row(&mut self, line: &Line<'_>) -> Result<(), String> {
         let index = self.table_index(&line.table)?;
         let (options, now_us) = (self.options, self.now_us);
-        self.tables[index].add_row(line, options, now_us)
+        self.tables[index].add_row(line, options, now_us)?;
+        self.learn(index, line);
+        Ok(())
+    }
+
+    /// Adds the next line if it looks like one before it; returns whether it did.
+    fn add_alike(&mut self, parser: &mut Parser<'_>) -> bool {
+        let expected = self.shapes.get(self.previous).map_or(0, |known| known.next);
+        for step in 0..self.shapes.len() {
+            let at = (expected + step) % self.shapes.len();
+            let known = &self.shapes[at];
+            let Some(end) = self.tables[known.table].add_alike(known, parser, self.now_us) else { continue };
+            parser.pass_line(end);
+            self.last = known.table;
+            self.learning = (self.learning + 1).min(2 * MAX_SHAPES);
+            self.follow(at);
+            return true;
+        }
+        false
+    }
+
+    /// Learns the shape of a line that was added to a table.
+    fn learn(&mut self, table: usize, line: &Line<'_>) {
+        if self.learning == 0 {
+            return;
+        }
+        self.learning -= 1;
+        let of = &self.tables[table];
+        let Some(shape) = of.columns_of(line).and_then(|columns| Shape::of(line, &columns)) else { return };
+        let columns = of.columns.len();
+        let absent = (0..columns).filter(|column| !shape.columns().any(|c| c == *column)).collect();
+        // what no line fits any more makes room
+        let stale = |known: &KnownShape| known.columns != self.tables[known.table].columns.len();
+        let at = match self.shapes.iter().position(stale) {
+            Some(at) => at,
+            None if self.shapes.len() < MAX_SHAPES => self.shapes.len(),
+            None => (self.previous + 1) % MAX_SHAPES,
+        };
+        let known = KnownShape { shape, table, columns, absent, next: at };
+        if at < self.shapes.len() {
+            self.shapes[at] = known
+        } else {
+            self.shapes.push(known)
+        }
+        self.follow(at);
+    }
+
+    /// Notes that a line of that shape came.
+    fn follow(&mut self, at: usize) {
+        self.shapes[self.previous].next = at;
+        self.previous = at;
     }
 
     fn table_index(&mut self, name: &str) -> Result<usize, String> {
@@ -249,6 +338,13 @@ where
                 "table: {name}; table does not exist, creating new tables is disabled [line.auto.create.new.tables]"
             )),
         }
+    }
+}
+
+impl shape::Columns for Vec<Gathered> {
+    fn column(&mut self, index: usize) -> (ColumnType, &mut ColumnData) {
+        let column = &mut self[index];
+        (column.column_type, &mut column.data)
     }
 }
 
@@ -360,6 +456,35 @@ impl TableRows {
             column.data.pad(self.rows);
         }
         Ok(())
+    }
+
+    /// Returns the columns that the fields of the line that was added last went to; `None` when one was the designated
+    /// timestamp.
+    fn columns_of(&self, line: &Line<'_>) -> Option<Vec<usize>> {
+        line.fields.iter().enumerate().map(|(i, field)| self.expected(i, field)).collect()
+    }
+
+    /// Adds the next line if it has the shape; returns where it ends.
+    fn add_alike(&mut self, known: &KnownShape, parser: &Parser<'_>, now_us: i64) -> Option<usize> {
+        if known.columns != self.columns.len() {
+            return None;
+        }
+        let read = known.shape.read(parser, &mut self.columns).and_then(|(moment, end)| {
+            let moment = moment.unwrap_or(Moment { count: now_us, unit: Unit::Micros });
+            self.check_designated(moment).ok().map(|count| (count, end))
+        });
+        let Some((count, end)) = read else {
+            for column in known.shape.columns() {
+                self.columns[column].data.truncate(self.rows);
+            }
+            return None;
+        };
+        self.designated.push(count);
+        self.rows += 1;
+        for &column in &known.absent {
+            self.columns[column].data.push_null();
+        }
+        Some(end)
     }
 
     /// Returns the column that the field was in the last line, if it has the same name.

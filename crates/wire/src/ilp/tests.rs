@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use types::{ColumnDef, ColumnId, ColumnType, PartitionBy, Schema, TableName};
 
-use super::rows::{NewColumn, Options, TableRows, read_request};
+use super::rows::{NewColumn, Options, Rows, TableRows, read_request};
 use super::{Field, Line, LineError, Moment, Parser, Unit, Value};
 
 const NOW_US: i64 = 1_000_000;
@@ -387,7 +387,84 @@ fn any_line() -> impl Strategy<Value = Line<'static>> {
     })
 }
 
+/// Reads a request without looking at what its lines have in common.
+fn read_one_by_one(body: &[u8]) -> Result<Vec<TableRows>, LineError> {
+    let mut rows = Rows::new(Options::default(), NOW_US, find);
+    let mut parser = Parser::new(body, Unit::Nanos);
+    let mut line = Line::default();
+    while parser.next_line(&mut line)? {
+        rows.add(&line)?;
+    }
+    Ok(rows.into_tables())
+}
+
+fn check_alike(body: &[u8]) {
+    let show = |tables: Vec<TableRows>| {
+        let made: Vec<_> = tables.iter().map(|t| (t.new_columns.clone(), t.new_designated)).collect();
+        (made, tables.into_iter().map(show).collect::<Vec<_>>())
+    };
+    let text = String::from_utf8_lossy(body);
+    let read = read_request(body, Unit::Nanos, NOW_US, Options::default(), find).map(show);
+    assert_eq!(read, read_one_by_one(body).map(show), "{text}");
+}
+
+/// A value of any kind, most often of the kind that is usual in its place.
+fn any_value(usual: &'static str) -> impl Strategy<Value = Vec<u8>> {
+    let rare = prop_oneof![
+        Just("".to_owned()),
+        Just("nulli".to_owned()),
+        Just("NaN".to_owned()),
+        Just("t".to_owned()),
+        Just("\"a b\"".to_owned()),
+        Just("\"a\\\"b\"".to_owned()),
+        Just("\"a".to_owned()),
+        Just("a\\,b".to_owned()),
+        Just("é".to_owned()),
+        Just("5t".to_owned()),
+        Just("1_0i".to_owned()),
+        Just("a=b".to_owned()),
+        Just("0x1fi".to_owned()),
+        Just("99999999999999999999i".to_owned()),
+        Just("-1.5e300".to_owned()),
+        Just("1\t2".to_owned()),
+    ];
+    let binary = any::<f64>().prop_map(|value| [&b"=\x10"[..], &value.to_le_bytes()].concat());
+    prop_oneof![60 => usual.prop_map(String::into_bytes), 4 => rare.prop_map(String::into_bytes), 1 => binary]
+}
+
+/// Lines of a few shapes, of tables that are there and one that is not.
+fn lines_alike() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let line = (
+        prop_oneof![8 => Just("c1"), 2 => Just("C1"), 4 => Just("new"), 1 => Just("c2"), 1 => Just("nw")],
+        prop_oneof![9 => Just(true), 1 => Just(false)],
+        any_value("[a-z]{1,12}"),
+        any_value("-?[0-9]{1,9}(\\.[0-9]{1,9})?"),
+        any_value("-?[0-9]{1,19}i"),
+        any_value("\"[a-z ,=]{0,9}\""),
+        prop_oneof![20 => " [0-9]{1,19}", 2 => " [0-9]{1,16}[tnm]", 1 => Just(String::new()), 1 => Just(" x".to_owned())],
+        prop_oneof![30 => Just("\n"), 1 => Just("\r\n"), 1 => Just("\n\n"), 1 => Just(" \n")],
+    );
+    let written = line.prop_map(|(table, with_text, tag, float, long, text, time, end)| {
+        let mut line = [table.as_bytes(), b",sy=", &tag, b" db=", &float, b",l=", &long].concat();
+        if with_text {
+            line.extend([&b",vc="[..], &text].concat());
+        }
+        [line, time.into_bytes(), end.as_bytes().to_vec()].concat()
+    });
+    prop::collection::vec(written, 0..12)
+}
+
 proptest! {
+    /// Reading lines by the shape of those before them finds the same rows, and the same first error.
+    #[test]
+    fn lines_alike_mean_what_each_means_alone(lines in lines_alike(), cut in 0usize..4_000) {
+        let body = lines.concat();
+        check_alike(&body);
+        check_alike(&body[..cut.min(body.len())]);
+        let good: Vec<u8> = lines.into_iter().filter(|line| read_one_by_one(line).is_ok()).flatten().collect();
+        check_alike(&good);
+    }
+
     #[test]
     fn written_lines_read_back(lines in prop::collection::vec(any_line(), 1..4)) {
         let text: String = lines.iter().map(write_line).collect();
