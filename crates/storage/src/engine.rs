@@ -29,8 +29,8 @@ impl Troubles {
     }
 }
 
-/// A database and its threads: one flushes, writes bases, makes spares and collects garbage, one merges segments, one
-/// syncs the log.
+/// A database and its threads: one flushes, writes bases and collects garbage, one merges segments, one syncs the log and
+/// makes spares for it.
 pub struct Engine {
     database: Arc<Database>,
     stop: Arc<Stop>,
@@ -61,7 +61,8 @@ impl Engine {
         let troubles = Troubles::default();
         let work = Background { database: database.clone(), stop: stop.clone(), troubles: troubles.clone() };
         let mut engine = Engine { database, stop, troubles, threads: Vec::new() };
-        // a flush may take long, and an acknowledged commit must not stay long in the page cache alone
+        // a flush may take long: an acknowledged commit must not stay long in the page cache alone, and no commit should
+        // have to make its own spare
         let (syncs, merges) = (work.clone(), work.clone());
         engine.spawn("storage", move || work.run())?;
         engine.spawn("sync", move || syncs.run_syncs())?;
@@ -125,12 +126,11 @@ struct Background {
 type Step = fn(&Database) -> Result<()>;
 
 /// Steps in the order of a tick.
-const STEPS: [(&str, Step); 5] = [
+const STEPS: [(&str, Step); 4] = [
     ("memory", Database::step_memory),
     ("flush", |db| db.step_flush().map(drop)),
     ("base", |db| db.step_base().map(drop)),
     ("gc", |db| db.step_gc().map(drop)),
-    ("spare", Database::step_spare),
 ];
 
 /// A step that failed rests for 2, 4, 8 … ticks, at most this many.
@@ -162,9 +162,10 @@ impl Background {
     }
 
     fn run_syncs(self) {
-        let mut fault = Fault::default();
+        let (mut sync, mut spare) = (Fault::default(), Fault::default());
         while !self.wait() {
-            self.step("sync", Database::step_sync, &mut fault);
+            self.step("sync", Database::step_sync, &mut sync);
+            self.step("spare", Database::step_spare, &mut spare);
         }
     }
 

@@ -7,6 +7,7 @@
 pub mod chain;
 pub mod frame;
 pub mod header;
+mod syncs;
 pub mod writer;
 
 pub use frame::{Frame, FrameKind};

@@ -2,6 +2,7 @@
 //!
 //! Rows are binary and columnar; everything else is JSON, so that it can be read by eye. Page: `docs/format/log.md`.
 
+use arrow_buffer::{ArrowNativeType, ToByteSlice};
 use serde::{Deserialize, Serialize};
 use types::{ArrayColumn, ColumnData, ColumnId, ColumnType, PartitionKey, Schema, Seq, StrColumn, SymbolColumn};
 use types::{TableId, TableName};
@@ -166,7 +167,7 @@ struct ReleaseBody {
 
 /// Returns the payload of a commit frame.
 pub fn encode(records: &[Record]) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(records.iter().map(expected_bytes).sum());
     for record in records {
         let start = out.len();
         out.extend_from_slice(&[0; 8]);
@@ -197,6 +198,13 @@ pub fn encode(records: &[Record]) -> Vec<u8> {
         out[start + 4..start + 8].copy_from_slice(&len.to_le_bytes());
     }
     out
+}
+
+/// Returns about how many bytes a record takes, so that many rows are not moved while they are written.
+fn expected_bytes(record: &Record) -> usize {
+    let Record::Rows(rows) = record else { return 0 };
+    let texts = rows.new_symbols.iter().flat_map(|new| &new.texts).map(|text| text.len() + 4);
+    64 + texts.sum::<usize>() + rows.batch.columns.iter().map(|c| c.data.size_bytes() + 32).sum::<usize>()
 }
 
 fn put_json(out: &mut Vec<u8>, body: &impl Serialize) {
@@ -264,18 +272,18 @@ fn encode_rows(rows: &Rows, out: &mut Vec<u8>) {
 fn encode_values(data: &ColumnData, out: &mut Vec<u8>) {
     match data {
         ColumnData::Boolean(v) => out.extend(v.iter().map(|&b| u8::from(b))),
-        ColumnData::I8(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
-        ColumnData::I16(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
-        ColumnData::U16(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
-        ColumnData::U32(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
-        ColumnData::F32(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
-        ColumnData::Decimal128(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
+        ColumnData::I8(v) => put_numbers(out, v),
+        ColumnData::I16(v) => put_numbers(out, v),
+        ColumnData::U16(v) => put_numbers(out, v),
+        ColumnData::U32(v) => put_numbers(out, v),
+        ColumnData::F32(v) => put_numbers(out, v),
+        ColumnData::Decimal128(v) => put_numbers(out, v),
         ColumnData::Fixed16(v) => out.extend_from_slice(v.as_flattened()),
         ColumnData::Fixed32(v) | ColumnData::Decimal256(v) => out.extend_from_slice(v.as_flattened()),
-        ColumnData::I32(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
-        ColumnData::I64(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
-        ColumnData::F64(v) => out.extend(v.iter().flat_map(|n| n.to_le_bytes())),
-        ColumnData::Symbol(v) => out.extend(v.codes.iter().flat_map(|n| n.to_le_bytes())),
+        ColumnData::I32(v) => put_numbers(out, v),
+        ColumnData::I64(v) => put_numbers(out, v),
+        ColumnData::F64(v) => put_numbers(out, v),
+        ColumnData::Symbol(v) => put_numbers(out, &v.codes),
         ColumnData::Str(v) => put_variable(out, v.iter().map(|text| text.map(str::as_bytes))),
         ColumnData::Binary(v) => put_variable(out, v.iter()),
         ColumnData::Array(v) => {
@@ -285,9 +293,16 @@ fn encode_values(data: &ColumnData, out: &mut Vec<u8>) {
                 let lengths = row.map_or_else(|| vec![0; v.dims()], |(shape, _)| shape.to_vec());
                 out.extend(lengths.iter().flat_map(|n| n.to_le_bytes()));
             }
-            out.extend(v.values().iter().flat_map(|n| n.to_le_bytes()));
+            put_numbers(out, v.values());
         }
     }
+}
+
+/// Numbers in the log are little-endian, as are those of the segments that are mapped.
+const _: () = assert!(cfg!(target_endian = "little"), "stored numbers are those of a little-endian machine");
+
+fn put_numbers<T: ArrowNativeType>(out: &mut Vec<u8>, numbers: &[T]) {
+    out.extend_from_slice(numbers.to_byte_slice());
 }
 
 /// Writes lengths, `u32::MAX` for NULL, then the bytes of all values.

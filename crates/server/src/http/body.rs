@@ -6,7 +6,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use futures::StreamExt;
 
 use crate::memory::{Budget, Share};
@@ -17,6 +17,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 const INFLATE_BYTES: u64 = 1 << 20;
 /// How much of a refused body is read to spare the connection.
 const DISCARD_BYTES: usize = 64 << 20;
+
+/// Room that is made for an announced body before its bytes are there; the system gives memory only for what comes.
+const EXPECTED_BYTES: u64 = 16 << 20;
 
 /// Why there is no body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +36,10 @@ pub enum BodyError {
 
 /// Reads a body of at most `limit` bytes; keep the share as long as the bytes.
 pub async fn read(body: Body, limit: usize, budget: &Budget) -> Result<(Vec<u8>, Share), BodyError> {
+    let announced = body.size_hint().exact().unwrap_or(0).min(EXPECTED_BYTES).min(limit as u64);
     let mut chunks = body.into_data_stream();
     let mut share = budget.share();
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(announced as usize);
     let mut refused = None;
     let mut discarded = 0;
     loop {

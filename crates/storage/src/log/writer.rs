@@ -1,16 +1,18 @@
-//! Appending to the log: places are given under the caller's lock without I/O, one leader writes and syncs for all.
+//! Appending to the log: places are given under the caller's lock without I/O, one leader writes for all who wait, another
+//! one syncs for all, so that who needs no sync never waits for one.
 //!
 //! A frame's place (file and offset) is fixed when it is queued, in files that exist and are filled with zeros, so a
 //! full disk is met before a Seq is given out and never leaves half a frame behind. After any failed write or sync the
 //! log is failed for good: nothing is acknowledged any more, and a sync is never repeated.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use types::{Seq, TimelineId};
 
 use super::frame::{self, Frame};
 use super::header::{self, FIRST_FRAME_OFFSET, HEADER_COPY_OFFSETS, LogHeader, Place, Predecessor};
+use super::syncs::Syncs;
 use crate::env::Env;
 use crate::env::fs::{FsFile, write_all_at};
 use crate::layout::{Layout, LogName};
@@ -23,6 +25,10 @@ pub const MAX_FILE_BYTES: u64 = 64 << 20;
 /// Room that only releases and drops may use, so that they work on a full disk.
 const URGENT_BYTES: u64 = 64 << 10;
 const ZEROS_BYTES: usize = 1 << 20;
+/// So many bytes are written while a sync is under way, so that the next sync finds them in the file.
+const EAGER_BYTES: usize = 256 << 10;
+/// A buffer of frames that has grown beyond this is given back.
+const KEPT_BUFFER_BYTES: usize = 8 << 20;
 
 /// Whether a frame may use the last room there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +71,8 @@ struct Plan {
 
 struct Queue {
     frames: VecDeque<Queued>,
+    /// Bytes of the payloads of `frames`.
+    queued_bytes: usize,
     plan: Option<Plan>,
     spares: VecDeque<Spare>,
     /// Spares that were too small for a frame: files are used in the order of their numbers, so these never will be.
@@ -74,10 +82,11 @@ struct Queue {
     last_used_bytes: u64,
     queued_seq: Seq,
     written_seq: Seq,
-    durable_seq: Seq,
     written_bytes: u64,
-    unsynced_bytes: u64,
-    leading: bool,
+    /// How many of the written bytes were there when a sync began that is over.
+    synced_bytes: u64,
+    writing: bool,
+    syncing: bool,
     failed: Option<String>,
     /// Every file of the log that may still be needed, oldest first, with the Seq of its first frame.
     chain: VecDeque<(LogName, Seq)>,
@@ -85,7 +94,7 @@ struct Queue {
 
 struct Active {
     name: LogName,
-    file: Box<dyn FsFile>,
+    file: Arc<dyn FsFile>,
     salt: u32,
     used_bytes: u64,
     sealed: bool,
@@ -95,7 +104,8 @@ struct Io {
     active: Option<Active>,
     predecessor: Option<Predecessor>,
     last_seq: Seq,
-    durable_seq: Seq,
+    /// Frames on their way to the file.
+    buffer: Vec<u8>,
 }
 
 /// What identifies the files of this run.
@@ -129,6 +139,7 @@ pub struct LogWriter {
     queue: Mutex<Queue>,
     changed: Condvar,
     io: Mutex<Io>,
+    syncs: Syncs,
     /// Held while a spare is made, so that spares are ready, and so used, in the order of their numbers.
     making: Mutex<()>,
 }
@@ -141,6 +152,7 @@ impl LogWriter {
         let last_seq = start.carried.last().map_or(durable_seq, |f| f.seq);
         let queue = Queue {
             frames: VecDeque::new(),
+            queued_bytes: 0,
             plan: None,
             spares: VecDeque::new(),
             discarded: Vec::new(),
@@ -148,14 +160,14 @@ impl LogWriter {
             last_used_bytes: 0,
             queued_seq: last_seq,
             written_seq: last_seq,
-            durable_seq: last_seq,
             written_bytes: 0,
-            unsynced_bytes: 0,
-            leading: false,
+            synced_bytes: 0,
+            writing: false,
+            syncing: false,
             failed: None,
             chain: start.chain.into(),
         };
-        let io = Io { active: None, predecessor: start.predecessor, last_seq: durable_seq, durable_seq };
+        let io = Io { active: None, predecessor: start.predecessor, last_seq: durable_seq, buffer: Vec::new() };
         let writer = LogWriter {
             env,
             layout,
@@ -164,25 +176,27 @@ impl LogWriter {
             queue: Mutex::new(queue),
             changed: Condvar::new(),
             io: Mutex::new(io),
+            // what is carried is durable when the start returns
+            syncs: Syncs::new(last_seq),
             making: Mutex::new(()),
         };
         let carried_bytes: usize = start.carried.iter().map(|f| frame::frame_bytes(f.payload.len())).sum();
         writer.add_spare(carried_bytes as u64)?;
-        writer.begin_with(start.carried)?;
+        writer.begin_with(start.carried, durable_seq)?;
         Ok(writer)
     }
 
     /// Writes carried frames, syncs, then header, syncs.
-    fn begin_with(&self, carried: Vec<Frame>) -> Result<()> {
+    fn begin_with(&self, carried: Vec<Frame>, known_durable_seq: Seq) -> Result<()> {
         let mut queue = self.lock_queue();
         let mut io = self.io.lock().expect("no leader panics");
         let spare = queue.spares.pop_front().expect("a spare was just added");
         let path = self.layout.live().join(spare.name.to_string());
-        let durable_seq = carried.last().map_or(io.durable_seq, |f| f.seq);
+        let durable_seq = carried.last().map_or(known_durable_seq, |f| f.seq);
         let head = self.new_header(&io, spare.name, durable_seq);
         let mut bytes = Vec::new();
         for frame in &carried {
-            let durable_seq = frame.durable_seq.min(io.durable_seq);
+            let durable_seq = frame.durable_seq.min(known_durable_seq);
             frame::encode(&Frame { durable_seq, ..frame.clone() }, head.salt, &mut bytes);
         }
         if !bytes.is_empty() {
@@ -195,8 +209,8 @@ impl LogWriter {
         queue.chain.push_back((spare.name, head.first_seq));
         queue.plan = Some(Plan { name: spare.name, offset_bytes: used_bytes, capacity_bytes: spare.capacity_bytes });
         io.last_seq = durable_seq;
-        io.durable_seq = durable_seq;
-        io.active = Some(Active { name: spare.name, file: spare.file, salt: head.salt, used_bytes, sealed: false });
+        let file = spare.file.into();
+        io.active = Some(Active { name: spare.name, file, salt: head.salt, used_bytes, sealed: false });
         Ok(())
     }
 
@@ -245,6 +259,7 @@ impl LogWriter {
         } else if let Some(plan) = &mut queue.plan {
             plan.offset_bytes = placement.end_bytes;
         }
+        queue.queued_bytes += frame.payload.len();
         queue.frames.push_back(Queued { frame, file, seal });
     }
 
@@ -321,70 +336,99 @@ impl LogWriter {
     fn wait(&self, seq: Seq, durable: bool) -> Result<()> {
         let mut queue = self.lock_queue();
         loop {
-            if (if durable { queue.durable_seq } else { queue.written_seq }) >= seq {
+            let reached = if durable { self.syncs.durable_seq() } else { queue.written_seq };
+            if reached >= seq {
                 return Ok(());
             }
             if let Some(why) = &queue.failed {
                 return Err(Error::Unavailable(why.clone()));
             }
-            if queue.leading {
+            let is_written = queue.written_seq >= seq;
+            // Small frames are written together with those that come until the sync under way is over.
+            let may_gather = durable && queue.syncing && queue.queued_bytes < EAGER_BYTES;
+            if may_gather || (if is_written { queue.syncing } else { queue.writing }) {
                 queue = self.changed.wait(queue).expect("no leader panics");
                 continue;
             }
-            queue.leading = true;
-            let batch = std::mem::take(&mut queue.frames);
-            let target = queue.queued_seq;
-            drop(queue);
-            let outcome = self.write_batch(batch, durable);
-            queue = self.lock_queue();
-            queue.leading = false;
-            match outcome {
-                Ok(written) => {
-                    queue.written_seq = target;
-                    queue.written_bytes += written.bytes;
-                    queue.unsynced_bytes += written.bytes;
-                    if written.durable_seq > queue.durable_seq {
-                        queue.durable_seq = written.durable_seq;
-                        queue.unsynced_bytes = 0;
-                    }
-                }
-                Err(e) => {
-                    queue.failed = Some(format!(
-                        "writing has stopped because the log could not be written: {e}; reads go on, check the disk and restart"
-                    ));
-                }
-            }
+            queue = if is_written { self.lead_sync(queue) } else { self.lead_write(queue) };
             self.changed.notify_all();
         }
     }
 
-    fn write_batch(&self, batch: VecDeque<Queued>, sync: bool) -> Result<Written> {
+    /// Writes what is queued.
+    fn lead_write<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        queue.writing = true;
+        let batch = std::mem::take(&mut queue.frames);
+        queue.queued_bytes = 0;
+        let (target, before_bytes) = (queue.queued_seq, queue.written_bytes);
+        drop(queue);
+        let outcome = self.write_batch(batch);
+        let mut queue = self.lock_queue();
+        queue.writing = false;
+        match outcome {
+            Ok(written) => {
+                queue.written_seq = target;
+                queue.written_bytes += written.bytes;
+                if let Some(bytes) = written.synced_bytes {
+                    queue.synced_bytes = queue.synced_bytes.max(before_bytes + bytes);
+                }
+            }
+            Err(e) => queue.fail(&e),
+        }
+        queue
+    }
+
+    /// Syncs what is written; writes go on meanwhile.
+    fn lead_sync<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        queue.syncing = true;
+        let written_bytes = queue.written_bytes;
+        drop(queue);
+        let outcome = self.sync_active();
+        let mut queue = self.lock_queue();
+        queue.syncing = false;
+        match outcome {
+            Ok(()) => queue.synced_bytes = queue.synced_bytes.max(written_bytes),
+            Err(e) => queue.fail(&e),
+        }
+        queue
+    }
+
+    /// Syncs the active file. Files before it were synced when it was begun.
+    fn sync_active(&self) -> Result<()> {
+        let io = self.io.lock().expect("no leader panics");
+        let active = io.active.as_ref().expect("frames that are not durable stand in an active file");
+        let (file, name, last_seq) = (active.file.clone(), active.name, io.last_seq);
+        drop(io);
+        self.syncs.sync(&*file, last_seq).map_err(Error::io(&self.layout.live().join(name.to_string())))
+    }
+
+    fn write_batch(&self, batch: VecDeque<Queued>) -> Result<Written> {
         let mut io = self.io.lock().expect("no leader panics");
-        let mut buffer = Vec::new();
-        let mut bytes = 0;
+        let mut buffer = std::mem::take(&mut io.buffer);
+        let mut written = Written { bytes: 0, synced_bytes: None };
         for queued in batch {
             if let Some(spare) = queued.file {
-                bytes += self.flush(&mut io, &mut buffer)?;
+                written.bytes += self.flush(&mut io, &mut buffer)?;
                 self.finish_active(&mut io)?;
+                written.synced_bytes = Some(written.bytes);
                 self.begin_file(&mut io, spare)?;
             }
-            let durable_seq = io.durable_seq;
             io.last_seq = queued.frame.seq;
-            let active = io.active.as_mut().expect("the first frame of a run finds the file that start() began");
+            let active = io.active.as_ref().expect("the first frame of a run finds the file that start() began");
             debug_assert!(!active.sealed, "a frame behind a seal begins another file");
+            let durable_seq = self.syncs.durable_seq();
             frame::encode(&Frame { durable_seq, ..queued.frame }, active.salt, &mut buffer);
             if queued.seal {
-                bytes += self.flush(&mut io, &mut buffer)?;
+                written.bytes += self.flush(&mut io, &mut buffer)?;
                 self.seal_active(&mut io)?;
+                written.synced_bytes = Some(written.bytes);
             }
         }
-        bytes += self.flush(&mut io, &mut buffer)?;
-        if sync && io.durable_seq < io.last_seq {
-            let active = io.active.as_ref().expect("frames that are not durable stand in an active file");
-            active.file.sync().map_err(Error::io(&self.layout.live().join(active.name.to_string())))?;
-            io.durable_seq = io.last_seq;
+        written.bytes += self.flush(&mut io, &mut buffer)?;
+        if buffer.capacity() <= KEPT_BUFFER_BYTES {
+            io.buffer = buffer;
         }
-        Ok(Written { bytes, durable_seq: io.durable_seq })
+        Ok(written)
     }
 
     fn flush(&self, io: &mut Io, buffer: &mut Vec<u8>) -> Result<u64> {
@@ -405,10 +449,7 @@ impl LogWriter {
         let Some(active) = io.active.take() else { return Ok(()) };
         if !active.sealed {
             let path = self.layout.live().join(active.name.to_string());
-            if io.durable_seq < io.last_seq {
-                active.file.sync().map_err(Error::io(&path))?;
-                io.durable_seq = io.last_seq;
-            }
+            self.syncs.sync(&*active.file, io.last_seq).map_err(Error::io(&path))?;
             self.link_sealed(active.name)?;
         }
         let (name, used_bytes) = (active.name, active.used_bytes);
@@ -421,10 +462,11 @@ impl LogWriter {
         let active = io.active.as_mut().expect("a frame was just written to it");
         let path = self.layout.live().join(active.name.to_string());
         active.file.set_len(active.used_bytes).map_err(Error::io(&path))?;
-        active.file.sync().map_err(Error::io(&path))?;
+        // The frame before it was written just now: there is something to sync, and the new length with it.
+        debug_assert!(self.syncs.durable_seq() < io.last_seq);
+        self.syncs.sync(&*active.file, io.last_seq).map_err(Error::io(&path))?;
         active.sealed = true;
         let name = active.name;
-        io.durable_seq = io.last_seq;
         self.link_sealed(name)
     }
 
@@ -434,12 +476,12 @@ impl LogWriter {
     }
 
     fn begin_file(&self, io: &mut Io, spare: Spare) -> Result<()> {
-        let head = self.new_header(io, spare.name, io.durable_seq);
+        let head = self.new_header(io, spare.name, self.syncs.durable_seq());
         let path = self.layout.live().join(spare.name.to_string());
         write_header(&*spare.file, &head).map_err(Error::io(&path))?;
         io.active = Some(Active {
             name: spare.name,
-            file: spare.file,
+            file: spare.file.into(),
             salt: head.salt,
             used_bytes: FIRST_FRAME_OFFSET,
             sealed: false,
@@ -466,9 +508,9 @@ impl LogWriter {
         LogProgress {
             queued_seq: queue.queued_seq,
             written_seq: queue.written_seq,
-            durable_seq: queue.durable_seq,
+            durable_seq: self.syncs.durable_seq(),
             written_bytes: queue.written_bytes,
-            unsynced_bytes: queue.unsynced_bytes,
+            unsynced_bytes: queue.written_bytes - queue.synced_bytes,
         }
     }
 
@@ -525,9 +567,21 @@ impl LogWriter {
     }
 }
 
+impl Queue {
+    /// Ends all writing; the first reason counts.
+    fn fail(&mut self, e: &Error) {
+        self.failed.get_or_insert_with(|| {
+            format!(
+                "writing has stopped because the log could not be written: {e}; reads go on, check the disk and restart"
+            )
+        });
+    }
+}
+
 struct Written {
     bytes: u64,
-    durable_seq: Seq,
+    /// How many of the bytes were synced on the way.
+    synced_bytes: Option<u64>,
 }
 
 /// How far a log has come.
@@ -579,6 +633,94 @@ mod tests {
         assert!(former(4));
         // 5 is active; 6 may be a spare whose bytes are still being written, which is in no list yet.
         assert!(!former(5) && !former(6));
+    }
+
+    /// A file whose syncs are counted, wait for a permit and fail when it says so.
+    struct Watched {
+        file: Arc<dyn FsFile>,
+        syncs: std::sync::mpsc::Sender<()>,
+        permits: Mutex<std::sync::mpsc::Receiver<std::io::Result<()>>>,
+    }
+
+    impl FsFile for Watched {
+        fn write_at(&self, offset: u64, bytes: &[u8]) -> std::io::Result<usize> {
+            self.file.write_at(offset, bytes)
+        }
+        fn read_at(&self, offset: u64, bytes: &mut [u8]) -> std::io::Result<usize> {
+            self.file.read_at(offset, bytes)
+        }
+        fn len_bytes(&self) -> std::io::Result<u64> {
+            self.file.len_bytes()
+        }
+        fn set_len(&self, len_bytes: u64) -> std::io::Result<()> {
+            self.file.set_len(len_bytes)
+        }
+        fn sync(&self) -> std::io::Result<()> {
+            self.syncs.send(()).unwrap();
+            self.permits.lock().unwrap().recv().unwrap()
+        }
+    }
+
+    type Permits = std::sync::mpsc::Sender<std::io::Result<()>>;
+
+    /// Watches the syncs of the active file: returns what they are told by, and what lets them go on.
+    fn watch_syncs(log: &LogWriter) -> (std::sync::mpsc::Receiver<()>, Permits) {
+        let ((syncs, told), (permits, asked)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+        let mut io = log.io.lock().unwrap();
+        let active = io.active.as_mut().unwrap();
+        active.file = Arc::new(Watched { file: active.file.clone(), syncs, permits: Mutex::new(asked) });
+        (told, permits)
+    }
+
+    fn push(log: &LogWriter, seq: u64) {
+        let payload = vec![1; 100];
+        let placement = log.place(payload.len(), Urgency::Ordinary).unwrap();
+        let frame =
+            Frame { kind: frame::FrameKind::Commit, seq: Seq(seq), commit_us: 0, durable_seq: Seq::ZERO, payload };
+        log.push(frame, placement, false);
+    }
+
+    #[test]
+    fn who_needs_no_sync_waits_for_none() {
+        let log = log_that_begins_with(1);
+        let (syncs, permits) = watch_syncs(&log);
+        push(&log, 1);
+        std::thread::scope(|scope| {
+            let durable = scope.spawn(|| log.wait_durable(Seq(1)));
+            syncs.recv().unwrap();
+            push(&log, 2);
+            log.wait_written(Seq(2)).unwrap();
+            assert_eq!((log.progress().written_seq, log.progress().durable_seq), (Seq(2), Seq::ZERO));
+            permits.send(Ok(())).unwrap();
+            durable.join().unwrap().unwrap();
+        });
+        // what was written behind the sync's begin is not taken for durable
+        assert_eq!(log.progress().durable_seq, Seq(1));
+        assert!(log.progress().unsynced_bytes > 0);
+        permits.send(Ok(())).unwrap();
+        log.wait_durable(Seq(2)).unwrap();
+        assert_eq!((log.progress().durable_seq, log.progress().unsynced_bytes), (Seq(2), 0));
+    }
+
+    #[test]
+    fn nothing_is_durable_behind_a_failed_sync() {
+        let log = log_that_begins_with(1);
+        let (syncs, permits) = watch_syncs(&log);
+        push(&log, 1);
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| log.wait_durable(Seq(1)));
+            syncs.recv().unwrap();
+            push(&log, 2);
+            log.wait_written(Seq(2)).unwrap();
+            let second = scope.spawn(|| log.wait_durable(Seq(2)));
+            permits.send(Err(std::io::Error::other("lost"))).unwrap();
+            assert!(first.join().unwrap().is_err() && second.join().unwrap().is_err());
+        });
+        assert!(syncs.try_recv().is_err(), "a sync was repeated");
+        assert!(log.failure().is_some_and(|why| why.contains("lost")));
+        let io = log.io.lock().unwrap();
+        assert!(log.syncs.sync(&*io.active.as_ref().unwrap().file, Seq(2)).is_err());
+        assert!(syncs.try_recv().is_err(), "a sync was repeated");
     }
 
     #[test]
