@@ -29,6 +29,7 @@ pub mod slice;
 pub mod splice_join;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod top;
 pub mod window;
 
 pub use asof_join::{AsofSpec, asof_join};

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef};
 use roaring::RoaringBitmap;
 use types::{ColumnId, ColumnType, PartitionKey, Seq};
 
@@ -97,6 +97,14 @@ impl Run {
             (Some(dead), _) => Ok(Some(dead.clone())),
             (None, Source::Segment(segment)) => segment.dead(),
             (None, Source::Chunk(_)) => Ok(None),
+        }
+    }
+
+    /// Returns whether any row may be NULL in a column, without touching its data. A column that the run lacks is NULL in all.
+    pub fn may_be_null(&self, id: ColumnId) -> bool {
+        match &self.source {
+            Source::Segment(segment) => segment.meta().column(id).is_none_or(|column| column.null_count > 0),
+            Source::Chunk(chunk) => chunk.column(id).is_none_or(|column| column.null_count() > 0),
         }
     }
 

@@ -18,14 +18,18 @@ use datafusion::physical_plan::coop::CooperativeExec;
 
 #[cfg(test)]
 pub(crate) mod agree;
+mod backward;
 pub mod block;
 mod conjuncts;
 pub mod fold;
+mod outputs;
 pub mod source;
 pub mod work;
 
+pub use backward::Backward;
 pub use block::{Block, Selection};
 pub use fold::{fold, fold_streamed, reservation};
+pub use outputs::Outputs;
 pub use source::Source;
 pub use work::{Morsel, Order, Work};
 
@@ -34,7 +38,8 @@ type Recognise = fn(&Arc<dyn ExecutionPlan>, &Notes) -> Result<Option<Arc<dyn Ex
 
 /// The recognisers, larger shapes before those that are parts of them. A node is given to each in turn, from the top of
 /// the plan down.
-const RECOGNISERS: &[Recognise] = &[];
+const RECOGNISERS: &[Recognise] =
+    &[super::latest_on::direct::recognise, super::top::by_time::recognise, super::top::by_value::recognise];
 
 /// The rule.
 #[derive(Debug)]

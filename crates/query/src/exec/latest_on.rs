@@ -2,7 +2,7 @@
 //!
 //! The logical node. NULL is a key. The row with the greatest time wins, the last in the input's order among equals;
 //! a NULL time is older than any other. Rows come out ascending by time, ties in the input's order, whatever the order
-//! of the input. Next file: `latest_on/run.rs`.
+//! of the input. Next files: `latest_on/run.rs`; `latest_on/direct.rs`, the form that reads a table itself.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -15,6 +15,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::column_place::{column_at, expect_time, place_of};
 
+pub mod direct;
 mod run;
 
 pub use run::LatestOnExec;

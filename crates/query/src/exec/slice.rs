@@ -64,6 +64,11 @@ impl Window {
         let rows = |n: i64| usize::try_from(n).unwrap_or(0);
         Window { skip: rows(skip), keep: keep.map(rows), drop: rows(drop) }
     }
+
+    /// Returns how many rows stay and how many last ones go; None where the first rows or all count.
+    pub fn from_the_end(&self) -> Option<(usize, usize)> {
+        self.keep.filter(|_| self.skip == 0).map(|keep| (keep, self.drop))
+    }
 }
 
 impl fmt::Display for Window {

@@ -72,6 +72,11 @@ impl Conjuncts {
         Ok(compiled)
     }
 
+    /// Returns the conjuncts that are known by code.
+    pub fn tables(&self) -> &[CodeTable] {
+        &self.tables
+    }
+
     /// Returns the rows of a block that count and meet all; None when its selection stays as it is.
     pub fn select(&self, block: &Block) -> Result<Option<Selection>> {
         if self.tables.is_empty() && self.others.is_empty() {

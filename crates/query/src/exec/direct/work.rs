@@ -39,7 +39,7 @@ pub enum Order {
 /// The stretches of rows of a source.
 pub struct Work {
     pub(super) morsels: Vec<Morsel>,
-    reading: Arc<Reading>,
+    pub(super) reading: Arc<Reading>,
 }
 
 /// What all morsels of a source read, and how.
@@ -48,7 +48,7 @@ pub(super) struct Reading {
     pub schema: SchemaRef,
     pub dictionaries: Vec<Option<Arc<StringViewArray>>>,
     pub conjuncts: Conjuncts,
-    designated: Option<(ColumnId, ColumnType)>,
+    pub designated: Option<(ColumnId, ColumnType)>,
 }
 
 /// A stretch of rows.

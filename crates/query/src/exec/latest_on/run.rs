@@ -60,6 +60,23 @@ impl LatestOnExec {
     }
 }
 
+impl LatestOnExec {
+    /// Returns what rows are read from.
+    pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
+    }
+
+    /// Returns the place of the time in the input.
+    pub fn time(&self) -> usize {
+        self.time
+    }
+
+    /// Returns the places of the keys in the input.
+    pub fn keys(&self) -> &[usize] {
+        &self.keys
+    }
+}
+
 impl DisplayAs for LatestOnExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         let schema = self.input.schema();

@@ -41,6 +41,16 @@ impl SliceExec {
         );
         SliceExec { input, window, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
     }
+
+    /// Returns what rows are read from.
+    pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
+    }
+
+    /// Returns which rows stay.
+    pub fn window(&self) -> Window {
+        self.window
+    }
 }
 
 impl DisplayAs for SliceExec {

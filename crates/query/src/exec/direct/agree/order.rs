@@ -1,0 +1,122 @@
+//! LATEST ON, rows from the end of time, the first rows by value.
+
+use super::{Plan, World, agree, agree_in_order, worlds};
+
+const LATEST: Plan<'_> = Plan::Uses("DirectLatestExec");
+const LAST: Plan<'_> = Plan::Uses("DirectLastExec");
+const TOP: Plan<'_> = Plan::Uses("DirectTopExec");
+
+#[test]
+fn the_newest_row_of_each_key_is_that_of_the_plain_plan() {
+    agree(&[
+        ("select * from t latest on ts partition by s", LATEST),
+        ("select * from t latest on ts partition by k", LATEST),
+        ("select s, ts, d from t latest on ts partition by s, k", LATEST),
+        ("select * from t latest on ts partition by s, b", LATEST),
+        ("select * from t latest on ts partition by i", LATEST),
+        ("select ts, l, k from t latest on ts partition by k, h", LATEST),
+        ("select * from t latest on ts partition by dt, s", LATEST),
+        ("select * from t latest on ts partition by c", LATEST),
+        ("select * from t where s = 's1' latest on ts partition by s", LATEST),
+        ("select * from t where s is null latest on ts partition by s", LATEST),
+        ("select * from t where s = 'nowhere' latest on ts partition by s", LATEST),
+        ("select * from t where s in ('s1', 's3') and d > 30 latest on ts partition by s, k", LATEST),
+        ("select * from t where d > 1e300 latest on ts partition by s", LATEST),
+        ("select * from t where ts < '2024-03-31T02' latest on ts partition by s", LATEST),
+        ("select * from t where ts in '2024-03-31T01' and i > 0 latest on ts partition by k", LATEST),
+        ("select v, x from (select ts, s key, d * 2 x, v from t where b) latest on ts partition by key", LATEST),
+        ("select count(), max(ts) from (t latest on ts partition by k)", LATEST),
+        ("select * from (t latest on ts partition by k) where s = 's2'", LATEST),
+        ("select * from (t latest on ts partition by k) where k = 'k12'", LATEST),
+        (
+            "select t.s, u.d from t join (u latest on ts partition by s) u on t.s = u.s where t.i > 490 order by t.s, u.d",
+            Plan::Any,
+        ),
+        ("select * from t latest on ts partition by v", Plan::FallsBack("keys that are neither")),
+        ("select * from t latest on ts partition by d", Plan::FallsBack("keys that are neither")),
+        (
+            "select * from (select ts, s, max(d) m from t sample by 1h) latest on ts partition by s",
+            Plan::FallsBack("not over"),
+        ),
+    ]);
+}
+
+#[test]
+fn rows_from_the_end_are_those_of_the_plain_plan() {
+    agree_in_order(&[
+        ("select * from t limit -1", LAST),
+        ("select * from t limit -10", LAST),
+        ("select * from t limit -100000", LAST),
+        ("select d, s from t limit -7,-3", LAST),
+        ("select ts from t where s = 's2' and d > 20 limit -5", LAST),
+        ("select ts, d + 1 from t where ts < '2024-03-31T02' limit -50", LAST),
+        ("select count() from (t limit -5)", LAST),
+        ("select * from (select k, v from t where b limit -20) where v is not null", LAST),
+        ("select ts from t order by ts desc", LAST),
+        ("select ts from t order by ts desc limit 10", LAST),
+        ("select ts from t order by ts desc limit 5, 25", LAST),
+        ("select ts from t where s = 's1' and ts in '2024-03-31' order by ts desc limit 3", LAST),
+        ("select x from (select ts y, ts x from t) order by x desc limit 4", LAST),
+        ("select * from t limit 3, -2", Plan::Any),
+    ]);
+}
+
+/// The plain sort leaves rows of equal time in any order, so the rows in time's order are turned round here.
+#[test]
+fn descending_rows_are_the_ascending_ones_turned_round() {
+    let turned = |world: &World, sql: &str| {
+        let mut rows = world.run(&world.plain, sql).expect("a query");
+        rows.reverse();
+        rows
+    };
+    for world in worlds::all().iter().filter(|world| world.name != "without time") {
+        let run = |sql: &str| world.run(&world.direct, sql).expect("a query");
+        assert_eq!(run("select * from t order by ts desc"), turned(world, "select * from t"), "{}", world.name);
+        assert_eq!(
+            run("select * from t order by ts desc limit 10"),
+            turned(world, "select * from t limit -10"),
+            "{}",
+            world.name
+        );
+        let filtered = "select k, ts from t where d < 50 and s <> 's1'";
+        assert_eq!(run(&format!("{filtered} order by ts desc")), turned(world, filtered), "{}", world.name);
+    }
+}
+
+#[test]
+fn the_first_rows_by_value_are_those_of_the_plain_plan() {
+    let mut cases: Vec<(String, Plan<'_>)> = Vec::new();
+    for column in ["s", "k", "b", "h", "i", "l", "d", "f", "dt"] {
+        for direction in ["", " desc"] {
+            cases.push((
+                format!("select * from t order by {column}{direction}, k, ts desc, l, d, i, s, f limit 40"),
+                TOP,
+            ));
+        }
+    }
+    let cases: Vec<(&str, Plan<'_>)> = cases.iter().map(|(sql, plan)| (sql.as_str(), *plan)).collect();
+    agree(&cases);
+    agree(&[
+        ("select d, l from t order by d desc, l limit 1", TOP),
+        ("select d, l from t order by d desc, l limit 100000", Plan::FallsBack("more than")),
+        ("select d, l from t where s = 's1' and d < 40 order by l desc, d limit 5", TOP),
+        ("select l + 1 m, x from (select l, d x from t where b) order by x, m limit 6", Plan::Any),
+        ("select d from t where ts in '2024-03-31T01' order by d desc, ts limit 10", TOP),
+        ("select d from t order by d desc limit 3, 8", TOP),
+        ("select count(), sum(l) from (select l from t order by d desc, l, i limit 30)", TOP),
+        ("select ts, k from t order by ts desc, k limit 9", TOP),
+        ("select v from t order by v limit 5", Plan::FallsBack("no numbers")),
+        ("select l from t order by l % 7, l limit 5", Plan::Any),
+    ]);
+}
+
+/// Of rows that the keys do not tell apart the earliest by time count, whichever thread or run they are of.
+#[test]
+fn equal_rows_come_in_the_order_of_time() {
+    for world in worlds::all().iter().filter(|world| world.name != "without time") {
+        let run = |sql: &str| world.run(&world.direct, sql).expect("a query");
+        let all = run("select b, ts from t");
+        let wanted: Vec<_> = all.into_iter().filter(|row| row[0] == "true").take(12).collect();
+        assert_eq!(run("select b, ts from t where b order by b limit 12"), wanted, "{}", world.name);
+    }
+}

@@ -1,0 +1,176 @@
+//! The first rows by the values of any columns: ORDER BY price DESC, account LIMIT 10.
+//!
+//! Each thread keeps the best rows that it has seen and passes over all others by one comparison with the worst of them. A
+//! value of any type is an unsigned number that rises in the wanted order ([`rank`]), symbols by their place among the sorted
+//! texts. Of rows that no key tells apart the earlier ones count. Only the rows that win are materialised.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result;
+use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::TryStreamExt;
+use types::ColumnType;
+
+use crate::exec::direct::{Notes, Order, Outputs, Source, fold, fold_streamed, reservation};
+
+mod best;
+mod rank;
+
+use best::Best;
+use rank::{Key, text_ranks};
+
+/// More rows than these are left to the plain sort.
+const MOST_ROWS: usize = 1 << 16;
+/// Symbols with more texts than these are left to the plain sort, which compares only those of rows.
+const MOST_TEXTS: u32 = 1 << 16;
+
+/// The first rows of a table by some of its columns.
+#[derive(Debug, Clone)]
+pub struct DirectTopExec {
+    source: Source,
+    keys: Vec<Key>,
+    /// How many of the keys the statement names; one more tells equal rows apart by time.
+    named: usize,
+    rows: usize,
+    outputs: Outputs,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+/// Returns the operator in place of a sort with a limit over a table.
+pub fn recognise(plan: &Arc<dyn ExecutionPlan>, notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(sort) = plan.downcast_ref::<SortExec>() else { return Ok(None) };
+    let Some(rows) = sort.fetch().filter(|rows| *rows > 0) else { return Ok(None) };
+    let Some((source, outputs)) = Source::beneath(sort.input()) else { return Ok(None) };
+    if rows > MOST_ROWS {
+        notes.falls_back(|| format!("order by: more than {MOST_ROWS} rows are asked for"));
+        return Ok(None);
+    }
+    let mut keys = Vec::new();
+    for by in sort.expr().iter() {
+        let output = by.expr.downcast_ref::<Column>().and_then(|column| outputs.get(column.index()));
+        let Some(column) = output.and_then(|output| output.downcast_ref::<Column>()) else {
+            notes.falls_back(|| format!("order by: {} is computed", by.expr));
+            return Ok(None);
+        };
+        let (place, options) = (column.index(), by.options);
+        let key = Key { place, descending: options.descending, nulls_first: options.nulls_first };
+        if !is_ranked(&source, place) || !key.is_exact(source.column(place).column_type) {
+            notes.falls_back(|| format!("order by: {} has values that are no numbers", column.name()));
+            return Ok(None);
+        }
+        keys.push(key);
+    }
+    let outputs = Outputs::new(&source, &outputs, plan.schema())?;
+    let (named, mut source) = (keys.len(), source);
+    if let Some((with_time, place)) = source.with_time() {
+        source = with_time;
+        if keys.iter().all(|key| key.place != place) {
+            keys.push(Key { place, descending: false, nulls_first: true });
+        }
+    }
+    let (properties, metrics) = (plan.properties().clone(), ExecutionPlanMetricsSet::new());
+    Ok(Some(Arc::new(DirectTopExec { source, keys, named, rows, outputs, properties, metrics })))
+}
+
+fn is_ranked(source: &Source, place: usize) -> bool {
+    let column = source.column(place);
+    match column.column_type {
+        ColumnType::Symbol => source.view().symbol_count(column.id).is_some_and(|texts| texts <= MOST_TEXTS),
+        ColumnType::Boolean | ColumnType::Byte | ColumnType::Short | ColumnType::Int | ColumnType::Long => true,
+        ColumnType::Float | ColumnType::Double | ColumnType::Ipv4 | ColumnType::Date => true,
+        ColumnType::Timestamp | ColumnType::TimestampNs => true,
+        _ => false,
+    }
+}
+
+impl DirectTopExec {
+    async fn best(self, context: Arc<TaskContext>) -> Result<Vec<RecordBatch>> {
+        let (keys, rows, texts) = (self.keys.clone(), self.rows, OnceLock::new());
+        let start = move |work: &crate::exec::direct::Work| {
+            let memory = reservation(&context, "DirectTopExec");
+            memory.try_grow(Best::bytes(rows, keys.len()))?;
+            let sorted = || keys.iter().map(|key| work.dictionary(key.place).map(|texts| text_ranks(texts))).collect();
+            let texts: &Arc<Vec<Option<Vec<u64>>>> = texts.get_or_init(|| Arc::new(sorted()));
+            Ok((Best::new(keys.clone(), texts.clone(), rows), memory))
+        };
+        let each = |state: &mut (Best, MemoryReservation), block| state.0.offer(block);
+        let states = fold(self.source.clone(), Order::Any, start, each).await?;
+        let mut ranks: Vec<Vec<u64>> = Vec::new();
+        let mut gathered = Vec::new();
+        for (best, _memory) in states {
+            let (found, part) = best.finish(&self.outputs)?;
+            ranks.extend(found);
+            gathered.push(part);
+        }
+        let mut order: Vec<u32> = (0..ranks.len() as u32).collect();
+        order.sort_by(|a, b| ranks[*a as usize].cmp(&ranks[*b as usize]));
+        order.truncate(self.rows);
+        let joined = self.outputs.joined(&gathered)?;
+        let rows = match joined.num_columns() {
+            0 => joined.slice(0, order.len()),
+            _ => take_record_batch(&joined, &UInt32Array::from(order))?,
+        };
+        Ok(vec![self.outputs.computed(&rows)?])
+    }
+}
+
+impl DisplayAs for DirectTopExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        let keys: Vec<String> = self.keys[..self.named]
+            .iter()
+            .map(|key| {
+                let direction = if key.descending { " desc" } else { "" };
+                format!("{}{direction}", self.source.column(key.place).name)
+            })
+            .collect();
+        write!(f, "DirectTopExec: rows={}, by=[{}], scan on: {}", self.rows, keys.join(", "), self.source)
+    }
+}
+
+impl ExecutionPlan for DirectTopExec {
+    fn name(&self) -> &str {
+        "DirectTopExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let output = fold_streamed(self.schema(), self.clone().best(context));
+        let output = output.inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), output)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
