@@ -65,12 +65,11 @@ pub fn run(args: &[String]) -> Result<()> {
     let mut bench = Bench::start(options)?;
     let before = machine::Machine::look(&bench.folder)?;
     println!("bench: {}\nbench: {}", before.text(), before.limits.text());
-    bench.sizes()?;
-    if bench.options.has(Part::Snapshot) {
-        snapshot::run(&mut bench)?;
-    }
+    // What was measured before a failure is worth its page.
+    let done = bench.parts();
     let after = limits::Limits::measure(&bench.folder, before.cores)?;
-    bench.write(&before, &after)
+    bench.write(&before, &after)?;
+    done
 }
 
 /// Builds the server that users run, or takes the one that `STILLPOINT` names.
@@ -112,6 +111,14 @@ impl Bench {
             launch.start(&self.folder.join(format!("{name}-{}", launch.system.name().to_lowercase())), mode, &[])
         };
         Ok(Peers { servers: self.launches.iter().map(start).collect::<Result<_>>()?, duck: None })
+    }
+
+    fn parts(&mut self) -> Result<()> {
+        self.sizes()?;
+        if self.options.has(Part::Snapshot) {
+            snapshot::run(self)?;
+        }
+        Ok(())
     }
 
     /// Runs the parts that stand on loaded data, size after size.
@@ -220,8 +227,11 @@ impl Bench {
     fn write(&self, before: &machine::Machine, after: &limits::Limits) -> Result<()> {
         let mut failures = Vec::new();
         let mut document = self.options.document()?;
-        for part in Part::ALL.into_iter().filter(|part| self.options.has(*part)) {
+        for part in Part::ALL {
             let tables: Vec<&Table> = self.found.iter().filter(|(of, _)| *of == part).map(|(_, table)| table).collect();
+            if tables.is_empty() {
+                continue;
+            }
             let mut text = format!("## {}\n\n{}\n", part.title(), self.circumstances(before, after));
             let panels = plot::panels(&tables);
             if let Some(picture) = plot::svg(part.title(), &panels) {
@@ -244,7 +254,10 @@ impl Bench {
     }
 
     fn circumstances(&self, before: &machine::Machine, after: &limits::Limits) -> String {
-        let mut versions = vec![format!("Stillpoint {}", before.revision), format!("QuestDB {}", questdb::VERSION)];
+        let mut versions = vec![before.stillpoint()];
+        if self.launches.iter().any(|launch| launch.system == System::QuestDb) {
+            versions.push(format!("QuestDB {}", questdb::VERSION));
+        }
         if let Some(duck) = &self.peers.duck {
             versions.push(format!("DuckDB {}", duck.version));
         }

@@ -15,7 +15,7 @@ pub struct Machine {
     pub cores: usize,
     pub date: String,
     /// Of the repository: its version and commit.
-    pub revision: String,
+    revision: String,
     processor: String,
     memory_gb: u64,
     kernel: String,
@@ -55,6 +55,12 @@ impl Machine {
             load,
             limits: Limits::measure(folder, cores)?,
         })
+    }
+
+    /// Returns what Stillpoint was measured.
+    pub fn stillpoint(&self) -> String {
+        let named = std::env::var_os("STILLPOINT").map_or("", |_| ", a binary that STILLPOINT named");
+        format!("Stillpoint {}{named}", self.revision)
     }
 
     /// Returns it as a sentence.

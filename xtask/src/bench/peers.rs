@@ -86,14 +86,22 @@ impl Running {
 
     /// Runs a statement that must succeed.
     pub fn must(&mut self, sql: &str) -> Result<Rows> {
-        let name = self.system.name();
-        let json = self.http.exec(sql).map_err(|error| format!("{name}: {error}"))?;
-        rows_of(json)
+        let answer = self.http.exec(sql).and_then(rows_of);
+        self.kept(answer).map_err(|error| format!("{}: {error}", self.system.name()).into())
     }
 
     /// Returns the body of the answer as it came.
     pub fn raw(&mut self, sql: &str) -> Result<String> {
-        Ok(self.http.get(&format!("/exec?query={}", encode(sql)))?.body)
+        let answer = self.http.get(&format!("/exec?query={}", encode(sql)));
+        Ok(self.kept(answer)?.body)
+    }
+
+    /// Puts a new connection in the place of one on which a statement failed: half an answer may stand in it.
+    fn kept<T>(&mut self, answer: Result<T>) -> Result<T> {
+        if answer.is_err() {
+            self.http = self.connect()?;
+        }
+        answer
     }
 
     /// Returns the processor time used so far.

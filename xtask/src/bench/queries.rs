@@ -70,21 +70,27 @@ fn compare(question: &Question, peers: &mut Peers, rounds: u64) -> Result<Row> {
         answers.remove(&system);
         row.cells.insert(system, Cell::Wrong(reason));
     }
-    let systems: Vec<System> = answers.keys().copied().collect();
+    let mut systems: Vec<System> = answers.keys().copied().collect();
     let checked = answers.values().all(|rows| rows.len() <= CHECKED_ROWS);
     drop(answers);
     let repetitions = ((ROUND_MS / shortest) as u64).clamp(1, MOST_REPETITIONS);
     let mut times: BTreeMap<System, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for round in 0..rounds {
         let mut said: BTreeMap<System, Vec<Answer>> = BTreeMap::new();
-        for system in &systems {
-            let first = 2 + round * repetitions;
-            let (ms, cpu, answers) = time(peers, *system, question, first..first + repetitions, checked)?;
-            let (walls, cpus) = times.entry(*system).or_default();
-            walls.push(ms);
-            cpus.push(cpu);
-            said.insert(*system, answers);
-        }
+        let first = 2 + round * repetitions;
+        systems.retain(|system| match time(peers, *system, question, first..first + repetitions, checked) {
+            Ok((ms, cpu, answers)) => {
+                let (walls, cpus) = times.entry(*system).or_default();
+                walls.push(ms);
+                cpus.push(cpu);
+                said.insert(*system, answers);
+                true
+            }
+            Err(error) => {
+                row.cells.insert(*system, Cell::Refused(format!("round {round}: {error}")));
+                false
+            }
+        });
         if checked {
             for (system, reason) in odd_rounds(said)? {
                 row.cells.insert(system, Cell::Wrong(format!("round {round}: {reason}")));

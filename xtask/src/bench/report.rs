@@ -53,6 +53,10 @@ fn ratio(row: &Row, unit: &str) -> String {
     }
 }
 
+fn cpu_ratio(row: &Row) -> String {
+    row.cpu_ratio().map_or("–".to_owned(), |ratio| format!("{ratio:.2}"))
+}
+
 /// Returns a row as it is shown while the run goes on.
 pub fn line(row: &Row, systems: &[System], unit: &str) -> String {
     let mut text = format!("{:40}", row.name);
@@ -64,7 +68,7 @@ pub fn line(row: &Row, systems: &[System], unit: &str) -> String {
             let _ = write!(text, " [{}: {reason}]", system.name());
         }
     }
-    format!("{text}  × {}", ratio(row, unit))
+    format!("{text}  × {}, CPU {}", ratio(row, unit), cpu_ratio(row))
 }
 
 /// Returns a table in Markdown, with its mean and notes.
@@ -73,18 +77,18 @@ pub fn markdown(table: &Table) -> String {
     for system in &table.systems {
         let _ = write!(text, " {} |", system.name());
     }
-    text.push_str(" × |\n|---|");
-    text.push_str(&"---:|".repeat(table.systems.len() + 1));
+    text.push_str(" × | × CPU |\n|---|");
+    text.push_str(&"---:|".repeat(table.systems.len() + 2));
     text.push('\n');
     for row in &table.rows {
         let _ = write!(text, "| {} |", row.name);
         for system in &table.systems {
             let _ = write!(text, " {} |", cell(row, *system));
         }
-        let _ = writeln!(text, " {} |", ratio(row, table.unit));
+        let _ = writeln!(text, " {} | {} |", ratio(row, table.unit), cpu_ratio(row));
     }
-    if let Some((mean, rows)) = table.mean() {
-        let _ = writeln!(text, "\nGeometric mean of × over {rows} rows: **{mean:.2}**.");
+    if let Some((mean, cpu, rows)) = table.means() {
+        let _ = writeln!(text, "\nGeometric mean of × over {rows} rows: **{mean:.2}**, by processor time {cpu:.2}.");
     }
     for row in &table.rows {
         for (system, cell) in &row.cells {
@@ -121,7 +125,7 @@ mod tests {
         let mut table = Table::new("Queries, 1 M rows", "ms", 1_000_000, vec![System::Stillpoint, System::QuestDb]);
         let mut row = Row::new("count");
         row.measured(System::Stillpoint, vec![2.0, 1.0, 3.0], vec![1.5, 1.5, 1.5]);
-        row.measured(System::QuestDb, vec![8.0, 9.0, 7.0], vec![]);
+        row.measured(System::QuestDb, vec![8.0, 9.0, 7.0], vec![3.0, 3.0, 3.0]);
         table.rows.push(row);
         table
     }
@@ -136,9 +140,12 @@ mod tests {
     #[test]
     fn a_table_says_median_range_processor_time_and_ratio() {
         let text = markdown(&table());
-        assert!(text.contains("| ms | Stillpoint | QuestDB | × |\n|---|---:|---:|---:|\n"), "{text}");
-        assert!(text.contains("| count | 2.00 (1.00–3.00) · 1.50 | 8.00 (7.00–9.00) | 4.00 |\n"), "{text}");
-        assert!(text.contains("mean of × over 1 rows: **4.00**"), "{text}");
+        assert!(text.contains("| ms | Stillpoint | QuestDB | × | × CPU |\n|---|---:|---:|---:|---:|\n"), "{text}");
+        assert!(
+            text.contains("| count | 2.00 (1.00–3.00) · 1.50 | 8.00 (7.00–9.00) · 3.00 | 4.00 | 2.00 |\n"),
+            "{text}"
+        );
+        assert!(text.contains("mean of × over 1 rows: **4.00**, by processor time 2.00"), "{text}");
     }
 
     #[test]
@@ -146,7 +153,7 @@ mod tests {
         let mut wrong = table();
         wrong.rows[0].cells.insert(System::Stillpoint, Cell::Wrong("1 rows, not 2".to_owned()));
         let text = markdown(&wrong);
-        assert!(text.contains("| count | wrong | 8.00 (7.00–9.00) | – |"), "{text}");
+        assert!(text.contains("| count | wrong | 8.00 (7.00–9.00) · 3.00 | – | – |"), "{text}");
         assert!(text.contains("count, Stillpoint: 1 rows, not 2"), "{text}");
     }
 

@@ -156,11 +156,8 @@ fn compare(statement: &Statement, door: Door, peers: &mut Peers) -> Result<Vec<R
     let asked = statement.times * statement.clients as u64;
     for round in 0..ROUNDS {
         for server in &peers.servers {
-            let before = server.processor()?;
-            let started = Instant::now();
-            let waits = ask_all(statement, door, server, round * asked)?;
-            let wall = started.elapsed().as_secs_f64() * 1e3 / asked as f64;
-            let cpu = server.processor()?.since(&before).as_secs_f64() * 1e3 / asked as f64;
+            let Asked { waits, wall, cpu } = ask_all(statement, door, server, round * asked)?;
+            let [wall, cpu] = [wall, cpu].map(|time| time.as_secs_f64() * 1e3 / asked as f64);
             let series = took.entry(server.system).or_default();
             let waits = [wall, cpu, waits.median(), waits.percentile(0.99)];
             series.iter_mut().zip(waits).for_each(|(series, value)| series.push(value));
@@ -184,31 +181,42 @@ fn disagreement(statement: &Statement, peers: &mut Peers) -> Result<Option<Strin
     Ok(answers.iter().skip(1).find_map(|other| difference(&answers[0], other)))
 }
 
-/// Lets every client ask in turn with the others; returns how long each asking took, in milliseconds.
-fn ask_all(statement: &Statement, door: Door, server: &Running, first: u64) -> Result<Series> {
+/// What a round of asking took: each asking in milliseconds, all of it, and the server's processor time.
+struct Asked {
+    waits: Series,
+    wall: Duration,
+    cpu: Duration,
+}
+
+/// Connects all clients and lets each ask one statement after the other.
+fn ask_all(statement: &Statement, door: Door, server: &Running, first: u64) -> Result<Asked> {
     let clients = (0..statement.clients).map(|_| Client::connect(server, door)).collect::<Result<Vec<_>>>()?;
-    let waits = std::thread::scope(|scope| {
+    let before = server.processor()?;
+    let started = Instant::now();
+    let waits = std::thread::scope(|scope| -> Result<Vec<f64>> {
         let clients: Vec<_> = clients
             .into_iter()
             .enumerate()
-            .map(|(at, mut client)| {
-                let first = first + at as u64 * statement.times;
-                scope.spawn(move || -> Result<Vec<f64>> {
-                    let ask = |n| {
-                        let started = Instant::now();
-                        client.ask(&(statement.sql)(n))?;
-                        Ok(started.elapsed().as_secs_f64() * 1e3)
-                    };
-                    (first..first + statement.times).map(ask).collect()
-                })
+            .map(|(at, client)| {
+                scope.spawn(move || ask_in_turn(statement, client, first + at as u64 * statement.times))
             })
             .collect();
         let mut waits = Vec::new();
         for client in clients {
             waits.extend(client.join().unwrap_or_else(|_| Err("a client panicked".into()))?);
         }
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(waits)
+        Ok(waits)
     })?;
-    std::thread::sleep(Duration::from_millis(100));
-    Series::new(waits).ok_or_else(|| "nobody asked".into())
+    let wall = started.elapsed();
+    let cpu = server.processor()?.since(&before);
+    Ok(Asked { waits: Series::new(waits).ok_or("nobody asked")?, wall, cpu })
+}
+
+fn ask_in_turn(statement: &Statement, mut client: Client, first: u64) -> Result<Vec<f64>> {
+    let ask = |n| {
+        let started = Instant::now();
+        client.ask(&(statement.sql)(n))?;
+        Ok(started.elapsed().as_secs_f64() * 1e3)
+    };
+    (first..first + statement.times).map(ask).collect()
 }

@@ -60,25 +60,32 @@ impl Row {
         if let Some(ratio) = self.ratio {
             return Some((ratio, false));
         }
-        let medians = |cpu: bool| {
-            let mut ours = None;
-            let mut best = None;
-            for (system, cell) in &self.cells {
-                let Cell::Measured { wall, cpu: used } = cell else { continue };
-                let median = if cpu { used.as_ref()?.median() } else { wall.median() };
-                match system {
-                    System::Stillpoint => ours = Some(median),
-                    _ => best = Some(best.map_or(median, |best: f64| best.min(median))),
-                }
-            }
-            Some((ours?, best?))
-        };
-        let (ours, best) = medians(false)?;
+        let (ours, best) = self.medians(|wall, _| Some(wall.median()))?;
         let short = unit == "ms" && ours < 1.0 && best < 1.0;
-        match medians(true).filter(|(ours, _)| short && *ours > 0.0) {
-            Some((ours, best)) => Some((best / ours, true)),
+        match self.cpu_ratio().filter(|_| short) {
+            Some(ratio) => Some((ratio, true)),
             None => (ours > 0.0).then_some((best / ours, false)),
         }
+    }
+
+    /// Returns how many times as much processor time the thriftier peer takes, where all of them were watched.
+    pub fn cpu_ratio(&self) -> Option<f64> {
+        let (ours, best) = self.medians(|_, cpu| Some(cpu?.median()))?;
+        (ours > 0.0).then_some(best / ours)
+    }
+
+    /// Returns Stillpoint's median and the least of the peers'.
+    fn medians(&self, of: impl Fn(&Series, Option<&Series>) -> Option<f64>) -> Option<(f64, f64)> {
+        let (mut ours, mut best) = (None, None);
+        for (system, cell) in &self.cells {
+            let Cell::Measured { wall, cpu } = cell else { continue };
+            let median = of(wall, cpu.as_ref())?;
+            match system {
+                System::Stillpoint => ours = Some(median),
+                _ => best = Some(best.map_or(median, |best: f64| best.min(median))),
+            }
+        }
+        Some((ours?, best?))
     }
 }
 
@@ -94,14 +101,16 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Returns the geometric mean of the ratios to the better peer, and of how many; a table of unlike things has none.
-    pub fn mean(&self) -> Option<(f64, usize)> {
+    /// Returns the geometric means of the ratios and of those by processor time, and of how many rows; a table of unlike
+    /// things has none.
+    pub fn means(&self) -> Option<(f64, f64, usize)> {
         if self.size == 0 {
             return None;
         }
-        let compared = self.rows.iter().filter(|row| row.ratio.is_none());
-        let ratios: Vec<f64> = compared.filter_map(|row| row.ratio(self.unit)).map(|(ratio, _)| ratio).collect();
-        geometric_mean(&ratios).map(|mean| (mean, ratios.len()))
+        let compared = || self.rows.iter().filter(|row| row.ratio.is_none());
+        let ratios: Vec<f64> = compared().filter_map(|row| row.ratio(self.unit)).map(|(ratio, _)| ratio).collect();
+        let cpus: Vec<f64> = compared().filter_map(Row::cpu_ratio).collect();
+        Some((geometric_mean(&ratios)?, geometric_mean(&cpus)?, ratios.len()))
     }
 
     /// Returns the names of the rows that have no time of Stillpoint's, with the reason.
@@ -140,6 +149,7 @@ mod tests {
     fn the_ratio_is_to_the_better_peer() {
         let all = row(&[(System::Stillpoint, 2.0, 3.0), (System::QuestDb, 10.0, 9.0), (System::DuckDb, 4.0, 8.0)]);
         assert_eq!(all.ratio("ms"), Some((2.0, false)));
+        assert_eq!(all.cpu_ratio(), Some(8.0 / 3.0));
         assert_eq!(row(&[(System::Stillpoint, 2.0, 3.0)]).ratio("ms"), None);
         assert_eq!(row(&[(System::QuestDb, 2.0, 3.0)]).ratio("ms"), None);
     }
@@ -161,6 +171,6 @@ mod tests {
         let mut table = Table::new("t", "ms", 0, vec![]);
         table.rows.push(wrong);
         assert_eq!(table.failures(), ["a: wrong: 1 rows, not 2"]);
-        assert_eq!(table.mean(), None);
+        assert_eq!(table.means(), None);
     }
 }
