@@ -108,6 +108,15 @@ impl Run {
         }
     }
 
+    /// Returns what is known of a column without touching it; None where nothing is.
+    pub fn known(&self, id: ColumnId) -> Option<Known> {
+        let Source::Segment(segment) = &self.source else { return None };
+        Some(match segment.meta().column(id) {
+            Some(column) => Known { min: column.min, max: column.max, nulls: column.null_count },
+            None => Known { min: None, max: None, nulls: self.rows as u64 },
+        })
+    }
+
     /// Returns the run with its data at hand; a segment is mapped now.
     ///
     /// # Errors
@@ -120,6 +129,15 @@ impl Run {
         };
         Ok(OpenRun { data, rows: self.rows, dead })
     }
+}
+
+/// What a segment's description says of the values of a column, dead rows' among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Least and greatest value of integers, times and of the codes of SYMBOL; None when all rows are NULL or the type has no bounds.
+    pub min: Option<i64>,
+    pub max: Option<i64>,
+    pub nulls: u64,
 }
 
 /// A run whose columns can be read.

@@ -4,7 +4,7 @@
 //! operator of ours in the place of a shape that one of the recognisers below knows; every other shape stays with the plain
 //! operators, which answer the same. Reading order: [`source`] (a table's rows under conjuncts, as a plan asks for them),
 //! [`work`] (morsels), [`block`] (the rows of a morsel), [`conjuncts`], [`fold`] (all cores over all morsels), then an
-//! operator. `agree` proves that both forms answer alike. How to add an operator: `docs/operators.md`.
+//! operator: [`rows`], [`ends`]. `agree` proves that both forms answer alike. How to add an operator: `docs/operators.md`.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,8 +21,10 @@ pub(crate) mod agree;
 mod backward;
 pub mod block;
 mod conjuncts;
+mod ends;
 pub mod fold;
 mod outputs;
+mod rows;
 pub mod source;
 pub mod work;
 
@@ -38,8 +40,13 @@ type Recognise = fn(&Arc<dyn ExecutionPlan>, &Notes) -> Result<Option<Arc<dyn Ex
 
 /// The recognisers, larger shapes before those that are parts of them. A node is given to each in turn, from the top of
 /// the plan down.
-const RECOGNISERS: &[Recognise] =
-    &[super::latest_on::direct::recognise, super::top::by_time::recognise, super::top::by_value::recognise];
+const RECOGNISERS: &[Recognise] = &[
+    ends::recognise,
+    super::latest_on::direct::recognise,
+    super::top::by_time::recognise,
+    super::top::by_value::recognise,
+    rows::recognise,
+];
 
 /// The rule.
 #[derive(Debug)]

@@ -227,3 +227,24 @@ fn too_deep_is_an_error_and_never_a_crash() {
     let union = vec!["select 1::long"; 300].join(" union all ");
     assert_eq!(on_a_servers_stack(union).map(|rows| rows.len()), Ok(300));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bounds_and_the_number_of_a_tables_rows_need_no_scan() {
+    let server = Server::new(64 << 20, 1 << 30);
+    let bounds = "select min(ts)::long, max(ts)::long, count() from t";
+    for sql in [
+        "create table t (ts timestamp, v long) timestamp(ts) partition by day",
+        "insert into t select (x * 1000000)::timestamp, x from long_sequence(100000)",
+    ] {
+        server.session().execute(sql, &[]).await.expect(sql);
+    }
+    assert_eq!(server.longs(bounds).await, Ok(vec![1_000_000]));
+    assert_eq!(server.longs(&bounds.replace("min", "max")).await, Ok(vec![100_000_000_000]));
+    assert_eq!(server.longs(&format!("{bounds} where ts > 5000000")).await, Ok(vec![6_000_000]));
+    let Ok(Outcome::Rows(mut rows)) = server.session().execute(&format!("explain {bounds}"), &[]).await else {
+        panic!("EXPLAIN has rows")
+    };
+    let lines = rows.stream.next().await.expect("a batch").expect("no error");
+    let plan: Vec<&str> = lines.column(0).as_string_view().iter().flatten().collect();
+    assert!(plan.concat().contains("PlaceholderRowExec") && !plan.concat().contains("scan"), "{plan:?}");
+}

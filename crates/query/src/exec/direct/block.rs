@@ -77,16 +77,33 @@ impl Block {
 
     /// Returns columns of the rows that count as one batch; `schema` has those columns of the source's.
     pub fn batch(&self, places: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
+        self.batch_of(0, self.selected_rows(), places, schema)
+    }
+
+    /// As [`Block::batch`], in batches of at most `rows` rows, each charged with its own rows only.
+    pub fn batches<'a>(
+        &'a self,
+        places: &'a [usize],
+        schema: &'a SchemaRef,
+        rows: usize,
+    ) -> impl Iterator<Item = Result<RecordBatch>> + 'a {
+        let all = self.selected_rows();
+        let starts = (0..all).step_by(rows.max(1));
+        starts.map(move |start| self.batch_of(start, rows.min(all - start), places, schema))
+    }
+
+    /// Returns `len` of the rows that count, from the `start`-th.
+    fn batch_of(&self, start: usize, len: usize, places: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
         let rows = match &self.selection {
             Selection::All => None,
-            Selection::Rows(rows) => Some(UInt32Array::from(rows.clone())),
+            Selection::Rows(rows) => Some(UInt32Array::from(rows[start..start + len].to_vec())),
         };
         let column = |place: &usize| match &rows {
             Some(rows) => self.picked(*place, rows),
-            None => self.seen(*place, storage::window(&self.columns[*place], 0, self.rows)),
+            None => self.seen(*place, storage::window(&self.columns[*place], start, len)),
         };
         let columns = places.iter().map(column).collect::<Result<Vec<_>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(self.selected_rows()));
+        let options = RecordBatchOptions::new().with_row_count(Some(len));
         Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
     }
 

@@ -18,6 +18,8 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::snapshot_generation;
 
+use storage::run::Known;
+
 use super::block::{Block, Selection};
 
 /// A conjunct is computed for the rows that are left when they are fewer than one in so many.
@@ -75,6 +77,19 @@ impl Conjuncts {
     /// Returns the conjuncts that are known by code.
     pub fn tables(&self) -> &[CodeTable] {
         &self.tables
+    }
+
+    /// Returns whether a run may have a row that meets all, by what is known of its columns.
+    pub fn may_meet(&self, known: impl Fn(usize) -> Option<Known>) -> bool {
+        let may = |table: &CodeTable| match known(table.place) {
+            None => true,
+            Some(known) => {
+                let range = known.min.zip(known.max).map_or(0..0, |(min, max)| min as usize..max as usize + 1);
+                let codes = table.meets.get(range.start..range.end.min(table.meets.len()).max(range.start));
+                known.nulls > 0 && table.null_meets || codes.is_none_or(|codes| codes.contains(&true))
+            }
+        };
+        self.tables.iter().all(may)
     }
 
     /// Returns the rows of a block that count and meet all; None when its selection stays as it is.

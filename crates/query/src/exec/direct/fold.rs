@@ -100,9 +100,13 @@ pub async fn fold<S: Send + 'static>(
 }
 
 /// Returns how many threads are worth it.
-fn workers(work: &Work) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    cores.min(work.rows().div_ceil(ROWS_A_WORKER)).min(work.morsels().len()).max(1)
+pub(super) fn workers(work: &Work) -> usize {
+    cores().min(work.rows().div_ceil(ROWS_A_WORKER)).min(work.morsels().len()).max(1)
+}
+
+/// Returns how many threads the machine runs at a time.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// Returns the morsels of one thread of several, of about equally many rows.

@@ -83,6 +83,7 @@ impl Work {
         let dictionaries = (0..columns.len()).map(|place| source.dictionary(place)).collect::<Result<Vec<_>>>()?;
         let rows = runs.iter().map(Run::rows).sum();
         let conjuncts = Conjuncts::compile(&source.conjuncts, &source.schema, &dictionaries, rows)?;
+        runs.retain(|run| conjuncts.may_meet(|place| run.known(columns[place].0)));
         let reading = Arc::new(Reading { columns, schema: source.schema.clone(), dictionaries, conjuncts, designated });
         let mut work = Work { morsels: Vec::new(), reading };
         match order {
@@ -196,6 +197,20 @@ impl Morsel {
         match &self.rows {
             Rows::Run { len, .. } => *len,
             Rows::Merged { about, .. } => *about,
+        }
+    }
+
+    /// Returns how many rows are not dead, exact, without reading any; conjuncts are not looked at. Only of one run's rows: of merged ones
+    /// it is a guess, as [`Morsel::rows`].
+    pub(super) fn live_rows(&self) -> Result<usize> {
+        match &self.rows {
+            Rows::Run { run, len, .. } if *len == run.rows() => Ok(run.live_rows()),
+            Rows::Run { run, start, len } => {
+                let dead = run.dead().map_err(failed)?;
+                let rows = *start as u32..(*start + *len) as u32;
+                Ok(len - dead.map_or(0, |dead| dead.range_cardinality(rows) as usize))
+            }
+            Rows::Merged { about, .. } => Ok(*about),
         }
     }
 

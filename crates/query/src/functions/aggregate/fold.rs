@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::stats::Precision;
 use datafusion::common::{Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature, StatisticsArgs, Volatility,
 };
+use datafusion::physical_expr::expressions::Column;
 
 use super::super::typed::Typed;
 use crate::error::SqlError;
@@ -120,6 +122,22 @@ impl AggregateUDFImpl for Aggregate {
     fn state_fields(&self, args: StateFieldsArgs) -> DfResult<Vec<FieldRef>> {
         let field = |(i, t): (usize, &DataType)| Arc::new(Field::new(format!("{}[{i}]", args.name), t.clone(), true));
         Ok(self.saved.iter().enumerate().map(field).collect())
+    }
+
+    /// The bounds of a whole table's time are known: they need no scan.
+    fn value_from_stats(&self, args: &StatisticsArgs) -> Option<ScalarValue> {
+        let [argument] = args.exprs else { return None };
+        let column = argument.downcast_ref::<Column>()?;
+        let known = args.statistics.column_statistics.get(column.index())?;
+        let bound = match self.name.as_str() {
+            "min" => &known.min_value,
+            "max" => &known.max_value,
+            _ => return None,
+        };
+        match bound {
+            Precision::Exact(value) if value.data_type() == self.returns => Some(value.clone()),
+            _ => None,
+        }
     }
 
     fn groups_accumulator_supported(&self, _args: AccumulatorArgs) -> bool {

@@ -134,3 +134,13 @@ fn codes_are_at_hand_with_their_texts() {
     let first = block.column(0).as_primitive::<Int32Type>().value(0);
     assert_eq!((texts.value(first as usize), block.shown(0).expect("texts").as_string_view().value(0)), ("r1", "r1"));
 }
+
+#[test]
+fn segments_without_a_wanted_symbol_are_not_opened() {
+    let query = "select ts, s, v from t where s = 'r1'";
+    let one = source(&[TABLE, EVEN, "flush", ODD, "flush", query]);
+    let morsels = |source: &Source, order| source.work(order).expect("it opens").morsels().len();
+    let everything = source(&[TABLE, EVEN, "flush", ODD, "flush", "select ts, s, v from t"]);
+    assert_eq!((morsels(&one, Order::Any), morsels(&everything, Order::Any)), (2, 4));
+    assert_eq!(seconds(&one, Order::Time).concat().len(), 100);
+}

@@ -1,0 +1,105 @@
+//! Rows out of a table: [`DirectRowsExec`], a scan with its filters.
+//!
+//! Texts are made for rows that are left and columns that are asked for. All cores make batches, morsel by morsel; they are handed
+//! out in the order of morsels, which is that of time, and few morsels are made ahead of what was taken: a reader that
+//! wants ten rows lets the rest unread.
+
+mod delivery;
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::Statistics;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::statistics::StatisticsContext;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, StatisticsArgs};
+
+use super::{Notes, Source};
+use crate::provider::StoredScan;
+
+/// Rows of one table that meet its filters, in the order of time.
+pub struct DirectRowsExec {
+    source: Source,
+    /// Places of the output's columns among the source's.
+    outputs: Vec<usize>,
+    fetch: Option<usize>,
+    /// The operators that this one stands for: it promises what they do.
+    plain: Arc<dyn ExecutionPlan>,
+}
+
+/// Recognises a filter over a scan, and a scan that reads columns to its end.
+pub fn recognise(plan: &Arc<dyn ExecutionPlan>, _notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let fetch = match plan.downcast_ref::<FilterExec>() {
+        Some(filter) => filter.fetch(),
+        None if plan.downcast_ref::<StoredScan>().is_some() && !plan.schema().fields().is_empty() => None,
+        None => return Ok(None),
+    };
+    let unlimited = match fetch {
+        Some(_) => plan.with_fetch(None),
+        None => Some(plan.clone()),
+    };
+    let Some((source, outputs)) = unlimited.as_ref().and_then(Source::beneath) else { return Ok(None) };
+    let place = |expr: &Arc<dyn PhysicalExpr>| expr.downcast_ref::<Column>().map(Column::index);
+    let Some(outputs) = outputs.iter().map(place).collect() else { return Ok(None) };
+    Ok(Some(Arc::new(DirectRowsExec { source, outputs, fetch, plain: plan.clone() })))
+}
+
+impl fmt::Debug for DirectRowsExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DirectRowsExec({:?})", self.source)
+    }
+}
+
+impl DisplayAs for DirectRowsExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "DirectRowsExec: {}", self.source)?;
+        self.fetch.map_or(Ok(()), |fetch| write!(f, " fetch: {fetch}"))
+    }
+}
+
+impl ExecutionPlan for DirectRowsExec {
+    fn name(&self) -> &str {
+        "DirectRowsExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.plain.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        for conjunct in self.source.conjuncts() {
+            if visit(conjunct)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, _partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        Ok(delivery::stream(self.source.clone(), self.outputs.clone(), self.plain.schema(), self.fetch))
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.fetch
+    }
+
+    fn statistics_from_inputs(&self, _inputs: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        StatisticsContext::new().compute(self.plain.as_ref(), args)
+    }
+}
