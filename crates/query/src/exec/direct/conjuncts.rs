@@ -1,7 +1,8 @@
 //! What rows must meet, compiled for one source: [`Conjuncts`].
 //!
 //! A conjunct that speaks of one symbol column alone is computed once for each text of its dictionary and for NULL; rows then
-//! look their code up. The others are computed by the engine, on the columns that they need; when few rows are left, on those.
+//! look their code up. Numbers are compared with constants in wide loops ([`compared`]). The others are computed by the
+//! engine, on the columns that they need; when few rows are left, on those.
 
 use std::sync::Arc;
 
@@ -11,22 +12,27 @@ use arrow::array::{
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::concat;
 use arrow::datatypes::{Int32Type, Schema, SchemaRef};
+use datafusion::common::internal_err;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::snapshot_generation;
-
 use storage::run::Known;
 
 use super::block::{Block, Selection};
+
+mod compared;
+
+use compared::{Compared, mask_where, with_nulls};
 
 /// A conjunct is computed for the rows that are left when they are fewer than one in so many.
 const FEW: usize = 8;
 
 pub(super) struct Conjuncts {
     tables: Vec<CodeTable>,
+    compared: Vec<Compared>,
     others: Vec<Computed>,
 }
 
@@ -55,8 +61,13 @@ impl Conjuncts {
         dictionaries: &[Option<Arc<StringViewArray>>],
         rows: usize,
     ) -> Result<Conjuncts> {
-        let mut compiled = Conjuncts { tables: Vec::new(), others: Vec::new() };
+        let mut compiled = Conjuncts { tables: Vec::new(), compared: Vec::new(), others: Vec::new() };
         for conjunct in conjuncts {
+            let column_type = |place: usize| schema.field(place).data_type().clone();
+            if let Some(compared) = Compared::of(conjunct.as_ref(), column_type) {
+                compiled.compared.push(compared);
+                continue;
+            }
             let computed = Computed::new(conjunct, schema)?;
             let table = match computed.places[..] {
                 [place] => dictionaries[place].as_ref().and_then(|texts| CodeTable::new(&computed, place, texts, rows)),
@@ -94,7 +105,7 @@ impl Conjuncts {
 
     /// Returns the rows of a block that count and meet all; None when its selection stays as it is.
     pub fn select(&self, block: &Block) -> Result<Option<Selection>> {
-        if self.tables.is_empty() && self.others.is_empty() {
+        if self.tables.is_empty() && self.compared.is_empty() && self.others.is_empty() {
             return Ok(None);
         }
         let mut mask = match block.selection() {
@@ -103,6 +114,13 @@ impl Conjuncts {
         };
         for table in &self.tables {
             let met = table.mask(block.column(table.place));
+            mask = Some(mask.map_or_else(|| met.clone(), |mask| &mask & &met));
+        }
+        for compared in &self.compared {
+            let column = block.column(compared.place);
+            let Some(met) = compared.mask(column) else {
+                return internal_err!("a {} was compared as another type", column.data_type());
+            };
             mask = Some(mask.map_or_else(|| met.clone(), |mask| &mask & &met));
         }
         for computed in &self.others {
@@ -144,16 +162,10 @@ impl CodeTable {
         let codes = codes.as_primitive::<Int32Type>();
         let values: &[i32] = codes.values();
         let met = match self.only {
-            Some(only) => BooleanBuffer::collect_bool(values.len(), |row| values[row] == only),
-            None => BooleanBuffer::collect_bool(values.len(), |row| {
-                self.meets.get(values[row] as usize).is_some_and(|meets| *meets)
-            }),
+            Some(only) => mask_where(values, |code| code == only),
+            None => mask_where(values, |code| self.meets.get(code as usize).is_some_and(|meets| *meets)),
         };
-        match codes.nulls() {
-            None => met,
-            Some(valid) if self.null_meets => &(&met & valid.inner()) | &!valid.inner(),
-            Some(valid) => &met & valid.inner(),
-        }
+        with_nulls(met, codes.nulls(), self.null_meets)
     }
 }
 
