@@ -16,6 +16,7 @@ mod pivot;
 mod sample;
 mod select;
 mod show;
+mod snapshot;
 mod source;
 mod table_options;
 mod text;
@@ -24,7 +25,7 @@ mod write;
 
 use std::ops::Range;
 
-use self::ast::{Query, QueryId, Spelling, Statement, Transaction};
+use self::ast::{Query, QueryId, Statement, Transaction};
 use self::cursor::Cursor;
 use crate::error::SqlError;
 
@@ -89,7 +90,7 @@ fn statement(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         "vacuum" => after(cursor, |c| write::maintain(c, false)),
         "reindex" => after(cursor, |c| write::maintain(c, true)),
         "check" => after(cursor, write::check),
-        "snapshot" | "checkpoint" => after(cursor, |c| snapshot(c, name == "snapshot")),
+        "snapshot" | "checkpoint" => after(cursor, |c| snapshot::snapshot(c, name == "snapshot")),
         "begin" | "commit" | "rollback" => after(cursor, |c| Ok(transaction(c, &name))),
         "set" | "reset" | "discard" | "deallocate" | "close" | "unlisten" => Ok(accepted(cursor)),
         "cancel" => after(cursor, cancel),
@@ -132,18 +133,6 @@ fn explain(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         return Err(cursor.error("'create', 'format', 'insert', 'update', 'select' or 'with' expected"));
     }
     Ok(Statement::Explain(Box::new(statement(cursor)?)))
-}
-
-fn snapshot(cursor: &mut Cursor, spelled_snapshot: bool) -> Result<Statement, SqlError> {
-    let spelling = if spelled_snapshot { Spelling::Snapshot } else { Spelling::Checkpoint };
-    let (open, close) = if spelled_snapshot { ("prepare", "complete") } else { ("create", "release") };
-    if cursor.take_word(open) {
-        return Ok(Statement::SnapshotPrepare(spelling));
-    }
-    if cursor.take_word(close) {
-        return Ok(Statement::SnapshotComplete(spelling));
-    }
-    Err(cursor.error(format!("'{open}' or '{close}' expected")))
 }
 
 /// Parses CANCEL QUERY id; a closing quote too many stands in the peer's text.

@@ -18,6 +18,7 @@ mod rewrite;
 mod rows;
 mod run;
 mod savepoints;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -34,7 +35,7 @@ use crate::error::{SqlError, SqlErrorKind};
 use crate::functions::Environment;
 use crate::functions::environment::Seeds;
 use crate::outcome::{Described, Outcome, OutputColumn};
-use crate::parser::ast::{Spelling, Statement, Transaction};
+use crate::parser::ast::{Statement, Transaction};
 use crate::planner::parameters::{Param, Parameters};
 use crate::planner::relation::{Relation, missing_table, unqualified};
 use crate::planner::{Ctes, Planner};
@@ -42,9 +43,6 @@ use crate::settings::Settings;
 use crate::{kind::Kind, parser};
 
 pub(crate) use run::state as engine;
-
-/// The name of the snapshot that SNAPSHOT PREPARE and CHECKPOINT CREATE open.
-const SNAPSHOT: &str = "default";
 
 /// One connection.
 pub struct Session {
@@ -144,11 +142,7 @@ impl Session {
             Statement::CreateTable(create) => self.create(create, params).await,
             Statement::Transaction(step) => self.transact(step).await,
             Statement::Accepted => Ok(Outcome::Set),
-            Statement::SnapshotPrepare(spelling) => self.prepare_snapshot(spelling).await,
-            Statement::SnapshotComplete(_) => {
-                self.blocking(|database| database.complete_snapshot(SNAPSHOT)).await?;
-                Ok(Outcome::Ddl)
-            }
+            Statement::Snapshot(snapshot) => self.snapshot(snapshot).await,
             Statement::Maintain(table) => {
                 self.table(&table)?;
                 Ok(Outcome::Ddl)
@@ -276,23 +270,6 @@ impl Session {
             return Ok(());
         }
         self.blocking(move |database| database.append(rows)).await.map(drop)
-    }
-
-    async fn prepare_snapshot(&self, spelling: Spelling) -> Result<Outcome, SqlError> {
-        let open = self.blocking(|database| match database.prepare_snapshot(SNAPSHOT) {
-            Err(storage::Error::Conflict(_)) => Ok(false),
-            other => other.map(|()| true),
-        });
-        if open.await? {
-            return Ok(Outcome::Ddl);
-        }
-        Err(SqlError::new(
-            0,
-            match spelling {
-                Spelling::Snapshot => "Waiting for SNAPSHOT COMPLETE to be called",
-                Spelling::Checkpoint => "Waiting for CHECKPOINT RELEASE to be called",
-            },
-        ))
     }
 }
 

@@ -335,6 +335,7 @@ async fn open(
     options.memory = memory;
     options.base_bytes = config.storage.base_bytes;
     options.log_files_max = config.storage.log_files;
+    options.snapshot_lease_us = config.storage.snapshot_lease.map(|lease| lease.as_micros() as i64);
     let root = config.root.clone();
     let opened = tokio::task::spawn_blocking(move || {
         start::make_root(env.fs.as_ref(), &root)

@@ -72,12 +72,12 @@ impl Watch {
         gauge("stillpoint_segment_bytes", "Bytes of segments.", status.segment_bytes);
         gauge("stillpoint_memtable_rows", "Rows that are in the log and in memory only.", status.memtable_rows);
         gauge("stillpoint_memtable_bytes", "Memory of those rows.", status.memtable_bytes);
-        gauge("stillpoint_snapshots", "Open snapshots.", status.snapshots.len() as u64);
+        gauge("stillpoint_snapshots", "Snapshots that are not completed.", status.snapshots.len() as u64);
         let oldest = status.snapshots.iter().map(|s| s.created_us).min();
         let age_us = oldest.map_or(0, |created_us| (self.env.clock.now_us() - created_us).max(0));
-        gauge("stillpoint_snapshot_age_seconds", "Age of the oldest open snapshot.", age_us as u64 / 1_000_000);
+        gauge("stillpoint_snapshot_age_seconds", "Age of the oldest of them.", age_us as u64 / 1_000_000);
         let held = status.snapshots.iter().map(|s| s.held_bytes).max().unwrap_or(0);
-        gauge("stillpoint_snapshot_held_bytes", "Bytes that only open snapshots keep.", held);
+        gauge("stillpoint_snapshot_held_bytes", "Most bytes that one of them keeps.", held);
     }
 
     fn ask_machine(&self) {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::StringViewArray;
-use storage::{Database, ReadView, TableView};
-use types::{ColumnId, ColumnType, TimeRange};
+use storage::{Database, ReadView, SnapshotState, TableView};
+use types::{ColumnId, ColumnType, TimeRange, Ttl};
 
 use crate::model::{Model, ModelColumn, ModelTable};
 use crate::value::Value;
@@ -15,13 +15,19 @@ use crate::value::Value;
 /// Rows that a scan is asked for at once; small, so that chunk borders are met.
 const CHUNK_ROWS: usize = 64;
 
-/// Compares tables and open snapshots.
+/// Compares tables and snapshots, and reads each of these at its cut.
 pub fn compare(model: &Model, db: &Database) -> Result<(), String> {
     compare_tables(model, db)?;
-    let open: BTreeSet<String> = db.snapshots().into_iter().map(|snapshot| snapshot.name).collect();
-    let expected: BTreeSet<String> = model.snapshots.keys().cloned().collect();
-    if open != expected {
-        return Err(format!("open snapshots are {open:?}, expected {expected:?}"));
+    let found: BTreeMap<String, SnapshotState> = db.snapshots().into_iter().map(|s| (s.name, s.state)).collect();
+    let state = |kept| if kept { SnapshotState::Kept } else { SnapshotState::Open };
+    let expected: BTreeMap<String, SnapshotState> =
+        model.snapshots.iter().map(|(name, s)| (name.clone(), state(s.kept))).collect();
+    if found != expected {
+        return Err(format!("snapshots are {found:?}, expected {expected:?}"));
+    }
+    for (name, snapshot) in &model.snapshots {
+        let view = db.view_at(name).map_err(|e| format!("snapshot {name} cannot be read: {e}"))?;
+        compare_view(&snapshot.cut, &view).map_err(|e| format!("at snapshot {name}: {e}"))?;
     }
     Ok(())
 }
@@ -60,6 +66,7 @@ fn compare_table(model: &ModelTable, table: &TableView) -> Result<(), String> {
             (model.designated, model.partition_by)
         ));
     }
+    compare_rules(model, table)?;
     let counted = table.row_count().map_err(|e| format!("count: {e}"))?;
     if counted != model.rows.len() as u64 {
         return Err(format!("{counted} rows counted, {} expected", model.rows.len()));
@@ -72,6 +79,22 @@ fn compare_table(model: &ModelTable, table: &TableView) -> Result<(), String> {
         let first = model.rows.iter().position(|row| range.contains(model.ts_us(row))).unwrap_or(0);
         let count = model.rows.iter().filter(inside).count();
         compare_rows(model, table, &ids, range, first..first + count).map_err(|e| format!("{e} (within {range:?})"))?;
+    }
+    Ok(())
+}
+
+fn compare_rules(model: &ModelTable, table: &TableView) -> Result<(), String> {
+    let schema = table.schema();
+    let keys = schema.dedup_keys().iter().filter(|id| schema.designated != Some(**id));
+    let keys: BTreeSet<&str> = keys.filter_map(|id| schema.column_by_id(*id)).map(|c| &*c.name).collect();
+    let keys = (!schema.dedup_keys().is_empty()).then_some(keys);
+    let expected = model.dedup.as_ref().map(|keys| keys.iter().map(String::as_str).collect());
+    if keys != expected {
+        return Err(format!("keys are {keys:?}, expected {expected:?}"));
+    }
+    let expected = model.ttl_hours.map(Ttl::Hours);
+    if schema.ttl != expected {
+        return Err(format!("the time to live is {:?}, expected {expected:?}", schema.ttl));
     }
     Ok(())
 }

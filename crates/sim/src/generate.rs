@@ -17,6 +17,8 @@ use crate::value::{Row, Value};
 const START_US: i64 = 1_704_067_200_000_000;
 /// Most tables at once.
 const TABLES: usize = 4;
+/// Names of snapshots.
+const SNAPSHOTS: [&str; 3] = ["default", "nightly", "before-7.1"];
 /// Most columns of a table.
 const COLUMNS: usize = 9;
 
@@ -100,11 +102,23 @@ impl Generator {
             86..87 => self.drop_partitions(&table),
             87..90 => self.rule(&table),
             90..91 => Step::Refused(self.refused(model, &table)),
-            91..100 if self.snapshots => match model.snapshots.keys().next() {
-                Some(name) => Step::Complete(name.clone()),
-                None => Step::Prepare("default".to_owned()),
-            },
+            91..100 if self.snapshots => self.snapshot(model),
             _ => self.append(model),
+        }
+    }
+
+    /// Returns a step of a snapshot; not many are open for long, since nothing is removed meanwhile.
+    pub fn snapshot(&mut self, model: &Model) -> Step {
+        let absent: Vec<&str> = SNAPSHOTS.into_iter().filter(|name| !model.snapshots.contains_key(*name)).collect();
+        let open: Vec<&String> = model.snapshots.iter().filter(|(_, s)| !s.kept).map(|(name, _)| name).collect();
+        let all: Vec<&String> = model.snapshots.keys().collect();
+        match self.rng.below(10) {
+            0..3 if !open.is_empty() => Step::Keep((*self.pick(&open)).clone()),
+            0..6 if !open.is_empty() => Step::Complete((*self.pick(&open)).clone()),
+            6 if !all.is_empty() => Step::Complete((*self.pick(&all)).clone()),
+            7 if !absent.is_empty() => Step::PrepareKept((*self.pick(&absent)).to_owned()),
+            _ if !absent.is_empty() => Step::Prepare((*self.pick(&absent)).to_owned()),
+            _ => Step::Complete((*self.pick(&all)).clone()),
         }
     }
 

@@ -34,15 +34,31 @@ pub struct ModelTable {
     pub ttl_hours: Option<u32>,
 }
 
-/// All tables and open snapshots.
+/// All tables and snapshots.
 #[derive(Debug, Clone, Default)]
 pub struct Model {
     pub tables: BTreeMap<String, Arc<ModelTable>>,
-    /// Open snapshots and what the database was at their cut.
-    pub snapshots: BTreeMap<String, Arc<Model>>,
+    /// Snapshots that are not completed.
+    pub snapshots: BTreeMap<String, ModelSnapshot>,
+}
+
+/// A snapshot.
+#[derive(Debug, Clone)]
+pub struct ModelSnapshot {
+    /// What the database was, and what a restore makes it again.
+    pub cut: Arc<Model>,
+    pub kept: bool,
 }
 
 impl Model {
+    /// Takes a snapshot. After a restore of it there are those that are kept now.
+    pub fn prepare(&mut self, name: &str, kept: bool) {
+        let snapshots = self.snapshots.iter().filter(|(_, s)| s.kept);
+        let snapshots = snapshots.map(|(name, s)| (name.clone(), s.clone())).collect();
+        let cut = Arc::new(Model { tables: self.tables.clone(), snapshots });
+        self.snapshots.insert(name.to_owned(), ModelSnapshot { cut, kept });
+    }
+
     /// Returns the table of that name, which must exist.
     pub fn table(&self, name: &str) -> &Arc<ModelTable> {
         self.tables.get(name).unwrap_or_else(|| panic!("the model has no table {name}"))

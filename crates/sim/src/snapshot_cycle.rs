@@ -81,8 +81,9 @@ impl Cycle<'_> {
 
     fn round(&mut self, round: usize) -> Result<(), String> {
         self.history.maybe_restart()?;
+        self.keep_some(round)?;
         self.history.step(Step::Prepare("default".to_owned()))?;
-        let cut = (**self.history.model.snapshots.get("default").expect("just prepared")).clone();
+        let cut = (*self.history.model.snapshots.get("default").expect("just prepared").cut).clone();
         let hard_links = self.history.generator.below(3) == 0;
         let target = PathBuf::from(format!("/copy{round}"));
         self.copy(&target, hard_links)?;
@@ -90,10 +91,28 @@ impl Cycle<'_> {
             self.copies.push((target.clone(), self.history.machine.fs.tree_digest(&target)));
         }
         self.history.step(Step::Complete("default".to_owned()))?;
+        let kept = self.history.model.snapshots.keys().next().cloned();
+        if let Some(name) = kept.filter(|_| self.history.generator.below(4) == 0) {
+            self.history.step(Step::Complete(name))?;
+        }
         self.history.steps(self.plan.steps / 4).map_err(|e| format!("after the copy: {e}"))?;
         self.history.kill();
         self.restore(&target, &cut, hard_links)?;
         self.check_copies()
+    }
+
+    /// Takes a snapshot that is kept, or completes one: it must outlive restores to later cuts, and only those.
+    fn keep_some(&mut self, round: usize) -> Result<(), String> {
+        if self.history.generator.below(2) == 0 {
+            self.history.step(Step::PrepareKept(format!("kept{round}")))?;
+            self.history.steps(self.plan.steps / 4).map_err(|e| format!("after a kept snapshot: {e}"))?;
+            self.history.maybe_restart()?;
+        }
+        let kept = self.history.model.snapshots.keys().next().cloned();
+        match kept.filter(|_| self.history.generator.below(3) == 0) {
+            Some(name) => self.history.step(Step::Complete(name)),
+            None => Ok(()),
+        }
     }
 
     /// Copies the root while the history goes on.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
-use storage::{Database, NewColumn, NewTable, TableView};
+use storage::{Database, NewColumn, NewTable, TableView, Terms};
 use types::{ColumnData, ColumnId, ColumnType, PartitionKey, RowBatch, StrColumn, TableId, TableName, TimeRange, Ttl};
 
 use crate::model::{Model, ModelColumn, ModelTable};
@@ -72,6 +72,9 @@ pub enum Step {
         column: String,
     },
     Prepare(String),
+    /// A snapshot that is kept from the start.
+    PrepareKept(String),
+    Keep(String),
     Complete(String),
     /// The background flush.
     Flush,
@@ -118,7 +121,8 @@ impl Step {
             Step::SetDedup { .. } => "set dedup",
             Step::SetTtl { .. } => "set ttl",
             Step::Convert { .. } => "convert",
-            Step::Prepare(_) => "prepare",
+            Step::Prepare(_) | Step::PrepareKept(_) => "prepare",
+            Step::Keep(_) => "keep",
             Step::Complete(_) => "complete",
             Step::Flush | Step::FlushTable(_) => "flush",
             Step::Base | Step::WriteBase => "base",
@@ -184,10 +188,9 @@ impl Step {
                 let at = table.column(column).expect("the step was made for this model");
                 table.convert_to_text(at);
             }
-            Step::Prepare(name) => {
-                let cut = Model { tables: model.tables.clone(), ..Model::default() };
-                model.snapshots.insert(name.clone(), Arc::new(cut));
-            }
+            Step::Prepare(name) => model.prepare(name, false),
+            Step::PrepareKept(name) => model.prepare(name, true),
+            Step::Keep(name) => model.snapshots.get_mut(name).expect("the step was made for this model").kept = true,
             Step::Complete(name) => {
                 model.snapshots.remove(name);
             }
@@ -227,7 +230,11 @@ impl Step {
                 db.convert_column(id(db, table), column, ColumnType::Varchar, |_, values| Ok(numbers_as_text(values)))
             }
             Step::Prepare(name) => db.prepare_snapshot(name),
-            Step::Complete(name) => db.complete_snapshot(name),
+            Step::PrepareKept(name) => {
+                db.prepare_snapshot_with(name, Terms { keep: true, lease_us: None, owner: "admin".to_owned() })
+            }
+            Step::Keep(name) => db.keep_snapshot(name, None),
+            Step::Complete(name) => db.complete_snapshot(name).map(drop),
             Step::Flush => db.step_flush().map(drop),
             Step::FlushTable(table) => db.flush_table(id(db, table)),
             Step::Base => db.step_base().map(drop),

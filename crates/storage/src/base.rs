@@ -16,13 +16,13 @@ use crate::document;
 use crate::layout::{BaseName, Disk, FileId, LogName, TABLE_BASE_DIR};
 use crate::record::AddedSegment;
 use crate::segment::{SegmentHandle, SegmentMeta};
-use crate::snapshot::{FileRef, Pin};
+use crate::snapshot::{FileRef, Snapshot};
 use crate::symbols::{SymbolFileMeta, file::load as load_dictionary};
 use crate::table::{SegmentMap, SymbolState, TableState, live_rows};
 use crate::{Error, Result};
 
-/// Version of the format of bases and table bases.
-pub const BASE_FORMAT_VERSION: u32 = 1;
+/// Version of the format of bases and table bases. In version 1 every snapshot is open and has no lease.
+pub const BASE_FORMAT_VERSION: u32 = 2;
 
 /// Content of `db/_base/<timeline>-<seq>.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct Base {
     pub first_log: String,
     pub next_table: u64,
     pub generation: u64,
-    pub snapshots: Vec<Pin>,
+    pub snapshots: Vec<Snapshot>,
     pub tables: Vec<BaseTable>,
 }
 
@@ -78,7 +78,8 @@ pub struct BaseHandle {
     pub symbol_files: HashSet<String>,
 }
 
-fn symbol_files(base: &Base) -> HashSet<String> {
+/// Returns the symbol files that a base names, relative to `db/`.
+pub fn symbol_files(base: &Base) -> HashSet<String> {
     let of_table = |t: &BaseTable| t.symbol_files.iter().map(|f| format!("{}/{}", t.dir, f.file)).collect::<Vec<_>>();
     base.tables.iter().flat_map(of_table).collect()
 }
@@ -139,7 +140,7 @@ pub fn write(
         first_log: first_log.to_string(),
         next_table: state.next_table,
         generation: state.generation,
-        snapshots: state.snapshots.values().map(|p| Pin::clone(p)).collect(),
+        snapshots: state.snapshots.values().map(|s| Snapshot::clone(s)).collect(),
         tables,
     };
     let name = BaseName { timeline, seq: state.seq };
@@ -194,7 +195,7 @@ pub fn read_named(disk: &Disk, named: &FileRef) -> Result<Base> {
 }
 
 fn check_version(path: &Path, format: u32) -> Result<()> {
-    if format == BASE_FORMAT_VERSION {
+    if (1..=BASE_FORMAT_VERSION).contains(&format) {
         return Ok(());
     }
     Err(Error::Refused(format!(
@@ -228,7 +229,7 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
         state.tables.insert(load_table(disk, table, segments)?);
     }
     state.names = Arc::new(names);
-    state.snapshots = Arc::new(base.snapshots.iter().map(|p| (p.name.clone(), Arc::new(p.clone()))).collect());
+    state.snapshots = Arc::new(base.snapshots.iter().map(|s| (s.pin.name.clone(), Arc::new(s.clone()))).collect());
     let name = BaseName { timeline: base.timeline, seq: base.seq };
     Ok((state, BaseHandle { name, file: bytes, first_log, table_files, symbol_files: symbol_files(base) }))
 }

@@ -8,7 +8,7 @@ use types::{Seq, TableId};
 use crate::layout::Disk;
 use crate::record::{CatalogChange, Record};
 use crate::segment::SegmentHandle;
-use crate::snapshot::Pin;
+use crate::snapshot::Snapshot;
 use crate::table::TableState;
 use crate::{Error, Result};
 
@@ -101,10 +101,15 @@ pub struct DbState {
     /// Grows by one with each cut.
     pub generation: u64,
     /// Snapshots that are not released, by name.
-    pub snapshots: Arc<BTreeMap<String, Arc<Pin>>>,
+    pub snapshots: Arc<BTreeMap<String, Arc<Snapshot>>>,
 }
 
 impl DbState {
+    /// Returns whether a snapshot may be being copied.
+    pub fn has_open_snapshot(&self) -> bool {
+        self.snapshots.values().any(|snapshot| snapshot.is_open())
+    }
+
     /// Returns the table of a folded name.
     pub fn table_named(&self, folded: &str) -> Option<&Arc<TableState>> {
         self.names.get(folded).and_then(|id| self.tables.get(*id))
@@ -146,9 +151,15 @@ impl DbState {
             }
             Record::Cut(pin) => {
                 self.generation = pin.generation;
-                Arc::make_mut(&mut self.snapshots).insert(pin.name.clone(), Arc::new(pin));
+                Arc::make_mut(&mut self.snapshots).insert(pin.name.clone(), Arc::new(Snapshot::new(pin)));
             }
-            Record::Release { id } => Arc::make_mut(&mut self.snapshots).retain(|_, pin| pin.id != id),
+            Record::Release { id } => Arc::make_mut(&mut self.snapshots).retain(|_, s| s.pin.id != id),
+            Record::Stand { id, standing } => {
+                let snapshots = Arc::make_mut(&mut self.snapshots);
+                if let Some(snapshot) = snapshots.values_mut().find(|s| s.pin.id == id) {
+                    *snapshot = Arc::new(snapshot.with(standing));
+                }
+            }
         }
         Ok(())
     }

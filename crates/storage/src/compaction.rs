@@ -85,7 +85,7 @@ impl Database {
     pub fn step_compact(&self) -> Result<bool> {
         let mut compaction = self.compaction.lock().expect("no compaction panics");
         let view = self.view();
-        if !view.state().snapshots.is_empty() {
+        if view.state().has_open_snapshot() {
             return Ok(false);
         }
         let limits = choice::Limits { fan_in: self.options.compact_fan_in, ..choice::Limits::default() };

@@ -5,7 +5,7 @@
 //! Statements: [`append`], [`write`], [`ddl`]; background steps: [`crate::flush`], [`crate::gc`], [`crate::snapshot::open`].
 //! It starts no thread: [`crate::engine`] does, and the simulator calls the steps itself.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,6 +25,7 @@ use crate::log::writer::{LogWriter, Urgency};
 use crate::log::{Frame, FrameKind, Place};
 use crate::read_view::ReadView;
 use crate::record::{self, Record};
+use crate::snapshot::keep::{Cut, Leases};
 use crate::timeline::History;
 use crate::{Error, Result};
 
@@ -75,6 +76,8 @@ pub struct Options {
     pub memory: Budget,
     /// Segments of about one size that compaction merges.
     pub compact_fan_in: usize,
+    /// How long a snapshot stays open for copying when PREPARE does not say.
+    pub snapshot_lease_us: Option<i64>,
     /// How independent syncs run; one after the other where nothing may start threads.
     pub join: Join,
     /// Faults planted to prove that the simulator finds them; `None` but in its tests.
@@ -93,6 +96,7 @@ impl Options {
             log_files_max: 256,
             memory: Budget::unlimited(),
             compact_fan_in: 4,
+            snapshot_lease_us: Some(24 * 60 * 60 * 1_000_000),
             join: |first, second| {
                 first();
                 second();
@@ -131,6 +135,11 @@ pub struct Database {
     pub(crate) changes: Changes,
     /// One base at a time.
     pub(crate) basing: Mutex<()>,
+    /// States at the cuts of live snapshots, by the ids of their pins; of a former run's only those that were asked for.
+    pub(crate) cuts: Mutex<HashMap<String, Cut>>,
+    pub(crate) leases: Mutex<Leases>,
+    /// Held while the files of a snapshot are found.
+    pub(crate) pinning: Mutex<()>,
     memtables: Mutex<Share>,
     /// Bytes that a commit needed beyond what was asked for.
     more_bytes: AtomicUsize,

@@ -126,10 +126,11 @@ struct Background {
 type Step = fn(&Database) -> Result<()>;
 
 /// Steps in the order of a tick.
-const STEPS: [(&str, Step); 4] = [
+const STEPS: [(&str, Step); 5] = [
     ("memory", Database::step_memory),
     ("flush", |db| db.step_flush().map(drop)),
     ("base", |db| db.step_base().map(drop)),
+    ("leases", Database::step_leases),
     ("gc", |db| db.step_gc().map(drop)),
 ];
 

@@ -306,7 +306,7 @@ impl Database {
 /// The last Seq that may share segments with the memtable's first rows: a cut of a live snapshot lies behind it.
 fn end_of_group(state: &DbState, table: &TableState, last: Seq) -> Seq {
     let first = table.memtable.first_seq().unwrap_or(last);
-    let cuts = state.snapshots.values().map(|pin| pin.seq).filter(|cut| *cut >= first);
+    let cuts = state.snapshots.values().map(|s| s.pin.seq).filter(|cut| *cut >= first);
     cuts.min().map_or(last, |cut| cut.min(last))
 }
 

@@ -1,8 +1,9 @@
 //! Disk space comes back: bases in the background ([`Database::step_base`]) and the removal of what nothing needs
 //! ([`Database::step_gc`]).
 //!
-//! A file goes when the frame that frees it is durable, no state, reader or edit in flight holds it, and no snapshot is
-//! open: while one is, nothing is unlinked at all. Files of other timelines and files that are not ours are left alone.
+//! A file goes when the frame that frees it is durable, no state, reader or edit in flight holds it, no kept snapshot names
+//! it ([`pins`]), and no snapshot is open: while one is, nothing is unlinked at all. Files of other timelines and files that
+//! are not ours are left alone.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,10 @@ use crate::planted::Planted;
 use crate::table::TableState;
 use crate::{Error, Result};
 
+pub(crate) mod pins;
+
+use pins::{Pins, Released};
+
 /// Files unlinked under one hold of the lock; PREPARE waits for a batch at most.
 const BATCH_FILES: usize = 64;
 /// Log files behind the newest base at which another one is written.
@@ -39,12 +44,20 @@ pub struct GcState {
     until_base: VecDeque<(Seq, Vec<PathBuf>, PathBuf)>,
     /// What a former run left was looked for.
     swept: bool,
+    /// What snapshots hold by name.
+    pub(crate) pins: Pins,
+    released: Vec<Released>,
 }
 
 impl GcState {
     /// Takes files that were written and that no edit will name.
     pub fn discard(&mut self, paths: Vec<PathBuf>) {
         self.paths.extend(paths);
+    }
+
+    /// Takes a snapshot that is released.
+    pub(crate) fn let_go(&mut self, released: Released) {
+        self.released.push(released);
     }
 
     /// As [`GcState::discard`], with the directory that held them.
@@ -124,18 +137,28 @@ impl Database {
     /// Runs `remove` unless a snapshot is open: while one is, nothing below the root may go. PREPARE waits for it.
     pub fn unless_snapshot_is_open<T>(&self, remove: impl FnOnce() -> T) -> Option<T> {
         let _gc = self.gc.lock().expect("no holder of this lock panics");
-        let is_open = !self.lock_head().state.snapshots.is_empty();
+        let is_open = self.lock_head().state.has_open_snapshot();
         (!is_open).then(remove)
     }
 
     /// Unlinks a batch of files that nothing needs. Returns whether it unlinked any.
     pub fn step_gc(&self) -> Result<bool> {
+        let snapshots = self.lock_head().state.snapshots.clone();
+        let ignores = self.disk.has(Planted::GcIgnoresSnapshot);
+        if snapshots.values().any(|s| s.is_open()) && !ignores {
+            return Ok(false);
+        }
+        for snapshot in snapshots.values().filter(|s| !s.is_open()) {
+            self.pin_files_of(snapshot)?;
+        }
         // The files of a base in the making are named by nothing yet.
         let quiet = self.basing.lock().expect("no writer of a base panics");
         let mut gc = self.gc.lock().expect("no holder of this lock panics");
-        if !self.lock_head().state.snapshots.is_empty() && !self.disk.has(Planted::GcIgnoresSnapshot) {
+        let snapshots = self.lock_head().state.snapshots.clone();
+        if !ignores && snapshots.values().any(|s| s.is_open() || !gc.pins.has(&s.pin.id)) {
             return Ok(false);
         }
+        self.free_released(&mut gc);
         if !gc.swept {
             self.sweep(&mut gc)?;
             gc.swept = true;
@@ -148,6 +171,9 @@ impl Database {
         let mut unlinked = false;
         for _ in 0..BATCH_FILES {
             let Some(path) = gc.paths.pop_front() else { break };
+            if gc.pins.hold(&path) && !self.disk.has(Planted::GcIgnoresPins) {
+                continue;
+            }
             match self.disk.env.fs.unlink(&path) {
                 Ok(()) => {
                     unlinked = true;
@@ -164,6 +190,51 @@ impl Database {
             self.remove_empty_dirs(&mut gc);
         }
         Ok(unlinked)
+    }
+
+    /// Lets go what released snapshots held, once nobody reads them.
+    fn free_released(&self, gc: &mut GcState) {
+        let released = std::mem::take(&mut gc.released);
+        let (free, read): (Vec<_>, Vec<_>) =
+            released.into_iter().partition(|r| r.cut.as_ref().is_none_or(|cut| cut.is_unread()));
+        gc.released = read;
+        if free.is_empty() {
+            return;
+        }
+        let paths: Vec<PathBuf> = free.into_iter().flat_map(|r| gc.pins.remove(&r.id)).collect();
+        let mut needed = self.needed_files();
+        needed.extend(self.waiting_files(gc));
+        let db = self.disk.layout.db();
+        let tables: HashSet<PathBuf> =
+            self.lock_head().state.tables.iter().map(|t| t.path(&self.disk.layout)).collect();
+        for path in paths.into_iter().filter(|path| !needed.contains(path)) {
+            let dir = path.strip_prefix(&db).ok().and_then(|below| below.iter().next()).map(|dir| db.join(dir));
+            let of_table =
+                |dir: &PathBuf| dir.file_name().is_some_and(|n| parse_table_dir(&n.to_string_lossy()).is_some());
+            if let Some(dir) = dir.filter(|dir| of_table(dir) && !tables.contains(dir) && gc.dirs.back() != Some(dir)) {
+                gc.dirs.push_back(dir);
+            }
+            gc.paths.push_back(path);
+        }
+    }
+
+    /// Returns the files that the newest state, the newest base and the log need.
+    pub(crate) fn needed_files(&self) -> HashSet<PathBuf> {
+        let layout = &self.disk.layout;
+        let state = self.lock_head().state.clone();
+        let mut needed = HashSet::new();
+        for table in state.tables.iter() {
+            let dir = table.path(layout);
+            needed.extend(table.files().map(|file| dir.join(file)));
+        }
+        let base = self.base.lock().expect("no holder of this lock panics").handle.clone();
+        if let Some(base) = base {
+            let tables = base.table_files.values().map(|(file, _)| &file.file);
+            let files = tables.chain(&base.symbol_files).chain([&base.file.file]);
+            needed.extend(files.map(|file| layout.db().join(file)));
+        }
+        needed.extend(self.log.chain().iter().map(|name| layout.log().join(name.to_string())));
+        needed
     }
 
     /// Takes from the head what nobody holds any more and whose edit is durable.

@@ -56,5 +56,5 @@ pub use merge::TableScan;
 pub use partition_format::PartitionFormat;
 pub use read_view::{PartitionInfo, ReadView, TableView};
 pub use run::Run;
-pub use snapshot::SnapshotInfo;
+pub use snapshot::{SnapshotInfo, SnapshotState, Terms, check_name};
 pub use window::window;

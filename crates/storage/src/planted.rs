@@ -11,6 +11,8 @@ pub enum Planted {
     BaseAheadOfLog,
     /// Files are unlinked while a snapshot is open.
     GcIgnoresSnapshot,
+    /// Files are unlinked that a kept snapshot names.
+    GcIgnoresPins,
     /// Files are unlinked while a reader holds them.
     GcIgnoresReader,
     /// A start applies an edit twice.

@@ -9,7 +9,7 @@ use types::{TableId, TableName};
 
 use crate::chunk::{ResolvedBatch, ResolvedColumn};
 use crate::segment::{DeadMeta, SegmentMeta};
-use crate::snapshot::Pin;
+use crate::snapshot::{Pin, Standing};
 use crate::symbols::SymbolFileMeta;
 
 /// One change. All records of a frame take effect at its Seq, or none does.
@@ -23,6 +23,11 @@ pub enum Record {
     /// The snapshot of that id is released.
     Release {
         id: String,
+    },
+    /// The snapshot of that id is kept from now on, or has another lease.
+    Stand {
+        id: String,
+        standing: Standing,
     },
 }
 
@@ -159,10 +164,18 @@ const KIND_CATALOG: u8 = 2;
 const KIND_EDIT: u8 = 3;
 const KIND_CUT: u8 = 4;
 const KIND_RELEASE: u8 = 5;
+const KIND_STAND: u8 = 6;
 
 #[derive(Serialize, Deserialize)]
 struct ReleaseBody {
     id: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StandBody {
+    id: String,
+    #[serde(flatten)]
+    standing: Standing,
 }
 
 /// Returns the payload of a commit frame.
@@ -191,6 +204,10 @@ pub fn encode(records: &[Record]) -> Vec<u8> {
             Record::Release { id } => {
                 put_json(&mut out, &ReleaseBody { id: id.clone() });
                 KIND_RELEASE
+            }
+            Record::Stand { id, standing } => {
+                put_json(&mut out, &StandBody { id: id.clone(), standing: *standing });
+                KIND_STAND
             }
         };
         let len = (out.len() - start - 8) as u32;
@@ -229,6 +246,10 @@ pub fn decode(payload: &[u8]) -> Result<Vec<Record>, String> {
             KIND_EDIT => Record::Edit(parse(body)?),
             KIND_CUT => Record::Cut(parse(body)?),
             KIND_RELEASE => Record::Release { id: parse::<ReleaseBody>(body)?.id },
+            KIND_STAND => {
+                let StandBody { id, standing } = parse(body)?;
+                Record::Stand { id, standing }
+            }
             other => return Err(format!("record kind {other} is unknown to this version")),
         });
     }

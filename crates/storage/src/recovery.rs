@@ -6,6 +6,7 @@
 //! 4. frames behind the last one known to be durable are handed on, to be written again at the head of a new file.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use types::{Seq, TableId};
 
@@ -118,6 +119,11 @@ impl<'a> Replay<'a> {
         &self.state
     }
 
+    /// Returns the state at the end.
+    pub fn into_state(self) -> DbState {
+        self.state
+    }
+
     /// Applies the frames of one file.
     pub fn file(&mut self, link: &Link, known_durable: Seq) -> Result<()> {
         self.volatile.clear();
@@ -184,10 +190,11 @@ impl<'a> Replay<'a> {
         rows.batch.rows > 0 || !rows.new_symbols.is_empty()
     }
 
-    /// At the cut that a restore served, no snapshot is open any more.
+    /// At the cut that a restore served, no snapshot is open any more, and of the kept ones those stay whose files were
+    /// there.
     fn leave_parent(&mut self, seq: Seq) {
-        if self.history.restores().any(|parent| parent.seq == seq) {
-            self.state.snapshots = Default::default();
+        for parent in self.history.restores().filter(|parent| parent.seq == seq) {
+            Arc::make_mut(&mut self.state.snapshots).retain(|_, s| parent.kept.contains(&s.pin.id));
         }
     }
 

@@ -11,17 +11,15 @@ use std::path::PathBuf;
 
 use types::{Seq, TimelineId, TimestampUs};
 
-use crate::base;
 use crate::catalog::DbState;
 use crate::document;
 use crate::env::fs::FileKind;
-use crate::layout::{Disk, LogName, list_or_none, parse_table_dir};
-use crate::log::chain::{self, ChainEnd, LogFiles};
+use crate::layout::{Disk, list_or_none, parse_table_dir};
+use crate::log::chain::LogFiles;
 use crate::planted::Planted;
-use crate::recovery::Replay;
 use crate::root::{self, Marker};
-use crate::snapshot::Pin;
-use crate::timeline::{self, History, LastLog, Parent, TIMELINE_FORMAT_VERSION, Timeline};
+use crate::snapshot::{Pin, content};
+use crate::timeline::{self, LastLog, Parent, TIMELINE_FORMAT_VERSION, Timeline};
 use crate::{Error, Result};
 
 mod left_behind;
@@ -52,7 +50,7 @@ pub fn run(disk: &Disk, progress: &dyn Fn(&str)) -> Result<Option<RestoreReport>
     }
     let plan = choose(disk)?;
     if disk.has(Planted::PublishBeforeValidation) {
-        let unproven = Valid { state: DbState::default() };
+        let unproven = Valid { state: DbState::default(), kept: Vec::new(), gone: Vec::new() };
         return publish(disk, &plan, &unproven).map(Some);
     }
     let valid = validate(disk, &plan, progress)?;
@@ -138,7 +136,7 @@ fn read_pins(disk: &Disk) -> Result<Vec<PinFile>> {
             }
             other => other,
         })?;
-        if pin.format != crate::snapshot::pin::PIN_FORMAT_VERSION {
+        if !(1..=crate::snapshot::pin::PIN_FORMAT_VERSION).contains(&pin.format) {
             return Err(Error::Refused(format!(
                 "{} has format {}, this server reads {}: start it with the newer server that wrote it",
                 path.display(),
@@ -154,69 +152,42 @@ fn read_pins(disk: &Disk) -> Result<Vec<PinFile>> {
 struct Valid {
     /// State at the cut.
     state: DbState,
+    /// Ids of the kept snapshots at the cut that are whole.
+    kept: Vec<String>,
+    /// Sentences about those that are not.
+    gone: Vec<String>,
 }
 
 /// Proves that everything that the pin names is there, byte for byte.
 fn validate(disk: &Disk, plan: &Plan, progress: &dyn Fn(&str)) -> Result<Valid> {
-    let pin = &plan.chosen;
-    let history = validate_history(disk, plan)?;
-    let (last, first) = log_ends(plan)?;
-    let (state, from_base) = match &pin.base {
-        None => (DbState::default(), None),
-        Some(named) => {
-            require_plain_path(disk, &named.file)?;
-            let base = base::read_named(disk, named)?;
-            for table in base.tables.iter().filter_map(|t| t.segments.as_ref()) {
-                require_plain_path(disk, &table.file)?;
-            }
-            let (state, handle) = base::load(disk, &base, named.clone())?;
-            (state, Some(handle.first_log))
-        }
-    };
-    if from_base.is_some_and(|f| f != first) {
-        return Err(Error::corrupt(&plan.chosen_path, "the snapshot and its base name different log files"));
-    }
-    let files = LogFiles { live: Default::default(), sealed: LogFiles::list(disk)?.sealed };
-    let id = plan.marker.id().unwrap_or_default();
-    let end = ChainEnd { name: last, end: Some((pin.last_log_bytes, pin.seq)) };
-    let links = chain::links(disk, &files, id, end, Some(first))?;
-    let mut replay = Replay::new(disk, state, &history);
-    for link in &links {
-        require_plain_path(disk, &format!("_log/{}", link.name))?;
-        replay.file(link, Seq::ZERO)?;
-    }
-    let state = replay.state().clone();
-    let cut_matches = state.seq == pin.seq && state.snapshots.values().any(|p| p.id == pin.id);
-    if !cut_matches {
-        return Err(Error::corrupt(&plan.chosen_path, "the log holds no cut of this snapshot at its seq"));
-    }
+    let check = |file: &str| require_plain_path(disk, file);
+    let state = content::read(disk, &plan.chosen, &plan.chosen_path, &check)?;
     verify_tables(disk, &state, progress)?;
-    Ok(Valid { state })
+    let mut valid = Valid { state, kept: Vec::new(), gone: Vec::new() };
+    for snapshot in valid.state.snapshots.values().filter(|s| s.standing().kept && s.pin.id != plan.chosen.id) {
+        let pin = &snapshot.pin;
+        match find_kept(disk, pin) {
+            Ok(()) => valid.kept.push(pin.id.clone()),
+            Err(why) => valid.gone.push(format!("kept snapshot {} (seq {}) is gone: {why}", pin.name, pin.seq)),
+        }
+    }
+    Ok(valid)
 }
 
-fn validate_history(disk: &Disk, plan: &Plan) -> Result<History> {
-    let mut history: Option<History> = None;
-    for named in &plan.chosen.timelines {
-        require_plain_path(disk, &named.file)?;
-        let path = disk.layout.db().join(&named.file);
-        let line: Timeline = document::read_named(&disk.env, &path, named)?;
-        let bytes = document::encode(&line);
-        history = Some(match history {
-            None => History::begin(line, &bytes),
-            Some(before) => before.continued(line, &bytes),
-        });
+/// Looks whether every file that a kept snapshot names is there, in its length.
+fn find_kept(disk: &Disk, pin: &Pin) -> Result<()> {
+    let path = disk.layout.snapshot().join(pin.file_name());
+    let check = |file: &str| require_plain_path(disk, file);
+    let state = content::read(disk, pin, &path, &check)?;
+    for (file, len_bytes) in content::files(disk, pin, &path, &state)? {
+        check(&file)?;
+        let path = disk.layout.db().join(&file);
+        let found = disk.env.fs.metadata(&path).map_err(Error::io(&path))?.len_bytes;
+        if found != len_bytes {
+            return Err(Error::corrupt(&path, format!("{found} bytes long, {len_bytes} were written")));
+        }
     }
-    match history {
-        Some(history) if history.current().timeline == plan.chosen.timeline => Ok(history),
-        _ => Err(Error::corrupt(&plan.chosen_path, "the snapshot does not name its own timeline")),
-    }
-}
-
-fn log_ends(plan: &Plan) -> Result<(LogName, LogName)> {
-    let parse = |name: &str| -> Result<LogName> {
-        name.parse().map_err(|e: types::Invalid| Error::corrupt(&plan.chosen_path, e.0))
-    };
-    Ok((parse(&plan.chosen.last_log)?, parse(&plan.chosen.first_log)?))
+    Ok(())
 }
 
 /// Reads every segment and symbol file whole.
@@ -278,6 +249,7 @@ fn publish(disk: &Disk, plan: &Plan, valid: &Valid) -> Result<RestoreReport> {
         last_log: Some(LastLog { file: pin.last_log.clone(), used_bytes: pin.last_log_bytes }),
         next_table: next_table(disk, &valid.state)?,
         served_snapshot: Some(pin.id.clone()),
+        kept: valid.kept.clone(),
     };
     let next = Timeline {
         format: TIMELINE_FORMAT_VERSION,
@@ -291,11 +263,11 @@ fn publish(disk: &Disk, plan: &Plan, valid: &Valid) -> Result<RestoreReport> {
     disk.env.fs.sync_file_system(disk.layout.root()).map_err(Error::io(disk.layout.root()))?;
     timeline::publish(disk, &next)?;
     if disk.has(Planted::ReleaseBeforeTrigger) {
-        release(disk, plan)?;
+        release(disk, plan, valid)?;
         remove_trigger(disk)?;
     } else {
         remove_trigger(disk)?;
-        release(disk, plan)?;
+        release(disk, plan, valid)?;
     }
     let mut lines = vec![format!(
         "restored snapshot {} of {} (seq {}, {} tables) as timeline {id}",
@@ -305,7 +277,9 @@ fn publish(disk: &Disk, plan: &Plan, valid: &Valid) -> Result<RestoreReport> {
         valid.state.tables.len()
     )];
     lines.extend(left);
-    let others = plan.pins.iter().filter(|p| p.pin.id != pin.id);
+    lines.extend(valid.gone.iter().cloned());
+    let at_cut = |id: &str| valid.state.snapshots.values().any(|s| s.pin.id == id && s.standing().kept);
+    let others = plan.pins.iter().filter(|p| p.pin.id != pin.id && !at_cut(&p.pin.id));
     lines.extend(
         others.map(|p| {
             format!("snapshot {} (seq {}) is gone: no snapshot is open after a restore", p.pin.name, p.pin.seq)
@@ -314,9 +288,9 @@ fn publish(disk: &Disk, plan: &Plan, valid: &Valid) -> Result<RestoreReport> {
     Ok(RestoreReport { snapshot: pin.name.clone(), seq: pin.seq, timeline: id, lines })
 }
 
-/// Removes the files of all snapshots: after a restore none is open. Durable on return.
-fn release(disk: &Disk, plan: &Plan) -> Result<()> {
-    for pin in &plan.pins {
+/// Removes the files of all snapshots but the kept ones: after a restore none is open. Durable on return.
+fn release(disk: &Disk, plan: &Plan, valid: &Valid) -> Result<()> {
+    for pin in plan.pins.iter().filter(|p| !valid.kept.contains(&p.pin.id)) {
         disk.env.fs.unlink(&pin.path).map_err(Error::io(&pin.path))?;
     }
     disk.env.fs.sync_dir(&disk.layout.snapshot()).map_err(Error::io(&disk.layout.snapshot()))

@@ -1,16 +1,44 @@
-//! Snapshots: a named, durable pin on one Seq of the whole database.
+//! Snapshots: named, durable pins, each on one Seq of the whole database.
 //!
-//! [`pin`] is the file and the record of one; [`open`] is PREPARE and COMPLETE. Restoring from one: [`crate::restore`].
+//! [`pin`] is the file and the record of one; [`open`] is PREPARE and COMPLETE, `keep` KEEP, RENEW and what time does to a
+//! snapshot; `content` is which files it names and the state that they give. Restoring from one: [`crate::restore`].
 //! Page: `docs/format/snapshot.md`.
 
+pub(crate) mod content;
+pub(crate) mod keep;
 pub mod open;
 pub mod pin;
 
-pub use open::SnapshotInfo;
-pub use pin::{FileRef, Pin};
+use crate::{Error, Result};
+
+pub use keep::{SnapshotInfo, SnapshotState};
+pub use open::Terms;
+pub use pin::{FileRef, Pin, Snapshot, Standing};
+
+/// Longest name of a snapshot.
+const MAX_NAME_BYTES: usize = 64;
 
 /// Returns whether a name in `snapshot/` is a pin's: `<name>.<file id>.json`.
 pub fn is_pin_name(file: &str) -> bool {
-    let id = file.strip_suffix(".json").and_then(|stem| stem.rsplit_once('.'));
-    id.is_some_and(|(name, id)| !name.is_empty() && id.parse::<crate::layout::FileId>().is_ok())
+    pin_name(file).is_some()
+}
+
+/// Returns the name of the snapshot that a pin's file is of.
+fn pin_name(file: &str) -> Option<&str> {
+    let (name, id) = file.strip_suffix(".json")?.rsplit_once('.')?;
+    (!name.is_empty() && id.parse::<crate::layout::FileId>().is_ok()).then_some(name)
+}
+
+/// Checks that a snapshot may have that name, which becomes part of a file's.
+///
+/// # Errors
+/// [`Error::Invalid`] saying what a name may hold.
+pub fn check_name(name: &str) -> Result<()> {
+    let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.starts_with('.') || !name.chars().all(is_good) {
+        return Err(Error::Invalid(format!(
+            "a snapshot's name has 1 to {MAX_NAME_BYTES} letters, digits, '_', '-' and '.', and does not begin with '.'"
+        )));
+    }
+    Ok(())
 }

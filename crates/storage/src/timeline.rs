@@ -39,8 +39,11 @@ pub struct Parent {
     pub last_log: Option<LastLog>,
     /// Table ids below this were seen in the root.
     pub next_table: u64,
-    /// The snapshot that a restore served; with it every snapshot of the parent counts as released.
+    /// The snapshot that a restore served; with it every snapshot of the parent counts as released but those in `kept`.
     pub served_snapshot: Option<String>,
+    /// Ids of kept snapshots that go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
 }
 
 /// End of the parent's log.

@@ -34,8 +34,7 @@ pub enum Statement {
         to: Ident,
     },
     Alter(Alter),
-    SnapshotPrepare(Spelling),
-    SnapshotComplete(Spelling),
+    Snapshot(Snapshot),
     /// BEGIN, COMMIT, ROLLBACK.
     Transaction(Transaction),
     /// SET, RESET, DISCARD, DEALLOCATE, …: accepted without effect.
@@ -73,6 +72,31 @@ impl Statement {
             _ => false,
         }
     }
+}
+
+/// SNAPSHOT … or CHECKPOINT ….
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// `None`: the one named `default`.
+    pub name: Option<Ident>,
+    pub spelling: Spelling,
+    pub step: SnapshotStep,
+}
+
+/// What is done with a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotStep {
+    Prepare { lease: Option<Lease>, keep: bool },
+    Complete,
+    Keep(Option<Lease>),
+    Renew(Lease),
+}
+
+/// LEASE '2h', LEASE NONE, FOR '30d'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// `None`: without end.
+    pub us: Option<i64>,
 }
 
 /// Which words were used for the snapshot named `default`.
@@ -376,6 +400,11 @@ pub struct Source {
 #[derive(Debug, Clone, PartialEq)]
 pub enum RelationRef {
     Table(Ident),
+    /// A table at the cut of a snapshot.
+    TableAt {
+        table: Ident,
+        snapshot: Ident,
+    },
     Function(Expr),
     Query(Box<Query>),
 }
@@ -451,6 +480,8 @@ pub struct Limit {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Show {
     Tables,
+    /// The tables at the cut of a snapshot.
+    TablesAt(Ident),
     Columns(Ident),
     Partitions(Ident),
     CreateTable(Ident),

@@ -2,7 +2,7 @@
 
 use super::ast::{Setting, Show};
 use super::cursor::Cursor;
-use super::source::table_name;
+use super::source::{at_snapshot, table_name};
 use crate::error::SqlError;
 
 const EXPECTED: &str = "expected 'TABLES', 'COLUMNS FROM <tab>', 'PARTITIONS FROM <tab>', \
@@ -26,7 +26,10 @@ const SETTINGS: [(&[&str], Setting); 10] = [
 pub fn show(cursor: &mut Cursor) -> Result<Show, SqlError> {
     cursor.expect_word("show")?;
     if cursor.take_word("tables") {
-        return Ok(Show::Tables);
+        return Ok(match at_snapshot(cursor)? {
+            Some(snapshot) => Show::TablesAt(snapshot),
+            None => Show::Tables,
+        });
     }
     if cursor.take_word("parameters") {
         return Ok(Show::Parameters);

@@ -7,6 +7,7 @@ use super::cursor::Cursor;
 use super::expression::expression;
 use super::lexer::TokenKind;
 use super::select::{self, is_clause, is_reserved, keyword_error};
+use super::snapshot::snapshot_name;
 use crate::error::SqlError;
 
 /// Most joins of one FROM: each is a level of the plan.
@@ -62,10 +63,24 @@ fn relation(cursor: &mut Cursor) -> Result<RelationRef, SqlError> {
             call @ Expr { kind: ExprKind::Call { .. }, .. } => Ok(RelationRef::Function(call)),
             other => Err(SqlError::new(other.position, "table name or sub-query expected")),
         },
-        TokenKind::Word | TokenKind::Quoted | TokenKind::Text => table_name(cursor).map(RelationRef::Table),
+        TokenKind::Word | TokenKind::Quoted | TokenKind::Text => {
+            let table = table_name(cursor)?;
+            Ok(match at_snapshot(cursor)? {
+                Some(snapshot) => RelationRef::TableAt { table, snapshot },
+                None => RelationRef::Table(table),
+            })
+        }
         _ if cursor.at_end() => Err(cursor.error("table name or sub-query expected")),
         _ => Err(cursor.error("table name or sub-query expected")),
     }
+}
+
+/// Parses AT SNAPSHOT 'name', if it follows.
+pub fn at_snapshot(cursor: &mut Cursor) -> Result<Option<Ident>, SqlError> {
+    if !cursor.take_words(&["at", "snapshot"]) {
+        return Ok(None);
+    }
+    snapshot_name(cursor).map(Some)
 }
 
 /// Parses a variable that stands for a table or a sub-query.

@@ -45,6 +45,7 @@ impl Planner<'_> {
         // Arrays of stored tables have elements; those of the catalogue's relations are not there.
         let stored = |source: &Source| match &source.relation {
             RelationRef::Table(name) => self.view.table(unqualified(&name.name)).is_some(),
+            RelationRef::TableAt { .. } => true,
             _ => false,
         };
         if stored(&from.first) || from.joins.iter().any(|join| stored(&join.source)) {
@@ -70,6 +71,7 @@ impl Planner<'_> {
                     || self.view.table(unqualified(&name.name)).is_some();
                 !own && functions::catalog::is_empty(&name.name)
             }
+            RelationRef::TableAt { .. } => false,
             RelationRef::Query(query) => self.never_has_rows(query, ctes),
             // There are no arrays in the catalogue, so nothing comes out of one.
             RelationRef::Function(call) => {

@@ -6,6 +6,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{Column as PlanColumn, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use storage::{ReadView, TableView};
 
 use super::{Ctes, Planner, build, plan_error};
 use crate::error::SqlError;
@@ -98,12 +99,15 @@ impl Planner<'_> {
     pub fn source(&self, source: &Source, ctes: Ctes) -> Result<Relation, SqlError> {
         let mut relation = match &source.relation {
             RelationRef::Table(name) => self.named(name, ctes)?,
+            RelationRef::TableAt { table, snapshot } => self.named_at(table, snapshot)?,
             RelationRef::Query(query) => self.query(query, ctes)?,
             RelationRef::Function(call) => self.table_function(call)?,
         };
         let alias = match (&source.alias, &source.relation) {
             (Some(alias), _) => Some(alias.name.clone()),
-            (None, RelationRef::Table(name)) => Some(unqualified(&name.name).to_owned()),
+            (None, RelationRef::Table(name) | RelationRef::TableAt { table: name, .. }) => {
+                Some(unqualified(&name.name).to_owned())
+            }
             (None, RelationRef::Function(Tree { kind: ExprKind::Call { name, .. }, .. })) => Some(name.clone()),
             (None, _) => None,
         };
@@ -121,19 +125,34 @@ impl Planner<'_> {
             return self.query(cte.query, cte.outer);
         }
         if let Some(view) = self.view.table(unqualified(&name.name)) {
-            let table = Arc::new(StoredTable::new(view));
-            let time = table.designated();
-            let mut relation = self.scan(table, name.position)?;
-            relation.time = time;
-            relation.ascending = time.is_some();
-            relation.is_table = true;
-            return Ok(relation);
+            return self.stored(view, name.position);
         }
         let (schema, table) = name.name.split_once('.').unwrap_or(("", &name.name));
         match functions::catalog::relation(schema, table, &self.tables()) {
             Some(provider) => self.scan(provider, name.position),
             None => Err(missing_table(name)),
         }
+    }
+
+    fn named_at(&self, name: &Ident, snapshot: &Ident) -> Result<Relation, SqlError> {
+        let view = self.view_at(snapshot)?.table(unqualified(&name.name)).ok_or_else(|| missing_table(name))?;
+        self.stored(view, name.position)
+    }
+
+    /// Returns all tables at the cut of a snapshot.
+    pub fn view_at(&self, snapshot: &Ident) -> Result<ReadView, SqlError> {
+        let at = |e: storage::Error| SqlError { position: snapshot.position, ..SqlError::from_storage(&e) };
+        self.database.view_at(&snapshot.name).map_err(at)
+    }
+
+    fn stored(&self, view: TableView, position: usize) -> Result<Relation, SqlError> {
+        let table = Arc::new(StoredTable::new(view));
+        let time = table.designated();
+        let mut relation = self.scan(table, position)?;
+        relation.time = time;
+        relation.ascending = time.is_some();
+        relation.is_table = true;
+        Ok(relation)
     }
 
     fn table_function(&self, call: &Tree) -> Result<Relation, SqlError> {

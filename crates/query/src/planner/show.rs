@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Int32Array, RecordBatch, StringViewArray};
 use arrow::datatypes::Schema as ArrowSchema;
 use datafusion::datasource::MemTable;
-use storage::TableView;
+use storage::{ReadView, TableView};
 use types::ColumnType;
 
 use super::relation::{Relation, missing_table, unqualified};
@@ -21,7 +21,8 @@ const INDEX_CAPACITY: u32 = 256;
 /// Returns the relation of a SHOW.
 pub fn relation(planner: &Planner, show: &Show) -> Result<Relation, SqlError> {
     match show {
-        Show::Tables => tables(planner),
+        Show::Tables => tables(planner, planner.view),
+        Show::TablesAt(snapshot) => tables(planner, &planner.view_at(snapshot)?),
         Show::Columns(name) => of_table(planner, name, "table_columns"),
         Show::Partitions(name) => of_table(planner, name, "table_partitions"),
         Show::CreateTable(name) => {
@@ -66,8 +67,8 @@ fn rows(planner: &Planner, columns: Vec<(&str, Kind, ArrayRef)>) -> Result<Relat
     planner.scan(Arc::new(table), 0)
 }
 
-fn tables(planner: &Planner) -> Result<Relation, SqlError> {
-    let names = planner.view.tables().into_iter().map(|t| Some(t.name().as_str().to_owned()));
+fn tables(planner: &Planner, view: &ReadView) -> Result<Relation, SqlError> {
+    let names = view.tables().into_iter().map(|t| Some(t.name().as_str().to_owned()));
     rows(planner, vec![("table_name", Kind::String, texts(names))])
 }
 

@@ -14,7 +14,7 @@ use crate::seeds::{history, ok};
 /// Takes a snapshot, copies it and returns what it holds.
 fn copy(history: &mut History, to: &str, mode: CopyMode, excluded: &[&str]) -> Model {
     ok(history.step(Step::Prepare("default".to_owned())));
-    let cut = (*history.model.snapshots["default"]).clone();
+    let cut = (*history.model.snapshots["default"].cut).clone();
     let root = history.options.root.clone();
     assert!(history.machine.fs.copy_tree(&root, Path::new(to), mode, excluded, 1).finish().is_empty());
     ok(history.step(Step::Complete("default".to_owned())));

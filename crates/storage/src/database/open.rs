@@ -21,6 +21,7 @@ use crate::planted::Planted;
 use crate::recovery::{self, Recovered};
 use crate::restore::{self, RestoreReport};
 use crate::root;
+use crate::snapshot::keep::Leases;
 use crate::snapshot::open::ensure_pin_files;
 use crate::table::TableState;
 use crate::timeline::{self, History, LastLog, Parent, TIMELINE_FORMAT_VERSION, Timeline};
@@ -78,12 +79,12 @@ impl Database {
         settle(&disk, &history, &recovered)?;
         let history = leave_other_place(&disk, &marker.database_id, history, &recovered, place, &mut report)?;
         link_left_files(&disk, &files, &recovered)?;
-        ensure_pin_files(&disk, history.current().timeline, &recovered.state, &mut report.notices)?;
+        let stale = ensure_pin_files(&disk, history.current().timeline, &recovered.state, &mut report.notices)?;
         let log = start_log(&disk, database_id, history.current().timeline, place, &files, &mut recovered)?;
         report.replayed_frames = recovered.replayed_frames;
         report.tables = recovered.state.tables.len();
         report.seq = recovered.state.seq;
-        Ok(Database::assemble(disk, options, marker.database_id, history, place, log, recovered, report, lock))
+        Ok(Database::assemble(disk, options, marker.database_id, history, place, log, recovered, stale, report, lock))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the one place where all parts of a database meet")]
@@ -95,10 +96,14 @@ impl Database {
         place: Place,
         log: LogWriter,
         recovered: Recovered,
+        stale_pins: Vec<PathBuf>,
         report: StartReport,
         lock: Box<dyn Send + Sync>,
     ) -> Database {
         let seq = recovered.state.seq;
+        let leases = Leases::of(&recovered.state, disk.env.clock.monotonic_us());
+        let mut gc = GcState::default();
+        gc.discard(stale_pins);
         let head = Head {
             state: recovered.state.clone(),
             pending: VecDeque::new(),
@@ -117,10 +122,13 @@ impl Database {
             head: Mutex::new(head),
             visible: ArcSwap::from_pointee(recovered.state),
             base: Mutex::new(BaseProgress { handle: recovered.base.map(Arc::new), log_bytes: 0 }),
-            gc: Mutex::new(GcState::default()),
+            gc: Mutex::new(gc),
             compaction: Mutex::default(),
             changes: Default::default(),
             basing: Mutex::default(),
+            cuts: Mutex::default(),
+            leases: Mutex::new(leases),
+            pinning: Mutex::default(),
             more_bytes: AtomicUsize::new(0),
             durable_dirs: Mutex::default(),
             counters: Counters::default(),
@@ -269,6 +277,7 @@ fn leave_other_place(
             last_log: Some(LastLog { file: predecessor.name.to_string(), used_bytes }),
             next_table: recovered.state.next_table,
             served_snapshot: None,
+            kept: Vec::new(),
         }),
     };
     let bytes = timeline::publish(disk, &next)?;

@@ -4,39 +4,55 @@
 //! and no work per table; then the log file is written, cut and synced, beside it the pin's file; then the directories
 //! `_log/` and `snapshot/` are synced. Four sync calls, two in sequence. The frame decides, the file is its copy.
 
-use std::sync::Mutex;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use types::{Seq, TimelineId};
 
-use crate::catalog::{DbState, Garbage};
+use crate::catalog::DbState;
 use crate::database::Database;
 use crate::document;
+use crate::gc::pins::Released;
 use crate::layout::{Disk, FileId};
 use crate::log::writer::Urgency;
 use crate::log::{Frame, FrameKind, Placement};
 use crate::record::{self, Record};
+use crate::snapshot::keep::Cut;
 use crate::snapshot::pin::PIN_FORMAT_VERSION;
-use crate::snapshot::{Pin, is_pin_name};
+use crate::snapshot::{Pin, check_name, pin_name};
 use crate::{Error, Result};
 
-/// An open snapshot, as `snapshots()` shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SnapshotInfo {
-    pub name: String,
-    pub seq: Seq,
-    pub created_us: i64,
-    pub tables: u64,
-    /// Bytes of files that only the snapshot keeps from being removed.
-    pub held_bytes: u64,
+/// On what terms a snapshot is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// How long it is open, or kept; `None`: until it is completed.
+    pub lease_us: Option<i64>,
+    /// It is not opened for copying, but kept at once.
+    pub keep: bool,
+    pub owner: String,
 }
 
 impl Database {
-    /// Takes a snapshot. When this returns, a copy of the root restores to this moment, until the snapshot is completed.
+    /// Takes a snapshot on the terms of the configuration.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when a snapshot is open already.
+    /// As [`Database::prepare_snapshot_with`].
     pub fn prepare_snapshot(&self, name: &str) -> Result<()> {
-        let pin = self.cut(name)?;
+        self.prepare_snapshot_with(name, Terms { lease_us: self.options.snapshot_lease_us, ..Terms::default() })
+    }
+
+    /// Takes a snapshot. When this returns, a copy of the root restores to this moment, until the snapshot is completed or
+    /// its lease ends. One of that name whose lease has run out is completed first.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when there is one of that name already, [`Error::Invalid`] for a name that cannot be a file's.
+    pub fn prepare_snapshot_with(&self, name: &str, terms: Terms) -> Result<()> {
+        check_name(name)?;
+        let former = self.lock_head().state.snapshots.get(name).cloned();
+        if let Some(former) = former.filter(|s| !s.is_open() && !s.standing().kept) {
+            self.release(&former.pin)?;
+        }
+        let pin = self.cut(name, terms)?;
         let outcome = self.make_cut_durable(&pin);
         self.publish();
         if let Err(e) = outcome {
@@ -52,22 +68,27 @@ impl Database {
     }
 
     /// Numbers the cut and queues its frame: no I/O, no work per table.
-    fn cut(&self, name: &str) -> Result<Pin> {
-        let room = 4096 + self.history.files().len() * 256;
+    fn cut(&self, name: &str, terms: Terms) -> Result<Pin> {
+        let room = 4096 + terms.owner.len() * 6 + self.history.files().len() * 256;
         let mut head = self.head_with_room(Urgency::Ordinary, room)?;
-        if !head.state.snapshots.is_empty() {
-            return Err(Error::Conflict("a snapshot is open already: complete it first".to_owned()));
+        if head.state.snapshots.contains_key(name) {
+            return Err(Error::Conflict(format!("there is a snapshot named {name} already: complete it first")));
         }
         let (seq, commit_us) = self.number(&head.state);
-        let mut pin = self.new_pin(&head.state, name, seq, commit_us);
+        let mut pin = self.new_pin(&head.state, name, terms, seq, commit_us);
         let (payload, placement) = self.place_cut(&mut pin);
         self.apply(&mut head, vec![Record::Cut(pin.clone())], seq, commit_us)?;
         let frame = Frame { kind: FrameKind::Commit, seq, commit_us, durable_seq: Seq::ZERO, payload };
         self.log.push(frame, placement, true);
+        let cut = Cut { state: Arc::new(head.state.clone()), loaded: false };
+        self.cuts.lock().expect("no holder of this lock panics").insert(pin.id.clone(), cut);
+        drop(head);
+        let now_us = self.disk.env.clock.monotonic_us();
+        self.leases.lock().expect("no holder of this lock panics").grant(&pin.id, pin.lease_us, now_us);
         Ok(pin)
     }
 
-    fn new_pin(&self, state: &DbState, name: &str, seq: Seq, created_us: i64) -> Pin {
+    fn new_pin(&self, state: &DbState, name: &str, terms: Terms, seq: Seq, created_us: i64) -> Pin {
         let base = self.base.lock().expect("no holder of this lock panics").handle.clone();
         let oldest_log = || self.log.file_with(Seq::ZERO);
         Pin {
@@ -87,6 +108,9 @@ impl Database {
             tables: state.tables.len() as u64,
             place_machine: self.place.machine,
             place_inode: self.place.inode,
+            lease_us: terms.lease_us,
+            kept: terms.keep,
+            owner: terms.owner,
         }
     }
 
@@ -127,55 +151,51 @@ impl Database {
         outcome.into_inner().expect("no holder of this lock panics")
     }
 
-    /// Ends a snapshot; nothing to do when there is none of that name. Durable on return.
-    pub fn complete_snapshot(&self, name: &str) -> Result<()> {
-        let pin = self.lock_head().state.snapshots.get(name).cloned();
-        match pin {
-            Some(pin) => self.release(&pin),
-            None => Ok(()),
-        }
+    /// Ends a snapshot, open or kept. Returns whether there was one of that name; durable on return.
+    pub fn complete_snapshot(&self, name: &str) -> Result<bool> {
+        let snapshot = self.lock_head().state.snapshots.get(name).cloned();
+        let Some(snapshot) = snapshot else { return Ok(false) };
+        self.release(&snapshot.pin)?;
+        Ok(true)
     }
 
-    fn release(&self, pin: &Pin) -> Result<()> {
+    pub(crate) fn release(&self, pin: &Pin) -> Result<()> {
         let record = Record::Release { id: pin.id.clone() };
         let seq = self.commit_records(Urgency::Urgent, vec![record], |_| Ok(()))?;
         self.log.wait_durable(seq)?;
+        self.leases.lock().expect("no holder of this lock panics").forget(&pin.id);
         let dir = self.disk.layout.snapshot();
-        for (file, found) in pin_files(&self.disk)? {
+        let mut paths = Vec::new();
+        for (file, found) in pin_files(&self.disk, Some(&pin.name))? {
             if found.is_none_or(|found| found.id == pin.id) {
-                let path = dir.join(file);
-                self.disk.env.fs.unlink(&path).map_err(Error::io(&path))?;
+                paths.push(dir.join(file));
             }
         }
+        let mut gc = self.gc.lock().expect("no holder of the gc lock panics");
+        let cut = self.cuts.lock().expect("no holder of this lock panics").remove(&pin.id);
+        if gc.pins.has(&pin.id) {
+            gc.let_go(Released { id: pin.id.clone(), cut });
+        }
+        if self.lock_head().state.has_open_snapshot() {
+            // Another one is being copied: a file must not go under the copier's hands.
+            gc.discard(paths);
+            return Ok(());
+        }
+        for path in paths {
+            self.disk.env.fs.unlink(&path).map_err(Error::io(&path))?;
+        }
+        drop(gc);
         self.disk.env.fs.sync_dir(&dir).map_err(Error::io(&dir))
-    }
-
-    /// Returns the open snapshots.
-    pub fn snapshots(&self) -> Vec<SnapshotInfo> {
-        let head = self.lock_head();
-        let garbage = head.garbage.iter().map(|(_, g)| match g {
-            Garbage::Segment(segment) => segment.meta().len_bytes,
-            Garbage::Dead(former) => former.meta().dead.as_ref().map_or(0, |dead| dead.len_bytes),
-            Garbage::Table(table) => table.segments.values().flatten().map(|s| s.meta().len_bytes).sum(),
-        });
-        let held_bytes = garbage.sum();
-        let info = |pin: &Pin| SnapshotInfo {
-            name: pin.name.clone(),
-            seq: pin.seq,
-            created_us: pin.created_us,
-            tables: pin.tables,
-            held_bytes,
-        };
-        head.state.snapshots.values().map(|pin| info(pin)).collect()
     }
 }
 
-/// Files in `snapshot/` that are named as pins, with their content where it is whole.
-fn pin_files(disk: &Disk) -> Result<Vec<(String, Option<Pin>)>> {
+/// Files in `snapshot/` that are named as pins (of one name), with their content where it is whole.
+fn pin_files(disk: &Disk, name: Option<&str>) -> Result<Vec<(String, Option<Pin>)>> {
     let dir = disk.layout.snapshot();
     let entries = disk.env.fs.list(&dir).map_err(Error::io(&dir))?;
     let mut files = Vec::new();
-    for entry in entries.into_iter().filter(|e| is_pin_name(&e.name)) {
+    let wanted = |file: &str| pin_name(file).is_some_and(|found| name.is_none_or(|name| name == found));
+    for entry in entries.into_iter().filter(|e| wanted(&e.name)) {
         match document::read(&disk.env, &dir.join(&entry.name)) {
             Ok(pin) => files.push((entry.name, Some(pin))),
             Err(Error::Corrupt { .. }) => files.push((entry.name, None)),
@@ -185,29 +205,35 @@ fn pin_files(disk: &Disk) -> Result<Vec<(String, Option<Pin>)>> {
     Ok(files)
 }
 
-/// At a plain start: each live snapshot has its pin's file, and files of PREPAREs that never happened are gone. Durable
-/// on return.
+/// At a plain start: each live snapshot has its pin's file, and files of PREPAREs that never happened are gone, or
+/// returned while a snapshot is open. Durable on return.
 pub(crate) fn ensure_pin_files(
     disk: &Disk,
     timeline: TimelineId,
     state: &DbState,
     notices: &mut Vec<String>,
-) -> Result<()> {
+) -> Result<Vec<PathBuf>> {
     let dir = disk.layout.snapshot();
-    let files = pin_files(disk)?;
+    let files = pin_files(disk, None)?;
     let mut changed = false;
-    for pin in state.snapshots.values() {
-        if !files.iter().any(|(_, found)| found.as_ref() == Some(&**pin)) {
+    for snapshot in state.snapshots.values() {
+        let pin = &snapshot.pin;
+        if !files.iter().any(|(_, found)| found.as_ref() == Some(pin)) {
             let name = format!("{}.{}.json", pin.name, FileId::new(&disk.env, timeline));
-            document::write(&disk.env, &dir.join(name), &document::encode(&**pin))?;
+            document::write(&disk.env, &dir.join(name), &document::encode(pin))?;
             changed = true;
         }
-        notices.push(format!("snapshot {} (seq {}) is open since before this start", pin.name, pin.seq));
+        if snapshot.is_open() {
+            notices.push(format!("snapshot {} (seq {}) is open since before this start", pin.name, pin.seq));
+        }
     }
+    let mut stale = Vec::new();
     for (file, found) in files {
-        let live = found.is_some_and(|found| state.snapshots.values().any(|pin| **pin == found));
-        if !live {
-            let path = dir.join(&file);
+        let live = found.is_some_and(|found| state.snapshots.values().any(|s| s.pin == found));
+        let path = dir.join(&file);
+        if !live && state.has_open_snapshot() {
+            stale.push(path);
+        } else if !live {
             disk.env.fs.unlink(&path).map_err(Error::io(&path))?;
             notices.push(format!("removed snapshot/{file}: its snapshot is not open"));
             changed = true;
@@ -216,13 +242,14 @@ pub(crate) fn ensure_pin_files(
     if changed {
         disk.env.fs.sync_dir(&dir).map_err(Error::io(&dir))?;
     }
-    Ok(())
+    Ok(stale)
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use super::Terms;
     use crate::env::clock::ManualClock;
     use crate::env::fs::Fs;
     use crate::env::rng::SeededRng;
@@ -236,7 +263,7 @@ mod tests {
         let db = Database::open(env, Options::new("/root")).unwrap();
         db.step_spare().unwrap();
         let before = fs.counts();
-        let pin = db.cut("default").unwrap();
+        let pin = db.cut("default", Terms::default()).unwrap();
         assert_eq!(fs.counts(), before);
         db.make_cut_durable(&pin).unwrap();
         assert_eq!(fs.counts().syncs, before.syncs + 4);

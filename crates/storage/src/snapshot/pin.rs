@@ -1,10 +1,11 @@
 //! The pin: what a snapshot consists of. It stands in the log (the cut's frame) and in `snapshot/<name>.<id>.json`.
+//! What has become of a snapshot since its cut is its [`Standing`], which stands in the log and in bases.
 
 use serde::{Deserialize, Serialize};
 use types::{Seq, TimelineId};
 
-/// Version of the pin's format.
-pub const PIN_FORMAT_VERSION: u32 = 1;
+/// Version of the pin's format. Version 1 has no lease, owner and `kept`.
+pub const PIN_FORMAT_VERSION: u32 = 2;
 
 /// A file that must be present with exactly these bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,57 @@ pub struct Pin {
     pub tables: u64,
     pub place_machine: u64,
     pub place_inode: u64,
+    /// How long the copying may take from the cut on; `None`: without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_us: Option<i64>,
+    /// Kept from the start: it is never open.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
+    /// The user who took it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+}
+
+/// Whether a snapshot is kept, and for how long it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    pub kept: bool,
+    /// What was left of the lease when this was written; 0: it has run out; `None`: it has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_us: Option<i64>,
+}
+
+/// A snapshot that is not released: its pin and what has become of it since. In a base it is the pin's object with one
+/// more member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    #[serde(flatten)]
+    pub pin: Pin,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<Standing>,
+}
+
+impl Snapshot {
+    /// Returns the snapshot as its cut leaves it.
+    pub fn new(pin: Pin) -> Snapshot {
+        Snapshot { pin, since: None }
+    }
+
+    /// Returns it with another standing.
+    pub fn with(&self, standing: Standing) -> Snapshot {
+        Snapshot { pin: self.pin.clone(), since: Some(standing) }
+    }
+
+    /// Returns its standing now.
+    pub fn standing(&self) -> Standing {
+        self.since.unwrap_or(Standing { kept: self.pin.kept, lease_us: self.pin.lease_us })
+    }
+
+    /// Returns whether it may be being copied, so that nothing below the root may go.
+    pub fn is_open(&self) -> bool {
+        let standing = self.standing();
+        !standing.kept && standing.lease_us != Some(0)
+    }
 }
 
 impl Pin {

@@ -6,6 +6,7 @@ mod dedup;
 mod faults;
 mod fixture;
 mod life;
+mod many_snapshots;
 mod partitions;
 mod snapshots;
 mod support;

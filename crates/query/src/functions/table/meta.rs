@@ -287,16 +287,17 @@ pub fn wal_tables(call: &Call, tables: &Tables) -> Provider {
     table(columns, tables.view.tables().into_iter().filter(|t| t.schema().wal).map(row).collect())
 }
 
-/// Binds checkpoint_status(): whether a snapshot is open, and since when.
+/// Binds checkpoint_status(): whether the snapshot without a name is open, and since when.
 pub fn checkpoint_status(call: &Call, tables: &Tables) -> Provider {
     no_args(call)?;
-    let open = tables.database.snapshots();
-    let started_us = open.iter().map(|s| s.created_us).min();
+    let snapshots = tables.database.snapshots();
+    let is_it = |s: &&storage::SnapshotInfo| s.name == "default" && s.state == storage::SnapshotState::Open;
+    let started_us = snapshots.iter().find(is_it).map(|s| s.created_us);
     let columns: &[Column] = &[("in_progress", Kind::Boolean), ("started_at", Kind::Timestamp)];
     table(columns, vec![vec![flag(started_us.is_some()), timestamp(started_us)]])
 }
 
-/// Binds snapshots(): the open snapshots.
+/// Binds snapshots(): those that are not completed.
 pub fn snapshots(call: &Call, tables: &Tables) -> Provider {
     no_args(call)?;
     let columns: &[Column] = &[
@@ -304,12 +305,15 @@ pub fn snapshots(call: &Call, tables: &Tables) -> Provider {
         ("state", Kind::String),
         ("seq", Kind::Long),
         ("created", Kind::Timestamp),
+        ("lease_end", Kind::Timestamp),
         ("tables", Kind::Long),
-        ("held_bytes", Kind::Long),
+        ("pinned_bytes", Kind::Long),
+        ("owner", Kind::String),
     ];
     let rows = tables.database.snapshots().into_iter().map(|s| {
+        let (created, lease_end) = (timestamp(Some(s.created_us)), timestamp(s.lease_end_us));
         let (tables, held) = (long(s.tables as i64), long(s.held_bytes as i64));
-        vec![text(s.name), text("open"), long(s.seq.0 as i64), timestamp(Some(s.created_us)), tables, held]
+        vec![text(s.name), text(s.state.name()), long(s.seq.0 as i64), created, lease_end, tables, held, text(s.owner)]
     });
     table(columns, rows.collect())
 }

@@ -1,0 +1,119 @@
+//! What a snapshot consists of, found from its pin alone: [`read`] gives the state at the cut, [`files`] the files that must
+//! stay. Nothing is found by listing what happens to lie there.
+
+use std::path::Path;
+
+use types::Seq;
+
+use crate::base;
+use crate::catalog::DbState;
+use crate::document;
+use crate::layout::{Disk, LogName};
+use crate::log::chain::{self, ChainEnd, Link, LogFiles};
+use crate::recovery::Replay;
+use crate::snapshot::Pin;
+use crate::timeline::{History, Timeline};
+use crate::{Error, Result};
+
+/// Told of each file, relative to `db/`, before it is read.
+pub type Check<'a> = &'a dyn Fn(&str) -> Result<()>;
+
+/// Returns the state at a pin's cut; segments and symbol files behind the base are not looked at.
+///
+/// # Errors
+/// [`Error::Corrupt`] naming what is missing or damaged; `pin_path` is what is blamed for the pin.
+pub fn read(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> Result<DbState> {
+    let history = history(disk, pin, pin_path, check)?;
+    let first = log_name(&pin.first_log, pin_path)?;
+    let (state, from_base) = match &pin.base {
+        None => (DbState::default(), None),
+        Some(named) => {
+            check(&named.file)?;
+            let base = base::read_named(disk, named)?;
+            for table in base.tables.iter().filter_map(|t| t.segments.as_ref()) {
+                check(&table.file)?;
+            }
+            let (state, handle) = base::load(disk, &base, named.clone())?;
+            (state, Some(handle.first_log))
+        }
+    };
+    if from_base.is_some_and(|f| f != first) {
+        return Err(Error::corrupt(pin_path, "the snapshot and its base name different log files"));
+    }
+    let mut replay = Replay::new(disk, state, &history);
+    for link in &links(disk, pin, pin_path)? {
+        check(&format!("_log/{}", link.name))?;
+        replay.file(link, Seq::ZERO)?;
+    }
+    let state = replay.into_state();
+    if state.seq != pin.seq || !state.snapshots.values().any(|s| s.pin.id == pin.id) {
+        return Err(Error::corrupt(pin_path, "the log holds no cut of this snapshot at its seq"));
+    }
+    Ok(state)
+}
+
+/// Returns the files below `db/` that a pin and the state at its cut name and that gc could remove, with their lengths.
+pub fn files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result<Vec<(String, u64)>> {
+    let mut files = Vec::new();
+    if let Some(named) = &pin.base {
+        let base = base::read_named(disk, named)?;
+        files.push((named.file.clone(), named.len_bytes));
+        let tables = base.tables.iter().filter_map(|t| t.segments.as_ref());
+        files.extend(tables.map(|file| (file.file.clone(), file.len_bytes)));
+        for file in base::symbol_files(&base) {
+            let len_bytes = len_of(disk, &file)?;
+            files.push((file, len_bytes));
+        }
+    }
+    for link in links(disk, pin, pin_path)? {
+        let file = format!("_log/{}", link.name);
+        let len_bytes = len_of(disk, &file)?;
+        files.push((file, len_bytes));
+    }
+    for table in state.tables.iter() {
+        let mut add = |file: &str, len_bytes| files.push((format!("{}/{file}", table.dir), len_bytes));
+        for meta in table.segments.values().flatten().map(|s| s.meta()) {
+            add(&meta.file, meta.len_bytes);
+            meta.dead.iter().for_each(|dead| add(&dead.file, dead.len_bytes));
+        }
+        table.symbols.values().flat_map(|s| s.files.iter()).for_each(|file| add(&file.file, file.len_bytes));
+    }
+    files.sort();
+    files.dedup_by(|a, b| a.0 == b.0);
+    Ok(files)
+}
+
+fn len_of(disk: &Disk, file: &str) -> Result<u64> {
+    let path = disk.layout.db().join(file);
+    disk.env.fs.metadata(&path).map(|m| m.len_bytes).map_err(Error::io(&path))
+}
+
+/// Returns the sealed log files from the first that the pin names to the one that ends with its cut.
+fn links(disk: &Disk, pin: &Pin, pin_path: &Path) -> Result<Vec<Link>> {
+    let files = LogFiles { live: Default::default(), sealed: LogFiles::list(disk)?.sealed };
+    let id = u128::from_str_radix(&pin.database_id, 16).unwrap_or_default();
+    let end = ChainEnd { name: log_name(&pin.last_log, pin_path)?, end: Some((pin.last_log_bytes, pin.seq)) };
+    chain::links(disk, &files, id, end, Some(log_name(&pin.first_log, pin_path)?))
+}
+
+fn log_name(name: &str, pin_path: &Path) -> Result<LogName> {
+    name.parse().map_err(|e: types::Invalid| Error::corrupt(pin_path, e.0))
+}
+
+fn history(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> Result<History> {
+    let mut history: Option<History> = None;
+    for named in &pin.timelines {
+        check(&named.file)?;
+        let path = disk.layout.db().join(&named.file);
+        let line: Timeline = document::read_named(&disk.env, &path, named)?;
+        let bytes = document::encode(&line);
+        history = Some(match history {
+            None => History::begin(line, &bytes),
+            Some(before) => before.continued(line, &bytes),
+        });
+    }
+    match history {
+        Some(history) if history.current().timeline == pin.timeline => Ok(history),
+        _ => Err(Error::corrupt(pin_path, "the snapshot does not name its own timeline")),
+    }
+}

@@ -1,0 +1,238 @@
+//! Snapshots with names: several at once, their leases, and those that are kept.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use storage::env::clock::ManualClock;
+use storage::env::rng::SeededRng;
+use storage::env::sim_fs::{CopyMode, SimFs};
+use storage::{Database, Env, Error, SnapshotState, Terms};
+
+use crate::support::*;
+
+const HOUR_US: i64 = 3_600_000_000;
+
+/// A machine whose clock the test turns.
+fn machine_with_clock() -> (Arc<SimFs>, Env, Arc<ManualClock>) {
+    let fs = Arc::new(SimFs::new(7));
+    let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
+    let env = Env { fs: fs.clone(), clock: clock.clone(), rng: Arc::new(SeededRng::new(7)) };
+    (fs, env, clock)
+}
+
+fn fill(db: &Database, day: i64) {
+    insert(db, "t", &[(day * DAY_US, Some("a"), day, Some("x"))]);
+}
+
+fn leased(lease_us: i64) -> Terms {
+    Terms { lease_us: Some(lease_us), ..Terms::default() }
+}
+
+fn kept() -> Terms {
+    Terms { keep: true, owner: "admin".to_owned(), ..Terms::default() }
+}
+
+fn state(db: &Database, name: &str) -> Option<SnapshotState> {
+    db.snapshots().into_iter().find(|s| s.name == name).map(|s| s.state)
+}
+
+fn rows_at(db: &Database, snapshot: &str, table: &str) -> Vec<String> {
+    rows_of(&db.view_at(snapshot).unwrap().table(table).unwrap())
+}
+
+fn clean_up(db: &Database) {
+    db.write_base().unwrap();
+    while db.step_gc().unwrap() {}
+}
+
+fn count_files(fs: &SimFs) -> usize {
+    fs.files_below(Path::new(ROOT)).into_iter().filter(|path| !path.starts_with("/root/db/_live")).count()
+}
+
+#[test]
+fn each_of_several_snapshots_restores_to_its_own_cut() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    let id = create(&db, "t");
+    fill(&db, 1);
+    db.prepare_snapshot("default").unwrap();
+    let first = rows(&db, "t");
+    fill(&db, 2);
+    db.prepare_snapshot("nightly").unwrap();
+    let second = rows(&db, "t");
+    assert!(matches!(db.prepare_snapshot("nightly"), Err(Error::Conflict(_))));
+    fill(&db, 3);
+    db.complete_snapshot("default").unwrap();
+    db.truncate(id).unwrap();
+    db.write_base().unwrap();
+    assert!(!db.step_gc().unwrap(), "nightly is open");
+    fs.copy_tree(Path::new(ROOT), Path::new("/copy"), CopyMode::Copy, &["db/_live", "log"], 1).finish();
+    db.prepare_snapshot("default").unwrap();
+    assert_eq!(db.snapshots().len(), 2);
+
+    fs.write_file(Path::new("/copy/_restore"), b"");
+    match open_at(&env, "/copy") {
+        Err(Error::Refused(text)) => assert!(text.contains("default, nightly"), "{text}"),
+        other => panic!("{:?}", other.err()),
+    }
+    for (name, expected) in [("default", first), ("nightly", second)] {
+        let place = format!("/{name}");
+        fs.copy_tree(Path::new("/copy"), Path::new(&place), CopyMode::Copy, &[], 1).finish();
+        fs.write_file(&Path::new(&place).join("_restore"), format!("snapshot={name}\n").as_bytes());
+        assert_eq!(rows(&open_at(&env, &place).unwrap(), "t"), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_lease_ends_by_the_monotonic_clock_and_a_restart_adds_little() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = open(&env).unwrap();
+    create(&db, "t");
+    db.prepare_snapshot_with("copy", leased(2 * HOUR_US)).unwrap();
+    let end_us = db.snapshots()[0].lease_end_us.unwrap();
+    clock.set_wall_us(1_800_000_000_000_000);
+    db.step_leases().unwrap();
+    assert_eq!(state(&db, "copy"), Some(SnapshotState::Open), "the wall clock does not count");
+    assert!(db.snapshots()[0].lease_end_us.unwrap() > end_us);
+    clock.advance_us(HOUR_US + HOUR_US / 2);
+    db.step_leases().unwrap();
+    drop(db);
+    let db = open(&on(&env, fs.kill())).unwrap();
+    clock.advance_us(HOUR_US / 4);
+    db.step_leases().unwrap();
+    assert_eq!(state(&db, "copy"), Some(SnapshotState::Open));
+    clock.advance_us(HOUR_US / 4 + HOUR_US / 6);
+    db.step_leases().unwrap();
+    assert_eq!(state(&db, "copy"), Some(SnapshotState::Expired));
+    db.renew_snapshot("copy", Some(HOUR_US)).unwrap();
+    assert_eq!(state(&db, "copy"), Some(SnapshotState::Open));
+    clock.advance_us(2 * HOUR_US);
+    db.step_leases().unwrap();
+    // It stays expired over a restart, and makes way for one of its name.
+    drop(db);
+    let db = open(&on(&env, fs.kill())).unwrap();
+    assert_eq!(state(&db, "copy"), Some(SnapshotState::Expired));
+    db.prepare_snapshot("copy").unwrap();
+    assert_eq!(state(&db, "copy"), Some(SnapshotState::Open));
+    assert!(matches!(db.renew_snapshot("other", None), Err(Error::NotFound(_))));
+}
+
+#[test]
+fn an_expired_snapshot_holds_the_files_that_it_names_and_no_others() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = open(&env).unwrap();
+    let id = create(&db, "t");
+    fill(&db, 1);
+    db.flush_table(id).unwrap();
+    db.prepare_snapshot_with("copy", leased(HOUR_US)).unwrap();
+    let cut = rows(&db, "t");
+    fill(&db, 1);
+    db.flush_table(id).unwrap();
+    let open_files = count_files(&fs);
+    db.truncate(id).unwrap();
+    db.write_base().unwrap();
+    assert!(!db.step_gc().unwrap());
+    clock.advance_us(HOUR_US);
+    db.step_leases().unwrap();
+    clean_up(&db);
+    assert!(count_files(&fs) < open_files, "the segment that came after the cut is gone");
+    fs.copy_tree(Path::new(ROOT), Path::new("/copy"), CopyMode::Copy, &["db/_live", "log"], 1).finish();
+    fs.write_file(Path::new("/copy/_restore"), b"");
+    assert_eq!(rows(&open_at(&env, "/copy").unwrap(), "t"), cut);
+}
+
+#[test]
+fn a_kept_snapshot_is_read_at_its_cut_also_when_its_rows_were_never_flushed() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    let id = create(&db, "t");
+    fill(&db, 1);
+    db.flush_table(id).unwrap();
+    fill(&db, 2);
+    db.prepare_snapshot_with("before", kept()).unwrap();
+    let cut = rows(&db, "t");
+    fill(&db, 3);
+    db.drop_table(id).unwrap();
+    clean_up(&db);
+    assert_eq!(rows_at(&db, "before", "t"), cut);
+    drop(db);
+    let env = on(&env, fs.kill());
+    let db = open(&env).unwrap();
+    assert!(db.view().table("t").is_none());
+    clean_up(&db);
+    assert_eq!(rows_at(&db, "before", "t"), cut);
+    let info = db.snapshots().remove(0);
+    assert_eq!((info.state, &*info.owner, info.tables), (SnapshotState::Kept, "admin", 1));
+    assert!(info.held_bytes > 0);
+}
+
+#[test]
+fn what_a_kept_snapshot_holds_comes_back_when_it_is_completed_and_nobody_reads_it() {
+    for restarts in [false, true] {
+        let (fs, env) = machine();
+        let mut db = open(&env).unwrap();
+        let id = create(&db, "t");
+        clean_up(&db);
+        let empty = count_files(&fs);
+        fill(&db, 1);
+        db.flush_table(id).unwrap();
+        db.prepare_snapshot("kept").unwrap();
+        db.keep_snapshot("kept", None).unwrap();
+        db.truncate(id).unwrap();
+        clean_up(&db);
+        if restarts {
+            drop(db);
+            db = open(&on(&env, fs.kill())).unwrap();
+            clean_up(&db);
+        }
+        assert!(count_files(&fs) > empty + 3);
+        let view = db.view_at("kept").unwrap();
+        db.complete_snapshot("kept").unwrap();
+        clean_up(&db);
+        assert_eq!(rows_of(&view.table("t").unwrap()).len(), 1, "a reader outlives the snapshot");
+        drop(view);
+        db.drop_table(id).unwrap();
+        clean_up(&db);
+        // One more log file and one less table.
+        assert!(count_files(&fs) <= empty + 2, "{:#?}", fs.files_below(Path::new(ROOT)));
+        assert_eq!(fs.files_below(Path::new("/root/snapshot")).len(), 0);
+    }
+}
+
+#[test]
+fn a_kept_snapshot_outlives_a_restore_to_a_later_cut_and_not_to_an_earlier_one() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    let id = create(&db, "t");
+    fill(&db, 1);
+    db.prepare_snapshot("early").unwrap();
+    fill(&db, 2);
+    db.prepare_snapshot_with("kept", kept()).unwrap();
+    let cut = rows(&db, "t");
+    fill(&db, 3);
+    db.truncate(id).unwrap();
+    db.prepare_snapshot("late").unwrap();
+    fs.copy_tree(Path::new(ROOT), Path::new("/copy"), CopyMode::Copy, &["db/_live", "log"], 1).finish();
+    fs.copy_tree(Path::new(ROOT), Path::new("/again"), CopyMode::Copy, &["db/_live", "log"], 1).finish();
+    fs.write_file(Path::new("/copy/_restore"), b"snapshot=late");
+    let late = open_at(&env, "/copy").unwrap();
+    assert!(rows(&late, "t").is_empty());
+    assert_eq!(late.snapshots().len(), 1);
+    assert_eq!(rows_at(&late, "kept", "t"), cut);
+    clean_up(&late);
+    drop(late);
+    let late = open_at(&on(&env, fs.another_process()), "/copy").unwrap();
+    assert_eq!(rows_at(&late, "kept", "t"), cut);
+    fs.write_file(Path::new("/again/_restore"), b"snapshot=early");
+    assert!(open_at(&env, "/again").unwrap().snapshots().is_empty());
+}
+
+#[test]
+fn a_name_that_is_no_file_name_is_refused() {
+    let (_, env) = machine();
+    let db = open(&env).unwrap();
+    for name in ["", "a/b", "..", "../x", ".hidden", "a b", "ä", &"x".repeat(65)] {
+        assert!(matches!(db.prepare_snapshot(name), Err(Error::Invalid(_))), "{name}");
+    }
+    db.prepare_snapshot("before-7.1_x").unwrap();
+}
