@@ -303,7 +303,8 @@ fn link_left_files(disk: &Disk, files: &LogFiles, recovered: &Recovered) -> Resu
             _ => Error::io(&to)(e),
         })?;
     }
-    if !left.is_empty() {
+    // Also of a file that a PREPARE had linked when the process was killed: the snapshot that is open now names it there.
+    if !recovered.chain.is_empty() {
         disk.env.fs.sync_dir(&disk.layout.log()).map_err(Error::io(&disk.layout.log()))?;
     }
     Ok(())
