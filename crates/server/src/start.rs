@@ -71,6 +71,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Verb::Stop) => return service::stop(&root, &env),
         Some(Verb::Status) => return service::status(&root, &env),
         Some(Verb::Import(import)) => return migrate::run(&import, root, &env),
+        Some(Verb::Verify { copy, snapshot }) => return verify(&copy, snapshot.as_deref(), &env),
         None if arguments.check_config => return check_config(&root, &env),
         None => {}
     }
@@ -96,6 +97,17 @@ fn log_panics() {
         tracing::error!("{panic}");
         print(panic);
     }));
+}
+
+/// Proves that a copy is whole.
+fn verify(copy: &Path, snapshot: Option<&str>, env: &Env) -> ExitCode {
+    match storage::restore::verify(env, copy, snapshot, &|doing| eprintln!("{doing}")) {
+        Ok(lines) => {
+            lines.iter().for_each(|line| println!("{line}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(REFUSED, &error.to_string()),
+    }
 }
 
 /// Prints what a start would find in the configuration.

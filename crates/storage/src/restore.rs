@@ -7,7 +7,7 @@
 //!
 //! A crash at any step is retried to the right end by the next start. Page: `docs/format/snapshot.md`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use types::{Seq, TimelineId, TimestampUs};
 
@@ -23,6 +23,9 @@ use crate::timeline::{self, LastLog, Parent, TIMELINE_FORMAT_VERSION, Timeline};
 use crate::{Error, Result};
 
 mod left_behind;
+mod verify;
+
+pub use verify::verify;
 
 /// What a restore did, for the operator.
 #[derive(Debug, Clone)]
@@ -57,8 +60,24 @@ pub fn run(disk: &Disk, progress: &dyn Fn(&str)) -> Result<Option<RestoreReport>
     publish(disk, &plan, &valid).map(Some)
 }
 
+/// How much of a snapshot's files is read before it is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Every byte.
+    Full,
+    /// Whether they are there in their lengths; bytes are compared when they are first used.
+    Fast,
+}
+
+/// What the trigger asks for.
+struct Wanted {
+    snapshot: Option<String>,
+    depth: Depth,
+}
+
 struct Plan {
     marker: Marker,
+    depth: Depth,
     chosen: Pin,
     chosen_path: PathBuf,
     pins: Vec<PinFile>,
@@ -74,7 +93,7 @@ fn choose(disk: &Disk) -> Result<Plan> {
     root::refuse_symlink(disk, &disk.layout.snapshot())?;
     let trigger =
         disk.env.fs.read(&disk.layout.restore_trigger()).map_err(Error::io(&disk.layout.restore_trigger()))?;
-    let wanted = parse_trigger(disk, &trigger)?;
+    let Wanted { snapshot: wanted, depth } = parse_trigger(disk, &trigger)?;
     let pins = read_pins(disk)?;
     let named: Vec<&PinFile> = pins.iter().filter(|p| wanted.as_ref().is_none_or(|name| *name == p.pin.name)).collect();
     let Some(chosen) = named.iter().max_by_key(|p| (p.pin.timeline.number, p.pin.seq)) else {
@@ -100,19 +119,22 @@ fn choose(disk: &Disk) -> Result<Plan> {
     if chosen.database_id != marker.database_id {
         return Err(Error::corrupt(&chosen_path, "the snapshot is of another database than db/_stillpoint"));
     }
-    Ok(Plan { marker, chosen, chosen_path, pins })
+    Ok(Plan { marker, depth, chosen, chosen_path, pins })
 }
 
-/// Returns the snapshot's name that the trigger holds, if it holds one.
-fn parse_trigger(disk: &Disk, bytes: &[u8]) -> Result<Option<String>> {
+/// Returns what the trigger asks for.
+fn parse_trigger(disk: &Disk, bytes: &[u8]) -> Result<Wanted> {
     let text = String::from_utf8_lossy(bytes);
-    let mut wanted = None;
+    let mut wanted = Wanted { snapshot: None, depth: Depth::Full };
     for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
-        match line.split_once('=') {
-            Some((key, value)) if key.trim() == "snapshot" => wanted = Some(value.trim().to_owned()),
+        match line.split_once('=').map(|(key, value)| (key.trim(), value.trim())) {
+            Some(("snapshot", name)) => wanted.snapshot = Some(name.to_owned()),
+            Some(("verify", "full")) => wanted.depth = Depth::Full,
+            Some(("verify", "fast")) => wanted.depth = Depth::Fast,
             _ => {
                 return Err(Error::Refused(format!(
-                    "{} holds {line:?}, which this server does not understand: leave it empty or write snapshot=<name>",
+                    "{} holds {line:?}, which this server does not understand: leave it empty, or write snapshot=<name>, \
+                     verify=full or verify=fast",
                     disk.layout.restore_trigger().display()
                 )));
             }
@@ -162,7 +184,10 @@ struct Valid {
 fn validate(disk: &Disk, plan: &Plan, progress: &dyn Fn(&str)) -> Result<Valid> {
     let check = |file: &str| require_plain_path(disk, file);
     let state = content::read(disk, &plan.chosen, &plan.chosen_path, &check)?;
-    verify_tables(disk, &state, progress)?;
+    match plan.depth {
+        Depth::Full => verify_tables(disk, &state, progress)?,
+        Depth::Fast => verify_lengths(disk, &plan.chosen, &plan.chosen_path, &state)?,
+    }
     let mut valid = Valid { state, kept: Vec::new(), gone: Vec::new() };
     for snapshot in valid.state.snapshots.values().filter(|s| s.standing().kept && s.pin.id != plan.chosen.id) {
         let pin = &snapshot.pin;
@@ -179,8 +204,13 @@ fn find_kept(disk: &Disk, pin: &Pin) -> Result<()> {
     let path = disk.layout.snapshot().join(pin.file_name());
     let check = |file: &str| require_plain_path(disk, file);
     let state = content::read(disk, pin, &path, &check)?;
-    for (file, len_bytes) in content::files(disk, pin, &path, &state)? {
-        check(&file)?;
+    verify_lengths(disk, pin, &path, &state)
+}
+
+/// Looks whether every file that a pin and the state at its cut name is there, in its length.
+fn verify_lengths(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result<()> {
+    for (file, len_bytes) in content::files(disk, pin, pin_path, state)? {
+        require_plain_path(disk, &file)?;
         let path = disk.layout.db().join(&file);
         let found = disk.env.fs.metadata(&path).map_err(Error::io(&path))?.len_bytes;
         if found != len_bytes {

@@ -44,6 +44,15 @@ pub enum Verb {
     Stop,
     /// Say whether a server runs on the root: exit code 0 if so, else 1
     Status,
+    /// Read every byte of a copy's snapshots and say whether they are whole: exit code 0 if so, else 55; changes nothing
+    Verify {
+        /// The copy of a root
+        #[arg(value_name = "DIR")]
+        copy: PathBuf,
+        /// The snapshot to look at; without it all of them
+        #[arg(long, value_name = "NAME")]
+        snapshot: Option<String>,
+    },
     /// Bring the tables of a running QuestDB over, over its HTTP port
     Import(crate::migrate::ImportArguments),
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use storage::env::Fs;
 use storage::env::clock::ManualClock;
 use storage::env::rng::SeededRng;
 use storage::env::sim_fs::{CopyMode, SimFs};
@@ -46,7 +47,7 @@ fn clean_up(db: &Database) {
 }
 
 fn count_files(fs: &SimFs) -> usize {
-    fs.files_below(Path::new(ROOT)).into_iter().filter(|path| !path.starts_with("/root/db/_live")).count()
+    fs.files_below(Path::new(ROOT)).into_iter().filter(|path| !path.starts_with("db/_live")).count()
 }
 
 #[test]
@@ -128,14 +129,16 @@ fn an_expired_snapshot_holds_the_files_that_it_names_and_no_others() {
     let cut = rows(&db, "t");
     fill(&db, 1);
     db.flush_table(id).unwrap();
-    let open_files = count_files(&fs);
+    let segments =
+        || fs.files_below(Path::new(ROOT)).iter().filter(|p| p.to_string_lossy().contains("1970-01-02/")).count();
+    assert_eq!(segments(), 2);
     db.truncate(id).unwrap();
     db.write_base().unwrap();
     assert!(!db.step_gc().unwrap());
     clock.advance_us(HOUR_US);
     db.step_leases().unwrap();
     clean_up(&db);
-    assert!(count_files(&fs) < open_files, "the segment that came after the cut is gone");
+    assert_eq!(segments(), 1, "the one that came after the cut is gone");
     fs.copy_tree(Path::new(ROOT), Path::new("/copy"), CopyMode::Copy, &["db/_live", "log"], 1).finish();
     fs.write_file(Path::new("/copy/_restore"), b"");
     assert_eq!(rows(&open_at(&env, "/copy").unwrap(), "t"), cut);
@@ -235,4 +238,59 @@ fn a_name_that_is_no_file_name_is_refused() {
         assert!(matches!(db.prepare_snapshot(name), Err(Error::Invalid(_))), "{name}");
     }
     db.prepare_snapshot("before-7.1_x").unwrap();
+}
+
+/// Makes a copy with two snapshots and rows in a segment; returns the segment's path.
+fn copy_with_two(fs: &SimFs, env: &Env) -> std::path::PathBuf {
+    let db = open(env).unwrap();
+    let id = create(&db, "t");
+    fill(&db, 1);
+    db.prepare_snapshot("first").unwrap();
+    fill(&db, 2);
+    db.flush_table(id).unwrap();
+    db.prepare_snapshot("second").unwrap();
+    fs.copy_tree(Path::new(ROOT), Path::new("/copy"), CopyMode::Copy, &["db/_live", "log"], 1).finish();
+    let files = fs.files_below(Path::new("/copy"));
+    let segment = files.into_iter().find(|path| path.to_string_lossy().contains("1970-01-03/")).unwrap();
+    Path::new("/copy").join(segment)
+}
+
+#[test]
+fn a_copy_is_proven_whole_without_a_restore_and_nothing_changes() {
+    let (fs, env) = machine();
+    let segment = copy_with_two(&fs, &env);
+    let before = fs.tree_digest(Path::new("/copy"));
+    let verify = |name| storage::restore::verify(&env, Path::new("/copy"), name, &|_| {});
+    let lines = verify(None).unwrap();
+    assert!(lines[0].contains("snapshot first of") && lines[0].contains("1 tables, 1 rows"), "{lines:?}");
+    assert!(lines[1].contains("snapshot second of") && lines[1].contains("1 tables, 2 rows"), "{lines:?}");
+    assert_eq!(verify(Some("first")).unwrap(), lines[..1]);
+    assert!(matches!(verify(Some("third")), Err(Error::Refused(_))));
+    assert_eq!(fs.tree_digest(Path::new("/copy")), before);
+    let mut bytes = fs.read(&segment).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs.remove(&segment);
+    fs.write_file(&segment, &bytes);
+    match verify(None) {
+        Err(Error::Corrupt { file, .. }) => assert_eq!(file, segment),
+        other => panic!("{other:?}"),
+    }
+    assert!(verify(Some("first")).is_ok(), "it does not name the damaged file");
+}
+
+#[test]
+fn a_fast_restore_reads_no_segment_and_still_misses_no_file() {
+    let (fs, env) = machine();
+    let segment = copy_with_two(&fs, &env);
+    fs.copy_tree(Path::new("/copy"), Path::new("/lacking"), CopyMode::Copy, &[], 1).finish();
+    fs.write_file(Path::new("/copy/_restore"), b"snapshot=second\nverify=fast\n");
+    assert_eq!(rows(&open_at(&env, "/copy").unwrap(), "t").len(), 2);
+    fs.remove(&Path::new("/lacking").join(segment.strip_prefix("/copy").unwrap()));
+    fs.write_file(Path::new("/lacking/_restore"), b"verify=fast\nsnapshot=second");
+    assert!(matches!(open_at(&env, "/lacking"), Err(Error::Corrupt { .. })));
+    fs.write_file(Path::new("/lacking/_restore"), b"verify=never");
+    match open_at(&env, "/lacking") {
+        Err(Error::Refused(text)) => assert!(text.contains("verify=fast"), "{text}"),
+        other => panic!("{:?}", other.err()),
+    }
 }

@@ -1,0 +1,59 @@
+//! Proves that a copy is whole without serving it: [`verify`]. Nothing is changed, no trigger is needed.
+
+use std::path::Path;
+
+use types::TimestampUs;
+
+use super::{PinFile, read_pins, require_plain_path, verify_tables};
+use crate::env::Env;
+use crate::layout::{Disk, Layout};
+use crate::root;
+use crate::snapshot::content;
+use crate::{Error, Result};
+
+/// Reads every byte of a copy's snapshots (or of those with that name) and returns a sentence about each.
+///
+/// # Errors
+/// [`Error::Refused`] when there is no such snapshot or no database; [`Error::Corrupt`] naming the file that is missing or
+/// damaged.
+pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &dyn Fn(&str)) -> Result<Vec<String>> {
+    let disk = Disk { env: env.clone(), layout: Layout::new(root), planted: None };
+    root::refuse_symlink(&disk, &disk.layout.db())?;
+    let marker_path = disk.layout.marker();
+    if !disk.env.fs.exists(&marker_path).map_err(Error::io(&marker_path))? {
+        return Err(Error::Refused(format!("there is no database in {}", root.display())));
+    }
+    let marker = root::read_marker(&disk)?;
+    root::refuse_symlink(&disk, &disk.layout.snapshot())?;
+    let mut pins = read_pins(&disk)?;
+    pins.retain(|found| name.is_none_or(|name| name == found.pin.name));
+    pins.sort_by_key(|found| (found.pin.timeline.number, found.pin.seq));
+    if pins.is_empty() {
+        let name = name.unwrap_or("*");
+        return Err(Error::Refused(format!("there is no snapshot/{name} in {}: it was not copied", root.display())));
+    }
+    pins.iter().map(|found| verify_one(&disk, found, &marker.database_id, progress)).collect()
+}
+
+fn verify_one(disk: &Disk, found: &PinFile, database_id: &str, progress: &dyn Fn(&str)) -> Result<String> {
+    let PinFile { path, pin } = found;
+    if pin.database_id != database_id {
+        return Err(Error::corrupt(path, "the snapshot is of another database than db/_stillpoint"));
+    }
+    let state = content::read(disk, pin, path, &|file: &str| require_plain_path(disk, file))?;
+    verify_tables(disk, &state, progress)?;
+    let files = content::files(disk, pin, path, &state)?;
+    let mut rows = 0;
+    for table in state.tables.iter() {
+        rows += table.rows()?;
+    }
+    Ok(format!(
+        "snapshot {} of {} (seq {}) is whole: {} tables, {rows} rows, {} bytes in {} files",
+        pin.name,
+        TimestampUs(pin.created_us),
+        pin.seq,
+        state.tables.len(),
+        files.iter().map(|(_, len_bytes)| len_bytes).sum::<u64>(),
+        files.len()
+    ))
+}
