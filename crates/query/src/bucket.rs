@@ -8,6 +8,6 @@ pub mod function;
 pub mod grid;
 pub mod stride;
 
-pub use function::{bucket_expr, bucket_since_expr};
+pub use function::{bucket_expr, bucket_of, bucket_since_expr};
 pub use grid::Grid;
 pub use stride::{Length, Stride, Unit};

@@ -22,6 +22,7 @@ mod bounded;
 mod column_place;
 pub mod direct;
 pub mod fill;
+mod group;
 mod kept_rows;
 mod key_index;
 pub mod latest_on;

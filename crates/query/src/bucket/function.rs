@@ -15,6 +15,7 @@ use datafusion::logical_expr::sort_properties::ExprProperties;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 
 use super::{Grid, Stride};
 
@@ -27,6 +28,13 @@ pub fn bucket_expr(ts: Expr, grid: Grid) -> Expr {
 /// first row (ALIGN TO FIRST OBSERVATION); NULL where `first` is.
 pub fn bucket_since_expr(ts: Expr, first: Expr, stride: Stride) -> Expr {
     ScalarUDF::from(SinceFunction::new(stride)).call(vec![ts, first])
+}
+
+/// Returns the grid and the argument of a call of the bucket function; None for any other expression.
+pub fn bucket_of(expr: &Arc<dyn PhysicalExpr>) -> Option<(Grid, &Arc<dyn PhysicalExpr>)> {
+    let call = expr.downcast_ref::<ScalarFunctionExpr>()?;
+    let bucket = call.fun().inner().downcast_ref::<BucketFunction>()?;
+    Some((bucket.grid, call.args().first()?))
 }
 
 const MICROS: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);

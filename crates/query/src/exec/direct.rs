@@ -45,6 +45,7 @@ const RECOGNISERS: &[Recognise] = &[
     super::latest_on::direct::recognise,
     super::top::by_time::recognise,
     super::top::by_value::recognise,
+    super::group::recognise,
     rows::recognise,
 ];
 

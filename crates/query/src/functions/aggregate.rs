@@ -2,7 +2,7 @@
 //!
 //! `count` is DataFusion's own, so that statistics may answer it. All others are [`fold::Fold`]s: what is kept for one
 //! group, and how a row changes it. Rows arrive in the order of the designated timestamp, which first and last rely on.
-//! Next: [`fold`], then [`sums`], [`extremes`], [`ends`], [`spread`], [`tallies`], [`bits`].
+//! Next: [`fold`] ([`groups`]: its other form), then [`sums`], [`extremes`], [`ends`], [`spread`], [`tallies`], [`bits`].
 
 use datafusion::common::ScalarValue;
 use datafusion::functions_aggregate::count::count_udaf;
@@ -19,6 +19,8 @@ mod bits;
 mod ends;
 mod extremes;
 mod fold;
+pub mod groups;
+mod reduce;
 mod spread;
 mod sums;
 mod tallies;

@@ -56,6 +56,8 @@ impl Flags {
 }
 
 impl Fold for Flags {
+    const ORDERED: bool = false;
+
     type State = Option<bool>;
     type Columns<'a> = &'a BooleanArray;
 
@@ -107,6 +109,8 @@ impl Bits {
 }
 
 impl Fold for Bits {
+    const ORDERED: bool = false;
+
     type State = Option<i64>;
     type Columns<'a> = &'a Int64Array;
 

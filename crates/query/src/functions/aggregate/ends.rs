@@ -1,6 +1,7 @@
 //! first, last, first_not_null, last_not_null: by the order in which rows arrive.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, StringViewArray};
@@ -101,6 +102,17 @@ impl<T: ArrowPrimitiveType> Fold for End<T> {
         let is_null = column.is_null(row);
         if self.which.takes(state.is_some(), is_null) {
             *state = Some((!is_null).then(|| column.value(row)));
+        }
+    }
+
+    fn add_stretch(&self, state: &mut Self::State, column: &Self::Columns<'_>, rows: Range<usize>) {
+        if state.is_some() && !self.which.last {
+            return;
+        }
+        let fits = |row: &usize| self.which.takes(state.is_some(), column.is_null(*row));
+        let found = if self.which.last { rows.rev().find(fits) } else { rows.into_iter().find(fits) };
+        if let Some(row) = found {
+            self.add(state, column, row);
         }
     }
 

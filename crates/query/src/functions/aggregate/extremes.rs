@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, StringViewArray};
@@ -14,6 +15,7 @@ use datafusion::common::ScalarValue;
 use super::super::cast;
 use super::super::typed::{Call, Typed};
 use super::fold::{self, Fold, saved_flag};
+use super::reduce;
 use crate::error::SqlError;
 use crate::kind::Kind;
 
@@ -73,6 +75,8 @@ fn saved_primitive<T: ArrowPrimitiveType>(value: &ScalarValue) -> Option<T::Nati
 }
 
 impl<T: ArrowPrimitiveType> Fold for Extreme<T> {
+    const ORDERED: bool = false;
+
     type State = Option<T::Native>;
     type Columns<'a> = &'a PrimitiveArray<T>;
 
@@ -83,6 +87,26 @@ impl<T: ArrowPrimitiveType> Fold for Extreme<T> {
     fn add(&self, state: &mut Self::State, column: &Self::Columns<'_>, row: usize) {
         if column.is_valid(row) {
             self.keep(state, column.value(row));
+        }
+    }
+
+    fn add_stretch(&self, state: &mut Self::State, column: &Self::Columns<'_>, rows: Range<usize>) {
+        reduce::valid_stretches(column, rows, |values| {
+            let Some(first) = values.first() else { return };
+            let best = match self.max {
+                true => reduce::extreme(*first, values, |value, best| value > best),
+                false => reduce::extreme(*first, values, |value, best| value < best),
+            };
+            self.keep(state, best);
+        });
+    }
+
+    fn add_each(&self, states: &mut [Self::State], column: &Self::Columns<'_>, groups: &[u32]) {
+        if column.null_count() > 0 {
+            return groups.iter().enumerate().for_each(|(row, g)| self.add(&mut states[*g as usize], column, row));
+        }
+        for (value, group) in column.values().iter().zip(groups) {
+            self.keep(&mut states[*group as usize], *value);
         }
     }
 
@@ -125,6 +149,8 @@ impl ExtremeDecimal {
 }
 
 impl Fold for ExtremeDecimal {
+    const ORDERED: bool = false;
+
     type State = Option<ScalarValue>;
     type Columns<'a> = &'a ArrayRef;
 
@@ -177,6 +203,7 @@ impl ExtremeText {
 
 impl Fold for ExtremeText {
     const ON_HEAP: bool = true;
+    const ORDERED: bool = false;
 
     type State = Option<String>;
     type Columns<'a> = &'a StringViewArray;

@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::mem::size_of;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
@@ -16,6 +17,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::expressions::Column;
 
 use super::super::typed::Typed;
+use super::groups::{Folded, MakeGroups};
 use crate::error::SqlError;
 use crate::kind::Kind;
 
@@ -27,11 +29,25 @@ pub trait Fold: Send + Sync + 'static {
     type Columns<'a>;
     /// Whether a state holds memory beside itself.
     const ON_HEAP: bool = false;
+    /// Whether the answer depends on the order of rows, beyond the rounding of sums.
+    const ORDERED: bool = true;
 
     /// Returns readers of the arguments of a batch.
     fn columns<'a>(&self, arrays: &'a [ArrayRef]) -> Self::Columns<'a>;
     /// Adds a row.
     fn add(&self, state: &mut Self::State, columns: &Self::Columns<'_>, row: usize);
+    /// Adds rows to one state.
+    fn add_stretch(&self, state: &mut Self::State, columns: &Self::Columns<'_>, rows: Range<usize>) {
+        for row in rows {
+            self.add(state, columns, row);
+        }
+    }
+    /// Adds every row to the state that is named for it.
+    fn add_each(&self, states: &mut [Self::State], columns: &Self::Columns<'_>, groups: &[u32]) {
+        for (row, group) in groups.iter().enumerate() {
+            self.add(&mut states[*group as usize], columns, row);
+        }
+    }
     /// Adds the state of later rows.
     fn merge(&self, state: &mut Self::State, later: Self::State);
     /// Returns the answers, one a state.
@@ -55,6 +71,7 @@ pub trait Fold: Send + Sync + 'static {
 /// Returns the call of an aggregate as a typed expression.
 pub fn call<F: Fold>(name: &str, fold: F, args: Vec<Typed>, kind: Kind, position: usize) -> Typed {
     let fold = Arc::new(fold);
+    let same = fold.clone();
     let types = args.iter().map(|a| a.kind.name()).collect::<Vec<_>>().join(" ");
     let udf = Aggregate {
         name: name.to_owned(),
@@ -63,6 +80,8 @@ pub fn call<F: Fold>(name: &str, fold: F, args: Vec<Typed>, kind: Kind, position
         saved: fold.saved_types(),
         signature: Signature::any(args.len(), Volatility::Immutable),
         make: Arc::new(move || Box::new(Grouped { fold: fold.clone(), states: Vec::new(), heap_bytes: 0 })),
+        make_groups: Arc::new(move || Box::new(Folded::new(same.clone()))),
+        ordered: F::ORDERED,
     };
     let args = args.into_iter().map(|a| a.expr).collect();
     let udf = Arc::new(AggregateUDF::new_from_impl(udf));
@@ -73,13 +92,15 @@ pub fn call<F: Fold>(name: &str, fold: F, args: Vec<Typed>, kind: Kind, position
 type MakeAccumulator = dyn Fn() -> Box<dyn GroupsAccumulator> + Send + Sync;
 
 /// An aggregate of ours as DataFusion sees it; equal when name and types are.
-struct Aggregate {
+pub struct Aggregate {
     name: String,
     key: String,
     returns: DataType,
     saved: Vec<DataType>,
     signature: Signature,
     make: Arc<MakeAccumulator>,
+    pub(super) make_groups: MakeGroups,
+    pub(super) ordered: bool,
 }
 
 impl std::fmt::Debug for Aggregate {

@@ -50,6 +50,11 @@ impl Moments {
         if later.count == 0.0 {
             return;
         }
+        // as it is: the square of its mean may be too large for a double
+        if self.count == 0.0 {
+            *self = later;
+            return;
+        }
         let count = self.count + later.count;
         let difference = later.mean - self.mean;
         self.squares += later.squares + difference * difference * self.count * later.count / count;
@@ -61,6 +66,8 @@ impl Moments {
 struct Spread(OfOne);
 
 impl Fold for Spread {
+    const ORDERED: bool = false;
+
     type State = Moments;
     type Columns<'a> = &'a Float64Array;
 
@@ -173,6 +180,8 @@ impl Joint {
 struct Pairs(OfPairs);
 
 impl Fold for Pairs {
+    const ORDERED: bool = false;
+
     type State = Joint;
     type Columns<'a> = (&'a Float64Array, &'a Float64Array);
 
@@ -189,6 +198,10 @@ impl Fold for Pairs {
     fn merge(&self, state: &mut Joint, later: Joint) {
         let (left, right) = (state.x.count, later.x.count);
         if right == 0.0 {
+            return;
+        }
+        if left == 0.0 {
+            *state = later;
             return;
         }
         let (dx, dy) = (later.x.mean - state.x.mean, later.y.mean - state.y.mean);
@@ -223,6 +236,8 @@ impl Fold for Pairs {
 struct Weighted(OfPairs);
 
 impl Fold for Weighted {
+    const ORDERED: bool = false;
+
     type State = (f64, f64);
     type Columns<'a> = (&'a Float64Array, &'a Float64Array);
 

@@ -1,5 +1,6 @@
 //! sum, avg, ksum, nsum, geomean.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int64Array};
@@ -10,6 +11,7 @@ use super::super::cast;
 use super::super::typed::{Call, Typed};
 use super::as_double;
 use super::fold::{self, Fold, double_at, doubles, saved_double, saved_long};
+use super::reduce;
 use crate::error::SqlError;
 use crate::kind::Kind;
 
@@ -65,6 +67,8 @@ fn finite(values: impl Iterator<Item = Option<f64>>) -> ArrayRef {
 struct WrappingSum;
 
 impl Fold for WrappingSum {
+    const ORDERED: bool = false;
+
     type State = Option<i64>;
     type Columns<'a> = &'a Int64Array;
 
@@ -76,6 +80,14 @@ impl Fold for WrappingSum {
         if column.is_valid(row) {
             *state = Some(state.unwrap_or(0).wrapping_add(column.value(row)));
         }
+    }
+
+    fn add_stretch(&self, state: &mut Option<i64>, column: &&Int64Array, rows: Range<usize>) {
+        reduce::valid_stretches(column, rows, |values| {
+            if !values.is_empty() {
+                *state = Some(state.unwrap_or(0).wrapping_add(reduce::wrapping_sum(values)));
+            }
+        });
     }
 
     fn merge(&self, state: &mut Option<i64>, later: Option<i64>) {
@@ -108,6 +120,8 @@ impl Fold for WrappingSum {
 struct WholeMean;
 
 impl Fold for WholeMean {
+    const ORDERED: bool = false;
+
     type State = (i128, i64);
     type Columns<'a> = &'a Int64Array;
 
@@ -119,6 +133,12 @@ impl Fold for WholeMean {
         if column.is_valid(row) {
             *state = (state.0 + i128::from(column.value(row)), state.1 + 1);
         }
+    }
+
+    fn add_stretch(&self, state: &mut (i128, i64), column: &&Int64Array, rows: Range<usize>) {
+        reduce::valid_stretches(column, rows, |values| {
+            *state = (state.0 + reduce::wide_sum(values), state.1 + values.len() as i64);
+        });
     }
 
     fn merge(&self, state: &mut (i128, i64), later: (i128, i64)) {
@@ -149,6 +169,8 @@ impl Fold for WholeMean {
 struct Share;
 
 impl Fold for Share {
+    const ORDERED: bool = false;
+
     type State = (i64, i64);
     type Columns<'a> = &'a BooleanArray;
 
@@ -191,6 +213,8 @@ enum Finish {
 struct Reals(Finish);
 
 impl Fold for Reals {
+    const ORDERED: bool = false;
+
     type State = (f64, i64);
     type Columns<'a> = &'a Float64Array;
 
@@ -201,6 +225,22 @@ impl Fold for Reals {
     fn add(&self, state: &mut (f64, i64), column: &&Float64Array, row: usize) {
         if column.is_valid(row) {
             *state = (state.0 + column.value(row), state.1 + 1);
+        }
+    }
+
+    fn add_stretch(&self, state: &mut (f64, i64), column: &&Float64Array, rows: Range<usize>) {
+        reduce::valid_stretches(column, rows, |values| {
+            *state = (state.0 + reduce::sum(values), state.1 + values.len() as i64);
+        });
+    }
+
+    fn add_each(&self, states: &mut [(f64, i64)], column: &&Float64Array, groups: &[u32]) {
+        if column.null_count() > 0 {
+            return groups.iter().enumerate().for_each(|(row, g)| self.add(&mut states[*g as usize], column, row));
+        }
+        for (value, group) in column.values().iter().zip(groups) {
+            let state = &mut states[*group as usize];
+            *state = (state.0 + value, state.1 + 1);
         }
     }
 
@@ -262,6 +302,8 @@ impl Compensated {
 }
 
 impl Fold for Compensated {
+    const ORDERED: bool = false;
+
     type State = Carried;
     type Columns<'a> = &'a Float64Array;
 
@@ -304,6 +346,8 @@ impl Fold for Compensated {
 struct Geometric;
 
 impl Fold for Geometric {
+    const ORDERED: bool = false;
+
     type State = (f64, i64);
     type Columns<'a> = &'a Float64Array;
 

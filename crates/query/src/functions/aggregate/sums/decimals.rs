@@ -19,6 +19,8 @@ pub struct Sum {
 const WIDE: DataType = DataType::Decimal256(ColumnType::MAX_PRECISION, 0);
 
 impl Fold for Sum {
+    const ORDERED: bool = false;
+
     /// Sum and number of values.
     type State = (i256, i64);
     type Columns<'a> = &'a ArrayRef;

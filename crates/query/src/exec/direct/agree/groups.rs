@@ -1,0 +1,144 @@
+//! GROUP BY, SAMPLE BY, DISTINCT.
+
+use super::{Plan, agree};
+
+const GROUPS: Plan<'static> = Plan::Uses("DirectGroupExec");
+
+/// Every aggregate over every kind of column, in few statements.
+fn all_aggregates() -> Vec<String> {
+    let of_numbers = |c: &str| {
+        format!(
+            "count({c}), sum({c}), avg({c}), min({c}), max({c}), first({c}), last({c}), first_not_null({c}), \
+             last_not_null({c}), stddev({c}), var_pop({c}), count_distinct({c})"
+        )
+    };
+    let mut lists: Vec<String> = ["i", "l", "h"].map(of_numbers).to_vec();
+    for c in ["d", "f"] {
+        lists.push(of_numbers(c).replace(&format!(", count_distinct({c})"), ""));
+    }
+    for c in ["ts", "dt"] {
+        lists.push(format!("min({c}), max({c}), first({c}), last({c}), count({c}), count_distinct({c})"));
+    }
+    lists.push("first(s), last(s), min(s), max(k), count(s), count_distinct(s), count_distinct(k), mode(s)".to_owned());
+    lists.push("first(v), last(v), min(v), max(v), count(v), string_agg(v, ','), string_agg(s, '-')".to_owned());
+    lists.push("first(b), last(b), bool_and(b), bool_or(b), avg(b), first(c), last_not_null(c), bit_xor(l)".to_owned());
+    lists.push(
+        "corr(d, f), covar_samp(d, i), weighted_avg(d, i), arg_max(d, l), arg_min(l, ts), isOrdered(l)".to_owned(),
+    );
+    lists.push(
+        "sum(d * i), ksum(d), nsum(i), max(d + f), count(length(v)), sum(length(s)), first(upper(s)), avg(i % 7)"
+            .to_owned(),
+    );
+    lists.push("sum(case when s = 's1' then d end), count(case when i > 0 then 1 end)".to_owned());
+    lists
+}
+
+fn check(statements: impl IntoIterator<Item = String>, plan: Plan<'_>) {
+    let statements: Vec<String> = statements.into_iter().collect();
+    agree(&statements.iter().map(|sql| (sql.as_str(), plan)).collect::<Vec<_>>());
+}
+
+#[test]
+fn aggregates_without_keys() {
+    let filters = [" where d > 20 and s != 's3'", " where k is null", " where ts in '2024-03-31'"];
+    for filter in filters {
+        check(all_aggregates().into_iter().map(|list| format!("select {list} from t{filter}")), GROUPS);
+    }
+}
+
+#[test]
+fn aggregates_by_symbol_and_by_number() {
+    for key in ["s", "i"] {
+        check(all_aggregates().into_iter().map(|list| format!("select {key}, {list} from t")), GROUPS);
+    }
+}
+
+#[test]
+fn aggregates_by_bucket() {
+    let ordered = |list: String| format!("select ts, {list} from t sample by 3h");
+    check(all_aggregates().into_iter().map(ordered), Plan::Any);
+    let keyed = |list: String| format!("select ts, k, {list} from t where d < 100 sample by 7h order by ts, k");
+    check(all_aggregates().into_iter().map(keyed), Plan::Any);
+}
+
+#[test]
+fn keys_of_every_kind() {
+    let keys = [
+        "s",
+        "k",
+        "s, k",
+        "upper(s)",
+        "length(k)",
+        "s = 's1'",
+        "s is null",
+        "i",
+        "l",
+        "h",
+        "b",
+        "dt",
+        "ts",
+        "i, l",
+        "s, i",
+        "k, s, l",
+        "i, b, h",
+        "hour(ts)",
+        "hour(ts), s",
+        "i % 10",
+        "date_trunc('day', ts), s",
+        "substring(k, 1, 2)",
+        "timestamp_floor('90m', ts), h, s",
+        "case when d > 50 then 1 else 2 end",
+        "concat(s, 'x'), b",
+    ];
+    check(keys.iter().map(|key| format!("select {key} key, count(), sum(d), max(l) from t")), Plan::Any);
+    check(
+        keys.iter().map(|key| format!("select {key}, first(d), last(i) from t where i > -100 limit 100000")),
+        Plan::Any,
+    );
+    let known = ["s", "s, k", "upper(s)", "i", "s, i", "hour(ts), s", "date_trunc('day', ts), s"];
+    check(known.iter().map(|key| format!("select {key}, count() from t")), GROUPS);
+    check(["select distinct s, i from t", "select distinct k from t where d > 3"].map(str::to_owned), GROUPS);
+}
+
+#[test]
+fn buckets_of_every_kind() {
+    let mut statements = Vec::new();
+    for stride in ["1s", "5m", "45m", "1h", "7h", "1d", "1w", "1M", "1y"] {
+        statements.push(format!("select ts, count(), first(d), last(d), min(i), max(f) from t sample by {stride}"));
+        let zone = "align to calendar time zone 'Europe/Berlin' with offset '00:45'";
+        statements.push(format!("select ts, s, count(), sum(l) from t sample by {stride} {zone} order by ts, s"));
+        statements.push(format!("select ts, avg(d) from t sample by {stride} align to first observation"));
+        statements.push(format!("select timestamp_floor('{stride}', ts) w, sum(d) from t order by w"));
+    }
+    for fill in ["prev", "null", "linear", "0.5", "none"] {
+        statements.push(format!("select ts, avg(d) from t sample by 1h fill({fill})"));
+        statements.push(format!("select ts, s, avg(d) from t where i > 0 sample by 3h fill({fill}) order by ts, s"));
+    }
+    statements.push("select ts, avg(d) from t sample by 2h from '2024-03-30' to '2024-04-02' fill(prev)".to_owned());
+    check(statements, Plan::Any);
+    check(
+        [
+            "select ts, avg(d) from t sample by 1h",
+            "select date_trunc('hour', ts) x, s, max(d) from t",
+            "select ts, sum(x) from (select ts, d * 2 x from t where s != 's2') sample by 1d",
+            "with c as (select ts w, k, d from t) select w, k, sum(d) from c sample by 1d order by w, k",
+        ]
+        .map(str::to_owned),
+        GROUPS,
+    );
+}
+
+#[test]
+fn nodes_above_and_other_inputs() {
+    agree(&[
+        ("select s, sum(d) x from t order by x desc, s limit 3", GROUPS),
+        ("select * from (select s, sum(d) x from t) where x > 10", GROUPS),
+        ("select count() from (select i, count() from t)", Plan::Any),
+        ("select s, count() from t union all select s, sum(l) from u", GROUPS),
+        ("select sum(x) from (select max(d) x from t group by s, k)", GROUPS),
+        ("select t.s, sum(d) from t join (select s, max(i) m from u) x on t.s = x.s", GROUPS),
+        ("select s, count_distinct(d) from t", Plan::FallsBack("count_distinct of Float64")),
+        ("select d, count() from t", Plan::FallsBack("Float64")),
+        ("select v, count() from t", Plan::FallsBack("Utf8View")),
+    ]);
+}

@@ -1,0 +1,316 @@
+//! Which group a row belongs to: [`Numbering`] gives each new key the next number, in the order in which keys appear.
+//!
+//! A key is the part of a group's key that is no bucket of time. At any moment the keys of one bucket are at hand; which
+//! groups belong to a bucket is for the caller to keep ([`super::worker`]). Next: [`super::table`].
+
+use std::mem::size_of;
+use std::ops::Range;
+
+use arrow::buffer::{NullBuffer, ScalarBuffer};
+
+use super::table::{Table, Window};
+
+/// The keys of the rows of a block.
+pub enum Keys {
+    /// There is none: a bucket is one group.
+    None,
+    /// Numbers below the layout's size.
+    Slots(ScalarBuffer<u32>),
+    Whole(ScalarBuffer<i64>, Option<NullBuffer>),
+    Packed(Vec<u128>),
+}
+
+/// Groups of one worker by their keys.
+pub enum Numbering {
+    None,
+    /// By an array; one more than the group, 0 is none.
+    Slots {
+        groups: Vec<u32>,
+        keys: Vec<u32>,
+    },
+    Whole(Box<Whole>),
+    Packed {
+        groups: Table<u128>,
+        keys: Vec<u128>,
+    },
+}
+
+/// Groups by one whole number.
+pub struct Whole {
+    /// None: numbers lie too far apart.
+    window: Option<Window>,
+    table: Table<i64>,
+    keys: Vec<i64>,
+    /// The groups whose key is NULL, rising.
+    nulls: Vec<u32>,
+    null_at_hand: Option<u32>,
+}
+
+/// A key taken out of one numbering to be looked up in another of the same layout.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum OneKey {
+    None,
+    Slot(u32),
+    Whole(Option<i64>),
+    Packed(u128),
+}
+
+impl Numbering {
+    pub fn none() -> Numbering {
+        Numbering::None
+    }
+
+    /// Returns a numbering of slots below `size`.
+    pub fn slots(size: usize) -> Numbering {
+        Numbering::Slots { groups: vec![0; size], keys: Vec::new() }
+    }
+
+    pub fn whole() -> Numbering {
+        Numbering::Whole(Box::new(Whole {
+            window: Some(Window::new()),
+            table: Table::new(),
+            keys: Vec::new(),
+            nulls: Vec::new(),
+            null_at_hand: None,
+        }))
+    }
+
+    pub fn packed() -> Numbering {
+        Numbering::Packed { groups: Table::new(), keys: Vec::new() }
+    }
+
+    /// Appends the group of each of the rows to `numbers`. There were `count` groups before; returns how many there are now.
+    pub fn number(&mut self, keys: &Keys, rows: Range<usize>, count: u32, numbers: &mut Vec<u32>) -> u32 {
+        match (self, keys) {
+            (Numbering::Slots { groups, keys }, Keys::Slots(slots)) => {
+                let mut count = count;
+                numbers.extend(slots[rows].iter().map(|slot| {
+                    let place = &mut groups[*slot as usize];
+                    if *place == 0 {
+                        count += 1;
+                        *place = count;
+                        keys.push(*slot);
+                    }
+                    *place - 1
+                }));
+                count
+            }
+            (Numbering::Whole(whole), Keys::Whole(values, nulls)) => whole.number(
+                &values[rows.clone()],
+                nulls.as_ref().map(|n| n.slice(rows.start, rows.len())),
+                count,
+                numbers,
+            ),
+            (Numbering::Packed { groups, keys }, Keys::Packed(packed)) => {
+                let mut count = count;
+                numbers.extend(packed[rows].iter().map(|key| {
+                    let group = groups.find_or_add(*key, count);
+                    if group == count {
+                        count += 1;
+                        keys.push(*key);
+                    }
+                    group
+                }));
+                count
+            }
+            _ => {
+                debug_assert!(false, "keys of another layout");
+                count
+            }
+        }
+    }
+
+    /// Returns the group of one key; a new one is numbered `count`.
+    pub fn find_or_add(&mut self, key: OneKey, count: u32) -> u32 {
+        match (self, key) {
+            (Numbering::Slots { groups, keys }, OneKey::Slot(slot)) => {
+                let place = &mut groups[slot as usize];
+                if *place == 0 {
+                    *place = count + 1;
+                    keys.push(slot);
+                }
+                *place - 1
+            }
+            (Numbering::Whole(whole), OneKey::Whole(value)) => {
+                let mut numbers = Vec::with_capacity(1);
+                let nulls = value.is_none().then(|| NullBuffer::new_null(1));
+                whole.number(&[value.unwrap_or(0)], nulls, count, &mut numbers);
+                numbers.first().copied().unwrap_or(count)
+            }
+            (Numbering::Packed { groups, keys }, OneKey::Packed(key)) => {
+                let group = groups.find_or_add(key, count);
+                if group == count {
+                    keys.push(key);
+                }
+                group
+            }
+            // one group a bucket: it is the bucket's first
+            _ => count,
+        }
+    }
+
+    /// Returns the key of a group.
+    pub fn key(&self, group: u32) -> OneKey {
+        match self {
+            Numbering::None => OneKey::None,
+            Numbering::Slots { keys, .. } => OneKey::Slot(keys[group as usize]),
+            Numbering::Whole(whole) => OneKey::Whole(whole.key(group)),
+            Numbering::Packed { keys, .. } => OneKey::Packed(keys[group as usize]),
+        }
+    }
+
+    /// Returns the keys of groups.
+    pub fn keys(&self, groups: Range<u32>) -> Keys {
+        let rows = groups.start as usize..groups.end as usize;
+        match self {
+            Numbering::None => Keys::None,
+            Numbering::Slots { keys, .. } => Keys::Slots(keys[rows].to_vec().into()),
+            Numbering::Packed { keys, .. } => Keys::Packed(keys[rows].to_vec()),
+            Numbering::Whole(whole) => {
+                let first = whole.nulls.partition_point(|null| *null < groups.start);
+                let nulls: Vec<u32> = whole.nulls[first..].iter().copied().take_while(|n| *n < groups.end).collect();
+                let valid = (!nulls.is_empty())
+                    .then(|| NullBuffer::from_iter(groups.map(|group| nulls.binary_search(&group).is_err())));
+                Keys::Whole(whole.keys[rows].to_vec().into(), valid)
+            }
+        }
+    }
+
+    /// Puts the keys of these groups, those at hand, away.
+    pub fn put_away(&mut self, at_hand: impl Iterator<Item = Range<u32>>) {
+        match self {
+            Numbering::None => {}
+            Numbering::Slots { groups, keys } => {
+                for group in at_hand.flatten() {
+                    groups[keys[group as usize] as usize] = 0;
+                }
+            }
+            Numbering::Whole(whole) => whole.put_away(at_hand),
+            Numbering::Packed { groups, .. } => groups.clear(),
+        }
+    }
+
+    /// Takes the keys of these groups to hand again; none other is.
+    pub fn take_up(&mut self, wanted: impl Iterator<Item = Range<u32>>) {
+        match self {
+            Numbering::None => {}
+            Numbering::Slots { groups, keys } => {
+                for group in wanted.flatten() {
+                    groups[keys[group as usize] as usize] = group + 1;
+                }
+            }
+            Numbering::Whole(whole) => whole.take_up(wanted),
+            Numbering::Packed { groups, keys } => {
+                for group in wanted.flatten() {
+                    groups.find_or_add(keys[group as usize], group);
+                }
+            }
+        }
+    }
+
+    /// Returns the bytes that are held.
+    pub fn size(&self) -> usize {
+        match self {
+            Numbering::None => 0,
+            Numbering::Slots { groups, keys } => (groups.capacity() + keys.capacity()) * size_of::<u32>(),
+            Numbering::Whole(whole) => {
+                let keys = whole.keys.capacity() * size_of::<i64>() + whole.nulls.capacity() * size_of::<u32>();
+                keys + whole.table.size() + whole.window.as_ref().map_or(0, Window::size)
+            }
+            Numbering::Packed { groups, keys } => groups.size() + keys.capacity() * size_of::<u128>(),
+        }
+    }
+}
+
+impl Whole {
+    fn key(&self, group: u32) -> Option<i64> {
+        self.nulls.binary_search(&group).is_err().then(|| self.keys[group as usize])
+    }
+
+    fn number(&mut self, values: &[i64], nulls: Option<NullBuffer>, count: u32, numbers: &mut Vec<u32>) -> u32 {
+        let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) else {
+            return self.number_values(values, count, numbers);
+        };
+        let (mut count, mut row) = (count, 0);
+        for (start, end) in nulls.valid_slices().chain([(values.len(), values.len())]) {
+            for _ in row..start {
+                let group = *self.null_at_hand.get_or_insert(count);
+                if group == count {
+                    count += 1;
+                    self.keys.push(0);
+                    self.nulls.push(group);
+                }
+                numbers.push(group);
+            }
+            count = self.number_values(&values[start..end], count, numbers);
+            row = end;
+        }
+        count
+    }
+
+    fn number_values(&mut self, values: &[i64], count: u32, numbers: &mut Vec<u32>) -> u32 {
+        if self.window.as_mut().is_some_and(|window| !window.cover(values)) {
+            self.leave_window();
+        }
+        debug_assert_eq!(self.keys.len(), count as usize, "groups are numbered here alone");
+        let keys = &mut self.keys;
+        match &mut self.window {
+            Some(window) => {
+                for value in values {
+                    let next = keys.len() as u32;
+                    let group = window.find_or_add(*value, next);
+                    if group == next {
+                        keys.push(*value);
+                    }
+                    numbers.push(group);
+                }
+            }
+            None => {
+                for value in values {
+                    let next = keys.len() as u32;
+                    let group = self.table.find_or_add(*value, next);
+                    if group == next {
+                        keys.push(*value);
+                    }
+                    numbers.push(group);
+                }
+            }
+        }
+        keys.len() as u32
+    }
+
+    /// Puts what is at hand into the table.
+    fn leave_window(&mut self) {
+        let Some(window) = self.window.take() else { return };
+        self.table.clear();
+        for (group, key) in self.keys.iter().enumerate() {
+            if window.holds(*key, group as u32) {
+                self.table.find_or_add(*key, group as u32);
+            }
+        }
+    }
+
+    fn put_away(&mut self, at_hand: impl Iterator<Item = Range<u32>>) {
+        self.null_at_hand = None;
+        let Some(window) = &mut self.window else { return self.table.clear() };
+        for group in at_hand.flatten() {
+            if self.nulls.binary_search(&group).is_err() {
+                window.forget(self.keys[group as usize]);
+            }
+        }
+    }
+
+    fn take_up(&mut self, wanted: impl Iterator<Item = Range<u32>>) {
+        for group in wanted.flatten() {
+            let key = self.keys[group as usize];
+            if self.nulls.binary_search(&group).is_ok() {
+                self.null_at_hand = Some(group);
+            } else if let Some(window) = &mut self.window {
+                // once covered, always covered
+                window.set(key, group);
+            } else {
+                self.table.find_or_add(key, group);
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The operator: [`DirectGroupExec`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::answers::Answers;
+use super::columns::Reader;
+use super::shape::{Argument, Key, Shape};
+use super::worker::Worker;
+use crate::exec::direct::fold::on_thread;
+use crate::exec::direct::{fold, reservation};
+
+/// An aggregation straight over a table's runs.
+pub struct DirectGroupExec {
+    shape: Shape,
+    /// Does the same, and can spill: it runs where groups need more memory than there is.
+    plain: Arc<dyn ExecutionPlan>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl DirectGroupExec {
+    /// Returns the operator that does what `plain` does.
+    pub fn new(shape: Shape, plain: Arc<dyn ExecutionPlan>) -> DirectGroupExec {
+        DirectGroupExec { shape, plain, metrics: ExecutionPlanMetricsSet::new() }
+    }
+}
+
+impl fmt::Debug for DirectGroupExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DirectGroupExec({})", self.shape)
+    }
+}
+
+impl DisplayAs for DirectGroupExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "DirectGroupExec: {}", self.shape)
+    }
+}
+
+impl ExecutionPlan for DirectGroupExec {
+    fn name(&self) -> &str {
+        "DirectGroupExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.plain.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        let keys = self.shape.keys.iter().filter_map(|key| match key {
+            Key::Bucket { .. } => None,
+            Key::Symbol { expr, .. } => expr.as_ref(),
+            Key::Whole { expr, .. } => Some(expr),
+        });
+        let arguments = self.shape.arguments.iter().filter_map(|argument| match argument {
+            Argument::Stored(_) => None,
+            Argument::Expr(expr) => Some(expr),
+        });
+        for expr in keys.chain(arguments).chain(self.shape.source.conjuncts()) {
+            if visit(expr)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let (shape, plain, schema) = (self.shape.clone(), self.plain.clone(), self.schema());
+        let batch_size = context.session_config().batch_size().max(1);
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let rows = async move {
+            match answers(shape, schema.clone(), context.clone()).await {
+                Ok(answers) => Ok(batches(answers, batch_size, schema)),
+                // nothing has gone out yet
+                Err(error) if falls_back(&error) => plain.execute(partition, context),
+                Err(error) => Err(error),
+            }
+        };
+        let output = stream::once(rows)
+            .try_flatten()
+            .inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), output)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
+
+/// Returns whether the plain form may do what failed: where memory is short it spills, and of texts it sees only those that
+/// rows have.
+fn falls_back(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_) | DataFusionError::NotImplemented(_))
+}
+
+async fn answers(shape: Shape, schema: SchemaRef, context: Arc<TaskContext>) -> Result<Answers> {
+    let shape = Arc::new(shape);
+    let compiled = shape.clone();
+    let reader = on_thread(move |_| Reader::new(&compiled)).await;
+    let reader = Arc::new(reader.map_err(|error| DataFusionError::NotImplemented(error.to_string()))?);
+    let (source, order, started) = (shape.source.clone(), shape.order, shape.clone());
+    let start = move |_: &_| Ok(Worker::new(&started, reader.clone(), reservation(&context, "DirectGroupExec")));
+    let mut workers = fold(source, order, start, |worker: &mut Worker, block| worker.add(&block)).await?;
+    if shape.keys.is_empty()
+        && let Some(first) = workers.first_mut()
+    {
+        first.add_group();
+    }
+    on_thread(move |_| Answers::new(workers, schema)).await
+}
+
+fn batches(answers: Answers, batch_size: usize, schema: SchemaRef) -> SendableRecordBatchStream {
+    let mut answers = answers;
+    let rows = stream::iter(std::iter::from_fn(move || answers.next(batch_size).transpose()));
+    Box::pin(RecordBatchStreamAdapter::new(schema, rows.boxed()))
+}

@@ -1,0 +1,214 @@
+//! Which aggregations the operator knows: [`Shape`], read from a plan.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::functions_aggregate::count::Count;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_expr_common::physical_expr::is_volatile;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+
+use super::counts::{Counts, Distinct};
+use super::stretches::Cut;
+use super::whole::bits_of;
+use crate::bucket::bucket_of;
+use crate::exec::direct::source::over;
+use crate::exec::direct::{Order, Source};
+use crate::functions::aggregate::groups::{Groups, MakeGroups, groups_of};
+
+/// An aggregation over a source.
+#[derive(Clone)]
+pub struct Shape {
+    pub source: Source,
+    /// In the order of the output's first columns; at most one is of buckets.
+    pub keys: Vec<Key>,
+    pub aggregates: Vec<Aggregate>,
+    /// What the aggregates are computed from, each once, over the source's columns.
+    pub arguments: Vec<Argument>,
+    pub order: Order,
+}
+
+/// One part of the key of groups.
+#[derive(Clone)]
+pub enum Key {
+    /// A bucket of the designated timestamp, which is the column of that place.
+    Bucket { place: usize, cut: Cut, data_type: DataType },
+    /// What an expression makes of the texts of a symbol column; None is the symbol itself.
+    Symbol { place: usize, expr: Option<Arc<dyn PhysicalExpr>> },
+    /// A whole number, moment, address or truth value.
+    Whole { expr: Arc<dyn PhysicalExpr>, data_type: DataType },
+}
+
+/// One aggregate: how its states are made, and from which arguments they are fed.
+#[derive(Clone)]
+pub struct Aggregate {
+    pub make: MakeGroups,
+    pub arguments: Vec<usize>,
+    pub shown: String,
+}
+
+/// One argument of aggregates.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Argument {
+    /// A column as it is stored: of a symbol the codes.
+    Stored(usize),
+    Expr(Arc<dyn PhysicalExpr>),
+}
+
+impl Shape {
+    /// Reads an aggregation; the error says why its shape is not known, and is empty where it is not even near.
+    pub fn of(plan: &AggregateExec) -> Result<Shape, String> {
+        let groups = plan.group_expr();
+        if *plan.mode() != AggregateMode::Single || !(groups.is_single() || groups.expr().is_empty()) {
+            return Err(String::new());
+        }
+        let (source, outputs) = Source::beneath(plan.input()).ok_or_else(String::new)?;
+        if plan.filter_expr().iter().any(Option::is_some) {
+            return Err("an aggregate has a FILTER".to_owned());
+        }
+        let schema = plan.schema();
+        let mut keys = Vec::new();
+        for (place, (expr, _)) in groups.expr().iter().enumerate() {
+            let expr = over(expr, &outputs).map_err(|e| e.to_string())?;
+            let bucketed = keys.iter().any(|key| matches!(key, Key::Bucket { .. }));
+            keys.push(key(&source, &expr, schema.field(place).data_type(), bucketed)?);
+        }
+        let mut shape = Shape { source, keys, aggregates: Vec::new(), arguments: Vec::new(), order: Order::Any };
+        for function in plan.aggr_expr() {
+            shape.add(function, &outputs)?;
+        }
+        shape.check_order(plan)?;
+        Ok(shape)
+    }
+
+    fn add(&mut self, function: &AggregateFunctionExpr, outputs: &[Arc<dyn PhysicalExpr>]) -> Result<(), String> {
+        let name = function.human_display().unwrap_or(function.name());
+        let args = function.expressions().iter().map(|arg| over(arg, outputs)).collect::<Result<Vec<_>, _>>();
+        let args = args.map_err(|e| e.to_string())?;
+        if !function.order_bys().is_empty() || function.ignore_nulls() || args.iter().any(is_volatile) {
+            return Err(format!("aggregate {name} has an order or a volatile argument"));
+        }
+        let shown = function.name().to_owned();
+        if function.fun().inner().is::<Count>() {
+            let [arg] = &args[..] else { return Err(format!("aggregate {name} has {} arguments", args.len())) };
+            let (make, arguments) = self.count(arg, function.is_distinct())?;
+            self.aggregates.push(Aggregate { make, arguments, shown });
+            return Ok(());
+        }
+        let Some((make, ordered)) = groups_of(function.fun()).filter(|_| !function.is_distinct()) else {
+            return Err(format!("aggregate {name} is not known"));
+        };
+        if ordered {
+            self.order = Order::Time;
+        }
+        let arguments = args.into_iter().map(|arg| self.argument(Argument::Expr(arg))).collect();
+        self.aggregates.push(Aggregate { make, arguments, shown });
+        Ok(())
+    }
+
+    fn count(&mut self, arg: &Arc<dyn PhysicalExpr>, distinct: bool) -> Result<(MakeGroups, Vec<usize>), String> {
+        let column = arg.downcast_ref::<Column>().map(Column::index);
+        let symbol = column.filter(|place| self.source.is_symbol(*place));
+        if !distinct {
+            let counts: MakeGroups = Arc::new(|| Box::new(Counts::default()) as Box<dyn Groups>);
+            let every_row = arg.downcast_ref::<Literal>().is_some_and(|literal| !literal.value().is_null());
+            return Ok(match (every_row, column) {
+                (true, _) => (counts, Vec::new()),
+                (false, Some(place)) => (counts, vec![self.argument(Argument::Stored(place))]),
+                (false, None) => (counts, vec![self.argument(Argument::Expr(arg.clone()))]),
+            });
+        }
+        let distincts: MakeGroups = Arc::new(|| Box::new(Distinct::new()) as Box<dyn Groups>);
+        if let Some(place) = symbol {
+            return Ok((distincts, vec![self.argument(Argument::Stored(place))]));
+        }
+        let data_type = arg.data_type(self.source.schema()).map_err(|e| e.to_string())?;
+        match bits_of(&data_type) {
+            Some(_) => Ok((distincts, vec![self.argument(Argument::Expr(arg.clone()))])),
+            None => Err(format!("count_distinct of {data_type}")),
+        }
+    }
+
+    /// Returns the number of an argument; equal ones are computed once.
+    fn argument(&mut self, argument: Argument) -> usize {
+        match self.arguments.iter().position(|known| *known == argument) {
+            Some(number) => number,
+            None => {
+                self.arguments.push(argument);
+                self.arguments.len() - 1
+            }
+        }
+    }
+
+    /// Returns the place of the bucket among the keys.
+    pub fn bucket(&self) -> Option<usize> {
+        self.keys.iter().position(|key| matches!(key, Key::Bucket { .. }))
+    }
+
+    /// An error if the plan promises an order of its rows that the operator does not keep: it keeps that of buckets.
+    fn check_order(&self, plan: &AggregateExec) -> Result<(), String> {
+        let kept = |ordering: &LexOrdering| {
+            let mut columns =
+                ordering.iter().map(|sort| (sort.expr.downcast_ref::<Column>().map(Column::index), sort.options));
+            let first = columns
+                .next()
+                .is_some_and(|(place, options)| place == self.bucket() && place.is_some() && !options.descending);
+            first && columns.next().is_none()
+        };
+        match plan.properties().equivalence_properties().oeq_class().iter().find(|ordering| !kept(ordering)) {
+            Some(ordering) => Err(format!("rows are promised in the order of {ordering}")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn key(source: &Source, expr: &Arc<dyn PhysicalExpr>, data_type: &DataType, bucketed: bool) -> Result<Key, String> {
+    if is_volatile(expr) {
+        return Err(format!("key {expr} is volatile"));
+    }
+    let column = |expr: &Arc<dyn PhysicalExpr>| expr.downcast_ref::<Column>().map(Column::index);
+    let is_time = |place: &usize| !bucketed && source.time() == Some(*place);
+    if let Some(place) = column(expr).filter(is_time) {
+        return Ok(Key::Bucket { place, cut: Cut::Moment, data_type: data_type.clone() });
+    }
+    if let Some((grid, argument)) = bucket_of(expr)
+        && let Some(place) = column(argument).filter(is_time)
+    {
+        return Ok(Key::Bucket { place, cut: Cut::Grid(grid), data_type: data_type.clone() });
+    }
+    let mut places: Vec<usize> = collect_columns(expr).iter().map(Column::index).collect();
+    places.dedup();
+    match places[..] {
+        [place] if source.is_symbol(place) => {
+            let itself = column(expr).is_some();
+            Ok(Key::Symbol { place, expr: (!itself).then(|| expr.clone()) })
+        }
+        _ if bits_of(data_type).is_some() => Ok(Key::Whole { expr: expr.clone(), data_type: data_type.clone() }),
+        _ => Err(format!("key {expr} is {data_type}")),
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Bucket { cut: Cut::Grid(grid), .. } => write!(f, "bucket {grid}"),
+            Key::Bucket { cut: Cut::Moment, .. } => write!(f, "moment"),
+            Key::Symbol { place, expr: None } => write!(f, "codes of @{place}"),
+            Key::Symbol { place, expr: Some(expr) } => write!(f, "codes of @{place} by {expr}"),
+            Key::Whole { expr, .. } => write!(f, "number {expr}"),
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<String> = self.keys.iter().map(Key::to_string).collect();
+        let aggregates: Vec<&str> = self.aggregates.iter().map(|a| a.shown.as_str()).collect();
+        write!(f, "keys=[{}], values=[{}], on: {}", keys.join(", "), aggregates.join(", "), self.source)
+    }
+}

@@ -1,0 +1,249 @@
+//! What one thread knows of the groups: [`Worker`] takes block after block; [`Worker::take_over`] joins what two threads know.
+
+use std::collections::BTreeMap;
+use std::mem::{size_of, take};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use datafusion::common::{Result, exec_err};
+use datafusion::execution::memory_pool::MemoryReservation;
+
+use super::columns::{Reader, stored};
+use super::numbering::{Keys, Numbering};
+use super::shape::Shape;
+use super::stretches::Stretches;
+use super::whole::wholes;
+use crate::exec::direct::Block;
+use crate::functions::aggregate::groups::Groups;
+
+/// The groups of one bucket; without buckets all are of one.
+pub struct Section {
+    pub bucket: i64,
+    first: Range<u32>,
+    /// Further ones, where rows of the bucket came after those of others.
+    more: Vec<Range<u32>>,
+}
+
+impl Section {
+    /// Returns its groups, in the order in which they appeared.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<u32>> + '_ {
+        std::iter::once(self.first.clone()).chain(self.more.iter().cloned())
+    }
+
+    fn append(&mut self, groups: Range<u32>) {
+        let last = self.more.last_mut().unwrap_or(&mut self.first);
+        if last.end == groups.start {
+            last.end = groups.end;
+        } else if !groups.is_empty() {
+            self.more.push(groups);
+        }
+    }
+}
+
+/// The groups that one thread has seen.
+pub struct Worker {
+    reader: Arc<Reader>,
+    numbering: Numbering,
+    sections: Vec<Section>,
+    /// Sections by bucket; made when buckets first come out of their order.
+    by_bucket: Option<BTreeMap<i64, usize>>,
+    /// The section whose keys are at hand.
+    current: Option<usize>,
+    groups: u32,
+    states: Vec<(Box<dyn Groups>, Vec<usize>)>,
+    numbers: Vec<u32>,
+    reservation: MemoryReservation,
+}
+
+impl Worker {
+    pub fn new(shape: &Shape, reader: Arc<Reader>, reservation: MemoryReservation) -> Worker {
+        let states = shape.aggregates.iter().map(|a| ((a.make)(), a.arguments.clone())).collect();
+        Worker {
+            numbering: reader.numbering(),
+            reader,
+            sections: Vec::new(),
+            by_bucket: None,
+            current: None,
+            groups: 0,
+            states,
+            numbers: Vec::new(),
+            reservation,
+        }
+    }
+
+    /// Adds the rows of a block that count.
+    pub fn add(&mut self, block: &Block) -> Result<()> {
+        let rows = block.selected_rows();
+        if rows == 0 {
+            return Ok(());
+        }
+        if self.groups.checked_add(rows as u32).is_none() {
+            return exec_err!("GROUP BY: more than {} groups; group by fewer columns or read fewer rows", u32::MAX);
+        }
+        let reader = self.reader.clone();
+        let keys = reader.keys(block)?;
+        let arguments = reader.arguments(block)?;
+        let times = match reader.bucket {
+            Some((place, _)) => Some(stored(block, place)?),
+            None => None,
+        };
+        match (&times, reader.bucket) {
+            (Some(times), Some((_, cut))) => {
+                let times = wholes(times)?;
+                self.add_stretches(Stretches::new(&times.values, cut), rows, &keys, &arguments)?;
+            }
+            _ => self.add_stretches(std::iter::once((0, 0..rows)), rows, &keys, &arguments)?,
+        }
+        self.charge()
+    }
+
+    fn add_stretches(
+        &mut self,
+        stretches: impl Iterator<Item = (i64, Range<usize>)>,
+        rows: usize,
+        keys: &Keys,
+        arguments: &[ArrayRef],
+    ) -> Result<()> {
+        if self.reader.is_one_group() {
+            let stretches: Vec<(u32, Range<usize>)> =
+                stretches.map(|(bucket, rows)| (self.only(bucket), rows)).collect();
+            return self.each_state(arguments, |state, arguments| {
+                stretches
+                    .iter()
+                    .try_for_each(|(group, rows)| state.add_stretch(arguments, rows.clone(), *group as usize))
+            });
+        }
+        let mut numbers = take(&mut self.numbers);
+        numbers.clear();
+        numbers.reserve(rows);
+        for (bucket, rows) in stretches {
+            let section = self.enter(bucket);
+            let before = self.groups;
+            self.groups = self.numbering.number(keys, rows, before, &mut numbers);
+            self.sections[section].append(before..self.groups);
+        }
+        let added = self.each_state(arguments, |state, arguments| state.add_each(arguments, &numbers));
+        self.numbers = numbers;
+        added
+    }
+
+    fn each_state(
+        &mut self,
+        arguments: &[ArrayRef],
+        add: impl Fn(&mut dyn Groups, &[ArrayRef]) -> Result<()>,
+    ) -> Result<()> {
+        for (state, places) in &mut self.states {
+            let arguments: Vec<ArrayRef> = places.iter().map(|place| arguments[*place].clone()).collect();
+            state.grow(self.groups as usize);
+            add(state.as_mut(), &arguments)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the group that a bucket is.
+    fn only(&mut self, bucket: i64) -> u32 {
+        let section = self.enter(bucket);
+        let section = &mut self.sections[section];
+        if section.first.is_empty() {
+            section.append(self.groups..self.groups + 1);
+            self.groups += 1;
+        }
+        section.first.start
+    }
+
+    /// Takes the keys of a bucket to hand; returns its section.
+    fn enter(&mut self, bucket: i64) -> usize {
+        let current = self.current.filter(|at| self.sections[*at].bucket == bucket);
+        if let Some(current) = current {
+            return current;
+        }
+        if let Some(left) = self.current {
+            self.numbering.put_away(self.sections[left].ranges());
+        }
+        let rising = self.sections.last().is_none_or(|last| last.bucket < bucket);
+        let known = if rising && self.by_bucket.is_none() { None } else { self.index().get(&bucket).copied() };
+        let section = known.unwrap_or(self.sections.len());
+        match known {
+            Some(section) => self.numbering.take_up(self.sections[section].ranges()),
+            None => {
+                if let Some(index) = &mut self.by_bucket {
+                    index.insert(bucket, section);
+                }
+                let first = self.groups..self.groups;
+                self.sections.push(Section { bucket, first, more: Vec::new() });
+            }
+        }
+        self.current = Some(section);
+        section
+    }
+
+    fn index(&mut self) -> &mut BTreeMap<i64, usize> {
+        let sections = &self.sections;
+        self.by_bucket.get_or_insert_with(|| sections.iter().enumerate().map(|(at, s)| (s.bucket, at)).collect())
+    }
+
+    /// Moves groups of `later`, which saw later rows, into ours: those of the sections named, whose buckets we have.
+    pub fn take_over(&mut self, later: &mut Worker, sections: &[usize]) -> Result<()> {
+        let mut pairs = Vec::new();
+        for at in sections {
+            let theirs = &later.sections[*at];
+            if self.reader.is_one_group() {
+                let ours = self.only(theirs.bucket);
+                pairs.extend(theirs.ranges().flatten().map(|group| (group, ours)));
+                continue;
+            }
+            let section = self.enter(theirs.bucket);
+            for group in theirs.ranges().flatten() {
+                let Some(next) = self.groups.checked_add(1) else {
+                    return exec_err!(
+                        "GROUP BY: more than {} groups; group by fewer columns or read fewer rows",
+                        u32::MAX
+                    );
+                };
+                let ours = self.numbering.find_or_add(later.numbering.key(group), self.groups);
+                if ours == self.groups {
+                    self.sections[section].append(ours..next);
+                    self.groups = next;
+                }
+                pairs.push((group, ours));
+            }
+        }
+        self.reservation.try_grow(pairs.capacity() * size_of::<(u32, u32)>())?;
+        for ((state, _), (later, _)) in self.states.iter_mut().zip(&mut later.states) {
+            state.grow(self.groups as usize);
+            state.merge(later.as_mut(), &pairs)?;
+        }
+        self.charge()
+    }
+
+    /// Makes the one group that there is without keys, also without rows.
+    pub fn add_group(&mut self) {
+        self.only(0);
+        for (state, _) in &mut self.states {
+            state.grow(self.groups as usize);
+        }
+    }
+
+    /// Returns the sections, in the order in which buckets were first seen.
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// Returns key columns and answers of groups, whose states are gone then; `buckets` has the bucket of each.
+    pub fn columns(&mut self, groups: Range<u32>, buckets: &[i64]) -> Result<Vec<ArrayRef>> {
+        let mut columns = self.reader.key_columns(&self.numbering.keys(groups.clone()), buckets)?;
+        for (state, _) in &mut self.states {
+            columns.push(state.answers(groups.start as usize..groups.end as usize)?);
+        }
+        Ok(columns)
+    }
+
+    /// Notes what is held.
+    fn charge(&mut self) -> Result<()> {
+        let states: usize = self.states.iter().map(|(state, _)| state.size()).sum();
+        let sections = self.sections.capacity() * size_of::<Section>();
+        let held = states + sections + self.numbering.size() + self.numbers.capacity() * size_of::<u32>();
+        self.reservation.try_resize(held)
+    }
+}

@@ -1,0 +1,118 @@
+//! Aggregates for an operator that numbers the groups itself: the states of all groups, changed by whole stretches of
+//! rows. What a row does to a state is the [`Fold`]'s own code here too, so both forms answer alike.
+
+use std::any::Any;
+use std::mem::{size_of, take};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use datafusion::common::{Result, internal_err};
+use datafusion::logical_expr::AggregateUDF;
+
+use super::fold::{Aggregate, Fold};
+use crate::error::SqlError;
+
+/// The states of all groups of one aggregate.
+pub trait Groups: Any + Send {
+    /// Makes room for so many groups; new ones have seen no row.
+    fn grow(&mut self, groups: usize);
+    /// Adds rows that are all of one group.
+    fn add_stretch(&mut self, arguments: &[ArrayRef], rows: Range<usize>, group: usize) -> Result<()>;
+    /// Adds every row to the group that is named for it.
+    fn add_each(&mut self, arguments: &[ArrayRef], groups: &[u32]) -> Result<()>;
+    /// Moves states of `later`, which is of the same aggregate and saw later rows, into states of these: pairs of its group
+    /// and ours.
+    fn merge(&mut self, later: &mut dyn Groups, pairs: &[(u32, u32)]) -> Result<()>;
+    /// Returns the answers of some groups, whose states are gone then.
+    fn answers(&mut self, groups: Range<usize>) -> Result<ArrayRef>;
+    /// Returns the bytes that are held.
+    fn size(&self) -> usize;
+}
+
+/// Makes the states of an aggregate.
+pub type MakeGroups = Arc<dyn Fn() -> Box<dyn Groups> + Send + Sync>;
+
+/// Returns how the states of an aggregate of ours are made, and whether its answer depends on the order of rows; None for
+/// any other aggregate.
+pub fn groups_of(function: &AggregateUDF) -> Option<(MakeGroups, bool)> {
+    let aggregate = function.inner().downcast_ref::<Aggregate>()?;
+    Some((aggregate.make_groups.clone(), aggregate.ordered))
+}
+
+/// The states of a fold.
+pub struct Folded<F: Fold> {
+    fold: Arc<F>,
+    states: Vec<F::State>,
+    heap_bytes: usize,
+}
+
+impl<F: Fold> Folded<F> {
+    /// Returns no states yet.
+    pub fn new(fold: Arc<F>) -> Folded<F> {
+        Folded { fold, states: Vec::new(), heap_bytes: 0 }
+    }
+
+    /// Changes a state that may hold memory beside itself.
+    fn change(&mut self, group: usize, change: impl FnOnce(&F, &mut F::State)) -> Result<()> {
+        let state = &mut self.states[group];
+        let before = self.fold.heap_bytes(state);
+        change(&self.fold, state);
+        self.heap_bytes = self.heap_bytes + self.fold.heap_bytes(state) - before;
+        self.fold.check(state).map_err(SqlError::into_datafusion)
+    }
+}
+
+impl<F: Fold> Groups for Folded<F> {
+    fn grow(&mut self, groups: usize) {
+        self.states.resize_with(groups, F::State::default);
+    }
+
+    fn add_stretch(&mut self, arguments: &[ArrayRef], rows: Range<usize>, group: usize) -> Result<()> {
+        let fold = self.fold.clone();
+        let columns = fold.columns(arguments);
+        if !F::ON_HEAP {
+            fold.add_stretch(&mut self.states[group], &columns, rows);
+            return Ok(());
+        }
+        for row in rows {
+            self.change(group, |fold, state| fold.add(state, &columns, row))?;
+        }
+        Ok(())
+    }
+
+    fn add_each(&mut self, arguments: &[ArrayRef], groups: &[u32]) -> Result<()> {
+        let fold = self.fold.clone();
+        let columns = fold.columns(arguments);
+        if !F::ON_HEAP {
+            fold.add_each(&mut self.states, &columns, groups);
+            return Ok(());
+        }
+        for (row, group) in groups.iter().enumerate() {
+            self.change(*group as usize, |fold, state| fold.add(state, &columns, row))?;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, later: &mut dyn Groups, pairs: &[(u32, u32)]) -> Result<()> {
+        let Some(later) = (later as &mut dyn Any).downcast_mut::<Folded<F>>() else {
+            return internal_err!("states of two aggregates cannot be merged");
+        };
+        for (from, to) in pairs {
+            let state = take(&mut later.states[*from as usize]);
+            match F::ON_HEAP {
+                true => self.change(*to as usize, |fold, earlier| fold.merge(earlier, state))?,
+                false => self.fold.merge(&mut self.states[*to as usize], state),
+            }
+        }
+        Ok(())
+    }
+
+    fn answers(&mut self, groups: Range<usize>) -> Result<ArrayRef> {
+        Ok(self.fold.answers(self.states[groups].iter_mut().map(take).collect()))
+    }
+
+    fn size(&self) -> usize {
+        self.states.capacity() * size_of::<F::State>() + self.heap_bytes
+    }
+}
