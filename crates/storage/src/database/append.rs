@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use types::{ColumnData, ColumnId, RowBatch, Seq, SymbolColumn, TableId};
+use types::{ColumnData, ColumnId, ColumnType, RowBatch, Seq, SymbolColumn, TableId};
 
 use super::Database;
 use crate::catalog::DbState;
@@ -123,8 +123,11 @@ pub(super) fn expiry(table: &TableState, batch: &RowBatch, now_us: i64) -> Optio
 /// Least and greatest designated timestamp of a batch in microseconds, where a TTL asks for it.
 fn times_of(table: &TableState, batch: &RowBatch) -> Option<(i64, i64)> {
     table.schema.ttl?;
-    let Some(ColumnData::I64(times)) = batch.column(table.schema.designated?) else { return None };
-    Some((*times.iter().min()?, *times.iter().max()?))
+    let id = table.schema.designated?;
+    let Some(ColumnData::I64(times)) = batch.column(id) else { return None };
+    let is_nanos = table.schema.column_by_id(id).is_some_and(|c| c.column_type == ColumnType::TimestampNs);
+    let micros = |time: &i64| if is_nanos { time.div_euclid(1_000) } else { *time };
+    Some((micros(times.iter().min()?), micros(times.iter().max()?)))
 }
 
 fn missing_timestamp() -> Error {

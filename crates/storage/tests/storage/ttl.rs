@@ -1,6 +1,7 @@
 //! TTL: a partition goes with the commit that makes it too old, and never comes back.
 
-use types::Ttl;
+use storage::NewTable;
+use types::{Column, ColumnData, ColumnType, PartitionBy, RowBatch, TableName, Ttl};
 
 use crate::support::*;
 
@@ -38,4 +39,21 @@ fn old_partitions_go_with_the_commit_and_stay_away() {
         db.flush_table(id).unwrap();
         assert_eq!(times(&db), ["7", "4", "6"]);
     }
+}
+
+#[test]
+fn nanoseconds_are_not_taken_for_a_later_time() {
+    let (_fs, env) = machine();
+    let db = open(&env).unwrap();
+    let columns = vec![column("ts", ColumnType::TimestampNs), column("v", ColumnType::Long)];
+    let new = NewTable::new(TableName::new("t").unwrap(), columns, Some(0), PartitionBy::Day);
+    let id = db.create_table(new).unwrap();
+    db.set_ttl(id, Some(Ttl::Hours(48))).unwrap();
+    for day in [1, 2, 4] {
+        let ids: Vec<_> = db.view().table("t").unwrap().schema().columns.iter().map(|c| c.id).collect();
+        let of = |id, value| Column { id, data: ColumnData::I64(vec![value]) };
+        let columns = vec![of(ids[0], day * DAY_US * 1_000), of(ids[1], day)];
+        db.append(vec![(id, RowBatch::new(1, columns).unwrap())]).unwrap();
+    }
+    assert_eq!(times(&db), ["2", "4"]);
 }
