@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use types::{Seq, TableId};
 
+use crate::chunk::Chunk;
 use crate::layout::Disk;
 use crate::record::{CatalogChange, Record};
 use crate::segment::SegmentHandle;
@@ -140,6 +141,14 @@ impl DbState {
             Record::Rows(rows) => {
                 let mut table = self.owned(rows.table)?;
                 table.append(disk, rows, seq, self.generation)?;
+                self.tables.insert(table);
+            }
+            Record::Ready(ready) => {
+                let mut table = self.owned(ready.table)?;
+                table.append_chunk(
+                    Chunk { first_seq: seq, last_seq: seq, generation: self.generation, ..ready.chunk },
+                    seq,
+                )?;
                 self.tables.insert(table);
             }
             Record::Catalog(change) => self.apply_catalog(change, seq, garbage)?,

@@ -34,6 +34,7 @@ mod append;
 mod ddl;
 mod memory;
 mod open;
+mod ready;
 mod write;
 
 pub use alter::ColumnChange;
@@ -210,8 +211,8 @@ impl Database {
     ) -> Result<Seq> {
         let max_bytes = max_bytes + self.more_bytes.load(Ordering::Relaxed);
         let mut head = self.head_with_room(urgency, max_bytes)?;
-        let records = build(&mut head.state)?;
-        let payload = record::encode(&records);
+        let mut records = build(&mut head.state)?;
+        let payload = record::take_payload(&mut records);
         let Some(placement) = self.log.place(payload.len(), urgency) else {
             // It also lists the symbols of commits that failed before it. The next try asks for as much room.
             self.more_bytes.fetch_max(payload.len().saturating_sub(max_bytes).max(1), Ordering::Relaxed);

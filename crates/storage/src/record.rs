@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use types::{ArrayColumn, ColumnData, ColumnId, ColumnType, PartitionKey, Schema, Seq, StrColumn, SymbolColumn};
 use types::{TableId, TableName};
 
-use crate::chunk::{ResolvedBatch, ResolvedColumn};
+use crate::chunk::{Chunk, ResolvedBatch, ResolvedColumn};
 use crate::segment::{DeadMeta, SegmentMeta};
 use crate::snapshot::{Pin, Standing};
 use crate::symbols::SymbolFileMeta;
@@ -16,6 +16,8 @@ use crate::symbols::SymbolFileMeta;
 #[derive(Debug, Clone)]
 pub enum Record {
     Rows(Rows),
+    /// As `Rows`, made before the commit; a frame that is read never has it.
+    Ready(Box<ReadyRows>),
     Catalog(CatalogChange),
     Edit(Edit),
     /// A snapshot was taken: the state through this frame is pinned.
@@ -38,6 +40,16 @@ pub struct Rows {
     /// Codes that this record adds, in order; a record of no rows may add some for a later edit.
     pub new_symbols: Vec<NewSymbols>,
     pub batch: ResolvedBatch,
+}
+
+/// Rows of one table that add no codes, with what a commit makes of them.
+#[derive(Debug, Clone)]
+pub struct ReadyRows {
+    pub table: TableId,
+    /// The bytes of the record; gone once they are in a frame.
+    pub payload: Vec<u8>,
+    /// Seq and generation are set by the commit.
+    pub chunk: Chunk,
 }
 
 /// Texts that get the codes from `first_code` on.
@@ -178,48 +190,62 @@ struct StandBody {
     standing: Standing,
 }
 
+/// Returns the payload of a commit frame. Bytes that are ready are moved out of their record.
+pub fn take_payload(records: &mut [Record]) -> Vec<u8> {
+    match records {
+        [Record::Ready(ready)] => std::mem::take(&mut ready.payload),
+        records => encode(records),
+    }
+}
+
 /// Returns the payload of a commit frame.
 pub fn encode(records: &[Record]) -> Vec<u8> {
     let mut out = Vec::with_capacity(records.iter().map(expected_bytes).sum());
     for record in records {
-        let start = out.len();
-        out.extend_from_slice(&[0; 8]);
-        let kind = match record {
-            Record::Rows(rows) => {
-                encode_rows(rows, &mut out);
-                KIND_ROWS
-            }
-            Record::Catalog(change) => {
-                put_json(&mut out, change);
-                KIND_CATALOG
-            }
-            Record::Edit(edit) => {
-                put_json(&mut out, edit);
-                KIND_EDIT
-            }
-            Record::Cut(pin) => {
-                put_json(&mut out, pin);
-                KIND_CUT
-            }
+        match record {
+            Record::Rows(rows) => put_record(&mut out, KIND_ROWS, |out| encode_rows(rows, out)),
+            Record::Ready(ready) => out.extend_from_slice(&ready.payload),
+            Record::Catalog(change) => put_record(&mut out, KIND_CATALOG, |out| put_json(out, change)),
+            Record::Edit(edit) => put_record(&mut out, KIND_EDIT, |out| put_json(out, edit)),
+            Record::Cut(pin) => put_record(&mut out, KIND_CUT, |out| put_json(out, pin)),
             Record::Release { id } => {
-                put_json(&mut out, &ReleaseBody { id: id.clone() });
-                KIND_RELEASE
+                put_record(&mut out, KIND_RELEASE, |out| put_json(out, &ReleaseBody { id: id.clone() }));
             }
             Record::Stand { id, standing } => {
-                put_json(&mut out, &StandBody { id: id.clone(), standing: *standing });
-                KIND_STAND
+                let body = StandBody { id: id.clone(), standing: *standing };
+                put_record(&mut out, KIND_STAND, |out| put_json(out, &body));
             }
-        };
-        let len = (out.len() - start - 8) as u32;
-        out[start] = kind;
-        out[start + 4..start + 8].copy_from_slice(&len.to_le_bytes());
+        }
     }
     out
 }
 
+/// Returns the bytes of one record of rows.
+pub fn encode_one(rows: &Rows) -> Vec<u8> {
+    let mut out = Vec::with_capacity(rows_bytes(rows));
+    put_record(&mut out, KIND_ROWS, |out| encode_rows(rows, out));
+    out
+}
+
+fn put_record(out: &mut Vec<u8>, kind: u8, put_body: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 8]);
+    put_body(out);
+    let len = (out.len() - start - 8) as u32;
+    out[start] = kind;
+    out[start + 4..start + 8].copy_from_slice(&len.to_le_bytes());
+}
+
 /// Returns about how many bytes a record takes, so that many rows are not moved while they are written.
 fn expected_bytes(record: &Record) -> usize {
-    let Record::Rows(rows) = record else { return 0 };
+    match record {
+        Record::Rows(rows) => rows_bytes(rows),
+        Record::Ready(ready) => ready.payload.len(),
+        _ => 0,
+    }
+}
+
+fn rows_bytes(rows: &Rows) -> usize {
     let texts = rows.new_symbols.iter().flat_map(|new| &new.texts).map(|text| text.len() + 4);
     64 + texts.sum::<usize>() + rows.batch.columns.iter().map(|c| c.data.size_bytes() + 32).sum::<usize>()
 }

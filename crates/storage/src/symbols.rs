@@ -71,6 +71,18 @@ impl Dictionary {
         codes.find(text.as_bytes(), texts)
     }
 
+    /// Returns the codes of texts, if all of them have one.
+    pub fn codes_of<'a>(&self, of: impl Iterator<Item = &'a str> + Clone) -> Option<Vec<i32>> {
+        let inner = self.read();
+        if let Some(codes) = &inner.codes {
+            return of.map(|text| codes.find(text.as_bytes(), &inner.texts)).collect();
+        }
+        drop(inner);
+        let mut inner = self.write();
+        let (texts, codes) = inner.with_codes();
+        of.map(|text| codes.find(text.as_bytes(), texts)).collect()
+    }
+
     /// Returns the code of a text and whether it is new; a new text gets the next code.
     ///
     /// # Errors

@@ -158,10 +158,17 @@ impl TableState {
         self.learn(disk, &rows.new_symbols, seq)?;
         if rows.batch.rows > 0 {
             let chunk = Chunk::from_batch(&self.schema, rows.batch, seq, generation)?;
-            self.memtable = self.memtable.with(chunk)?;
-            self.dedup = self.dedup.next();
+            return self.append_chunk(chunk, seq);
         }
         // A replayed frame may be older than the base that the table comes from.
+        self.last_seq = self.last_seq.max(seq);
+        Ok(())
+    }
+
+    /// Takes the rows of a commit as a chunk.
+    pub fn append_chunk(&mut self, chunk: Chunk, seq: Seq) -> Result<()> {
+        self.memtable = self.memtable.with(chunk)?;
+        self.dedup = self.dedup.next();
         self.last_seq = self.last_seq.max(seq);
         Ok(())
     }

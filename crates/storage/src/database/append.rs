@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use types::{ColumnData, ColumnId, ColumnType, RowBatch, Seq, SymbolColumn, TableId};
 
 use super::Database;
+use super::ready::Waiting;
 use crate::catalog::DbState;
 use crate::chunk::{ResolvedBatch, ResolvedColumn};
 use crate::counters::add;
 use crate::log::writer::Urgency;
 use crate::record::{CatalogChange, NewSymbols, Record, Rows};
-use crate::table::TableState;
+use crate::table::{SymbolState, TableState};
 use crate::{Error, Result};
 
 /// Rows for one or more tables that are committed together.
@@ -28,14 +29,17 @@ impl Database {
         let tables: Vec<TableId> = rows.iter().map(|(table, _)| *table).collect();
         self.hold_back(&tables)?;
         let count: usize = rows.iter().map(|(_, batch)| batch.rows()).sum();
+        let view = self.view();
+        let ready = |(id, batch)| Waiting::of(view.state().tables.get(id), batch).map(|waiting| (id, waiting));
+        let rows = rows.into_iter().map(ready).collect::<Result<Vec<_>>>()?;
         let seq = self.commit_when_open(&tables, max_bytes, rows, |state, rows| {
-            rows.iter().try_for_each(|(table, batch)| check(table_of(state, *table)?, batch))?;
+            rows.iter().try_for_each(|(table, rows)| rows.check(table_of(state, *table)?))?;
             let mut expired = Vec::new();
-            for (id, batch) in &rows {
-                expired.extend(expiry(table_of(state, *id)?, batch, state.commit_us.max(now_us)));
+            for (id, rows) in &rows {
+                expired.extend(expiry(table_of(state, *id)?, rows, state.commit_us.max(now_us)));
             }
             let mut resolver = Resolver::default();
-            let mut resolve = |(id, batch)| resolver.resolve(table_of(state, id)?, batch).map(Record::Rows);
+            let mut resolve = |(id, rows): (TableId, Waiting)| rows.record(table_of(state, id)?, &mut resolver);
             let mut records = rows.into_iter().map(&mut resolve).collect::<Result<Vec<_>>>()?;
             records.extend(expired);
             Ok(records)
@@ -115,14 +119,14 @@ pub(super) fn check(table: &TableState, batch: &RowBatch) -> Result<()> {
 }
 
 /// Returns what the table's TTL drops in the commit of the rows.
-pub(super) fn expiry(table: &TableState, batch: &RowBatch, now_us: i64) -> Option<Record> {
-    let before_us = table.expired_before(table.schema.ttl, times_of(table, batch), now_us)?;
+pub(super) fn expiry(table: &TableState, rows: &Waiting, now_us: i64) -> Option<Record> {
+    let times = table.schema.ttl.and_then(|_| rows.times(table));
+    let before_us = table.expired_before(table.schema.ttl, times, now_us)?;
     Some(Record::Catalog(CatalogChange::Expire { table: table.id, before_us }))
 }
 
-/// Least and greatest designated timestamp of a batch in microseconds, where a TTL asks for it.
-fn times_of(table: &TableState, batch: &RowBatch) -> Option<(i64, i64)> {
-    table.schema.ttl?;
+/// Least and greatest designated timestamp of a batch in microseconds.
+pub(super) fn times_of(table: &TableState, batch: &RowBatch) -> Option<(i64, i64)> {
     let id = table.schema.designated?;
     let Some(ColumnData::I64(times)) = batch.column(id) else { return None };
     let is_nanos = table.schema.column_by_id(id).is_some_and(|c| c.column_type == ColumnType::TimestampNs);
@@ -141,6 +145,13 @@ pub(crate) fn payload_bytes(batch: &RowBatch) -> usize {
 
 /// Room for codes that an earlier, failed commit gave out and that the next one lists.
 const UNLOGGED_SYMBOL_BYTES: usize = 4 << 10;
+
+/// Returns everything behind the last listed code: also what a commit that failed in between gave out.
+pub(super) fn unlisted(state: &SymbolState, column: ColumnId, first_code: u32) -> Option<NewSymbols> {
+    let len = state.dictionary.len() as u32;
+    let texts = || state.dictionary.texts(first_code as usize..len as usize);
+    (len > first_code).then(|| NewSymbols { column, first_code, texts: texts() })
+}
 
 /// Gives symbols their codes, over several batches of one commit.
 #[derive(Default)]
@@ -179,18 +190,10 @@ impl Resolver {
     ) -> Result<(ColumnData, Option<NewSymbols>)> {
         let state = &table.symbols[&column];
         let of_local = state.dictionary.intern_all(symbols.values())?;
-        let codes =
-            symbols.codes.iter().map(|&c| if c < 0 { SymbolColumn::NULL } else { of_local[c as usize] }).collect();
-        // Everything behind the table's last listed code: also what a commit that failed in between gave out.
         let first_code = self.listed.get(&(table.id, column)).copied().unwrap_or(state.len);
-        let len = state.dictionary.len() as u32;
+        let new = unlisted(state, column, first_code);
+        let len = new.as_ref().map_or(first_code, |new| new.first_code + new.texts.len() as u32);
         self.listed.insert((table.id, column), len);
-        let new = (len > first_code).then(|| NewSymbols {
-            column,
-            first_code,
-            texts: state.dictionary.texts(first_code as usize..len as usize),
-        });
-        let data = ColumnData::Symbol(SymbolColumn::of_codes(codes));
-        Ok((data, new))
+        Ok((ColumnData::Symbol(symbols.with_codes(&of_local)), new))
     }
 }

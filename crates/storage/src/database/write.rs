@@ -9,8 +9,9 @@ use std::sync::Arc;
 use types::{ColumnId, RowBatch, Schema, Seq, TableId, TableName};
 
 use super::Database;
-use super::append::{Resolver, check, expiry, payload_bytes};
+use super::append::{Resolver, expiry, payload_bytes};
 use super::ddl::{self, NewColumn, NewTable};
+use super::ready::Waiting;
 use crate::catalog::DbState;
 use crate::layout::table_dir;
 use crate::record::{CatalogChange, Record};
@@ -73,6 +74,15 @@ impl Database {
                 };
         }
         let now_us = self.disk.env.clock.now_us();
+        let view = self.view();
+        let ready = |Write { target, batch }| {
+            let table = match &target {
+                Target::Table { id, new_columns, .. } if new_columns.is_empty() => view.state().tables.get(*id),
+                _ => None,
+            };
+            Waiting::of(table, batch).map(|rows| (target, rows))
+        };
+        let writes = writes.into_iter().map(ready).collect::<Result<Vec<_>>>()?;
         let build = |state: &mut DbState, writes| records(state, writes, now_us);
         let seq = self.commit_when_open(&known, max_bytes, writes, build)?;
         self.charge(max_bytes);
@@ -82,16 +92,16 @@ impl Database {
 }
 
 /// Returns what the frame says.
-fn records(state: &DbState, writes: Vec<Write>, now_us: i64) -> Result<Vec<Record>> {
+fn records(state: &DbState, writes: Vec<(Target, Waiting)>, now_us: i64) -> Result<Vec<Record>> {
     let mut made: BTreeMap<TableId, TableState> = BTreeMap::new();
     let mut records = Vec::with_capacity(writes.len());
     let mut places = Vec::with_capacity(writes.len());
     let mut expired = Vec::new();
     // Everything is checked before the first symbol gets its code.
-    for write in &writes {
-        let (id, change) = match &write.target {
+    for (target, rows) in &writes {
+        let (id, change) = match target {
             Target::New(new) | Target::Instead { new, .. } => {
-                let replaced = match &write.target {
+                let replaced = match target {
                     Target::Instead { id, .. } => Some(*id),
                     _ => None,
                 };
@@ -111,13 +121,13 @@ fn records(state: &DbState, writes: Vec<Write>, now_us: i64) -> Result<Vec<Recor
         };
         records.extend(change.map(Record::Catalog));
         let table = place(state, &made, id)?;
-        check(table, &write.batch)?;
-        expired.extend(expiry(table, &write.batch, state.commit_us.max(now_us)));
+        rows.check(table)?;
+        expired.extend(expiry(table, rows, state.commit_us.max(now_us)));
         places.push(id);
     }
     let mut resolver = Resolver::default();
-    for (write, id) in writes.into_iter().zip(&places) {
-        records.push(Record::Rows(resolver.resolve(place(state, &made, *id)?, write.batch)?));
+    for ((_, rows), id) in writes.into_iter().zip(&places) {
+        records.push(rows.record(place(state, &made, *id)?, &mut resolver)?);
     }
     records.extend(expired);
     Ok(records)

@@ -36,6 +36,17 @@ impl SymbolColumn {
         SymbolColumn { codes, ..SymbolColumn::default() }
     }
 
+    /// Returns the column with the codes `of` that its values have in a dictionary elsewhere.
+    ///
+    /// # Panics
+    /// When there are fewer than the batch's dictionary has values.
+    pub fn with_codes(mut self, of: &[i32]) -> SymbolColumn {
+        for code in self.codes.iter_mut().filter(|code| **code != Self::NULL) {
+            *code = of[*code as usize];
+        }
+        SymbolColumn::of_codes(self.codes)
+    }
+
     /// Appends a value.
     pub fn push(&mut self, value: Option<&str>) {
         let code = match value {
@@ -83,7 +94,7 @@ impl SymbolColumn {
     }
 
     /// Returns the values of the batch's dictionary by code.
-    pub fn values(&self) -> impl Iterator<Item = &str> {
+    pub fn values(&self) -> impl Iterator<Item = &str> + Clone {
         self.texts.iter().flatten()
     }
 
