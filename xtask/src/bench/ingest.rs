@@ -4,6 +4,7 @@
 //! acknowledgement of the last batch, and until queries see every row (QuestDB applies its log behind the
 //! acknowledgement). DuckDB has no lines; it takes part where a file or a table is copied.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -94,8 +95,7 @@ fn synced(bench: &mut Bench, rows: &Rows, rounds: u64, table: &mut Table) -> Res
 }
 
 fn csv(bench: &mut Bench, rows: &Rows, rounds: u64, table: &mut Table) -> Result<()> {
-    let mut row = Row::new("CSV file over /imp");
-    let loads = in_turns(&mut bench.peers, rounds, |server, _| {
+    let load = |server: &mut Running| {
         make(server, "imported", rows)?;
         let before = server.processor()?;
         let started = Instant::now();
@@ -107,24 +107,16 @@ fn csv(bench: &mut Bench, rows: &Rows, rounds: u64, table: &mut Table) -> Result
         let load = finish(server, "imported", rows, started, acknowledged, &before)?;
         server.drop_table("imported")?;
         Ok(load)
-    });
-    fill(&mut row, loads, |load| load.visible);
-    if let Some(duck) = &mut bench.peers.duck {
-        let mut walls = Vec::new();
-        for _ in 0..rounds {
-            walls.push(duck.load("imported", &rows.csv)?.ms * MILLION / rows.count as f64);
-        }
-        duck.run("drop table imported")?;
-        row.measured(System::DuckDb, walls, Vec::new());
-    }
-    table.push(row);
+    };
+    let csv = rows.csv.display();
+    let sql = format!("create or replace table imported as select * from read_csv('{csv}', header = true)");
+    table.push(with_duck("CSV file over /imp", bench, rows, rounds, load, &sql)?);
     Ok(())
 }
 
 /// `CREATE TABLE AS SELECT` of the whole table.
 pub fn copied(bench: &mut Bench, rows: &Rows, rounds: u64, table: &mut Table) -> Result<()> {
-    let mut row = Row::new("CREATE TABLE AS SELECT");
-    let loads = in_turns(&mut bench.peers, rounds, |server, _| {
+    let load = |server: &mut Running| {
         server.drop_table("copied")?;
         let before = server.processor()?;
         let started = Instant::now();
@@ -133,19 +125,52 @@ pub fn copied(bench: &mut Bench, rows: &Rows, rounds: u64, table: &mut Table) ->
         let load = finish(server, "copied", rows, started, acknowledged, &before)?;
         server.drop_table("copied")?;
         Ok(load)
-    });
-    fill(&mut row, loads, |load| load.visible);
-    if let Some(duck) = &mut bench.peers.duck {
-        let mut walls = Vec::new();
-        for _ in 0..rounds {
-            let told = duck.run("create or replace table copied as select * from trades")?;
-            walls.push(told.ms * MILLION / rows.count as f64);
-        }
-        duck.run("drop table copied")?;
-        row.measured(System::DuckDb, walls, Vec::new());
-    }
-    table.push(row);
+    };
+    let sql = "create or replace table copied as select * from trades";
+    table.push(with_duck("CREATE TABLE AS SELECT", bench, rows, rounds, load, sql)?);
     Ok(())
+}
+
+/// Returns a row of loads in which DuckDB takes its turn with a statement of its own.
+fn with_duck(
+    name: &str,
+    bench: &mut Bench,
+    rows: &Rows,
+    rounds: u64,
+    mut load: impl FnMut(&mut Running) -> Result<Load>,
+    sql: &str,
+) -> Result<Row> {
+    let mut row = Row::new(name);
+    let mut took: BTreeMap<System, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    let each = MILLION / rows.count as f64;
+    for _ in 0..rounds {
+        for (system, loads) in in_turns(&mut bench.peers, 1, |server, _| load(server)) {
+            match loads {
+                Ok(loads) => {
+                    let (walls, cpus) = took.entry(system).or_default();
+                    walls.extend(loads.iter().map(|load| load.visible));
+                    cpus.extend(loads.iter().map(|load| load.cpu));
+                }
+                Err(error) => drop(row.cells.insert(system, Cell::Refused(error.to_string()))),
+            }
+        }
+        if let Some(duck) = &mut bench.peers.duck {
+            let before = duck.processor()?;
+            let told = duck.run(sql)?;
+            let (walls, cpus) = took.entry(System::DuckDb).or_default();
+            walls.push(told.ms * each);
+            cpus.push(duck.processor()?.since(&before).as_secs_f64() * 1e3 * each);
+        }
+    }
+    if let Some(duck) = &mut bench.peers.duck {
+        duck.run("drop table if exists imported; drop table if exists copied")?;
+    }
+    for (system, (walls, cpus)) in took {
+        if !row.cells.contains_key(&system) {
+            row.measured(system, walls, cpus);
+        }
+    }
+    Ok(row)
 }
 
 type Loads = Vec<(System, Result<Vec<Load>>)>;
@@ -184,17 +209,6 @@ fn push(table: &mut Table, name: &str, loads: Loads) {
     }
     table.push(acknowledged);
     table.push(visible);
-}
-
-fn fill(row: &mut Row, loads: Loads, wall: impl Fn(&Load) -> f64) {
-    for (system, loads) in loads {
-        match loads {
-            Ok(loads) => {
-                row.measured(system, loads.iter().map(&wall).collect(), loads.iter().map(|load| load.cpu).collect())
-            }
-            Err(error) => drop(row.cells.insert(system, Cell::Refused(error.to_string()))),
-        }
-    }
 }
 
 fn make(server: &mut Running, table: &str, rows: &Rows) -> Result<()> {

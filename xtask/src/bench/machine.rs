@@ -51,7 +51,7 @@ impl Machine {
             processor: field(&read("/proc/cpuinfo")?, "model name").unwrap_or_else(|| "unknown processor".to_owned()),
             memory_gb: memory >> 20,
             kernel: said("uname", &["-sr"])?,
-            file_system: said("stat", &["-f", "-c", "%T", &folder.display().to_string()])?,
+            file_system: said("df", &["--output=fstype", &folder.display().to_string()])?.replace("Type\n", ""),
             load,
             limits: Limits::measure(folder, cores)?,
         })
