@@ -9,11 +9,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::{DFSchema, DFSchemaRef, Result, internal_err, plan_err};
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNodeCore};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::column_place::{column_at, expect_time, place_of};
 
+pub mod direct;
 mod run;
 
 pub use run::AsofJoinExec;
@@ -48,6 +49,30 @@ pub fn asof_join(left: LogicalPlan, right: LogicalPlan, spec: AsofSpec) -> Resul
     }
     let node = AsofJoin::try_new(left, right, times, keys, spec.strict, spec.tolerance_us)?;
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+}
+
+/// Returns the plan with a condition below the join where the condition looks at left columns only: every left row comes out,
+/// whatever it meets. None when the plan is no such join or the condition has to stay above it.
+pub fn filtered_left(plan: &LogicalPlan, condition: &Expr) -> Result<Option<LogicalPlan>> {
+    let LogicalPlan::Extension(extension) = plan else { return Ok(None) };
+    let Some(join) = extension.node.as_any().downcast_ref::<AsofJoin>() else { return Ok(None) };
+    let (columns, left) = (condition.column_refs(), join.left.schema());
+    if columns.is_empty() || condition.is_volatile() || !columns.iter().all(|column| left.has_column(column)) {
+        return Ok(None);
+    }
+    let left = match filtered_left(&join.left, condition)? {
+        Some(left) => left,
+        None => LogicalPlanBuilder::from(join.left.clone()).filter(condition.clone())?.build()?,
+    };
+    let node = AsofJoin::try_new(
+        left,
+        join.right.clone(),
+        join.times.clone(),
+        join.keys.clone(),
+        join.strict,
+        join.tolerance_us,
+    )?;
+    Ok(Some(LogicalPlan::Extension(Extension { node: Arc::new(node) })))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -23,9 +23,11 @@ pub mod block;
 mod conjuncts;
 mod ends;
 pub mod fold;
+pub mod keys;
 mod outputs;
 mod rows;
 pub mod source;
+pub mod wanted;
 pub mod work;
 
 pub use backward::Backward;
@@ -46,6 +48,7 @@ const RECOGNISERS: &[Recognise] = &[
     super::top::by_time::recognise,
     super::top::by_value::recognise,
     super::group::recognise,
+    super::asof_join::direct::recognise,
     rows::recognise,
 ];
 

@@ -31,6 +31,10 @@ pub fn filter(scope: &Scope, relation: Relation, conditions: &[&Tree]) -> Result
             continue;
         }
         let test = scope.condition(condition)?;
+        if let Some(plan) = crate::exec::asof_join::filtered_left(&relation.plan, &test).map_err(plan_error)? {
+            relation = relation.with_plan(plan);
+            continue;
+        }
         predicate = Some(match predicate {
             None => test,
             Some(earlier) => datafusion::logical_expr::and(earlier, test),

@@ -34,9 +34,9 @@ use matcher::Matcher;
 /// The join of two inputs that ascend by time.
 #[derive(Debug, Clone)]
 pub struct AsofJoinExec {
-    left: Arc<dyn ExecutionPlan>,
-    right: Arc<dyn ExecutionPlan>,
-    spec: AsofSpec,
+    pub(super) left: Arc<dyn ExecutionPlan>,
+    pub(super) right: Arc<dyn ExecutionPlan>,
+    pub(super) spec: AsofSpec,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }

@@ -12,6 +12,7 @@ use storage::{Database, Options};
 use crate::{Outcome, Session, Settings, cell_text, read_cell};
 
 mod groups;
+mod joins;
 mod order;
 mod rows;
 mod worlds;

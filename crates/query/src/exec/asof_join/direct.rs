@@ -1,0 +1,240 @@
+//! ASOF and LT joins directly over the runs of two tables: keys compared by codes, values of the right side taken late.
+//!
+//! [`recognise`] knows the plain operator where both sides are tables (under filters) in the order of their designated
+//! timestamps and the keys are symbols. [`run`] reads both once: a left row's match is found by index (`meeting.rs`), the
+//! numbers of keys come from `exec/direct/keys.rs`, right rows that may still match are in `kept.rs`. Left columns are handed on as they
+//! lie. Rows before the first left one are read backwards only until every key has been seen.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::Array;
+use arrow::compute::SortOptions;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use futures::{TryStreamExt, stream};
+
+use super::AsofSpec;
+use super::run::AsofJoinExec;
+use crate::exec::direct::wanted::{identity, narrowed};
+use crate::exec::direct::{Notes, Source, keys};
+
+mod kept;
+mod meeting;
+mod run;
+
+/// One side of the join.
+#[derive(Debug, Clone)]
+struct Side {
+    source: Source,
+    /// The place of the designated timestamp among the source's columns.
+    time: usize,
+}
+
+/// What is joined; places are those of each source's columns.
+#[derive(Debug, Clone)]
+struct Join {
+    left: Side,
+    right: Side,
+    keys: Vec<(usize, usize)>,
+    strict: bool,
+    tolerance_us: Option<i64>,
+    /// What is handed on of the left source's columns and, behind them, the right source's.
+    outputs: Vec<usize>,
+}
+
+/// Returns the join over runs in the place of the plain one; a projection above tells which columns are wanted.
+pub fn recognise(plan: &Arc<dyn ExecutionPlan>, notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+        let Some(join) = beneath(projection.input()) else { return Ok(None) };
+        return direct(join, projection.expr(), notes);
+    }
+    let Some(join) = plan.downcast_ref::<AsofJoinExec>() else { return Ok(None) };
+    direct(join, &identity(&join.schema()), notes)
+}
+
+fn beneath(plan: &Arc<dyn ExecutionPlan>) -> Option<&AsofJoinExec> {
+    match plan.downcast_ref::<CooperativeExec>() {
+        Some(same) => beneath(same.input()),
+        None => plan.downcast_ref::<AsofJoinExec>(),
+    }
+}
+
+/// Returns the join over runs with the wanted values above it, or notes why it cannot be.
+fn direct(plain: &AsofJoinExec, wanted: &[ProjectionExpr], notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let word = if plain.spec.strict { "lt join" } else { "asof join" };
+    let sides = (side(&plain.left, plain.spec.left_time), side(&plain.right, plain.spec.right_time));
+    let ((left, left_columns), (right, right_columns)) = match sides {
+        (Some(left), Some(right)) => (left, right),
+        (None, _) => {
+            notes.falls_back(|| format!("{word}: the left side is no table in the order of its designated timestamp"));
+            return Ok(None);
+        }
+        (_, None) => {
+            notes.falls_back(|| format!("{word}: the right side is no table in the order of its designated timestamp"));
+            return Ok(None);
+        }
+    };
+    let mut keys = Vec::new();
+    for (l, r) in &plain.spec.keys {
+        let symbol = |side: &Side, columns: &[Arc<dyn PhysicalExpr>], place: usize| {
+            place_of(&columns[place]).filter(|place| side.source.is_symbol(*place))
+        };
+        match (symbol(&left, &left_columns, *l), symbol(&right, &right_columns, *r)) {
+            (Some(l), Some(r)) => keys.push((l, r)),
+            _ => {
+                let name = plain.left.schema().field(*l).name().clone();
+                notes.falls_back(|| format!("{word}: key {name} is no SYMBOL on both sides"));
+                return Ok(None);
+            }
+        }
+    }
+    let codes = keys.iter().map(|(_, r)| Ok(right.source.dictionary(*r)?.map_or(0, |texts| texts.len())));
+    let numbers = keys::number_of(codes.collect::<Result<Vec<_>>>()?);
+    if keys.len() > 1 && numbers.is_none_or(|numbers| numbers > keys::MOST_NUMBERS) || numbers.is_none() {
+        notes.falls_back(|| format!("{word}: the keys' symbols have too many combinations"));
+        return Ok(None);
+    }
+    let width = left.source.schema().fields().len();
+    let mut columns = left_columns;
+    for column in &right_columns {
+        // computed of NULLs it need not be NULL, as it must be where nothing matches
+        let Some(place) = place_of(column) else {
+            notes.falls_back(|| format!("{word}: column {column} of the right side is computed"));
+            return Ok(None);
+        };
+        columns.push(Arc::new(Column::new(right.source.schema().field(place).name(), width + place)));
+    }
+    let AsofSpec { strict, tolerance_us, .. } = plain.spec;
+    let (outputs, exprs) = narrowed(wanted, &columns)?;
+    let operator = DirectAsofJoinExec::new(Join { left, right, keys, strict, tolerance_us, outputs });
+    Ok(Some(Arc::new(ProjectionExec::try_new(exprs, Arc::new(operator))?)))
+}
+
+/// Returns a side that is a table, and its columns over the source's; None where it is something else or in another order.
+fn side(plan: &Arc<dyn ExecutionPlan>, time: usize) -> Option<(Side, Vec<Arc<dyn PhysicalExpr>>)> {
+    let (source, columns) = Source::beneath(plan)?;
+    let time = place_of(columns.get(time)?)?;
+    (source.time() == Some(time)).then_some((Side { source, time }, columns))
+}
+
+fn place_of(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
+    expr.downcast_ref::<Column>().map(Column::index)
+}
+
+/// The join of two tables.
+#[derive(Debug)]
+struct DirectAsofJoinExec {
+    join: Arc<Join>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl DirectAsofJoinExec {
+    fn new(join: Join) -> DirectAsofJoinExec {
+        let schema = join.schema();
+        let mut equivalences = EquivalenceProperties::new(schema.clone());
+        if let Some(place) = join.outputs.iter().position(|output| *output == join.left.time) {
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(schema.field(place).name(), place));
+            equivalences
+                .add_ordering([PhysicalSortExpr::new(column, SortOptions { descending: false, nulls_first: true })]);
+        }
+        let one = Partitioning::UnknownPartitioning(1);
+        let properties = PlanProperties::new(equivalences, one, EmissionType::Incremental, Boundedness::Bounded);
+        let metrics = ExecutionPlanMetricsSet::new();
+        DirectAsofJoinExec { join: Arc::new(join), properties: Arc::new(properties), metrics }
+    }
+}
+
+impl Join {
+    fn left_width(&self) -> usize {
+        self.left.source.schema().fields().len()
+    }
+
+    /// Returns the schema of the outputs; right columns may be NULL.
+    fn schema(&self) -> SchemaRef {
+        let (left, right) = (self.left.source.schema(), self.right.source.schema());
+        let field = |output: &usize| -> FieldRef {
+            match output.checked_sub(left.fields().len()) {
+                None => left.fields()[*output].clone(),
+                Some(place) => Arc::new(right.field(place).clone().with_nullable(true)),
+            }
+        };
+        Arc::new(Schema::new(self.outputs.iter().map(field).collect::<Vec<_>>()))
+    }
+}
+
+impl DisplayAs for DirectAsofJoinExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        let Join { left, right, keys, tolerance_us, .. } = &*self.join;
+        let (l, r) = (left.source.schema(), right.source.schema());
+        let keys: Vec<String> =
+            keys.iter().map(|k| format!("{} = {}", l.field(k.0).name(), r.field(k.1).name())).collect();
+        write!(f, "{}: on=[{}]", self.name(), keys.join(", "))?;
+        if let Some(us) = tolerance_us {
+            write!(f, ", tolerance={us}us")?;
+        }
+        write!(f, ", left: {}, right: {}", left.source, right.source)
+    }
+}
+
+impl ExecutionPlan for DirectAsofJoinExec {
+    fn name(&self) -> &str {
+        if self.join.strict { "DirectLtJoinExec" } else { "DirectAsofJoinExec" }
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let consumer = MemoryConsumer::new(format!("{}[{partition}]", self.name())).with_can_spill(false);
+        let reservation = consumer.register(context.memory_pool());
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let (join, schema) = (self.join.clone(), self.schema());
+        // nothing starts before the first batch is asked for: only then are the values of scalar sub-queries known
+        let started = async move {
+            let mut builder = RecordBatchReceiverStreamBuilder::new(schema.clone(), 2);
+            let sender = builder.tx();
+            builder.spawn_blocking(move || {
+                run::run(&join, schema, reservation, &|| sender.is_closed(), &mut |batch| {
+                    metrics.record_output(batch.num_rows());
+                    sender.blocking_send(Ok(batch)).is_ok()
+                })
+            });
+            Ok::<SendableRecordBatchStream, DataFusionError>(builder.build())
+        };
+        let stream = stream::once(started).try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
