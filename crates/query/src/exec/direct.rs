@@ -49,6 +49,7 @@ const RECOGNISERS: &[Recognise] = &[
     super::top::by_value::recognise,
     super::group::recognise,
     super::asof_join::direct::recognise,
+    super::window::direct::recognise,
     rows::recognise,
 ];
 

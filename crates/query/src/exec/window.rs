@@ -17,6 +17,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::column_place::place_of;
 
+pub mod direct;
 mod frames;
 mod run;
 mod sliding;

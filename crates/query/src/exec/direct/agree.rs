@@ -15,6 +15,7 @@ mod groups;
 mod joins;
 mod order;
 mod rows;
+mod windows;
 mod worlds;
 
 /// What EXPLAIN must say of a statement, in the first world (all others may differ).

@@ -39,8 +39,8 @@ pub struct PlacedCall {
 /// The input with one more column a call.
 #[derive(Debug, Clone)]
 pub struct WindowExec {
-    input: Arc<dyn ExecutionPlan>,
-    calls: Vec<PlacedCall>,
+    pub(super) input: Arc<dyn ExecutionPlan>,
+    pub(super) calls: Vec<PlacedCall>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
