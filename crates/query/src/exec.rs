@@ -28,6 +28,7 @@ mod key_index;
 pub mod latest_on;
 pub mod slice;
 pub mod splice_join;
+pub mod symbol_join;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod top;

@@ -50,6 +50,7 @@ const RECOGNISERS: &[Recognise] = &[
     super::group::recognise,
     super::asof_join::direct::recognise,
     super::window::direct::recognise,
+    super::symbol_join::recognise,
     rows::recognise,
 ];
 

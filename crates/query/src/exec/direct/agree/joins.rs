@@ -1,4 +1,4 @@
-//! ASOF and LT joins.
+//! ASOF and LT joins, and hash joins on symbols.
 
 use super::{Plan, agree, agree_in_order};
 
@@ -105,5 +105,46 @@ fn other_shapes_stay_plain() {
         ),
         ("select t.ts, u.ts from t asof join (select * from u limit 5) u on (s)", Plan::FallsBack("right side")),
         ("select t.ts, u.ts, b.ts from t asof join u on (s) asof join t b on (s)", ASOF),
+    ]);
+}
+
+const HASH: Plan<'static> = Plan::Uses("DirectHashJoinExec");
+
+#[test]
+fn rows_of_a_table_meet_kept_ones_by_their_symbol() {
+    agree_in_order(&[
+        ("select t.ts, t.s, t.d, m.b from t join (select s, max(d) b from u group by s) m on t.s = m.s", HASH),
+        (
+            "select t.ts, t.s, t.d, m.b, m.s from t left join (select s, max(d) b from u group by s) m on t.s = m.s",
+            HASH,
+        ),
+        ("select t.ts, m.b, m.k from t join (select k, count() b from u where i > 0 group by k) m on t.s = m.k", HASH),
+        ("select t.ts, t.v, t.c, m.n from t join (select s, count() n from t group by s) m on (s) where t.i > 0", HASH),
+        (
+            "select t.ts, m.b from (select * from t where s = 's1') t left join (select s, sum(i) b from u group by s) m on t.s = m.s",
+            HASH,
+        ),
+        (
+            "select t.ts, t.s, m.b from t join (select s, max(d) b from u where d > 1e300 group by s) m on t.s = m.s",
+            HASH,
+        ),
+        (
+            "select t.ts, t.s, m.b from t left join (select s, max(d) b from u where s = 'nowhere' group by s) m on t.s = m.s",
+            HASH,
+        ),
+    ]);
+}
+
+#[test]
+fn many_kept_rows_of_one_symbol_all_come() {
+    agree_in_order(&[
+        ("select t.ts, t.s, u.ts, u.l from t join u on (s)", HASH),
+        ("select t.ts, t.s, u.ts, u.v from t left join (select * from u where i > 0) u on (s)", HASH),
+        ("select a.ts, b.ts from (select * from u where i > 200) a join u b on a.k = b.k", HASH),
+    ]);
+    agree(&[
+        ("select count(), sum(t.d - m.b) from t join (select s, max(d) b from u group by s) m on t.s = m.s", HASH),
+        ("select count(), sum(t.i + u.i) from t join u on t.s = u.s", HASH),
+        ("select t.s, count() from t join u on t.s = u.k group by t.s", HASH),
     ]);
 }
