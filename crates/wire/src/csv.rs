@@ -10,7 +10,14 @@ pub const LINE_END: &[u8] = b"\r\n";
 
 /// Appends text in quotes.
 pub fn string(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len() + 2);
     out.push(b'"');
+    // without an early end the loop looks at many bytes at a time
+    if !text.bytes().fold(false, |found, byte| found | (byte == b'"')) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     for (i, part) in text.split('"').enumerate() {
         if i > 0 {
             out.extend_from_slice(b"\"\"");

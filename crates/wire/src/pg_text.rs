@@ -5,22 +5,21 @@
 
 use std::fmt::{self, Write};
 
+use crate::moment_text::{self, Fields};
+use crate::number_text;
+
 const US_PER_SECOND: i64 = types::time::US_PER_SECOND;
 const US_PER_DAY: i64 = types::time::US_PER_DAY;
 
 /// Writes a double in the shortest digits that read back the same, as Java shows them: `1.0`, `0.001`, `1.0E7`, `1.0E-4`.
 /// The number must be finite: clients are sent NULL for the rest.
 pub fn write_f64(out: &mut impl Write, value: f64) -> fmt::Result {
-    let mut digits = Digits::default();
-    write!(digits, "{value:e}")?;
-    write_java(out, digits.as_str(), value.abs() == 0.0 || (1e-3..1e7).contains(&value.abs()))
+    out.write_str(number_text::double(value).as_str())
 }
 
 /// Writes a float as [`write_f64`] does, in the fewer digits that a float needs.
 pub fn write_f32(out: &mut impl Write, value: f32) -> fmt::Result {
-    let mut digits = Digits::default();
-    write!(digits, "{value:e}")?;
-    write_java(out, digits.as_str(), value.abs() == 0.0 || (1e-3..1e7).contains(&value.abs()))
+    out.write_str(number_text::float(value).as_str())
 }
 
 /// Writes `t` or `f`.
@@ -30,85 +29,25 @@ pub fn write_bool(out: &mut impl Write, value: bool) -> fmt::Result {
 
 /// Writes microseconds since 1970 as `2024-01-01 00:00:00.000000`.
 pub fn write_timestamp_us(out: &mut impl Write, us: i64) -> fmt::Result {
-    write_moment(out, us.div_euclid(US_PER_SECOND), us.rem_euclid(US_PER_SECOND), 6)
+    write_moment::<26>(out, &Fields::of::<US_PER_SECOND>(us))
 }
 
 /// Writes milliseconds since 1970 as `2024-01-01 00:00:00.000`.
 pub fn write_date_ms(out: &mut impl Write, ms: i64) -> fmt::Result {
-    write_moment(out, ms.div_euclid(1_000), ms.rem_euclid(1_000), 3)
+    write_moment::<23>(out, &Fields::of::<1_000>(ms))
 }
 
-/// `digits` is `-1.5e7` as Rust writes it; the shortest round-trip digits are the same in Java since 19.
-fn write_java(out: &mut impl Write, digits: &str, plain: bool) -> fmt::Result {
-    let (mantissa, exponent) = digits.split_once('e').ok_or(fmt::Error)?;
-    if !plain {
-        let point = if mantissa.contains('.') { "" } else { ".0" };
-        return write!(out, "{mantissa}{point}E{exponent}");
+/// Writes a moment, which has `BYTES` bytes in the years that people know.
+fn write_moment<const BYTES: usize>(out: &mut impl Write, fields: &Fields) -> fmt::Result {
+    let mut text = [0; BYTES];
+    if fields.is_common() {
+        fields.put(&mut text, b' ');
+        return out.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?);
     }
-    let exponent: i32 = exponent.parse().map_err(|_| fmt::Error)?;
-    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |m| ("-", m));
-    let (first, rest) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    out.write_str(sign)?;
-    if exponent < 0 {
-        out.write_str("0.")?;
-        for _ in 1..-exponent {
-            out.write_char('0')?;
-        }
-        return write!(out, "{first}{rest}");
-    }
-    let whole = (exponent as usize).min(rest.len());
-    out.write_str(first)?;
-    out.write_str(&rest[..whole])?;
-    for _ in rest.len()..exponent as usize {
-        out.write_char('0')?;
-    }
-    let fraction = &rest[whole..];
-    write!(out, ".{}", if fraction.is_empty() { "0" } else { fraction })
-}
-
-/// Room for the longest `{:e}` of a double: sign, 17 digits, point, `e-324`.
-#[derive(Default)]
-struct Digits {
-    bytes: [u8; 32],
-    len: usize,
-}
-
-impl Digits {
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len]).expect("only text is written")
-    }
-}
-
-impl Write for Digits {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.len + text.len();
-        self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
-    }
-}
-
-fn write_moment(out: &mut impl Write, seconds: i64, fraction: i64, fraction_digits: usize) -> fmt::Result {
-    let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
-    let second = seconds.rem_euclid(86_400);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     // PostgreSQL counts years before 1 as 1 BC, 2 BC, ...
-    let (year, era) = if year > 0 { (year, "") } else { (1 - year, " BC") };
-    write!(out, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{fraction:0fraction_digits$}{era}")
-}
-
-/// Returns year, month and day of a day counted from 1970-01-01 (proleptic Gregorian calendar).
-/// After Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+    let (year, era) = if fields.year > 0 { (fields.year, "") } else { (1 - fields.year, " BC") };
+    Fields { year: 1, ..*fields }.put(&mut text, b' ');
+    write!(out, "{year:04}{}{era}", std::str::from_utf8(&text[4..]).map_err(|_| fmt::Error)?)
 }
 
 /// Returns the day, counted from 1970-01-01, of a date that exists.
@@ -119,7 +58,7 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
     let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     let days = era * 146_097 + day_of_era - 719_468;
-    (civil_from_days(days) == (year, month, day)).then_some(days)
+    (moment_text::civil(days) == (year, month as u64, day as u64)).then_some(days)
 }
 
 /// Reads `t`, `true`, `yes`, `on`, `1` and their opposites, in any case, blanks around allowed.

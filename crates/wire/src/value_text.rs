@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use crate::number_text;
+
 /// Reads `11111111-2222-3333-4444-555555555555`.
 pub fn read_uuid(text: &str) -> Option<[u8; 16]> {
     let bytes = text.as_bytes();
@@ -77,26 +79,36 @@ pub fn read_char(text: &str) -> Option<u16> {
 
 /// Writes 16 bytes as `11111111-2222-3333-4444-555555555555`.
 pub fn write_uuid(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
-    for (i, byte) in bytes.iter().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            out.write_char('-')?;
-        }
-        write!(out, "{byte:02x}")?;
+    let mut text = [b'-'; 36];
+    let mut at = 0;
+    for (i, byte) in bytes.iter().take(16).enumerate() {
+        at += usize::from(matches!(i, 4 | 6 | 8 | 10));
+        text[at..at + 2].copy_from_slice(&hex_digits(*byte));
+        at += 2;
     }
-    Ok(())
+    out.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
 }
 
 /// Writes `10.0.0.1`.
 pub fn write_ipv4(out: &mut impl Write, address: u32) -> fmt::Result {
-    let [a, b, c, d] = address.to_be_bytes();
-    write!(out, "{a}.{b}.{c}.{d}")
+    let [a, b, c, d] = address.to_be_bytes().map(|part| number_text::integer(part.into()));
+    for part in [a.as_str(), ".", b.as_str(), ".", c.as_str(), "."] {
+        out.write_str(part)?;
+    }
+    out.write_str(d.as_str())
 }
 
 /// Writes 32 big-endian bytes as `0x1f`: whole bytes, without those of zero before them.
 pub fn write_long256(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
     let start = bytes.iter().position(|&b| b != 0).unwrap_or(bytes.len().saturating_sub(1));
     out.write_str("0x")?;
-    bytes[start..].iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    bytes[start..].iter().try_for_each(|byte| out.write_str(std::str::from_utf8(&hex_digits(*byte)).unwrap_or_default()))
+}
+
+/// Returns the two hexadecimal digits of a byte.
+pub fn hex_digits(byte: u8) -> [u8; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
 }
 
 /// Writes a geohash as characters where its bits make whole ones, else as bits.
