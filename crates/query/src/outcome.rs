@@ -1,7 +1,10 @@
 //! What a statement answers.
 
+use arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
 
+use crate::error::SqlError;
 use crate::kind::Kind;
 
 /// The type of a result column.
@@ -21,6 +24,16 @@ pub struct Rows {
     pub timestamp_index: Option<usize>,
     /// Errors in it are read by [`crate::error::SqlError::from_datafusion`].
     pub stream: SendableRecordBatchStream,
+}
+
+impl Rows {
+    /// Returns the next batch, or `None` after the last.
+    ///
+    /// # Errors
+    /// What ended the statement.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, SqlError> {
+        self.stream.next().await.transpose().map_err(|e| SqlError::from_datafusion(&e))
+    }
 }
 
 /// The answer of a statement.

@@ -110,11 +110,7 @@ fn plain<const DECIMALS: usize>(negative: bool, scaled: u64, one: u64) -> Text {
 /// Spells the shortest digits of any finite number. `fast` writes them, but takes the even one of two that are equally
 /// near; `slow` takes the larger one then, as all our answers do.
 #[inline(never)]
-fn shortest(
-    value: f64,
-    fast: impl FnOnce(&mut &mut [u8]) -> bool,
-    slow: impl FnOnce(&mut &mut [u8]) -> bool,
-) -> Text {
+fn shortest(value: f64, fast: impl FnOnce(&mut &mut [u8]) -> bool, slow: impl FnOnce(&mut &mut [u8]) -> bool) -> Text {
     let written = |write: &mut dyn FnMut(&mut &mut [u8]) -> bool| {
         let mut given = [0u8; LONGEST];
         let mut left = &mut given[..];

@@ -102,7 +102,9 @@ pub fn write_ipv4(out: &mut impl Write, address: u32) -> fmt::Result {
 pub fn write_long256(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
     let start = bytes.iter().position(|&b| b != 0).unwrap_or(bytes.len().saturating_sub(1));
     out.write_str("0x")?;
-    bytes[start..].iter().try_for_each(|byte| out.write_str(std::str::from_utf8(&hex_digits(*byte)).unwrap_or_default()))
+    bytes[start..]
+        .iter()
+        .try_for_each(|byte| out.write_str(std::str::from_utf8(&hex_digits(*byte)).unwrap_or_default()))
 }
 
 /// Returns the two hexadecimal digits of a byte.

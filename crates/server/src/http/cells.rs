@@ -3,10 +3,11 @@
 use std::fmt;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Decimal128Array, Decimal256Array, FixedSizeBinaryArray,
-    Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, ListArray, StringArray, StringViewArray,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Decimal256Array, FixedSizeBinaryArray, Float32Array,
+    Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, ListArray, StringArray, StringViewArray,
     TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, UInt32Array,
 };
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, TimeUnit};
 use query::kind::Kind;
 use query::{SqlError, SqlErrorKind};
@@ -17,6 +18,7 @@ use wire::{csv, exec_json, value_text};
 pub struct Cells<'a> {
     kind: Kind,
     values: Values<'a>,
+    nulls: Option<&'a NullBuffer>,
 }
 
 enum Values<'a> {
@@ -35,30 +37,10 @@ enum Values<'a> {
     Nanos(&'a TimestampNanosecondArray),
     U32(&'a UInt32Array),
     Fixed(&'a FixedSizeBinaryArray),
-    Binary(&'a BinaryArray),
+    Binary,
     Decimal128(&'a Decimal128Array, u8),
     Decimal256(&'a Decimal256Array, u8),
     List(&'a ListArray),
-}
-
-/// A value, without its column.
-enum Cell<'a> {
-    Null,
-    Boolean(bool),
-    Integer(i64),
-    F32(f32),
-    F64(f64),
-    Text(&'a str),
-    Millis(i64),
-    Micros(i64),
-    Nanos(i64),
-    Geohash(i64, u8),
-    Ipv4(u32),
-    Uuid(&'a [u8]),
-    Long256(&'a [u8]),
-    Binary,
-    Decimal(Option<Decimal>),
-    List(ArrayRef),
 }
 
 /// Text that is appended to bytes.
@@ -94,7 +76,7 @@ impl<'a> Cells<'a> {
             DataType::Timestamp(TimeUnit::Nanosecond, _) => any.downcast_ref().map(Values::Nanos),
             DataType::UInt32 => any.downcast_ref().map(Values::U32),
             DataType::FixedSizeBinary(_) => any.downcast_ref().map(Values::Fixed),
-            DataType::Binary => any.downcast_ref().map(Values::Binary),
+            DataType::Binary => Some(Values::Binary),
             DataType::Decimal128(_, scale) => any.downcast_ref().map(|a| Values::Decimal128(a, *scale as u8)),
             DataType::Decimal256(_, scale) => any.downcast_ref().map(|a| Values::Decimal256(a, *scale as u8)),
             DataType::List(_) => any.downcast_ref().map(Values::List),
@@ -105,122 +87,120 @@ impl<'a> Cells<'a> {
             position: 0,
             kind: SqlErrorKind::Internal,
         })?;
-        Ok(Cells { kind, values })
+        Ok(Cells { kind, values, nulls: array.nulls() })
     }
 
-    fn cell(&self, row: usize) -> Cell<'a> {
-        fn get<'a, T>(
-            array: &dyn Array,
-            row: usize,
-            cell: impl FnOnce(usize) -> T,
-            make: fn(T) -> Cell<'a>,
-        ) -> Cell<'a> {
-            if array.is_null(row) { Cell::Null } else { make(cell(row)) }
-        }
-        if let (Kind::Geohash(bits), Values::I64(a)) = (self.kind, &self.values) {
-            return if a.is_null(row) { Cell::Null } else { Cell::Geohash(a.value(row), bits) };
-        }
-        match self.values {
-            Values::Null => Cell::Null,
-            Values::Boolean(a) => get(a, row, |i| a.value(i), Cell::Boolean),
-            Values::I8(a) => get(a, row, |i| i64::from(a.value(i)), Cell::Integer),
-            Values::I16(a) => get(a, row, |i| i64::from(a.value(i)), Cell::Integer),
-            Values::I32(a) => get(a, row, |i| i64::from(a.value(i)), Cell::Integer),
-            Values::I64(a) => get(a, row, |i| a.value(i), Cell::Integer),
-            Values::F32(a) => get(a, row, |i| a.value(i), Cell::F32),
-            Values::F64(a) => get(a, row, |i| a.value(i), Cell::F64),
-            Values::Text(a) => get(a, row, |i| a.value(i), Cell::Text),
-            Values::TextView(a) => get(a, row, |i| a.value(i), Cell::Text),
-            Values::Millis(a) => get(a, row, |i| a.value(i), Cell::Millis),
-            Values::Micros(a) => get(a, row, |i| a.value(i), Cell::Micros),
-            Values::Nanos(a) => get(a, row, |i| a.value(i), Cell::Nanos),
-            Values::U32(a) => get(a, row, |i| a.value(i), Cell::Ipv4),
-            Values::Fixed(a) if self.kind == Kind::Long256 => get(a, row, |i| a.value(i), Cell::Long256),
-            Values::Fixed(a) => get(a, row, |i| a.value(i), Cell::Uuid),
-            Values::Binary(a) => get(a, row, |_| (), |()| Cell::Binary),
-            Values::Decimal128(a, scale) => {
-                get(a, row, |i| Decimal::of_bytes(&a.value(i).to_be_bytes(), scale), Cell::Decimal)
-            }
-            Values::Decimal256(a, scale) => {
-                get(a, row, |i| Decimal::of_bytes(&a.value(i).to_be_bytes(), scale), Cell::Decimal)
-            }
-            Values::List(a) => get(a, row, |i| a.value(i), Cell::List),
-        }
+    fn is_null(&self, row: usize) -> bool {
+        self.nulls.is_some_and(|nulls| nulls.is_null(row))
     }
 
     /// Appends a value as JSON. Kinds that have no NULL show false, 0 or an empty text for it.
     pub fn json(&self, out: &mut Vec<u8>, row: usize, quote_longs: bool) {
-        match self.cell(row) {
-            Cell::Null => match self.kind {
-                Kind::Boolean => exec_json::boolean(out, false),
-                Kind::Byte | Kind::Short => exec_json::integer(out, 0),
-                Kind::Char | Kind::Long256 => exec_json::string(out, ""),
-                Kind::Binary => out.extend_from_slice(b"[]"),
-                _ => exec_json::null(out),
+        if self.is_null(row) {
+            return self.null_json(out);
+        }
+        match self.values {
+            Values::Null => self.null_json(out),
+            Values::Boolean(a) => exec_json::boolean(out, a.value(row)),
+            Values::I8(a) => exec_json::integer(out, a.value(row).into()),
+            Values::I16(a) => exec_json::integer(out, a.value(row).into()),
+            Values::I32(a) => exec_json::integer(out, a.value(row).into()),
+            Values::I64(a) => match self.kind {
+                Kind::Geohash(_) => self.quoted(out, row),
+                Kind::Long if quote_longs => exec_json::quoted_integer(out, a.value(row)),
+                _ => exec_json::integer(out, a.value(row)),
             },
-            Cell::Boolean(value) => exec_json::boolean(out, value),
-            Cell::Integer(value) if quote_longs && self.kind == Kind::Long => exec_json::quoted_integer(out, value),
-            Cell::Integer(value) => exec_json::integer(out, value),
-            Cell::F32(value) => exec_json::float(out, value),
-            Cell::F64(value) => exec_json::double(out, value),
-            Cell::Text(value) => exec_json::string(out, value),
-            Cell::Millis(value) => exec_json::date(out, value),
-            Cell::Micros(value) => exec_json::timestamp(out, value),
-            Cell::Nanos(value) => exec_json::timestamp_ns(out, value),
+            Values::F32(a) => exec_json::float(out, a.value(row)),
+            Values::F64(a) => exec_json::double(out, a.value(row)),
+            Values::Text(a) => exec_json::string(out, a.value(row)),
+            Values::TextView(a) => exec_json::string(out, a.value(row)),
+            Values::Millis(a) => exec_json::date(out, a.value(row)),
+            Values::Micros(a) => exec_json::timestamp(out, a.value(row)),
+            Values::Nanos(a) => exec_json::timestamp_ns(out, a.value(row)),
             // the peer shows no bytes
-            Cell::Binary => out.extend_from_slice(b"[]"),
-            Cell::List(value) => list(out, &value),
-            cell => {
-                out.push(b'"');
-                cell.plain(out);
-                out.push(b'"');
+            Values::Binary => out.extend_from_slice(b"[]"),
+            Values::List(a) => list(out, &a.value(row)),
+            Values::U32(_) | Values::Fixed(_) | Values::Decimal128(..) | Values::Decimal256(..) => {
+                self.quoted(out, row);
             }
+        }
+    }
+
+    fn null_json(&self, out: &mut Vec<u8>) {
+        match self.kind {
+            Kind::Boolean => exec_json::boolean(out, false),
+            Kind::Byte | Kind::Short => out.push(b'0'),
+            Kind::Char | Kind::Long256 => out.extend_from_slice(b"\"\""),
+            Kind::Binary => out.extend_from_slice(b"[]"),
+            _ => exec_json::null(out),
         }
     }
 
     /// Appends a value as CSV.
     pub fn csv(&self, out: &mut Vec<u8>, row: usize) {
-        match self.cell(row) {
-            Cell::Null => match self.kind {
-                Kind::Boolean => exec_json::boolean(out, false),
-                Kind::Byte | Kind::Short => exec_json::integer(out, 0),
-                Kind::Geohash(_) | Kind::Decimal(..) => exec_json::null(out),
-                Kind::Array(_) => csv::string(out, "null"),
-                _ => {}
-            },
-            Cell::F32(value) => csv::float(out, value),
-            Cell::F64(value) => csv::double(out, value),
-            // one that means something in CSV needs quotes after all
-            Cell::Text(value) if self.kind == Kind::Char && !value.contains(['"', ',', ';', '\t', '|', '\n', '\r']) => {
-                out.extend_from_slice(value.as_bytes());
-            }
-            Cell::Binary => {}
-            Cell::List(value) => {
+        if self.is_null(row) {
+            return self.null_csv(out);
+        }
+        match self.values {
+            Values::Null => self.null_csv(out),
+            Values::F32(a) => csv::float(out, a.value(row)),
+            Values::F64(a) => csv::double(out, a.value(row)),
+            Values::Text(a) => self.text_csv(out, a.value(row)),
+            Values::TextView(a) => self.text_csv(out, a.value(row)),
+            Values::Binary => {}
+            Values::List(a) => {
                 out.push(b'"');
-                list(out, &value);
+                list(out, &a.value(row));
                 out.push(b'"');
             }
-            cell @ (Cell::Uuid(_) | Cell::Ipv4(_) | Cell::Long256(_)) => cell.plain(out),
-            Cell::Text(value) => csv::string(out, value),
+            Values::U32(_) | Values::Fixed(_) => self.plain(out, row),
             _ => self.json(out, row, false),
         }
     }
-}
 
-impl Cell<'_> {
+    fn null_csv(&self, out: &mut Vec<u8>) {
+        match self.kind {
+            Kind::Boolean => exec_json::boolean(out, false),
+            Kind::Byte | Kind::Short => out.push(b'0'),
+            Kind::Geohash(_) | Kind::Decimal(..) => exec_json::null(out),
+            Kind::Array(_) => csv::string(out, "null"),
+            _ => {}
+        }
+    }
+
+    fn text_csv(&self, out: &mut Vec<u8>, text: &str) {
+        // a CHAR that means something in CSV needs quotes after all
+        if self.kind == Kind::Char && !text.contains(['"', ',', ';', '\t', '|', '\n', '\r']) {
+            out.extend_from_slice(text.as_bytes());
+        } else {
+            csv::string(out, text);
+        }
+    }
+
+    fn quoted(&self, out: &mut Vec<u8>, row: usize) {
+        out.push(b'"');
+        self.plain(out, row);
+        out.push(b'"');
+    }
+
     /// Appends a value that is neither number nor text, without quotes.
-    fn plain(&self, out: &mut Vec<u8>) {
+    fn plain(&self, out: &mut Vec<u8>, row: usize) {
         let mut out = Out(out);
-        let written = match self {
-            Cell::Uuid(bytes) => value_text::write_uuid(&mut out, bytes),
-            Cell::Ipv4(address) => value_text::write_ipv4(&mut out, *address),
-            Cell::Long256(bytes) => value_text::write_long256(&mut out, bytes),
-            Cell::Geohash(hash, bits) => value_text::write_geohash(&mut out, *hash, *bits),
-            Cell::Decimal(Some(number)) => fmt::Write::write_fmt(&mut out, format_args!("{number}")),
+        let written = match (&self.values, self.kind) {
+            (Values::Fixed(a), Kind::Long256) => value_text::write_long256(&mut out, a.value(row)),
+            (Values::Fixed(a), _) => value_text::write_uuid(&mut out, a.value(row)),
+            (Values::U32(a), _) => value_text::write_ipv4(&mut out, a.value(row)),
+            (Values::I64(a), Kind::Geohash(bits)) => value_text::write_geohash(&mut out, a.value(row), bits),
+            (Values::Decimal128(a, scale), _) => decimal(&mut out, &a.value(row).to_be_bytes(), *scale),
+            (Values::Decimal256(a, scale), _) => decimal(&mut out, &a.value(row).to_be_bytes(), *scale),
             _ => Ok(()),
         };
         written.expect("memory takes any text");
     }
+}
+
+fn decimal(out: &mut Out<'_>, bytes: &[u8], scale: u8) -> fmt::Result {
+    Decimal::of_bytes(bytes, scale).map_or(Ok(()), |number| fmt::Write::write_fmt(out, format_args!("{number}")))
 }
 
 /// Appends an array as nested lists of doubles.
@@ -245,6 +225,8 @@ fn list(out: &mut Vec<u8>, values: &ArrayRef) {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use arrow::array::BinaryArray;
 
     use super::*;
 

@@ -71,7 +71,7 @@ async fn answer_statement(
         Err(error) => rows::refuse(sql, &error),
         Ok(Ran::Done(outcome)) => done(sql, parameters, outcome),
         Ok(Ran::Rows(rows)) => {
-            let compiled_us = context.env.clock.monotonic_us();
+            let compiled_us = rows.planned_us;
             let times = Times { clock: context.env.clock.clone(), compiler_us: compiled_us - started_us, compiled_us };
             with_rows(sql, parameters, rows, times).await
         }

@@ -3,6 +3,7 @@
 //! Statements run on threads of their own ([`HttpContext::statements`]): one that computes for long without a pause keeps
 //! neither other connections nor its own time limit waiting.
 
+use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use futures::StreamExt;
+use futures::FutureExt;
 use query::activity::Stopper;
 use query::{Outcome, OutputColumn, Rows, Session, SqlError, SqlErrorKind};
 use serde_json::json;
@@ -48,6 +49,10 @@ pub struct RowStream {
     pub timestamp_index: Option<usize>,
     /// Of the batches; its names mean nothing.
     pub schema: SchemaRef,
+    /// When the statement was planned, by the monotonic clock.
+    pub planned_us: i64,
+    /// What was there when the statement began to answer: of a small result all of it, in one message.
+    ready: VecDeque<Sent>,
     batches: mpsc::Receiver<Sent>,
     /// The end was handed out: nothing comes any more, and nobody is missing who should send it.
     ended: bool,
@@ -84,7 +89,10 @@ impl RowStream {
         if self.ended {
             return Ok(None);
         }
-        let next = self.time_left.within(self.batches.recv()).await?.unwrap_or_else(|| Err(lost()));
+        let next = match self.ready.pop_front() {
+            Some(next) => next,
+            None => self.time_left.within(self.batches.recv()).await?.unwrap_or_else(|| Err(lost())),
+        };
         self.ended = matches!(next, Ok(None));
         if self.ended
             && let Some(running) = self.running.take()
@@ -109,17 +117,19 @@ pub async fn run(context: &HttpContext, sql: &str, headers: &HeaderMap, allowed:
     let user = now.http_credentials.as_ref().map_or(&context.settings.user, |own| &own.user);
     let session = session.of_user(user, now.http_read_only);
     let mut time_left = TimeLeft { limit, stopper: session.stopper(), clock: context.env.clock.clone() };
-    let work = work(session, sql.to_owned(), allowed, begun, send, context.view_age);
+    let work = work(session, sql.to_owned(), allowed, begun, send, context.view_age, context.env.clock.clone());
     let work = Work(context.statements.spawn(work).abort_handle());
     let begun = time_left.within(begins).await?.unwrap_or_else(|_| Err(lost()));
     if begun.as_ref().is_err_and(|error| error.kind == SqlErrorKind::Internal) {
         context.watch.metrics.unhandled();
     }
     match begun? {
-        Begun::Rows(columns, timestamp_index, schema) => Ok(Ran::Rows(RowStream {
+        Begun::Rows(Beginning { columns, timestamp_index, schema, planned_us, ready }) => Ok(Ran::Rows(RowStream {
             columns,
             timestamp_index,
             schema,
+            planned_us,
+            ready,
             batches,
             ended: false,
             time_left,
@@ -135,8 +145,17 @@ pub async fn run(context: &HttpContext, sql: &str, headers: &HeaderMap, allowed:
 
 /// How a statement begins to answer.
 enum Begun {
-    Rows(Vec<OutputColumn>, Option<usize>, SchemaRef),
+    Rows(Beginning),
     Done(Outcome),
+}
+
+/// The head of a result, and what was there with it.
+struct Beginning {
+    columns: Vec<OutputColumn>,
+    timestamp_index: Option<usize>,
+    schema: SchemaRef,
+    planned_us: i64,
+    ready: VecDeque<Sent>,
 }
 
 async fn work(
@@ -146,23 +165,32 @@ async fn work(
     begun: oneshot::Sender<Result<Begun, SqlError>>,
     send: mpsc::Sender<Sent>,
     view_age: Duration,
+    clock: Arc<dyn Clock>,
 ) {
     // an error of a send says that nobody waits any more: then there is nothing left to do
     match begin(&mut session, &sql, allowed).await {
-        Ok(Outcome::Rows(Rows { columns, timestamp_index, mut stream })) => {
-            if begun.send(Ok(Begun::Rows(columns, timestamp_index, stream.schema()))).is_err() {
+        Ok(Outcome::Rows(mut rows)) => {
+            let (planned_us, schema) = (clock.monotonic_us(), rows.stream.schema());
+            let ready = match beginning(&mut rows).await {
+                Ok(ready) => ready,
+                Err(error) => return drop(begun.send(Err(error))),
+            };
+            let last = ready.back().is_some_and(is_last);
+            let (columns, timestamp_index) = (std::mem::take(&mut rows.columns), rows.timestamp_index);
+            let beginning = Beginning { columns, timestamp_index, schema, planned_us, ready };
+            if begun.send(Ok(Begun::Rows(beginning))).is_err() || last {
                 return;
             }
             loop {
-                let next = stream.next().await.transpose().map_err(|e| SqlError::from_datafusion(&e));
-                let last = !matches!(next, Ok(Some(_)));
+                let next = rows.next().await;
+                let last = is_last(&next);
                 // a client that does not read must not keep the rows of its statement, and the files below them, for ever
-                let sent = tokio::time::timeout(view_age, send.reserve()).await;
-                match sent {
+                let place = tokio::time::timeout(view_age, send.reserve()).await;
+                match place {
                     Ok(Ok(place)) => place.send(next),
                     Ok(Err(_)) => return,
                     Err(_) => {
-                        drop((next, stream));
+                        drop((next, rows));
                         drop(send.send(Err(idle(view_age))).await);
                         return;
                     }
@@ -175,6 +203,25 @@ async fn work(
         Ok(outcome) => drop(begun.send(Ok(Begun::Done(outcome)))),
         Err(error) => drop(begun.send(Err(error))),
     }
+}
+
+/// Returns the first rows, and what is there already behind them.
+///
+/// # Errors
+/// The statement's error before any row.
+async fn beginning(rows: &mut Rows) -> Result<VecDeque<Sent>, SqlError> {
+    let mut ready = VecDeque::with_capacity(AHEAD);
+    let first = rows.next().await?;
+    let more = first.is_some();
+    ready.push_back(Ok(first));
+    if more && let Some(second) = rows.next().now_or_never() {
+        ready.push_back(second);
+    }
+    Ok(ready)
+}
+
+fn is_last(sent: &Sent) -> bool {
+    !matches!(sent, Ok(Some(_)))
 }
 
 /// The error of an answer that its client did not read.

@@ -3,8 +3,7 @@
 //! Holds one batch at a time and nothing more of the result; the rest is made while the client reads.
 
 use arrow::array::RecordBatch;
-use futures::StreamExt;
-use query::{OutputColumn, Rows, SqlError};
+use query::{OutputColumn, Rows};
 use tokio::time::Instant;
 
 use super::failure::Stop;
@@ -60,10 +59,9 @@ impl Cursor {
                 return Ok(Fetched { rows: sent, suspended: true });
             }
             let Some((batch, first)) = &mut self.batch else {
-                match self.rows.stream.next().await {
+                match self.rows.next().await? {
                     None => return Ok(Fetched { rows: sent, suspended: false }),
-                    Some(Err(error)) => return Err(SqlError::from_datafusion(&error).into()),
-                    Some(Ok(batch)) => self.batch = Some((batch, 0)),
+                    Some(batch) => self.batch = Some((batch, 0)),
                 }
                 continue;
             };

@@ -18,7 +18,7 @@ use query::OutputColumn;
 use query::kind::Kind;
 use wire::decimal::Decimal;
 use wire::pg_parameter::US_1970_TO_2000;
-use wire::{pg_oid, pg_text, value_text};
+use wire::{number_text, pg_oid, pg_text, value_text};
 
 use super::failure::Failure;
 
@@ -180,19 +180,19 @@ fn write_value(out: &mut BytesMut, row: usize, values: &Values<'_>, format: Form
         Values::Boolean(a) => some(a, row, |a| a.value(row))
             .is_some_and(|v| put(out, text, |out| pg_text::write_bool(out, v), |out| out.put_u8(v.into()))),
         Values::Int8(a) => some(a, row, |a| a.value(row))
-            .is_some_and(|v| put(out, text, |out| write!(out, "{v}"), |out| out.put_i16(v.into()))),
+            .is_some_and(|v| put(out, text, |out| put_integer(out, v.into()), |out| out.put_i16(v.into()))),
         Values::Int16(a) => some(a, row, |a| a.value(row))
-            .is_some_and(|v| put(out, text, |out| write!(out, "{v}"), |out| out.put_i16(v))),
+            .is_some_and(|v| put(out, text, |out| put_integer(out, v.into()), |out| out.put_i16(v))),
         Values::Int32(a) => some(a, row, |a| a.value(row))
-            .is_some_and(|v| put(out, text, |out| write!(out, "{v}"), |out| out.put_i32(v))),
+            .is_some_and(|v| put(out, text, |out| put_integer(out, v.into()), |out| out.put_i32(v))),
         Values::Int64(a) => some(a, row, |a| a.value(row))
-            .is_some_and(|v| put(out, text, |out| write!(out, "{v}"), |out| out.put_i64(v))),
+            .is_some_and(|v| put(out, text, |out| put_integer(out, v), |out| out.put_i64(v))),
         Values::Float32(a) => some(a, row, |a| a.value(row))
             .filter(|v| v.is_finite())
             .is_some_and(|v| put(out, text, |out| pg_text::write_f32(out, v), |out| out.put_f32(v))),
         Values::Float64(a) => some(a, row, |a| a.value(row))
             .filter(|v| v.is_finite())
-            .is_some_and(|v| put(out, text, |out| pg_text::write_f64(out, v), |out| out.put_f64(v))),
+            .is_some_and(|v| put(out, text, |out| put_double(out, v), |out| out.put_f64(v))),
         Values::Millis(a) => some(a, row, |a| a.value(row)).is_some_and(|v| {
             put(out, text, |out| pg_text::write_date_ms(out, v), |out| put_moment(out, v.saturating_mul(1_000)))
         }),
@@ -226,6 +226,16 @@ fn write_value(out: &mut BytesMut, row: usize, values: &Values<'_>, format: Form
         Values::Text(a) => some(a, row, |a| a.value(row)).map(|v| out.put_slice(v.as_bytes())).is_some(),
         Values::Null => false,
     }
+}
+
+fn put_integer(out: &mut BytesMut, value: i64) -> std::fmt::Result {
+    out.put_slice(number_text::integer(value).as_bytes());
+    Ok(())
+}
+
+fn put_double(out: &mut BytesMut, value: f64) -> std::fmt::Result {
+    out.put_slice(number_text::double(value).as_bytes());
+    Ok(())
 }
 
 fn some<A: Array, T>(array: &A, row: usize, value: impl FnOnce(&A) -> T) -> Option<T> {
@@ -267,7 +277,8 @@ fn put_decimal(out: &mut BytesMut, text: bool, number: &Decimal) -> bool {
 /// Writes bytes as PostgreSQL does: `\x0aff`.
 fn write_hex(out: &mut BytesMut, bytes: &[u8]) -> std::fmt::Result {
     out.put_slice(b"\\x");
-    bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    bytes.iter().for_each(|byte| out.put_slice(&value_text::hex_digits(*byte)));
+    Ok(())
 }
 
 /// Binary times count from 2000; one that is too early for that is the earliest there is.
