@@ -77,7 +77,7 @@ pub fn refuse_small_disk(folder: &Path, rows: u64) -> Result<()> {
     let said = output(Command::new("df").args(["-Pk"]).arg(folder))?;
     let free = said.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)).and_then(|free| free.parse().ok());
     let free_gb = free.ok_or_else(|| format!("df says {said:?}")).map(|free: u64| free >> 20)?;
-    let needed_gb = (rows * BYTES_A_ROW >> 30) + 2;
+    let needed_gb = ((rows * BYTES_A_ROW) >> 30) + 2;
     if free_gb < needed_gb {
         return Err(format!(
             "{}: {free_gb} GB are free, {needed_gb} are needed; set TMPDIR or ask for fewer --rows",

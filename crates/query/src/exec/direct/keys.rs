@@ -161,8 +161,8 @@ mod tests {
         let keys = Keys::try_new(vec![KeyColumns { left: (0, left), right: (0, right) }]).expect("few");
         let column = codes(&[Some(1), Some(0)]);
         let values = column.as_primitive::<Int32Type>().values();
-        assert_eq!(keys.of_left(&[column.clone()]).as_ptr(), values.as_ptr());
-        assert_eq!(keys.of_right(&[column.clone()]).as_ptr(), values.as_ptr());
+        assert_eq!(keys.of_left(std::slice::from_ref(&column)).as_ptr(), values.as_ptr());
+        assert_eq!(keys.of_right(std::slice::from_ref(&column)).as_ptr(), values.as_ptr());
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Distinct {
             return;
         }
         if group > 0 || !self.seen.cover(values) {
-            self.seen.to_pairs();
+            self.seen.turn_into_pairs();
         }
         let added = match &mut self.seen {
             Seen::Bits { low, bits } => {
@@ -131,7 +131,7 @@ impl Seen {
         true
     }
 
-    fn to_pairs(&mut self) {
+    fn turn_into_pairs(&mut self) {
         let Seen::Bits { low, bits } = self else { return };
         let (low, bits) = (*low, take(bits));
         let mut pairs = Table::new();
@@ -176,7 +176,7 @@ impl Groups for Distinct {
 
     fn add_each(&mut self, arguments: &[ArrayRef], groups: &[u32]) -> Result<()> {
         let Wholes { values, nulls } = wholes(&arguments[0])?;
-        self.seen.to_pairs();
+        self.seen.turn_into_pairs();
         let Seen::Pairs(pairs) = &mut self.seen else { return Ok(()) };
         for (row, group) in groups.iter().enumerate() {
             if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) && pairs.add(paired(*group, values[row])) {

@@ -22,9 +22,7 @@ fn all_aggregates() -> Vec<String> {
     lists.push("first(s), last(s), min(s), max(k), count(s), count_distinct(s), count_distinct(k), mode(s)".to_owned());
     lists.push("first(v), last(v), min(v), max(v), count(v), string_agg(v, ','), string_agg(s, '-')".to_owned());
     lists.push("first(b), last(b), bool_and(b), bool_or(b), avg(b), first(c), last_not_null(c), bit_xor(l)".to_owned());
-    lists.push(
-        "covar_samp(d, i), weighted_avg(d, i), arg_max(d, l), arg_min(l, ts), isOrdered(l)".to_owned(),
-    );
+    lists.push("covar_samp(d, i), weighted_avg(d, i), arg_max(d, l), arg_min(l, ts), isOrdered(l)".to_owned());
     lists.push(
         "sum(d * i), ksum(d), nsum(i), max(d + f), count(length(v)), sum(length(s)), first(upper(s)), avg(i % 7)"
             .to_owned(),

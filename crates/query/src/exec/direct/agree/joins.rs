@@ -60,19 +60,18 @@ fn filters_of_either_side_hold_before_the_join() {
         format!("select t.ts, u.ts, u.d from {late} t asof join u on (s)"),
         format!("select t.ts, u.ts, u.d from {late} t asof join u"),
         format!("select t.ts, u.ts, u.d from {late} t lt join u on (s, k)"),
-        format!("select u.ts, t.ts, t.d from (select * from u where ts in '2024-03-31T05') u asof join t on (s)"),
-        format!("select u.ts, t.ts, t.d from (select * from u where ts in '2024-03-31T05') u lt join t"),
-        format!("select u.ts, t.ts, t.d from (select * from u where s = 's1') u asof join t on (s)"),
-        format!("select t.ts, u.ts from t asof join (select * from u where d > 20 and s <> 's2') u on (s)"),
-        format!("select t.ts, u.ts from t asof join (select * from u where ts < '2024-03-30T22:00') u on (s)"),
+        "select u.ts, t.ts, t.d from (select * from u where ts in '2024-03-31T05') u asof join t on (s)".to_owned(),
+        "select u.ts, t.ts, t.d from (select * from u where ts in '2024-03-31T05') u lt join t".to_owned(),
+        "select u.ts, t.ts, t.d from (select * from u where s = 's1') u asof join t on (s)".to_owned(),
+        "select t.ts, u.ts from t asof join (select * from u where d > 20 and s <> 's2') u on (s)".to_owned(),
+        "select t.ts, u.ts from t asof join (select * from u where ts < '2024-03-30T22:00') u on (s)".to_owned(),
         format!("select t.ts, u.ts from {late} t asof join (select * from u where ts < '2024-03-30T22:00') u"),
-        format!("select t.ts, u.ts from (select * from t where d > 1000000) t asof join u on (s)"),
-        format!("select t.ts, u.ts from t asof join (select * from u where d > 1000000) u on (s)"),
-        format!("select t.ts, t.w, u.ts from (select ts, s, d * 2 w from t) t asof join u on (s)"),
-        format!("select * from t asof join u on (s) where t.ts in '2024-03-31' and u.d > 3 and t.i > 0"),
-        format!(
-            "select t.ts, u.ts from t asof join u on (s) where t.s = 's1' and t.ts > '2024-03-31T02' and u.d is null"
-        ),
+        "select t.ts, u.ts from (select * from t where d > 1000000) t asof join u on (s)".to_owned(),
+        "select t.ts, u.ts from t asof join (select * from u where d > 1000000) u on (s)".to_owned(),
+        "select t.ts, t.w, u.ts from (select ts, s, d * 2 w from t) t asof join u on (s)".to_owned(),
+        "select * from t asof join u on (s) where t.ts in '2024-03-31' and u.d > 3 and t.i > 0".to_owned(),
+        "select t.ts, u.ts from t asof join u on (s) where t.s = 's1' and t.ts > '2024-03-31T02' and u.d is null"
+            .to_owned(),
     ];
     agree_in_order(&sql.iter().map(|sql| (sql.as_str(), ASOF.or_lt(sql))).collect::<Vec<_>>());
 }
