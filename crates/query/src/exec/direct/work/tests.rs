@@ -1,3 +1,5 @@
+//! Morsels of runs that lie apart, that overlap, and that have dead rows.
+
 use std::path::Path;
 
 use arrow::array::{Array, AsArray};
