@@ -208,6 +208,7 @@ fn constants(op: Comparison, left: &ScalarValue, right: &ScalarValue) -> Option<
 const DOUBLE_TOLERANCE: f64 = 1e-10;
 
 /// Returns what a comparison of two doubles says; None is NULL.
+#[inline]
 pub fn doubles(op: Comparison, left: Option<f64>, right: Option<f64>) -> bool {
     let (Some(l), Some(r)) = (left, right) else {
         let both = left.is_none() && right.is_none();
@@ -240,16 +241,28 @@ fn double_comparison(op: Comparison) -> Function {
     Function::new(&format!("double {}", op.symbol()), 2, Kind::Boolean, Volatility::Immutable, kernel)
 }
 
+/// Returns which comparison of doubles the function of that name is; None for other functions.
+pub fn comparison_of_doubles(name: &str) -> Option<Comparison> {
+    Some(match name.strip_prefix("double ")? {
+        "=" => Comparison::Eq,
+        "!=" => Comparison::Ne,
+        "<" => Comparison::Lt,
+        "<=" => Comparison::Le,
+        ">" => Comparison::Gt,
+        ">=" => Comparison::Ge,
+        _ => return None,
+    })
+}
+
 /// Returns the comparison of doubles that is true where a call of one is false; None for other functions.
 fn opposite_of_doubles(call: &ScalarFunction) -> Option<Expr> {
-    let symbol = call.func.name().strip_prefix("double ")?;
-    let opposite = match symbol {
-        "=" => Comparison::Ne,
-        "!=" => Comparison::Eq,
-        "<" => Comparison::Ge,
-        "<=" => Comparison::Gt,
-        ">" => Comparison::Le,
-        _ => Comparison::Lt,
+    let opposite = match comparison_of_doubles(call.func.name())? {
+        Comparison::Eq => Comparison::Ne,
+        Comparison::Ne => Comparison::Eq,
+        Comparison::Lt => Comparison::Ge,
+        Comparison::Le => Comparison::Gt,
+        Comparison::Gt => Comparison::Le,
+        Comparison::Ge => Comparison::Lt,
     };
     let udf = Arc::new(ScalarUDF::new_from_impl(double_comparison(opposite)));
     Some(Expr::ScalarFunction(ScalarFunction::new_udf(udf, call.args.clone())))

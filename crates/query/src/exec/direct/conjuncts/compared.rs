@@ -8,14 +8,23 @@ use arrow::datatypes::{
 };
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+
+use crate::functions::comparison::{Comparison, comparison_of_doubles, doubles};
 
 /// A comparison with a constant that is not NULL.
 pub struct Compared {
     pub place: usize,
-    op: Operator,
-    with: Number,
+    how: How,
+}
+
+#[derive(Clone, Copy)]
+enum How {
+    /// As the engine compares.
+    Exact(Operator, Number),
+    /// As QuestDB compares doubles, which differ when they are far enough apart.
+    Near(Comparison, f64),
 }
 
 #[derive(Clone, Copy)]
@@ -28,6 +37,9 @@ enum Number {
 impl Compared {
     /// Returns the comparison that an expression is, if the loops here compare as the engine does.
     pub fn of(expr: &dyn PhysicalExpr, column_type: impl Fn(usize) -> DataType) -> Option<Compared> {
+        if let Some(call) = expr.downcast_ref::<ScalarFunctionExpr>() {
+            return Compared::near(call);
+        }
         let binary = expr.downcast_ref::<BinaryExpr>()?;
         let sides = (binary.left(), binary.right());
         let (column, literal, op) = match (sides.0.downcast_ref::<Column>(), sides.1.downcast_ref::<Literal>()) {
@@ -59,69 +71,93 @@ impl Compared {
             ScalarValue::Float64(Some(value)) if !value.is_nan() && *value != 0.0 => Number::F64(*value),
             _ => return None,
         };
-        Some(Compared { place: column.index(), op, with })
+        Some(Compared { place: column.index(), how: How::Exact(op, with) })
+    }
+
+    fn near(call: &ScalarFunctionExpr) -> Option<Compared> {
+        let op = comparison_of_doubles(call.fun().name())?;
+        let [left, right] = call.args() else { return None };
+        // not with sides exchanged: a NaN is greater than what it is compared with, on whichever side it stands
+        let (column, literal) = (left.downcast_ref::<Column>()?, right.downcast_ref::<Literal>()?);
+        match literal.value() {
+            ScalarValue::Float64(Some(with)) if !with.is_nan() => {
+                Some(Compared { place: column.index(), how: How::Near(op, *with) })
+            }
+            _ => None,
+        }
     }
 
     /// Returns which values meet the comparison.
     pub fn mask(&self, values: &ArrayRef) -> Option<BooleanBuffer> {
-        let met = match (self.with, values.data_type()) {
-            (Number::I32(with), DataType::Int32) => self.over(values.as_primitive::<Int32Type>().values(), with),
-            (Number::I64(with), DataType::Int64) => self.over(values.as_primitive::<Int64Type>().values(), with),
-            (Number::I64(with), DataType::Timestamp(TimeUnit::Millisecond, _)) => {
-                self.over(values.as_primitive::<TimestampMillisecondType>().values(), with)
+        let (met, null_meets) = match self.how {
+            How::Exact(op, with) => (exactly(op, with, values)?, op == Operator::IsDistinctFrom),
+            How::Near(op, with) => {
+                (nearly(op, values.as_primitive_opt::<Float64Type>()?.values(), with), op == Comparison::Ne)
             }
-            (Number::I64(with), DataType::Timestamp(TimeUnit::Microsecond, _)) => {
-                self.over(values.as_primitive::<TimestampMicrosecondType>().values(), with)
-            }
-            (Number::I64(with), DataType::Timestamp(TimeUnit::Nanosecond, _)) => {
-                self.over(values.as_primitive::<TimestampNanosecondType>().values(), with)
-            }
-            (Number::F64(with), DataType::Float64) => {
-                self.over_doubles(values.as_primitive::<Float64Type>().values(), with)
-            }
-            _ => return None,
         };
-        let null_meets = self.op == Operator::IsDistinctFrom;
         Some(with_nulls(met, values.nulls(), null_meets))
     }
+}
 
-    fn over<T: Copy + PartialOrd>(&self, values: &[T], with: T) -> BooleanBuffer {
-        match self.op {
-            Operator::Lt => mask_where(values, |value| value < with),
-            Operator::LtEq => mask_where(values, |value| value <= with),
-            Operator::Gt => mask_where(values, |value| value > with),
-            Operator::GtEq => mask_where(values, |value| value >= with),
-            Operator::NotEq | Operator::IsDistinctFrom => mask_where(values, |value| value != with),
-            _ => mask_where(values, |value| value == with),
+fn exactly(op: Operator, with: Number, values: &ArrayRef) -> Option<BooleanBuffer> {
+    Some(match (with, values.data_type()) {
+        (Number::I32(with), DataType::Int32) => over(op, values.as_primitive::<Int32Type>().values(), with),
+        (Number::I64(with), DataType::Int64) => over(op, values.as_primitive::<Int64Type>().values(), with),
+        (Number::I64(with), DataType::Timestamp(TimeUnit::Millisecond, _)) => {
+            over(op, values.as_primitive::<TimestampMillisecondType>().values(), with)
         }
+        (Number::I64(with), DataType::Timestamp(TimeUnit::Microsecond, _)) => {
+            over(op, values.as_primitive::<TimestampMicrosecondType>().values(), with)
+        }
+        (Number::I64(with), DataType::Timestamp(TimeUnit::Nanosecond, _)) => {
+            over(op, values.as_primitive::<TimestampNanosecondType>().values(), with)
+        }
+        (Number::F64(with), DataType::Float64) => over_doubles(op, values.as_primitive::<Float64Type>().values(), with),
+        _ => return None,
+    })
+}
+
+/// One loop an operator, so that none chooses among them in each turn.
+fn nearly(op: Comparison, values: &[f64], with: f64) -> BooleanBuffer {
+    use Comparison::*;
+    match op {
+        Eq => mask_where(values, |value| doubles(Eq, Some(value), Some(with))),
+        Ne => mask_where(values, |value| doubles(Ne, Some(value), Some(with))),
+        Lt => mask_where(values, |value| doubles(Lt, Some(value), Some(with))),
+        Le => mask_where(values, |value| doubles(Le, Some(value), Some(with))),
+        Gt => mask_where(values, |value| doubles(Gt, Some(value), Some(with))),
+        Ge => mask_where(values, |value| doubles(Ge, Some(value), Some(with))),
     }
+}
 
-    /// In the engine's order NaN stands at the ends: after all numbers, with a sign before them.
-    fn over_doubles(&self, values: &[f64], with: f64) -> BooleanBuffer {
-        match self.op {
-            Operator::Lt | Operator::LtEq if values.iter().any(|value| value.is_nan()) => {
-                mask_where(
-                    values,
-                    |value| if value.is_nan() { value.is_sign_negative() } else { self.one(value, with) },
-                )
-            }
-            Operator::Gt | Operator::GtEq if values.iter().any(|value| value.is_nan()) => {
-                mask_where(
-                    values,
-                    |value| if value.is_nan() { value.is_sign_positive() } else { self.one(value, with) },
-                )
-            }
-            _ => self.over(values, with),
-        }
+fn over<T: Copy + PartialOrd>(op: Operator, values: &[T], with: T) -> BooleanBuffer {
+    match op {
+        Operator::Lt => mask_where(values, |value| value < with),
+        Operator::LtEq => mask_where(values, |value| value <= with),
+        Operator::Gt => mask_where(values, |value| value > with),
+        Operator::GtEq => mask_where(values, |value| value >= with),
+        Operator::NotEq | Operator::IsDistinctFrom => mask_where(values, |value| value != with),
+        _ => mask_where(values, |value| value == with),
     }
+}
 
-    fn one(&self, value: f64, with: f64) -> bool {
-        match self.op {
-            Operator::Lt => value < with,
-            Operator::LtEq => value <= with,
-            Operator::Gt => value > with,
-            _ => value >= with,
+/// In the engine's order NaN stands at the ends: after all numbers, with a sign before them.
+fn over_doubles(op: Operator, values: &[f64], with: f64) -> BooleanBuffer {
+    let one = |value: f64| match op {
+        Operator::Lt => value < with,
+        Operator::LtEq => value <= with,
+        Operator::Gt => value > with,
+        _ => value >= with,
+    };
+    let has_nan = || values.iter().any(|value| value.is_nan());
+    match op {
+        Operator::Lt | Operator::LtEq if has_nan() => {
+            mask_where(values, |value| if value.is_nan() { value.is_sign_negative() } else { one(value) })
         }
+        Operator::Gt | Operator::GtEq if has_nan() => {
+            mask_where(values, |value| if value.is_nan() { value.is_sign_positive() } else { one(value) })
+        }
+        _ => over(op, values, with),
     }
 }
 
@@ -210,6 +246,22 @@ mod tests {
         for with in [5.0, -7.5, f64::INFINITY, f64::MIN] {
             check(doubles.clone(), ScalarValue::Float64(Some(with)));
             check(doubles.slice(5, 66), ScalarValue::Float64(Some(with)));
+        }
+    }
+
+    #[test]
+    fn doubles_near_each_other_are_equal_as_everywhere() {
+        let near = [0.3, 0.1 + 0.2, 0.3 + 9e-11, 0.3 + 2e-10, -0.0, 0.0, f64::NAN, f64::INFINITY, f64::MIN, 1e300];
+        let values = near.iter().map(|value| Some(*value)).chain([None]).cycle().take(150);
+        let values: ArrayRef = Arc::new(values.collect::<Float64Array>());
+        use Comparison::*;
+        for op in [Eq, Ne, Lt, Le, Gt, Ge] {
+            for with in [0.3, 0.0, -0.0, f64::INFINITY, 1e300] {
+                let compared = Compared { place: 0, how: How::Near(op, with) };
+                let own = compared.mask(&values).expect("its type");
+                let wanted = values.as_primitive::<Float64Type>().iter().map(|value| doubles(op, value, Some(with)));
+                assert_eq!(own.iter().collect::<Vec<_>>(), wanted.collect::<Vec<_>>(), "{} {with}", op.symbol());
+            }
         }
     }
 }
