@@ -171,7 +171,7 @@ impl Database {
         let mut unlinked = false;
         for _ in 0..BATCH_FILES {
             let Some(path) = gc.paths.pop_front() else { break };
-            if gc.pins.hold(&path) && !self.disk.has(Planted::GcIgnoresPins) {
+            if gc.pins.holds(&path) && !self.disk.has(Planted::GcIgnoresPins) {
                 continue;
             }
             match self.disk.env.fs.unlink(&path) {

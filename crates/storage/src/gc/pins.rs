@@ -1,6 +1,6 @@
 //! Files that snapshots hold by name: [`Pins`]. gc asks it before each unlink.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +12,6 @@ pub(crate) struct Pins {
     by_snapshot: HashMap<String, Vec<Arc<Path>>>,
     /// How many snapshots name a file, and its length.
     files: HashMap<Arc<Path>, (u32, u64)>,
-    /// Files that nothing else needs any more.
-    held: HashSet<PathBuf>,
 }
 
 /// A snapshot that is released; its files stay pinned while somebody reads it.
@@ -47,20 +45,15 @@ impl Pins {
             entry.0 -= 1;
             if entry.0 == 0 {
                 self.files.remove(&path);
-                self.held.remove(&*path);
                 free.push(path.to_path_buf());
             }
         }
         free
     }
 
-    /// Returns whether a snapshot names the file, and notes that nothing else does.
-    pub fn hold(&mut self, path: &Path) -> bool {
-        let holds = self.files.contains_key(path);
-        if holds {
-            self.held.insert(path.to_owned());
-        }
-        holds
+    /// Returns whether a snapshot names the file.
+    pub fn holds(&self, path: &Path) -> bool {
+        self.files.contains_key(path)
     }
 
     /// Returns the files of a snapshot with their lengths.
@@ -80,11 +73,11 @@ mod tests {
         let files = |names: &[&str]| names.iter().map(|n| (PathBuf::from(n), 10)).collect::<Vec<_>>().into_iter();
         pins.add("one", files(&["a", "b"]));
         pins.add("two", files(&["b", "c"]));
-        assert!(pins.hold(Path::new("b")) && !pins.hold(Path::new("d")));
+        assert!(pins.holds(Path::new("b")) && !pins.holds(Path::new("d")));
         assert_eq!(pins.remove("one"), [PathBuf::from("a")]);
-        assert!(!pins.hold(Path::new("a")) && pins.hold(Path::new("b")));
+        assert!(!pins.holds(Path::new("a")) && pins.holds(Path::new("b")));
         assert_eq!(pins.files_of("two").map(|(_, len)| len).sum::<u64>(), 20);
         assert_eq!(pins.remove("two").len(), 2);
-        assert!(!pins.hold(Path::new("c")) && !pins.has("two"));
+        assert!(!pins.holds(Path::new("c")) && !pins.has("two"));
     }
 }
