@@ -3,7 +3,7 @@
 //! [`Direct`] is a rule over physical plans, where aliases, sub-queries and the order of conjuncts are gone. It puts an
 //! operator of ours in the place of a shape that one of the recognisers below knows; every other shape stays with the plain
 //! operators, which answer the same. Reading order: [`source`] (a table's rows under conjuncts, as a plan asks for them),
-//! [`work`] (morsels), [`block`] (the rows of a morsel), [`conjuncts`], [`fold`] (all cores over all morsels), then an
+//! [`work`] (morsels), [`block`] (the rows of a morsel), [`conjuncts`], [`fold`] (all cores over all morsels), [`sent`] (one thread), then an
 //! operator: [`rows`], [`ends`]. `agree` proves that both forms answer alike. How to add an operator: `docs/operators.md`.
 
 use std::any::Any;
@@ -26,6 +26,7 @@ pub mod fold;
 pub mod keys;
 mod outputs;
 mod rows;
+mod sent;
 pub mod source;
 pub mod wanted;
 pub mod work;
@@ -34,6 +35,7 @@ pub use backward::Backward;
 pub use block::{Block, Selection};
 pub use fold::{fold, fold_streamed, reservation};
 pub use outputs::Outputs;
+pub use sent::{by_time, sent};
 pub use source::Source;
 pub use work::{Morsel, Order, Work};
 

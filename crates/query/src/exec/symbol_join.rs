@@ -11,26 +11,23 @@ use arrow::array::Array;
 use arrow::datatypes::DataType;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, JoinType, NullEquality, Result, internal_err};
+use datafusion::common::{JoinType, NullEquality, Result, internal_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::StatisticsContext;
-use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
-    Partitioning, PlanProperties, StatisticsArgs,
+    PlanProperties, StatisticsArgs,
 };
-use futures::{TryStreamExt, stream};
 
-use super::direct::{Notes, Source};
+use super::direct::{Notes, Source, by_time, sent};
 
 mod run;
 
@@ -141,17 +138,11 @@ struct DirectHashJoinExec {
 
 impl DirectHashJoinExec {
     fn new(kept: Arc<dyn ExecutionPlan>, plain: Arc<dyn ExecutionPlan>, join: Join) -> DirectHashJoinExec {
-        let schema = plain.schema();
-        let mut equivalences = EquivalenceProperties::new(schema.clone());
         let time = join.source.time().map(Output::Table);
-        if let Some(place) = join.outputs.iter().position(|output| Some(*output) == time) {
-            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(schema.field(place).name(), place));
-            equivalences.add_ordering([PhysicalSortExpr::new_default(column)]);
-        }
-        let one = Partitioning::UnknownPartitioning(1);
-        let properties = PlanProperties::new(equivalences, one, EmissionType::Incremental, Boundedness::Bounded);
+        let time = join.outputs.iter().position(|output| Some(*output) == time);
+        let properties = by_time(plain.schema(), time);
         let metrics = ExecutionPlanMetricsSet::new();
-        DirectHashJoinExec { kept, plain, join: Arc::new(join), properties: Arc::new(properties), metrics }
+        DirectHashJoinExec { kept, plain, join: Arc::new(join), properties, metrics }
     }
 }
 
@@ -212,20 +203,11 @@ impl ExecutionPlan for DirectHashJoinExec {
         let reservation = consumer.register(context.memory_pool());
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let (join, schema) = (self.join.clone(), self.schema());
-        let started = async move {
-            let kept = run::Kept::read(kept, &join, reservation).await?;
-            let mut builder = RecordBatchReceiverStreamBuilder::new(schema.clone(), 2);
-            let sender = builder.tx();
-            builder.spawn_blocking(move || {
-                run::run(&join, kept, &schema, &|| sender.is_closed(), &mut |batch| {
-                    metrics.record_output(batch.num_rows());
-                    sender.blocking_send(Ok(batch)).is_ok()
-                })
-            });
-            Ok::<SendableRecordBatchStream, DataFusionError>(builder.build())
-        };
-        let stream = stream::once(started).try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+        let keeping = self.join.clone();
+        let read = async move { run::Kept::read(kept, &keeping, reservation).await };
+        Ok(sent(self.schema(), metrics, read, move |kept, is_closed, give| {
+            run::run(&join, kept, &schema, is_closed, give)
+        }))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

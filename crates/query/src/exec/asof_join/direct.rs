@@ -9,26 +9,23 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::Array;
-use arrow::compute::SortOptions;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
-use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
-use futures::{TryStreamExt, stream};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::future;
 
 use super::AsofSpec;
 use super::run::AsofJoinExec;
 use crate::exec::direct::wanted::{identity, narrowed};
-use crate::exec::direct::{Notes, Source, keys};
+use crate::exec::direct::{Notes, Source, by_time, keys, sent};
 
 mod kept;
 mod meeting;
@@ -101,8 +98,7 @@ fn direct(plain: &AsofJoinExec, wanted: &[ProjectionExpr], notes: &Notes) -> Res
         }
     }
     let codes = keys.iter().map(|(_, r)| Ok(right.source.dictionary(*r)?.map_or(0, |texts| texts.len())));
-    let numbers = keys::number_of(codes.collect::<Result<Vec<_>>>()?);
-    if keys.len() > 1 && numbers.is_none_or(|numbers| numbers > keys::MOST_NUMBERS) || numbers.is_none() {
+    if !keys::are_countable(&codes.collect::<Result<Vec<_>>>()?) {
         notes.falls_back(|| format!("{word}: the keys' symbols have too many combinations"));
         return Ok(None);
     }
@@ -143,17 +139,10 @@ struct DirectAsofJoinExec {
 
 impl DirectAsofJoinExec {
     fn new(join: Join) -> DirectAsofJoinExec {
-        let schema = join.schema();
-        let mut equivalences = EquivalenceProperties::new(schema.clone());
-        if let Some(place) = join.outputs.iter().position(|output| *output == join.left.time) {
-            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(schema.field(place).name(), place));
-            equivalences
-                .add_ordering([PhysicalSortExpr::new(column, SortOptions { descending: false, nulls_first: true })]);
-        }
-        let one = Partitioning::UnknownPartitioning(1);
-        let properties = PlanProperties::new(equivalences, one, EmissionType::Incremental, Boundedness::Bounded);
+        let time = join.outputs.iter().position(|output| *output == join.left.time);
+        let properties = by_time(join.schema(), time);
         let metrics = ExecutionPlanMetricsSet::new();
-        DirectAsofJoinExec { join: Arc::new(join), properties: Arc::new(properties), metrics }
+        DirectAsofJoinExec { join: Arc::new(join), properties, metrics }
     }
 }
 
@@ -218,20 +207,9 @@ impl ExecutionPlan for DirectAsofJoinExec {
         let reservation = consumer.register(context.memory_pool());
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let (join, schema) = (self.join.clone(), self.schema());
-        // nothing starts before the first batch is asked for: only then are the values of scalar sub-queries known
-        let started = async move {
-            let mut builder = RecordBatchReceiverStreamBuilder::new(schema.clone(), 2);
-            let sender = builder.tx();
-            builder.spawn_blocking(move || {
-                run::run(&join, schema, reservation, &|| sender.is_closed(), &mut |batch| {
-                    metrics.record_output(batch.num_rows());
-                    sender.blocking_send(Ok(batch)).is_ok()
-                })
-            });
-            Ok::<SendableRecordBatchStream, DataFusionError>(builder.build())
-        };
-        let stream = stream::once(started).try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+        Ok(sent(self.schema(), metrics, future::ok(()), move |(), is_closed, give| {
+            run::run(&join, schema, reservation, is_closed, give)
+        }))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

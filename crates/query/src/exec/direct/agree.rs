@@ -20,7 +20,6 @@ mod worlds;
 
 /// What EXPLAIN must say of a statement, in the first world (all others may differ).
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "the first operators to use them come next")]
 pub enum Plan<'a> {
     /// It names this operator.
     Uses(&'a str),

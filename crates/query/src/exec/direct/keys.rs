@@ -12,7 +12,7 @@ use arrow::datatypes::Int32Type;
 use datafusion::common::{Result, internal_err};
 
 /// The most numbers that several keys may have together.
-pub const MOST_NUMBERS: usize = 1 << 22;
+const MOST_NUMBERS: usize = 1 << 22;
 
 /// One pair of key columns.
 struct Pair {
@@ -43,9 +43,14 @@ pub struct KeyColumns {
 }
 
 /// Returns how many numbers keys of so many codes have; None when they are too many to be indices.
-pub fn number_of(codes: impl IntoIterator<Item = usize>) -> Option<usize> {
+fn number_of(codes: impl IntoIterator<Item = usize>) -> Option<usize> {
     let total = codes.into_iter().try_fold(1usize, |total, codes| total.checked_mul(codes.checked_add(2)?))?;
     (total <= i32::MAX as usize).then_some(total)
+}
+
+/// Returns whether keys of so many codes have few enough numbers for an array; those of one symbol are as many as its texts.
+pub fn are_countable(codes: &[usize]) -> bool {
+    number_of(codes.iter().copied()).is_some_and(|numbers| codes.len() <= 1 || numbers <= MOST_NUMBERS)
 }
 
 impl Keys {

@@ -14,12 +14,10 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::{StreamExt, TryStreamExt, stream};
-use tokio::sync::mpsc::Sender;
+use futures::future;
 
-use crate::exec::direct::{Backward, Notes, Outputs, Selection, Source, reservation};
+use crate::exec::direct::{Backward, Notes, Outputs, Selection, Source, reservation, sent};
 use crate::exec::slice::SliceExec;
 
 /// The last rows of a table by time.
@@ -63,8 +61,13 @@ pub fn recognise(plan: &Arc<dyn ExecutionPlan>, _notes: &Notes) -> Result<Option
 }
 
 impl DirectLastExec {
-    /// Sends the rows, each batch of at most `batch_size`.
-    fn send(&self, context: &TaskContext, to: &Sender<Result<RecordBatch>>) -> Result<()> {
+    /// Gives the rows away, each batch of at most the session's size.
+    fn send(
+        &self,
+        context: &TaskContext,
+        is_closed: &dyn Fn() -> bool,
+        give: &mut dyn FnMut(RecordBatch) -> bool,
+    ) -> Result<()> {
         let batch_size = context.session_config().batch_size().max(1);
         let memory = reservation(context, "DirectLastExec");
         let mut skip = self.drop;
@@ -73,7 +76,7 @@ impl DirectLastExec {
         let mut backward = Backward::new(&self.source, wanted)?;
         // newest first; of an ascending order all are gathered before the first is sent
         let mut found: Vec<RecordBatch> = Vec::new();
-        'windows: while left > 0 && !to.is_closed() {
+        'windows: while left > 0 && !is_closed() {
             let Some(blocks) = backward.next_window()? else { break };
             for block in blocks.iter().rev() {
                 let selected = block.selected_rows();
@@ -99,7 +102,7 @@ impl DirectLastExec {
                     }
                     let rows: Vec<u32> = rows.into_iter().rev().collect();
                     let batch = self.outputs.computed(&self.outputs.gathered(block, &rows)?)?;
-                    if to.blocking_send(Ok(batch)).is_err() {
+                    if !give(batch) {
                         return Ok(());
                     }
                 }
@@ -109,7 +112,7 @@ impl DirectLastExec {
             }
         }
         while let Some(gathered) = found.pop() {
-            if to.blocking_send(self.outputs.computed(&gathered)).is_err() {
+            if !give(self.outputs.computed(&gathered)?) {
                 break;
             }
         }
@@ -156,18 +159,11 @@ impl ExecutionPlan for DirectLastExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let (operator, schema) = (self.clone(), self.schema());
-        // begun when it is first asked: until then a filter may lack the value of its sub-query
-        let rows = async move {
-            let mut builder = RecordBatchReceiverStreamBuilder::new(operator.schema(), 2);
-            let to = builder.tx();
-            builder.spawn_blocking(move || operator.send(&context, &to));
-            builder.build()
-        };
+        let operator = self.clone();
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let output = stream::once(rows).flatten();
-        let output = output.inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, output)))
+        Ok(sent(self.schema(), metrics, future::ok(()), move |(), is_closed, give| {
+            operator.send(&context, is_closed, give)
+        }))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -9,24 +9,22 @@ use std::sync::Arc;
 
 use arrow::array::Array;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
-use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
-use futures::{TryStreamExt, stream};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::future;
 
 use super::run::{PlacedCall, WindowExec};
 use super::{FrameEnd, WindowFrame, WindowFunction};
 use crate::exec::direct::wanted::{identity, narrowed};
-use crate::exec::direct::{Notes, Source, keys};
+use crate::exec::direct::{Notes, Source, by_time, keys, sent};
 
 mod moving;
 mod run;
@@ -119,7 +117,7 @@ fn placed(
     for place in &partition {
         codes.push(source.dictionary(*place)?.map_or(0, |texts| texts.len()));
     }
-    if keys::number_of(codes).is_none_or(|numbers| partition.len() > 1 && numbers > keys::MOST_NUMBERS) {
+    if !keys::are_countable(&codes) {
         return Ok(Err("the symbols of a window have too many combinations"));
     }
     if !streams(&call.function, call.frame, !call.order.is_empty()) {
@@ -185,17 +183,11 @@ struct DirectWindowExec {
 
 impl DirectWindowExec {
     fn new(windows: Windows) -> DirectWindowExec {
-        let schema = windows.schema();
-        let mut equivalences = EquivalenceProperties::new(schema.clone());
         let time = windows.source.time();
-        if let Some(place) = windows.outputs.iter().position(|output| Some(*output) == time) {
-            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(schema.field(place).name(), place));
-            equivalences.add_ordering([PhysicalSortExpr::new_default(column)]);
-        }
-        let one = Partitioning::UnknownPartitioning(1);
-        let properties = PlanProperties::new(equivalences, one, EmissionType::Incremental, Boundedness::Bounded);
+        let time = windows.outputs.iter().position(|output| Some(*output) == time);
+        let properties = by_time(windows.schema(), time);
         let metrics = ExecutionPlanMetricsSet::new();
-        DirectWindowExec { windows: Arc::new(windows), properties: Arc::new(properties), metrics }
+        DirectWindowExec { windows: Arc::new(windows), properties, metrics }
     }
 }
 
@@ -236,20 +228,9 @@ impl ExecutionPlan for DirectWindowExec {
         let reservation = consumer.register(context.memory_pool());
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let (windows, schema) = (self.windows.clone(), self.schema());
-        // nothing starts before the first batch is asked for: only then are the values of scalar sub-queries known
-        let started = async move {
-            let mut builder = RecordBatchReceiverStreamBuilder::new(schema.clone(), 2);
-            let sender = builder.tx();
-            builder.spawn_blocking(move || {
-                run::run(&windows, &schema, &reservation, &|| sender.is_closed(), &mut |batch| {
-                    metrics.record_output(batch.num_rows());
-                    sender.blocking_send(Ok(batch)).is_ok()
-                })
-            });
-            Ok::<SendableRecordBatchStream, DataFusionError>(builder.build())
-        };
-        let stream = stream::once(started).try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+        Ok(sent(self.schema(), metrics, future::ok(()), move |(), is_closed, give| {
+            run::run(&windows, &schema, &reservation, is_closed, give)
+        }))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
