@@ -52,4 +52,17 @@ impl Error {
     pub fn corrupt(file: &Path, detail: impl Into<String>) -> Error {
         Error::Corrupt { file: file.to_owned(), detail: detail.into() }
     }
+
+    /// Returns the error as it is told of a copy: what mends a running database, a restore, does not mend the copy that is
+    /// restored.
+    #[must_use]
+    pub fn of_copy(self) -> Error {
+        let (file, detail) = match self {
+            Error::Corrupt { file, detail } => (file, detail),
+            Error::Io { path, source } if source.kind() == io::ErrorKind::NotFound => (path, "is missing".to_owned()),
+            other => return other,
+        };
+        let fault = detail.split_once("; ").map_or(detail.as_str(), |(fault, _)| fault);
+        Error::Corrupt { detail: format!("{fault}; copy it again or use another copy"), file }
+    }
 }

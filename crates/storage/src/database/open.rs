@@ -59,12 +59,13 @@ impl Database {
         let wants_restore = disk.env.fs.exists(&trigger).map_err(Error::io(&trigger))?;
         if wants_restore {
             root::refuse_symlink(&disk, &disk.layout.db())?;
-            root::read_marker(&disk)?;
+            root::read_marker(&disk).map_err(Error::of_copy)?;
         } else {
             root::make_db_dir(&disk)?;
         }
         let lock = lock(&disk)?;
-        let mut report = StartReport { restore: restore::run(&disk, progress)?, ..StartReport::default() };
+        let mut report =
+            StartReport { restore: restore::run(&disk, progress).map_err(Error::of_copy)?, ..StartReport::default() };
         let marker = root::identify(&disk)?;
         let place = root::place(&disk)?;
         let database_id = marker.id().expect("identify() checked the id");

@@ -32,7 +32,7 @@ pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &dyn Fn(&str
         let name = name.unwrap_or("*");
         return Err(Error::Refused(format!("there is no snapshot/{name} in {}: it was not copied", root.display())));
     }
-    pins.iter().map(|found| verify_one(&disk, found, &marker.database_id, progress)).collect()
+    pins.iter().map(|found| verify_one(&disk, found, &marker.database_id, progress).map_err(Error::of_copy)).collect()
 }
 
 fn verify_one(disk: &Disk, found: &PinFile, database_id: &str, progress: &dyn Fn(&str)) -> Result<String> {

@@ -2,12 +2,14 @@
 
 mod compaction;
 mod convert;
+mod damage;
 mod dedup;
 mod faults;
 mod fixture;
 mod life;
 mod many_snapshots;
 mod partitions;
+mod peer_cases;
 mod snapshots;
 mod support;
 mod ttl;
