@@ -66,7 +66,13 @@ fn cycle(binary: &Path, seed: u64) -> Result<u64> {
 }
 
 /// Writes until `rows` more are acknowledged, then takes a snapshot and a copy under the writers; returns the cut's marks.
-fn snapshot(server: &Server, workload: &mut Workload, root: &Path, target: &Path, rows: u64) -> Result<(Mark, Mark)> {
+pub fn snapshot(
+    server: &Server,
+    workload: &mut Workload,
+    root: &Path,
+    target: &Path,
+    rows: u64,
+) -> Result<(Mark, Mark)> {
     let goal = workload.acknowledged().totals().0 + rows;
     let running = workload.start(server);
     while workload.acknowledged().totals().0 < goal && !running.has_failed() {
@@ -82,7 +88,8 @@ fn snapshot(server: &Server, workload: &mut Workload, root: &Path, target: &Path
     Ok((low, high))
 }
 
-fn restore(binary: &Path, copied: &Path, root: &Path) -> Result<Server> {
+/// Restores a copy in another place and starts on it.
+pub fn restore(binary: &Path, copied: &Path, root: &Path) -> Result<Server> {
     put_back(copied, root)?;
     let server = Server::start(binary, root)?;
     if root.join("_restore").exists() {

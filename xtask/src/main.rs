@@ -1,4 +1,5 @@
-//! The tasks of the repository: `cargo xtask demo | test | tidy | ci | walk | kill | cycles | sample | bench`.
+//! The tasks of the repository: `cargo xtask demo | test | tidy | ci | walk | kill | cycles | sample | bench |
+//! campaign`.
 //!
 //! Everything here drives the server over its ports, as a user does, and cargo with the arguments that the tests use
 //! (another `-p` or feature set would build DataFusion a second time). It knows nothing of the crates' insides.
@@ -8,6 +9,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod bench;
+mod campaign;
 mod cargo;
 mod clients;
 mod content;
@@ -53,6 +55,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   memory     statements larger than the memory pool, many at a time; --runs N, --pool MB, --seed N
   links      a copy made of hard links, started beside its server; --seed N
   bench      beside QuestDB and DuckDB, into docs/benchmarks.md; --compare REV counts instructions
+  campaign   crashes, errors, damage, kills and live snapshots with fresh seeds; --hours N, --seed N, --parts a,b
   sample DIR makes examples/nycflights13 from the full nycflights13 files in DIR
 STILLPOINT=path runs a task with that server instead of the development build.";
 
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         "test" => test::run(),
         "sample" => sample::run(rest),
         "bench" => bench::run(rest),
+        "campaign" => campaign::run(rest),
         _ => Err(USAGE.into()),
     };
     match done {

@@ -1,5 +1,6 @@
 //! The campaigns of the simulator at their numbers per run, and single tests of what is easily forgotten.
-//! `SIM_SEED=n cargo test -p sim NAME -- --nocapture` repeats one seed; `SIM_RUNS=n` makes a longer campaign.
+//! `SIM_SEED=n cargo test -p sim NAME -- --nocapture` repeats one seed; `SIM_RUNS=n` and
+//! `SIM_FROM=n` make a longer campaign with other seeds (`cargo xtask campaign`).
 
 mod copies;
 mod crash;

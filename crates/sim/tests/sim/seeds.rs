@@ -6,13 +6,21 @@ use sim::generate::Generator;
 use sim::history::History;
 use sim::machine::options;
 
-/// Returns the seeds: the one of `SIM_SEED`, or the first `SIM_RUNS`, or the first `default`.
+/// Returns the seeds: the one of `SIM_SEED`, or `SIM_RUNS` (else `default`) of them from `SIM_FROM` (else 0) on.
 pub fn seeds(default: u64) -> Range<u64> {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
     match number("SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("SIM_RUNS").unwrap_or(default),
+        None => {
+            let from = number("SIM_FROM").unwrap_or(0);
+            from..from + number("SIM_RUNS").unwrap_or(default)
+        }
     }
+}
+
+/// Returns whether the seeds are those of every run of the tests, so that what they reach can be asserted.
+pub fn is_default() -> bool {
+    ["SIM_SEED", "SIM_RUNS", "SIM_FROM"].iter().all(|name| std::env::var_os(name).is_none())
 }
 
 /// Fails with the command that repeats what was found.

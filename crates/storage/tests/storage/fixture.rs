@@ -1,30 +1,87 @@
-//! A copy that the first version of every format wrote, and that every later version must restore.
+//! Copies that earlier versions of the formats wrote, and that every later version must restore.
 //!
-//! It was made by the server: a table with rows in a segment (an UPDATE flushes) and in the log, seventy PREPAREs for a
-//! base, a table made and dropped, PREPARE, `cp -a` without `db/_live`.
+//! They were made by the server of their time. Version 1: a table with rows in a segment (an UPDATE flushes) and in the
+//! log, seventy PREPAREs for a base, a table made and dropped, PREPARE, `cp -a` without `db/_live`. Version 2 (kept
+//! snapshots, leases, owners): DEDUP keys, a Parquet partition, a kept snapshot, a restore in place, another kept one, a
+//! base, rows in the log behind it, PREPARE, `cp -a`; log files that were linked uncut were cut behind their last frame.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use storage::{Env, Options};
+use storage::{Database, Env, Options, SnapshotState};
 
 use crate::support::column_rows;
 
-#[test]
-#[expect(clippy::disallowed_methods, reason = "the test lays out the root as an operator does")]
-fn a_copy_of_version_1_is_restored() {
-    let root = std::env::temp_dir().join(format!("stillpoint-root-v1-{}", std::process::id()));
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/root-v1"), &root);
-    std::fs::write(root.join("_restore"), b"").unwrap();
-    {
-        let db = storage::Database::open(Env::os(), Options::new(&root)).unwrap();
-        let view = db.view();
-        assert_eq!(view.tables().len(), 1);
-        let rows = column_rows(&view.table("trades").unwrap(), &["ts", "sym", "qty", "note", "st"]);
-        let expected =
-            ["1704067200000001 BTC 9 ä s", "1704067800000000 null null null null", "1704153600000000 ETH 3 later "];
-        assert_eq!(rows, expected);
+const TRADES: [&str; 4] = ["ts", "sym", "qty", "note"];
+
+/// A fixture's root in a place of its own, with a trigger.
+struct Root(PathBuf);
+
+impl Root {
+    #[expect(clippy::disallowed_methods, reason = "the test lays out the root as an operator does")]
+    fn new(fixture: &str, trigger: &str) -> Root {
+        let unique = format!("stillpoint-{fixture}-{}-{}", std::process::id(), trigger.replace('=', "-"));
+        let root = std::env::temp_dir().join(unique);
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(fixture), &root);
+        std::fs::write(root.join("_restore"), trigger).unwrap();
+        Root(root)
     }
-    std::fs::remove_dir_all(&root).unwrap();
+
+    fn restore(&self) -> Database {
+        Database::open(Env::os(), Options::new(&self.0)).unwrap()
+    }
+}
+
+impl Drop for Root {
+    #[expect(clippy::disallowed_methods, reason = "the test lays out the root as an operator does")]
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+fn trades(db: &Database) -> Vec<String> {
+    column_rows(&db.view().table("trades").unwrap(), &TRADES)
+}
+
+#[test]
+fn a_copy_of_version_1_is_restored() {
+    let root = Root::new("root-v1", "");
+    let db = root.restore();
+    let view = db.view();
+    assert_eq!(view.tables().len(), 1);
+    let rows = column_rows(&view.table("trades").unwrap(), &["ts", "sym", "qty", "note", "st"]);
+    let expected =
+        ["1704067200000001 BTC 9 ä s", "1704067800000000 null null null null", "1704153600000000 ETH 3 later "];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn a_copy_of_version_2_is_restored_to_each_of_its_snapshots() {
+    const ALL: [&str; 5] = [
+        "1704067200000001 BTC 9 replaced",
+        "1704070800000000 ETH 2 null",
+        "1704153600000000 BTC 3 old",
+        "1704240000000000 SOL 4 in the log",
+        "1704243600000000 SOL 5 later in the log",
+    ];
+    for (snapshot, rows) in [("default", 5), ("nightly", 4), ("weekly", 3)] {
+        let root = Root::new("root-v2", &format!("snapshot={snapshot}"));
+        let db = root.restore();
+        assert_eq!(trades(&db), ALL[..rows], "{snapshot}");
+        assert_eq!(db.view().table("plain").unwrap().row_count().unwrap(), 2, "{snapshot}");
+    }
+}
+
+#[test]
+fn kept_snapshots_of_version_2_outlive_the_restore_and_are_read() {
+    let root = Root::new("root-v2", "snapshot=default\nverify=fast");
+    let db = root.restore();
+    let mut kept: Vec<_> = db.snapshots().into_iter().map(|s| (s.name, s.state, s.owner)).collect();
+    kept.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected = ["nightly", "weekly"].map(|name| (name.to_owned(), SnapshotState::Kept, "admin".to_owned()));
+    assert_eq!(kept, expected);
+    for (name, rows) in [("nightly", 4), ("weekly", 3)] {
+        assert_eq!(db.view_at(name).unwrap().table("trades").unwrap().row_count().unwrap(), rows, "{name}");
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test lays out the root as an operator does")]
