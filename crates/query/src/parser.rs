@@ -35,6 +35,10 @@ pub use self::text::expression_text;
 
 /// Returns whether a text holds nothing but blanks, comments and `;`.
 pub fn is_blank(sql: &str) -> Result<bool, SqlError> {
+    let first = sql.trim_start().bytes().next();
+    if first.is_some_and(|byte| byte.is_ascii_alphabetic()) {
+        return Ok(false);
+    }
     Ok(lexer::tokenize(sql)?.iter().all(|t| t.kind == lexer::TokenKind::End))
 }
 

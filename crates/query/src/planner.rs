@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use storage::{Database, ReadView};
+use storage::{Database, ReadView, TableView};
 
 use crate::error::SqlError;
 use crate::functions::{self, Environment};
@@ -39,19 +39,24 @@ use crate::parser::ast::{Body, OrderItem, Query, Select};
 use crate::settings::Settings;
 
 use parameters::Parameters;
-use relation::Relation;
+use relation::{Relation, unqualified};
 
 /// Most columns that the parts of a plan may have together.
 const MAX_FIELDS: usize = 100_000;
 
+/// Most columns that the parts of a plan may have together for it to be kept.
+const MAX_KEPT_FIELDS: usize = 1_000;
+
 /// Plans the statements of one text over one read view.
 pub struct Planner<'a> {
     pub database: &'a Arc<Database>,
-    pub view: &'a ReadView,
+    view: &'a ReadView,
     pub environment: &'a Environment,
     pub settings: &'a Settings,
     pub parameters: Parameters,
     fields: Cell<usize>,
+    /// Something of the read view went into the plan that is not a table to be scanned.
+    looked: Cell<bool>,
 }
 
 /// The common table expressions that a query sees: a list from the innermost outwards.
@@ -91,7 +96,7 @@ impl<'a> Planner<'a> {
         settings: &'a Settings,
         parameters: Parameters,
     ) -> Planner<'a> {
-        Planner { database, view, environment, settings, parameters, fields: Cell::new(0) }
+        Planner { database, view, environment, settings, parameters, fields: Cell::new(0), looked: Cell::new(false) }
     }
 
     /// Returns the plan of a whole query; its visible columns are the answer's.
@@ -151,9 +156,25 @@ impl<'a> Planner<'a> {
         self.field(name)
     }
 
+    /// Returns the stored table of that name, to be scanned or written.
+    pub fn table(&self, name: &str) -> Option<TableView> {
+        self.view.table(unqualified(name))
+    }
+
+    /// Returns the read view, for plans that depend on more of it than the columns of their tables.
+    fn view(&self) -> &ReadView {
+        self.looked.set(true);
+        self.view
+    }
+
+    /// Returns whether the same text makes the same plan again as long as its tables have the same columns.
+    pub fn is_repeatable(&self) -> bool {
+        !self.looked.get() && !self.environment.was_asked() && self.fields.get() <= MAX_KEPT_FIELDS
+    }
+
     /// Returns what the table functions may look at.
     fn tables(&self) -> functions::table::Tables<'_> {
-        functions::table::Tables { database: self.database, view: self.view, environment: self.environment }
+        functions::table::Tables { database: self.database, view: self.view(), environment: self.environment }
     }
 
     fn field(&self, name: &str) -> String {

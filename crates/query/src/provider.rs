@@ -3,6 +3,7 @@
 //! Time filters on the designated timestamp become ranges of the scan, exactly; all others stay with the engine. Rows
 //! come in one partition, in ascending time, and that order is declared. Next: [`time_filter`], [`scan`].
 
+mod absent;
 mod scan;
 mod time_filter;
 
@@ -20,6 +21,7 @@ use types::TimeRange;
 use crate::interval::ranges;
 use crate::kind::Kind;
 
+pub use absent::AbsentTable;
 pub use scan::{ScanSpec, StoredScan, shown, shown_ranges, shown_values};
 
 /// One table at one Seq.
@@ -45,6 +47,11 @@ impl StoredTable {
         };
         let schema = Arc::new(ArrowSchema::new(view.schema().columns.iter().map(field).collect::<Vec<_>>()));
         StoredTable { view, schema }
+    }
+
+    /// Returns the table at its Seq.
+    pub fn view(&self) -> &TableView {
+        &self.view
     }
 
     /// Returns the place of the designated timestamp.

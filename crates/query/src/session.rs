@@ -1,7 +1,8 @@
 //! One connection's conversation: a statement's text in, its outcome out.
 //!
 //! `execute` parses, plans over one read view, and runs: queries on the async runtime, everything that touches storage on
-//! blocking threads. A transaction buffers inserted rows and appends them as one commit. Reading order: [`run`] (plans),
+//! blocking threads. A transaction buffers inserted rows and appends them as one commit. Reading order: [`run`] (plans), [`rules`] (what
+//! of the engine they need), [`kept`] (what is kept of them),
 //! [`insert`], [`update`], [`delete`], [`rewrite`] (what those two share), [`create`], [`alter`],
 //! [`retype`], [`partitions`], [`check`]; [`rows`] turns values into storage's batches.
 
@@ -12,10 +13,12 @@ mod create;
 mod delete;
 mod explain;
 mod insert;
+mod kept;
 mod partitions;
 mod retype;
 mod rewrite;
 mod rows;
+mod rules;
 mod run;
 mod savepoints;
 mod snapshot;
@@ -26,14 +29,13 @@ mod update;
 use std::ops::Range;
 use std::sync::Arc;
 
-use datafusion::execution::SessionState;
 use storage::{Database, ReadView};
 use types::{RowBatch, TableId};
 
 use crate::activity::Stopper;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::functions::Environment;
-use crate::functions::environment::Seeds;
+use crate::functions::environment::{Seeds, Surroundings};
 use crate::outcome::{Described, Outcome, OutputColumn};
 use crate::parser::ast::{Statement, Transaction};
 use crate::planner::parameters::{Param, Parameters};
@@ -42,13 +44,15 @@ use crate::planner::{Ctes, Planner};
 use crate::settings::Settings;
 use crate::{kind::Kind, parser};
 
-pub(crate) use run::state as engine;
+pub(crate) use kept::Kept;
+pub(crate) use rules::Engine;
+pub(crate) use run::engine;
 
 /// One connection.
 pub struct Session {
     database: Arc<Database>,
     settings: Arc<Settings>,
-    state: Arc<SessionState>,
+    state: Arc<Engine>,
     /// Its number among the sessions and statements of the server.
     id: i64,
     stopper: Stopper,
@@ -115,13 +119,27 @@ impl Session {
         if parser::is_blank(sql)? {
             return Ok(Outcome::Empty);
         }
-        let statement = parser::parse(sql)?;
+        let entry = self.settings.kept.statement(sql)?;
+        let statement = &entry.statement;
         if self.read_only && !statement.only_reads() {
             return Err(SqlError { kind: SqlErrorKind::Denied, ..SqlError::new(0, "Write permission denied") });
         }
         let now_us = self.settings.env.clock.now_us();
         let running = self.settings.activity.begin(self.id, &self.user, now_us, sql);
         self.stopper.set(running.statement());
+        match statement {
+            Statement::Query(query) => {
+                let planned = self.planned(&entry, query, &self.moment(), params)?;
+                self.rows(planned, running).await.map(Outcome::Rows)
+            }
+            Statement::Insert(insert) => self.insert(sql, insert, params).await,
+            Statement::Explain(inner) => self.explain(inner, params).await,
+            other => self.change(other.clone(), params, now_us).await,
+        }
+    }
+
+    /// Carries out a statement that changes something, or asks for it.
+    async fn change(&mut self, statement: Statement, params: &[Param], now_us: i64) -> Result<Outcome, SqlError> {
         match statement {
             Statement::CancelQuery(id) => {
                 if self.settings.activity.cancel(id.value, now_us) {
@@ -130,13 +148,6 @@ impl Session {
                 let message = format!("query to cancel not found in registry [id={}]", id.value);
                 Err(SqlError::new(id.position, message))
             }
-            Statement::Query(query) => {
-                let moment = self.moment();
-                let relation = self.planner(&moment, Parameters::bound(params)).query(&query, Ctes::NONE)?;
-                self.rows(relation, running).await.map(Outcome::Rows)
-            }
-            Statement::Explain(inner) => self.explain(&inner, params).await,
-            Statement::Insert(insert) => self.insert(sql, insert, params).await,
             Statement::Update(update) => self.update(update, params).await,
             Statement::Delete(delete) => self.delete(delete, params).await,
             Statement::CreateTable(create) => self.create(create, params).await,
@@ -169,21 +180,25 @@ impl Session {
         }
         let moment = self.moment();
         let planner = self.planner(&moment, Parameters::described(hints));
-        let columns = match parser::parse(sql)? {
-            Statement::Query(query) => Some(columns_of(&planner.query(&query, Ctes::NONE)?.shown()?)),
+        let entry = self.settings.kept.statement(sql)?;
+        let columns = match &entry.statement {
+            Statement::Query(query) => match entry.plan().and_then(|plan| plan.columns_over(&moment.view)) {
+                Some(columns) => Some(columns),
+                None => Some(columns_of(&planner.query(query, Ctes::NONE)?.shown()?)),
+            },
             Statement::Explain(_) => Some(vec![explain::column()]),
             Statement::Check(_) => Some(check::columns()),
-            Statement::Copy(copy) => Some(copy::columns(&copy)),
+            Statement::Copy(copy) => Some(copy::columns(copy)),
             Statement::Insert(insert) => {
-                insert::describe(&planner, sql, &insert)?;
+                insert::describe(&planner, sql, insert)?;
                 None
             }
             Statement::Update(update) => {
-                update::describe(&planner, &update)?;
+                update::describe(&planner, update)?;
                 None
             }
             Statement::Delete(delete) => {
-                delete::describe(&planner, &delete)?;
+                delete::describe(&planner, delete)?;
                 None
             }
             _ => None,
@@ -194,7 +209,7 @@ impl Session {
     fn moment(&self) -> Moment {
         let env = &self.settings.env;
         let seeds = Seeds::new(env.rng.next_u64(), env.rng.next_u64());
-        let environment = Environment {
+        let environment = Environment::new(Surroundings {
             now_us: env.clock.now_us(),
             clock: env.clock.clone(),
             user: self.user.clone(),
@@ -202,7 +217,7 @@ impl Session {
             seeds,
             started_us: self.settings.started_us,
             activity: self.settings.activity.clone(),
-        };
+        });
         Moment { view: self.database.view(), environment }
     }
 

@@ -2,13 +2,12 @@
 
 use std::sync::{Arc, OnceLock, RwLock};
 
-use datafusion::execution::SessionState;
 use storage::env::Env;
 use types::memory::Budget;
 
 use crate::activity::Activity;
 use crate::memory::Spill;
-use crate::session;
+use crate::session::{self, Engine, Kept};
 
 /// One configuration parameter, as SHOW PARAMETERS lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,10 +99,12 @@ pub struct Settings {
     pub spill: Spill,
     /// The statements that run now.
     pub activity: Arc<Activity>,
-    /// Tables are read by the plain operators only, to compare answers.
+    /// Tables are read by the plain operators only, plans made anew with all of the engine's rules, to compare answers.
     pub plain: bool,
+    /// What is kept of statements that come again.
+    pub(crate) kept: Arc<Kept>,
     /// Made by the first session, for all.
-    engine: Arc<OnceLock<Arc<SessionState>>>,
+    engine: Arc<OnceLock<Arc<Engine>>>,
 }
 
 /// Memory and spill space of settings that say nothing else.
@@ -125,12 +126,13 @@ impl Settings {
             spill: Spill { dir: std::env::temp_dir(), limit_bytes: SPILL_BYTES },
             activity: Arc::default(),
             plain: false,
+            kept: Arc::default(),
             engine: Arc::default(),
         }
     }
 
     /// Returns the engine's state that all sessions share. Limits that are set later have no effect on it.
-    pub(crate) fn engine(&self) -> Arc<SessionState> {
+    pub(crate) fn engine(&self) -> Arc<Engine> {
         self.engine.get_or_init(|| Arc::new(session::engine(self))).clone()
     }
 

@@ -1,5 +1,6 @@
 //! What functions may know about the statement and its session: the clock, the user, chance.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use storage::env::Clock;
@@ -10,6 +11,13 @@ use crate::settings::Reload;
 /// The surroundings of one statement.
 #[derive(Clone)]
 pub struct Environment {
+    surroundings: Surroundings,
+    asked: Arc<AtomicBool>,
+}
+
+/// What there is to know.
+#[derive(Clone)]
+pub struct Surroundings {
     /// The moment at which the statement began: what `now()` answers throughout.
     pub now_us: i64,
     /// The machine's clock, for `systimestamp()`.
@@ -24,6 +32,24 @@ pub struct Environment {
     pub started_us: i64,
     /// The statements that run now.
     pub activity: Arc<Activity>,
+}
+
+impl Environment {
+    /// Returns an environment that nobody has asked yet.
+    pub fn new(surroundings: Surroundings) -> Environment {
+        Environment { surroundings, asked: Arc::default() }
+    }
+
+    /// Returns what there is to know. A plan that was made with it is this statement's alone, and never kept.
+    pub fn ask(&self) -> &Surroundings {
+        self.asked.store(true, Ordering::Relaxed);
+        &self.surroundings
+    }
+
+    /// Returns whether anything was asked.
+    pub fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
 }
 
 /// Two seeds for the random functions of one statement; `long_sequence(n, seed, seed)` replaces them while binding.
@@ -50,7 +76,7 @@ impl Seeds {
 /// Returns surroundings that never change, for tests.
 #[cfg(test)]
 pub fn fixed() -> Environment {
-    Environment {
+    Environment::new(Surroundings {
         now_us: 1_700_000_000_000_000,
         clock: Arc::new(storage::env::clock::ManualClock::new(1_700_000_000_000_000)),
         user: "admin".to_owned(),
@@ -58,5 +84,5 @@ pub fn fixed() -> Environment {
         seeds: Seeds::new(1, 2),
         started_us: 1_600_000_000_000_000,
         activity: Arc::default(),
-    }
+    })
 }

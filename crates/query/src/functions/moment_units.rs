@@ -217,13 +217,13 @@ fn no_arguments(call: &Call) -> Result<(), SqlError> {
 
 fn now(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
     no_arguments(call)?;
-    let value = datafusion::common::ScalarValue::TimestampMicrosecond(Some(environment.now_us), None);
+    let value = datafusion::common::ScalarValue::TimestampMicrosecond(Some(environment.ask().now_us), None);
     Ok(Typed::literal(value, Kind::Timestamp, call.position))
 }
 
 fn systimestamp(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
     no_arguments(call)?;
-    let clock = environment.clock.clone();
+    let clock = environment.ask().clock.clone();
     let kernel =
         Arc::new(move |args: &Args| Ok(column::<TimestampMicrosecondType>(args.rows(), |_| Some(clock.now_us()))));
     let function = Function::new("systimestamp", 0, Kind::Timestamp, Volatility::Volatile, kernel);
@@ -232,7 +232,7 @@ fn systimestamp(call: &Call, environment: &Environment) -> Result<Typed, SqlErro
 
 fn sysdate(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
     no_arguments(call)?;
-    let clock = environment.clock.clone();
+    let clock = environment.ask().clock.clone();
     let kernel = Arc::new(move |args: &Args| {
         let now = || Some(clock.now_us().div_euclid(1_000));
         Ok(column::<arrow::datatypes::TimestampMillisecondType>(args.rows(), |_| now()))

@@ -61,7 +61,7 @@ fn volatile(
     kind: Kind,
     draw: impl Fn(&mut Generator, usize) -> ArrayRef + Send + Sync + 'static,
 ) -> Result<Typed, SqlError> {
-    let generator = Mutex::new(Generator::new(environment.seeds.get(), call.position as u64));
+    let generator = Mutex::new(Generator::new(environment.ask().seeds.get(), call.position as u64));
     let kernel = Arc::new(move |args: &Args| {
         let mut generator = generator.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         Ok(draw(&mut generator, args.rows()))
@@ -205,7 +205,7 @@ fn texts(call: &Call, environment: &Environment, kind: Kind) -> Result<Typed, Sq
     let Some(count) = count else {
         return volatile(call, environment, kind, move |g, rows| text_column(rows, |_| g.unless_null(rate, make)));
     };
-    let mut first = Generator::new(environment.seeds.get(), call.position as u64 + 1);
+    let mut first = Generator::new(environment.ask().seeds.get(), call.position as u64 + 1);
     let stock: Vec<String> = (0..count).map(|_| make(&mut first)).collect();
     volatile(call, environment, kind, move |g, rows| {
         text_column(rows, |_| g.unless_null(rate, |g| stock[g.below(stock.len())].as_str()))

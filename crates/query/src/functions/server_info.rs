@@ -24,8 +24,10 @@ pub fn find(name: &str) -> Option<Binding> {
         },
         "current_database" | "current_catalog" => |call, _| no_args(call).map(|()| text(call, "qdb")),
         "current_schema" => |call, _| no_args(call).map(|()| text(call, "public")),
-        "current_user" | "session_user" => |call, environment| no_args(call).map(|()| text(call, &environment.user)),
-        // Plans are made anew for each statement and metadata is always in memory: nothing to flush or to load.
+        "current_user" | "session_user" => {
+            |call, environment| no_args(call).map(|()| text(call, &environment.ask().user))
+        }
+        // Kept plans are held against the tables each time and metadata is always in memory: nothing to flush or to load.
         "flush_query_cache" => |call, _| no_args(call).map(|()| Typed::boolean(true, call.position)),
         "hydrate_table_metadata" => |call, _| match call.args.iter().all(|name| name.as_text().is_some()) {
             true if !call.args.is_empty() => Ok(Typed::boolean(true, call.position)),
@@ -62,7 +64,7 @@ pub fn find(name: &str) -> Option<Binding> {
         "txid_current" => |call, _| no_args(call).map(|()| Typed::long(1, call.position)),
         "pg_backend_pid" => |call, _| no_args(call).map(|()| Typed::int(1, call.position)),
         "pg_postmaster_start_time" => |call, environment| {
-            let value = ScalarValue::TimestampMicrosecond(Some(environment.started_us), None);
+            let value = ScalarValue::TimestampMicrosecond(Some(environment.ask().started_us), None);
             no_args(call).map(|()| Typed::literal(value, Kind::Timestamp, call.position))
         },
         "cancel_query" => cancel_query,
@@ -147,7 +149,7 @@ fn type_name(oid: i64) -> Option<&'static str> {
 /// Binds reload_config(): reads the configuration anew when the statement runs, and answers whether anything changed.
 fn reload_config(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
     no_args(call)?;
-    let reload = environment.reload.clone();
+    let reload = environment.ask().reload.clone();
     let kernel = Arc::new(move |args: &Args| {
         let changed = args.rows() > 0 && reload.as_ref().is_some_and(|reload| reload());
         Ok(Arc::new(BooleanArray::from(vec![changed; args.rows()])) as ArrayRef)
@@ -165,7 +167,7 @@ fn cancel_query(call: &Call, environment: &Environment) -> Result<Typed, SqlErro
     let Some(number) = id.as_integer().filter(|n| *n >= 0) else {
         return Err(SqlError::new(id.position, "non-negative integer literal expected as query id"));
     };
-    let (activity, clock) = (environment.activity.clone(), environment.clock.clone());
+    let (activity, clock) = (environment.ask().activity.clone(), environment.ask().clock.clone());
     let kernel = Arc::new(move |args: &Args| {
         let stopped = args.rows() > 0 && activity.cancel(number, clock.now_us());
         Ok(Arc::new(BooleanArray::from(vec![stopped; args.rows()])) as ArrayRef)

@@ -44,7 +44,7 @@ impl Planner<'_> {
         }
         // Arrays of stored tables have elements; those of the catalogue's relations are not there.
         let stored = |source: &Source| match &source.relation {
-            RelationRef::Table(name) => self.view.table(unqualified(&name.name)).is_some(),
+            RelationRef::Table(name) => self.view().table(unqualified(&name.name)).is_some(),
             RelationRef::TableAt { .. } => true,
             _ => false,
         };
@@ -68,7 +68,7 @@ impl Planner<'_> {
         match &source.relation {
             RelationRef::Table(name) => {
                 let own = ctes.find(&name.name.to_lowercase()).is_some()
-                    || self.view.table(unqualified(&name.name)).is_some();
+                    || self.view().table(unqualified(&name.name)).is_some();
                 !own && functions::catalog::is_empty(&name.name)
             }
             RelationRef::TableAt { .. } => false,
@@ -179,7 +179,7 @@ pub fn relation_size(scope: &Scope, call: &Call) -> Result<Typed, SqlError> {
     let relation = functions::cast::implicit(relation.clone(), Kind::Int)?;
     let null = || Expr::Literal(Kind::Long.null(), None);
     let mut sizes = None;
-    for table in scope.planner.view.tables() {
+    for table in scope.planner.view().tables() {
         let bytes: u64 = table.partitions().map_err(|e| SqlError::from_storage(&e))?.iter().map(|p| p.size_bytes).sum();
         let (number, bytes) = (Typed::int(table.id().0 as i32, 0).expr, Typed::long(bytes as i64, 0).expr);
         let cases: &mut CaseBuilder = sizes.get_or_insert_with(|| case(relation.expr.clone()));
@@ -199,7 +199,7 @@ fn relation_number(scope: &Scope, name: &str, position: usize) -> Result<Typed, 
         "pg_class" => 1259,
         "pg_namespace" => 2615,
         "pg_extension" => 3079,
-        _ => match scope.planner.view.table(unqualified(plain)) {
+        _ => match scope.planner.view().table(unqualified(plain)) {
             Some(table) => table.id().0 as i32,
             None => return Err(SqlError::new(position, format!("table does not exist [table={name}]"))),
         },

@@ -90,8 +90,9 @@ pub fn in_list(
     if let [one] = &list[..]
         && let Some(text) = one.as_text()
     {
-        let found = parse_interval(text, scope.planner.environment.now_us)
-            .map_err(|e| SqlError::new(one.position, e.message))?;
+        // only a variable, `$now` and its kin, means something else each time
+        let now_us = if text.contains('$') { scope.planner.environment.ask().now_us } else { 0 };
+        let found = parse_interval(text, now_us).map_err(|e| SqlError::new(one.position, e.message))?;
         return Ok(within(&value, &found, negated, value.position));
     }
     let mut moments = Vec::new();

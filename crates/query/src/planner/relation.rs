@@ -124,7 +124,7 @@ impl Planner<'_> {
         if let Some(cte) = ctes.find(&name.name.to_lowercase()) {
             return self.query(cte.query, cte.outer);
         }
-        if let Some(view) = self.view.table(unqualified(&name.name)) {
+        if let Some(view) = self.table(&name.name) {
             return self.stored(view, name.position);
         }
         let (schema, table) = name.name.split_once('.').unwrap_or(("", &name.name));
@@ -141,6 +141,8 @@ impl Planner<'_> {
 
     /// Returns all tables at the cut of a snapshot.
     pub fn view_at(&self, snapshot: &Ident) -> Result<ReadView, SqlError> {
+        // a snapshot's name may mean another cut next time
+        self.looked.set(true);
         let at = |e: storage::Error| SqlError { position: snapshot.position, ..SqlError::from_storage(&e) };
         self.database.view_at(&snapshot.name).map_err(at)
     }

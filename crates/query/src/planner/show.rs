@@ -21,7 +21,7 @@ const INDEX_CAPACITY: u32 = 256;
 /// Returns the relation of a SHOW.
 pub fn relation(planner: &Planner, show: &Show) -> Result<Relation, SqlError> {
     match show {
-        Show::Tables => tables(planner, planner.view),
+        Show::Tables => tables(planner, planner.view()),
         Show::TablesAt(snapshot) => tables(planner, &planner.view_at(snapshot)?),
         Show::Columns(name) => of_table(planner, name, "table_columns"),
         Show::Partitions(name) => of_table(planner, name, "table_partitions"),
@@ -42,7 +42,7 @@ pub fn relation(planner: &Planner, show: &Show) -> Result<Relation, SqlError> {
 }
 
 fn table(planner: &Planner, name: &Ident) -> Result<TableView, SqlError> {
-    planner.view.table(unqualified(&name.name)).ok_or_else(|| missing_table(name))
+    planner.view().table(unqualified(&name.name)).ok_or_else(|| missing_table(name))
 }
 
 fn of_table(planner: &Planner, name: &Ident, function: &str) -> Result<Relation, SqlError> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringViewArray};
 use arrow::datatypes::Schema;
-use datafusion::execution::SessionState;
 use datafusion::physical_plan::displayable;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
@@ -48,14 +47,14 @@ impl Session {
         let moment = self.moment();
         let relation = self.planner(&moment, Parameters::bound(&[])).query(&query, Ctes::NONE)?;
         let plan = super::run::ordered(relation)?.plan;
-        self.state.create_physical_plan(&plan).await.map_err(|e| SqlError::from_datafusion(&e))
+        self.state.of_plan(&plan).create_physical_plan(&plan).await.map_err(|e| SqlError::from_datafusion(&e))
     }
 
     async fn plan_lines(&self, query: &Query, params: &[Param]) -> Result<Vec<String>, SqlError> {
         let moment = self.moment();
         let relation = self.planner(&moment, Parameters::bound(params)).query(query, Ctes::NONE)?;
         let relation = super::run::ordered(relation)?;
-        let (mut state, notes) = (SessionState::clone(&self.state), Notes::kept());
+        let (mut state, notes) = (self.state.of_plan(&relation.plan).clone(), Notes::kept());
         if let Some(switch) = state.config_mut().options_mut().extensions.get_mut::<Switch>() {
             switch.notes = notes.clone();
         }

@@ -16,7 +16,7 @@ use crate::outcome::Outcome;
 use crate::parser::ast::{Expr as Tree, ExprKind, Insert, InsertSource, Query, Tuple};
 use crate::parser::expression_text;
 use crate::planner::parameters::{Param, Parameters};
-use crate::planner::relation::{Relation, missing_table, unqualified};
+use crate::planner::relation::{Relation, missing_table};
 use crate::planner::scope::Scope;
 use crate::planner::{Ctes, Planner};
 
@@ -24,13 +24,13 @@ use crate::planner::{Ctes, Planner};
 const COMMIT_BYTES: usize = 64 << 20;
 
 impl Session {
-    pub(super) async fn insert(&mut self, sql: &str, insert: Insert, params: &[Param]) -> Result<Outcome, SqlError> {
+    pub(super) async fn insert(&mut self, sql: &str, insert: &Insert, params: &[Param]) -> Result<Outcome, SqlError> {
         let moment = self.moment();
         match &insert.source {
             InsertSource::Values(tuples) => {
                 let (table, batch) = {
                     let planner = self.planner(&moment, Parameters::bound(params));
-                    let target = Target::new(&planner, &insert)?;
+                    let target = Target::new(&planner, insert)?;
                     let batch = target.values(&planner, &self.state, sql, tuples)?;
                     (target.table.id(), batch)
                 };
@@ -39,7 +39,7 @@ impl Session {
                 Ok(Outcome::Insert { rows, select: false })
             }
             InsertSource::Query(query) => {
-                let rows = self.insert_query(&moment, &insert, query, params).await?;
+                let rows = self.insert_query(&moment, insert, query, params).await?;
                 Ok(Outcome::Insert { rows, select: true })
             }
         }
@@ -101,7 +101,7 @@ struct Target {
 
 impl Target {
     fn new(planner: &Planner, insert: &Insert) -> Result<Target, SqlError> {
-        let table = planner.view.table(unqualified(&insert.table.name)).ok_or_else(|| missing_table(&insert.table))?;
+        let table = planner.table(&insert.table.name).ok_or_else(|| missing_table(&insert.table))?;
         let schema = table.schema();
         let columns = match insert.columns.is_empty() {
             true => (0..schema.columns.len()).collect(),

@@ -11,13 +11,13 @@ use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{SlicesIterator, concat_batches, filter_record_batch, not};
 use arrow::datatypes::{TimestampMicrosecondType, TimestampNanosecondType, UInt64Type};
 use datafusion::common::ScalarValue;
-use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use futures::StreamExt;
 use storage::{ReadView, TableView};
 use types::{ColumnDef, PartitionBy, PartitionKey, RowBatch, Schema, TimeRange};
 
 use super::rows::row_batch;
+use super::rules::Engine;
 use super::run::stream;
 use super::{Moment, Session};
 use crate::activity::Stopper;
@@ -97,7 +97,7 @@ impl Session {
 
 /// Returns the table that a statement changes.
 pub fn table(planner: &Planner, name: &Ident) -> Result<TableView, SqlError> {
-    planner.view.table(unqualified(&name.name)).ok_or_else(|| missing_table(name))
+    planner.table(&name.name).ok_or_else(|| missing_table(name))
 }
 
 /// Returns a plan of the times of the rows that match; None for a table without partitions, where all rows are one part.
@@ -117,7 +117,7 @@ struct Job {
     keep: Keep,
     params: Vec<Param>,
     moment: Moment,
-    state: SessionState,
+    state: Arc<Engine>,
     settings: Arc<Settings>,
     stopper: Stopper,
     database: Arc<storage::Database>,

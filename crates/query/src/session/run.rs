@@ -14,12 +14,17 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 
-use super::{Session, columns_of};
+use super::kept::{Entry, KeptPlan, Planned};
+use super::rules::Engine;
+use super::{Moment, Session, columns_of};
 use crate::activity::{self, Running};
 use crate::error::SqlError;
 use crate::exec;
 use crate::memory::engine_runtime;
 use crate::outcome::Rows;
+use crate::parser::ast::Query;
+use crate::planner::Ctes;
+use crate::planner::parameters::{Param, Parameters};
 use crate::planner::relation::{Column, Relation};
 use crate::settings::Settings;
 
@@ -44,7 +49,7 @@ impl QueryPlanner for OwnQueryPlanner {
 }
 
 /// Returns the engine's state for all sessions of a server: one partition, so that rows keep the order of time.
-pub fn state(settings: &Settings) -> SessionState {
+pub fn engine(settings: &Settings) -> Engine {
     let mut config = SessionConfig::new().with_target_partitions(1).with_batch_size(8192);
     let options = config.options_mut();
     options.optimizer.join_reordering = false;
@@ -53,27 +58,48 @@ pub fn state(settings: &Settings) -> SessionState {
     options.execution.sort_spill_reservation_bytes =
         (settings.memory.limit_bytes() / 64).clamp(LEAST_MERGE_BYTES, MOST_MERGE_BYTES);
     options.extensions.insert(exec::direct::Switch { plain: settings.plain, ..Default::default() });
-    SessionStateBuilder::new()
+    let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(engine_runtime(settings.memory.clone(), &settings.spill, &settings.env))
         .with_default_features()
         .with_query_planner(Arc::new(OwnQueryPlanner))
         .with_physical_optimizer_rule(Arc::new(exec::Direct))
         .with_physical_optimizer_rule(Arc::new(exec::Bounded { memory_bytes: settings.memory.limit_bytes() }))
-        .build()
+        .build();
+    Engine::new(state, settings.plain)
 }
 
 impl Session {
-    /// Returns the rows of a relation; the statement stays listed until they are read.
-    pub(super) async fn rows(&self, relation: Relation, running: Running) -> Result<Rows, SqlError> {
-        let relation = ordered(relation)?;
-        let columns = columns_of(&relation);
-        let stream = stream(&self.state, &relation.plan).await?;
+    /// Returns the rows of a planned query; the statement stays listed until they are read.
+    pub(super) async fn rows(&self, planned: Planned, running: Running) -> Result<Rows, SqlError> {
+        let stream = run(self.state.of_parts(planned.parts), &planned.plan).await?;
         let stream = activity::listed(stream, running, self.stopper.clone());
-        Ok(Rows { columns, timestamp_index: relation.time, stream })
+        Ok(Rows { columns: planned.columns, timestamp_index: planned.timestamp_index, stream })
     }
 
-    pub(super) fn engine(&self) -> &SessionState {
+    /// Returns the optimized plan of a query: the one that was kept, over this moment's tables, or a new one.
+    pub(super) fn planned(
+        &self,
+        entry: &Entry,
+        query: &Query,
+        moment: &Moment,
+        params: &[Param],
+    ) -> Result<Planned, SqlError> {
+        let may_keep = params.is_empty() && !self.settings.plain;
+        if may_keep && let Some(planned) = entry.plan().and_then(|plan| plan.over(&moment.view)) {
+            return Ok(planned);
+        }
+        let planner = self.planner(moment, Parameters::bound(params));
+        let relation = ordered(planner.query(query, Ctes::NONE)?)?;
+        let planned = Planned::new(&self.state, &relation.plan, columns_of(&relation), relation.time);
+        let planned = planned.map_err(|e| SqlError::from_datafusion(&e))?;
+        if may_keep {
+            entry.keep(|| planner.is_repeatable().then(|| KeptPlan::of(&planned)).flatten());
+        }
+        Ok(planned)
+    }
+
+    pub(super) fn engine(&self) -> &Arc<Engine> {
         &self.state
     }
 }
@@ -96,8 +122,16 @@ pub fn ordered(relation: Relation) -> Result<Relation, SqlError> {
 }
 
 /// Returns the stream of a plan; several partitions come one after the other.
-pub async fn stream(state: &SessionState, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
-    let physical = state.create_physical_plan(plan).await.map_err(|e| SqlError::from_datafusion(&e))?;
+pub async fn stream(engine: &Engine, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
+    let state = engine.of_plan(plan);
+    let plan = state.optimize(plan).map_err(|e| SqlError::from_datafusion(&e))?;
+    run(state, &plan).await
+}
+
+/// Returns the stream of an optimized plan.
+async fn run(state: &SessionState, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
+    let physical = state.query_planner().create_physical_plan(plan, state).await;
+    let physical = physical.map_err(|e| SqlError::from_datafusion(&e))?;
     // without the registered functions, which no running plan looks up: copying their names would cost more than a small plan
     let (id, config) = (state.session_id().to_owned(), state.config().clone());
     let (scalars, aggregates, windows) = Default::default();

@@ -14,13 +14,13 @@ use super::*;
 use crate::error::SqlErrorKind;
 use crate::memory::Spill;
 
-struct Server {
+pub struct Server {
     database: Arc<Database>,
-    settings: Arc<Settings>,
+    pub settings: Arc<Settings>,
 }
 
 impl Server {
-    fn new(memory_bytes: usize, spill_bytes: u64) -> Server {
+    pub fn new(memory_bytes: usize, spill_bytes: u64) -> Server {
         let env = Env { fs: Arc::new(SimFs::new(1)), ..Env::os() };
         env.fs.create_dir(Path::new("/spill")).expect("an empty disk");
         let database = Arc::new(Database::open(env.clone(), Options::new("/root")).expect("an empty root opens"));
@@ -34,8 +34,13 @@ impl Server {
         Session::new(self.database.clone(), self.settings.clone())
     }
 
+    /// Runs a statement without rows in a session of its own.
+    pub async fn run(&self, sql: &str) {
+        self.session().execute(sql, &[]).await.expect(sql);
+    }
+
     /// Runs a query in a session of its own and returns its first column, which holds whole numbers.
-    async fn longs(&self, sql: &str) -> Result<Vec<i64>, SqlError> {
+    pub async fn longs(&self, sql: &str) -> Result<Vec<i64>, SqlError> {
         let Outcome::Rows(mut rows) = self.session().execute(sql, &[]).await? else { panic!("no rows: {sql}") };
         let mut values = Vec::new();
         while let Some(batch) = rows.stream.next().await {

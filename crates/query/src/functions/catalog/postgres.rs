@@ -31,7 +31,7 @@ pub fn content(relation: &str, tables: &Tables) -> Option<Content> {
         "pg_namespace" => (NAMESPACE, vec![namespace("pg_catalog", CATALOG), namespace("public", PUBLIC)]),
         "pg_type" => (TYPE, TYPES.iter().map(pg_type_row).collect()),
         "pg_database" => (DATABASE, vec![database()]),
-        "pg_roles" => (ROLES, vec![role(&tables.environment.user)]),
+        "pg_roles" => (ROLES, vec![role(&tables.environment.ask().user)]),
         "pg_extension" => (EXTENSION, vec![extension()]),
         "pg_get_keywords" => (WORDS, KEYWORDS.iter().map(|word| keyword(word)).collect()),
         _ => return None,

@@ -332,7 +332,7 @@ pub fn query_activity(call: &Call, tables: &Tables) -> Provider {
         ("is_wal", Kind::Boolean),
         ("query", Kind::String),
     ];
-    let rows = tables.environment.activity.statements().into_iter().map(|s| {
+    let rows = tables.environment.ask().activity.statements().into_iter().map(|s| {
         let stopped_us = s.stopped_by().map(|(_, us)| *us);
         vec![
             long(s.id),

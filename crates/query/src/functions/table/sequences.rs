@@ -127,7 +127,7 @@ pub fn long_sequence(call: &Call, tables: &Tables) -> Result<Arc<dyn TableProvid
     let count = number(&call.args[0])?.unwrap_or(0).max(0) as u64;
     if let [_, first, second] = call.args.as_slice() {
         let seed = |arg: &Typed| Ok(number(arg)?.unwrap_or(0) as u64);
-        tables.environment.seeds.set(seed(first)?, seed(second)?);
+        tables.environment.ask().seeds.set(seed(first)?, seed(second)?);
     }
     table("x", Kind::Long, count, Longs { first: 1, step: 1 })
 }
