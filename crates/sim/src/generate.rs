@@ -114,6 +114,7 @@ impl Generator {
         let all: Vec<&String> = model.snapshots.keys().collect();
         match self.rng.below(10) {
             0..3 if !open.is_empty() => Step::Keep((*self.pick(&open)).clone()),
+            0..3 if all.len() > open.len() => Step::Settle,
             0..6 if !open.is_empty() => Step::Complete((*self.pick(&open)).clone()),
             6 if !all.is_empty() => Step::Complete((*self.pick(&all)).clone()),
             7 if !absent.is_empty() => Step::PrepareKept((*self.pick(&absent)).to_owned()),

@@ -76,6 +76,8 @@ pub enum Step {
     PrepareKept(String),
     Keep(String),
     Complete(String),
+    /// The background's settling of a kept snapshot.
+    Settle,
     /// The background flush.
     Flush,
     /// The flush of one table, however little it holds.
@@ -124,6 +126,7 @@ impl Step {
             Step::Prepare(_) | Step::PrepareKept(_) => "prepare",
             Step::Keep(_) => "keep",
             Step::Complete(_) => "complete",
+            Step::Settle => "settle",
             Step::Flush | Step::FlushTable(_) => "flush",
             Step::Base | Step::WriteBase => "base",
             Step::Gc => "gc",
@@ -195,7 +198,7 @@ impl Step {
                 model.snapshots.remove(name);
             }
             Step::Flush | Step::FlushTable(_) | Step::Base | Step::WriteBase => {}
-            Step::Gc | Step::Compact | Step::Idle | Step::Refused(_) => {}
+            Step::Gc | Step::Settle | Step::Compact | Step::Idle | Step::Refused(_) => {}
         }
     }
 
@@ -235,6 +238,7 @@ impl Step {
             }
             Step::Keep(name) => db.keep_snapshot(name, None),
             Step::Complete(name) => db.complete_snapshot(name).map(drop),
+            Step::Settle => db.step_settle().map(drop),
             Step::Flush => db.step_flush().map(drop),
             Step::FlushTable(table) => db.flush_table(id(db, table)),
             Step::Base => db.step_base().map(drop),

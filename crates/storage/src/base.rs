@@ -14,6 +14,7 @@ use types::{ColumnId, Schema, Seq, TableId, TableName, TimelineId};
 use crate::catalog::DbState;
 use crate::document;
 use crate::layout::{BaseName, Disk, FileId, LogName, TABLE_BASE_DIR};
+use crate::log::chain::LogFrom;
 use crate::record::AddedSegment;
 use crate::segment::{SegmentHandle, SegmentMeta};
 use crate::snapshot::{FileRef, Snapshot};
@@ -21,10 +22,11 @@ use crate::symbols::{SymbolFileMeta, file::load as load_dictionary};
 use crate::table::{SegmentMap, SymbolState, TableState, live_rows};
 use crate::{Error, Result};
 
-/// Version of the format of bases and table bases. In version 1 every snapshot is open and has no lease.
-pub const BASE_FORMAT_VERSION: u32 = 2;
+/// Version of the format of bases and table bases. In version 1 every snapshot is open and has no lease, in version 2 no
+/// snapshot has a base of its own.
+pub const BASE_FORMAT_VERSION: u32 = 3;
 
-/// Content of `db/_base/<timeline>-<seq>.json`.
+/// Content of `db/_base/<timeline>-<seq>.json`, and of a snapshot's own base `db/_base/<id>.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Base {
     pub format: u32,
@@ -32,12 +34,20 @@ pub struct Base {
     pub timeline: TimelineId,
     pub seq: Seq,
     pub commit_us: i64,
-    /// First log file that holds rows or symbols that the base lacks.
+    /// First log file that holds rows or symbols that the base lacks. A snapshot's own base lacks none: the log goes on
+    /// behind this file, which ended with the cut.
     pub first_log: String,
     pub next_table: u64,
     pub generation: u64,
     pub snapshots: Vec<Snapshot>,
     pub tables: Vec<BaseTable>,
+    /// The id of the snapshot's pin, in a snapshot's own base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
+    /// In a snapshot's own base in place of `tables`: a file for each table, shared by the bases of all snapshots between
+    /// which the table did not change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub table_files: Vec<FileRef>,
 }
 
 /// One table in a base.
@@ -58,12 +68,30 @@ pub struct BaseTable {
     pub segments: Option<FileRef>,
 }
 
-/// Content of `db/<table>/_base/<id>.json`.
+/// Content of `db/<table>/_base/<id>.json`, and of a table's file `db/_base/<id>.json` that bases of snapshots name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TableBase {
     pub format: u32,
     pub table: TableId,
+    /// Everything else that a base says of the table, where a snapshot's base names the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<BaseTable>,
     pub segments: Vec<AddedSegment>,
+}
+
+impl TableBase {
+    /// Returns the segments, delete vectors and symbol files that it names, relative to `db/`, with their lengths.
+    pub fn files(&self) -> Vec<(String, u64)> {
+        let Some(table) = &self.state else { return Vec::new() };
+        let mut files = Vec::new();
+        let mut add = |file: &str, len_bytes| files.push((format!("{}/{file}", table.dir), len_bytes));
+        for AddedSegment { segment, .. } in &self.segments {
+            add(&segment.file, segment.len_bytes);
+            segment.dead.iter().for_each(|dead| add(&dead.file, dead.len_bytes));
+        }
+        table.symbol_files.iter().for_each(|file| add(&file.file, file.len_bytes));
+        files
+    }
 }
 
 /// What the newest base is made of.
@@ -71,17 +99,18 @@ pub struct TableBase {
 pub struct BaseHandle {
     pub name: BaseName,
     pub file: FileRef,
-    pub first_log: LogName,
+    /// Where the log goes on that a recovery needs beside the base.
+    pub log: LogFrom,
     /// Table bases that it names, with the segments that they list.
     pub table_files: HashMap<TableId, (FileRef, Arc<SegmentMap>)>,
     /// Symbol files that it names, relative to `db/`.
     pub symbol_files: HashSet<String>,
 }
 
-/// Returns the symbol files that a base names, relative to `db/`.
-pub fn symbol_files(base: &Base) -> HashSet<String> {
+/// Returns the symbol files that tables of a base name, relative to `db/`.
+pub fn symbol_files<'a>(tables: impl Iterator<Item = &'a BaseTable>) -> HashSet<String> {
     let of_table = |t: &BaseTable| t.symbol_files.iter().map(|f| format!("{}/{}", t.dir, f.file)).collect::<Vec<_>>();
-    base.tables.iter().flat_map(of_table).collect()
+    tables.flat_map(of_table).collect()
 }
 
 /// Returns the Seq of the first frame that recovery needs from the log beside a base at this state.
@@ -119,17 +148,7 @@ pub fn write(
         if let Some(file) = &segments {
             table_files.insert(table.id, (file.clone(), table.segments.clone()));
         }
-        tables.push(BaseTable {
-            id: table.id,
-            name: table.name.clone(),
-            dir: table.dir.to_string(),
-            schema: Schema::clone(&table.schema),
-            flushed_through: table.flushed_through,
-            truncate_seq: table.truncate_seq,
-            last_seq: table.last_seq,
-            symbol_files: table.symbols.values().flat_map(|s| s.files.iter().cloned()).collect(),
-            segments,
-        });
+        tables.push(BaseTable { segments, ..describe(table) });
     }
     let base = Base {
         format: BASE_FORMAT_VERSION,
@@ -142,13 +161,37 @@ pub fn write(
         generation: state.generation,
         snapshots: state.snapshots.values().map(|s| Snapshot::clone(s)).collect(),
         tables,
+        snapshot: None,
+        table_files: Vec::new(),
     };
     let name = BaseName { timeline, seq: state.seq };
     let bytes = document::encode(&base);
     document::write(&disk.env, &disk.layout.base().join(name.to_string()), &bytes)?;
     disk.env.fs.sync_dir(&disk.layout.base()).map_err(Error::io(&disk.layout.base()))?;
     let file = document::reference(format!("_base/{name}"), &bytes);
-    Ok(BaseHandle { name, file, first_log, table_files, symbol_files: symbol_files(&base) })
+    let log = LogFrom::File(first_log);
+    Ok(BaseHandle { name, file, log, table_files, symbol_files: symbol_files(base.tables.iter()) })
+}
+
+/// Returns what a base says of a table beside its segments.
+pub fn describe(table: &TableState) -> BaseTable {
+    BaseTable {
+        id: table.id,
+        name: table.name.clone(),
+        dir: table.dir.to_string(),
+        schema: Schema::clone(&table.schema),
+        flushed_through: table.flushed_through,
+        truncate_seq: table.truncate_seq,
+        last_seq: table.last_seq,
+        symbol_files: table.symbols.values().flat_map(|s| s.files.iter().cloned()).collect(),
+        segments: None,
+    }
+}
+
+/// Returns the segments as a table base lists them.
+pub fn list(segments: &SegmentMap) -> Vec<AddedSegment> {
+    let all = segments.iter().flat_map(|(partition, handles)| handles.iter().map(move |h| (partition, h)));
+    all.map(|(partition, h)| AddedSegment { partition: *partition, segment: SegmentMeta::clone(h.meta()) }).collect()
 }
 
 fn write_table_base(
@@ -157,15 +200,8 @@ fn write_table_base(
     table: &TableState,
     make_dir: &dyn Fn(&Path) -> Result<()>,
 ) -> Result<FileRef> {
-    let segments = table.segments.iter();
-    let body = TableBase {
-        format: BASE_FORMAT_VERSION,
-        table: table.id,
-        segments: segments
-            .flat_map(|(partition, handles)| handles.iter().map(move |h| (partition, h)))
-            .map(|(partition, h)| AddedSegment { partition: *partition, segment: SegmentMeta::clone(h.meta()) })
-            .collect(),
-    };
+    let segments = list(&table.segments);
+    let body = TableBase { format: BASE_FORMAT_VERSION, table: table.id, state: None, segments };
     let table_dir = table.path(&disk.layout);
     let dir = table_dir.join(TABLE_BASE_DIR);
     make_dir(&table_dir)?;
@@ -194,6 +230,14 @@ pub fn read_named(disk: &Disk, named: &FileRef) -> Result<Base> {
     Ok(base)
 }
 
+/// Reads the file of a table that a base names.
+pub fn read_table(disk: &Disk, named: &FileRef) -> Result<TableBase> {
+    let path = disk.layout.db().join(&named.file);
+    let file: TableBase = document::read_named(&disk.env, &path, named)?;
+    check_version(&path, file.format)?;
+    Ok(file)
+}
+
 fn check_version(path: &Path, format: u32) -> Result<()> {
     if (1..=BASE_FORMAT_VERSION).contains(&format) {
         return Ok(());
@@ -211,6 +255,7 @@ fn check_version(path: &Path, format: u32) -> Result<()> {
 pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHandle)> {
     let path = disk.layout.db().join(&bytes.file);
     let first_log = base.first_log.parse().map_err(|e| Error::corrupt(&path, format!("{e}")))?;
+    let log = if base.snapshot.is_some() { LogFrom::Behind(first_log) } else { LogFrom::File(first_log) };
     let mut state = DbState {
         seq: base.seq,
         commit_us: base.commit_us,
@@ -220,31 +265,41 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
     };
     let mut table_files = HashMap::new();
     let mut names = HashMap::new();
+    let mut own = Vec::with_capacity(base.table_files.len());
+    for named in &base.table_files {
+        let file = read_table(disk, named)?;
+        let what = "is not a table's file that a snapshot's base names; use another copy";
+        let table = file.state.ok_or_else(|| Error::corrupt(&disk.layout.db().join(&named.file), what))?;
+        let segments = Arc::new(segment_map(disk, &table.dir, file.segments));
+        table_files.insert(table.id, (named.clone(), segments.clone()));
+        own.push((table, segments));
+    }
     for table in &base.tables {
-        let segments = Arc::new(load_segments(disk, table)?);
+        let segments = table.segments.as_ref().map(|named| read_table(disk, named)).transpose()?;
+        let segments = Arc::new(segment_map(disk, &table.dir, segments.map_or_else(Vec::new, |file| file.segments)));
         if let Some(file) = &table.segments {
             table_files.insert(table.id, (file.clone(), segments.clone()));
         }
+        own.push((table.clone(), segments));
+    }
+    let symbol_files = symbol_files(own.iter().map(|(table, _)| table));
+    for (table, segments) in own {
         names.insert(table.name.folded(), table.id);
-        state.tables.insert(load_table(disk, table, segments)?);
+        state.tables.insert(load_table(disk, &table, segments)?);
     }
     state.names = Arc::new(names);
     state.snapshots = Arc::new(base.snapshots.iter().map(|s| (s.pin.name.clone(), Arc::new(s.clone()))).collect());
     let name = BaseName { timeline: base.timeline, seq: base.seq };
-    Ok((state, BaseHandle { name, file: bytes, first_log, table_files, symbol_files: symbol_files(base) }))
+    Ok((state, BaseHandle { name, file: bytes, log, table_files, symbol_files }))
 }
 
-fn load_segments(disk: &Disk, table: &BaseTable) -> Result<SegmentMap> {
+fn segment_map(disk: &Disk, table_dir: &str, segments: Vec<AddedSegment>) -> SegmentMap {
     let mut map = SegmentMap::new();
-    let Some(named) = &table.segments else { return Ok(map) };
-    let dir = disk.layout.table(&table.dir);
-    let path = disk.layout.db().join(&named.file);
-    let file: TableBase = document::read_named(&disk.env, &path, named)?;
-    check_version(&path, file.format)?;
-    for AddedSegment { partition, segment } in file.segments {
+    let dir = disk.layout.table(table_dir);
+    for AddedSegment { partition, segment } in segments {
         map.entry(partition).or_default().push(Arc::new(SegmentHandle::new(&disk.env, &dir, Arc::new(segment), true)));
     }
-    Ok(map)
+    map
 }
 
 fn load_table(disk: &Disk, table: &BaseTable, segments: Arc<SegmentMap>) -> Result<TableState> {

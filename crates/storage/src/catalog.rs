@@ -169,6 +169,12 @@ impl DbState {
                     *snapshot = Arc::new(snapshot.with(standing));
                 }
             }
+            Record::Settle { id, base } => {
+                let snapshots = Arc::make_mut(&mut self.snapshots);
+                if let Some(snapshot) = snapshots.values_mut().find(|s| s.pin.id == id) {
+                    *snapshot = Arc::new(snapshot.with_pin(snapshot.pin.settled_by(base)));
+                }
+            }
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ use crate::planted::Planted;
 use crate::record::{AddedSegment, DeadRows, Edit, EditCause, Record, RemovedSegment};
 use crate::segment::{SegmentMeta, SegmentOrigin, write_dead, write_parquet_segment, write_segment};
 use crate::symbols::{SymbolFileMeta, file::write_symbols};
-use crate::table::TableState;
+use crate::table::{SymbolState, TableState};
 use crate::{Error, Result};
 
 type WriteSegment = fn(&Env, &Path, &str, SegmentOrigin<'_>, &Chunk) -> Result<SegmentMeta>;
@@ -108,6 +108,18 @@ impl Database {
         self.commit_edit(edit)?;
         add(&self.counters.flushes, 1);
         Ok(())
+    }
+
+    /// Writes the rows in memory of an older state of a table, and the symbols that no file of it holds. Returns the edit that
+    /// would name them.
+    pub(crate) fn write_older(&self, older: &TableState, outputs: &Outputs) -> Result<Edit> {
+        let mut edit = match older.memtable.last_seq() {
+            None => self.flush_edit(older, older.flushed_through),
+            Some(last) if older.has_dedup() => self.write_resolved(older, last, outputs)?,
+            Some(last) => self.write_plain(older, last, outputs)?,
+        };
+        edit.symbol_files = self.write_symbols_from(older, |symbols| symbols.persisted as usize, outputs)?;
+        Ok(edit)
     }
 
     /// Writes the rows in memory as they came.
@@ -285,6 +297,16 @@ impl Database {
 
     /// Writes the codes that rows of this state may use and that no file holds yet. Durable on return.
     pub(crate) fn write_symbol_files(&self, table: &TableState, outputs: &Outputs) -> Result<Vec<SymbolFileMeta>> {
+        // Not those of the state: a reader's may lag behind.
+        self.write_symbols_from(table, |symbols| symbols.dictionary.persisted(), outputs)
+    }
+
+    fn write_symbols_from(
+        &self,
+        table: &TableState,
+        first_code: impl Fn(&SymbolState) -> usize,
+        outputs: &Outputs,
+    ) -> Result<Vec<SymbolFileMeta>> {
         let mut files = Vec::new();
         let dir = table.path(&self.disk.layout);
         for (column, symbols) in table.symbols.iter().filter(|(_, s)| s.len > s.persisted) {
@@ -292,8 +314,8 @@ impl Database {
             let file = format!("{SYMBOLS_DIR}/{column}.{}.arrow", FileId::new(&self.disk.env, self.timeline));
             outputs.will_write(&dir.join(&file));
             let origin = (table.id, self.timeline);
-            let count = symbols.len as usize;
-            files.extend(write_symbols(&self.disk.env, &dir, &file, origin, &symbols.dictionary, count)?);
+            let codes = first_code(symbols)..symbols.len as usize;
+            files.extend(write_symbols(&self.disk.env, &dir, &file, origin, &symbols.dictionary, codes)?);
         }
         if !files.is_empty() {
             let symbols_dir = dir.join(SYMBOLS_DIR);
@@ -306,7 +328,8 @@ impl Database {
 /// The last Seq that may share segments with the memtable's first rows: a cut of a live snapshot lies behind it.
 fn end_of_group(state: &DbState, table: &TableState, last: Seq) -> Seq {
     let first = table.memtable.first_seq().unwrap_or(last);
-    let cuts = state.snapshots.values().map(|s| s.pin.seq).filter(|cut| *cut >= first);
+    let unsettled = state.snapshots.values().filter(|s| s.pin.settled.is_none());
+    let cuts = unsettled.map(|s| s.pin.seq).filter(|cut| *cut >= first);
     cuts.min().map_or(last, |cut| cut.min(last))
 }
 

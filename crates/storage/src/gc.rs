@@ -18,7 +18,7 @@ use crate::database::Database;
 use crate::detach::is_detached_dir;
 use crate::env::fs::FileKind;
 use crate::layout::{BaseName, FileId, LogName, TABLE_BASE_DIR, parse_table_dir};
-use crate::log::chain::LogFiles;
+use crate::log::chain::{LogFiles, LogFrom};
 use crate::planted::Planted;
 use crate::table::TableState;
 use crate::{Error, Result};
@@ -128,7 +128,8 @@ impl Database {
             let gone = former.table_files.values().filter(|(file, _)| !kept.contains(file.file.as_str()));
             gc.paths.extend(gone.map(|(file, _)| self.disk.layout.db().join(&file.file)));
         }
-        for name in self.log.forget_before(newest.first_log) {
+        let LogFrom::File(first_log) = newest.log else { return };
+        for name in self.log.forget_before(first_log) {
             gc.paths.push_back(self.disk.layout.log().join(name.to_string()));
             gc.paths.push_back(self.disk.layout.live().join(name.to_string()));
         }
@@ -150,6 +151,7 @@ impl Database {
         }
         for snapshot in snapshots.values().filter(|s| !s.is_open()) {
             self.pin_files_of(snapshot)?;
+            self.forget_cut_of_expired(snapshot);
         }
         // The files of a base in the making are named by nothing yet.
         let quiet = self.basing.lock().expect("no writer of a base panics");
@@ -328,11 +330,27 @@ impl Database {
                 gc.paths.push_back(layout.base().join(&entry.name));
             }
         }
+        self.sweep_own_bases(base.as_deref(), gc)?;
         for entry in fs.list(&layout.db()).map_err(Error::io(&layout.db()))? {
             if let Some(id) = parse_table_dir(&entry.name).filter(|_| entry.kind == FileKind::Dir) {
                 self.sweep_table(id, &entry.name, base.as_deref(), gc)?;
             }
         }
+        Ok(())
+    }
+
+    /// What snapshots that settle write, and no snapshot and no base names.
+    fn sweep_own_bases(&self, base: Option<&BaseHandle>, gc: &mut GcState) -> Result<()> {
+        let dir = self.disk.layout.base();
+        let found = self.disk.env.fs.list(&dir).map_err(Error::io(&dir))?;
+        let ours = |name: &str| name.strip_suffix(".json").is_some_and(|id| id.parse::<FileId>().is_ok());
+        let found = found.iter().filter(|entry| ours(&entry.name) && self.is_of_this_timeline(&entry.name));
+        let mut named: HashSet<PathBuf> = self.changes.writing();
+        let db = self.disk.layout.db();
+        let of_base = base.into_iter().flat_map(|b| b.table_files.values().map(|(file, _)| file).chain([&b.file]));
+        named.extend(of_base.map(|file| db.join(&file.file)));
+        let unnamed = found.map(|entry| dir.join(&entry.name)).filter(|path| !named.contains(path));
+        gc.paths.extend(unnamed.filter(|path| !gc.pins.holds(path)));
         Ok(())
     }
 
@@ -364,6 +382,25 @@ impl Database {
         Ok(())
     }
 
+    /// Returns the bytes of the files that would go if no snapshot were open.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        let mut paths: HashSet<PathBuf> = {
+            let gc = self.gc.lock().expect("no holder of this lock panics");
+            let waiting = self.waiting_files(&gc);
+            waiting.into_iter().chain(gc.paths.iter().cloned()).filter(|path| !gc.pins.holds(path)).collect()
+        };
+        let needed = self.needed_files();
+        paths.retain(|path| !needed.contains(path));
+        let (live, log) = (self.disk.layout.live(), self.disk.layout.log());
+        let sealed = |path: &Path| path.strip_prefix(&live).ok().map(|name| log.join(name));
+        let kept: HashSet<PathBuf> =
+            paths.iter().filter(|p| sealed(p).is_some_and(|p| !paths.contains(&p))).cloned().collect();
+        // A log file may have two names, of which one stays or both go.
+        paths.retain(|path| !kept.contains(path));
+        let found = paths.iter().filter_map(|path| self.disk.env.fs.metadata(path).ok());
+        found.map(|file| (file.inode, file.len_bytes)).collect::<std::collections::HashMap<_, _>>().values().sum()
+    }
+
     /// Files that left the state in this run and wait until no reader, base or frame that is not durable needs them.
     fn waiting_files(&self, gc: &GcState) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = gc.until_base.iter().flat_map(|(_, files, _)| files.iter().cloned()).collect();
@@ -391,7 +428,10 @@ impl Database {
     }
 
     fn remove_empty_dirs(&self, gc: &mut GcState) {
+        // A snapshot that settles may have to make them anew.
+        let mut durable = self.durable_dirs.lock().expect("no holder of this lock panics");
         for dir in std::mem::take(&mut gc.dirs) {
+            durable.retain(|known| !known.starts_with(&dir));
             let below = self.disk.env.fs.list(&dir).unwrap_or_default();
             // A directory that holds something is not ours to remove: a file of another timeline, or an operator's.
             for entry in below.iter().filter(|e| e.kind == FileKind::Dir) {

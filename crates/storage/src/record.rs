@@ -9,7 +9,7 @@ use types::{TableId, TableName};
 
 use crate::chunk::{Chunk, ResolvedBatch, ResolvedColumn};
 use crate::segment::{DeadMeta, SegmentMeta};
-use crate::snapshot::{Pin, Standing};
+use crate::snapshot::{FileRef, Pin, Standing};
 use crate::symbols::SymbolFileMeta;
 
 /// One change. All records of a frame take effect at its Seq, or none does.
@@ -30,6 +30,11 @@ pub enum Record {
     Stand {
         id: String,
         standing: Standing,
+    },
+    /// The kept snapshot of that id has a base of its own.
+    Settle {
+        id: String,
+        base: FileRef,
     },
 }
 
@@ -177,6 +182,7 @@ const KIND_EDIT: u8 = 3;
 const KIND_CUT: u8 = 4;
 const KIND_RELEASE: u8 = 5;
 const KIND_STAND: u8 = 6;
+const KIND_SETTLE: u8 = 7;
 
 #[derive(Serialize, Deserialize)]
 struct ReleaseBody {
@@ -188,6 +194,12 @@ struct StandBody {
     id: String,
     #[serde(flatten)]
     standing: Standing,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SettleBody {
+    id: String,
+    base: FileRef,
 }
 
 /// Returns the payload of a commit frame. Bytes that are ready are moved out of their record.
@@ -214,6 +226,10 @@ pub fn encode(records: &[Record]) -> Vec<u8> {
             Record::Stand { id, standing } => {
                 let body = StandBody { id: id.clone(), standing: *standing };
                 put_record(&mut out, KIND_STAND, |out| put_json(out, &body));
+            }
+            Record::Settle { id, base } => {
+                let body = SettleBody { id: id.clone(), base: base.clone() };
+                put_record(&mut out, KIND_SETTLE, |out| put_json(out, &body));
             }
         }
     }
@@ -275,6 +291,10 @@ pub fn decode(payload: &[u8]) -> Result<Vec<Record>, String> {
             KIND_STAND => {
                 let StandBody { id, standing } = parse(body)?;
                 Record::Stand { id, standing }
+            }
+            KIND_SETTLE => {
+                let SettleBody { id, base } = parse(body)?;
+                Record::Settle { id, base }
             }
             other => return Err(format!("record kind {other} is unknown to this version")),
         });

@@ -18,7 +18,8 @@ use crate::log::frame::FrameRef;
 use crate::log::{Frame, FrameKind, Place, Predecessor};
 use crate::planted::Planted;
 use crate::record::{self, CatalogChange, Record};
-use crate::snapshot::FileRef;
+use crate::snapshot::open::pin_files;
+use crate::snapshot::{FileRef, Snapshot};
 use crate::timeline::History;
 use crate::{Error, Result};
 
@@ -70,7 +71,7 @@ pub fn recover(
             (state, Some(handle))
         }
     };
-    let first = handle.as_ref().map(|h| h.first_log);
+    let first = handle.as_ref().map(|h| h.log);
     let links = match end {
         None => Vec::new(),
         Some(end) => chain::links(disk, files, database_id, end, first)?,
@@ -80,7 +81,7 @@ pub fn recover(
         progress(&format!("recovery: reading log file {} of {}", i + 1, links.len()));
         replay.file(link, known_durable)?;
     }
-    replay.finish(links, handle)
+    replay.finish(links, end, handle)
 }
 
 /// Applies frames to a state, in order.
@@ -96,6 +97,8 @@ pub struct Replay<'a> {
     end: Option<chain::FileEnd>,
     garbage: Vec<Garbage>,
     frames: u64,
+    /// The state of the base has been looked at, which may be a cut that a restore served.
+    begun: bool,
 }
 
 impl<'a> Replay<'a> {
@@ -111,6 +114,7 @@ impl<'a> Replay<'a> {
             end: None,
             garbage: Vec::new(),
             frames: 0,
+            begun: false,
         }
     }
 
@@ -126,6 +130,7 @@ impl<'a> Replay<'a> {
 
     /// Applies the frames of one file.
     pub fn file(&mut self, link: &Link, known_durable: Seq) -> Result<()> {
+        self.begin()?;
         self.volatile.clear();
         let mut durable = link.header.durable_seq;
         let end = chain::replay(self.disk, link, known_durable, |frame| {
@@ -145,6 +150,11 @@ impl<'a> Replay<'a> {
         self.last_seq = Some(end.last_seq);
         self.end = Some(end);
         Ok(())
+    }
+
+    /// A snapshot's own base gives the cut with no frame that would say so.
+    fn begin(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.begun, true) { Ok(()) } else { self.leave_parent(self.base_seq) }
     }
 
     /// Applies one frame: rows that the base lacks, and everything behind the base.
@@ -169,7 +179,7 @@ impl<'a> Replay<'a> {
         }
         if frame.seq > self.base_seq {
             self.state.seq = frame.seq;
-            self.leave_parent(frame.seq);
+            self.leave_parent(frame.seq)?;
         }
         Ok(())
     }
@@ -191,14 +201,26 @@ impl<'a> Replay<'a> {
     }
 
     /// At the cut that a restore served, no snapshot is open any more, and of the kept ones those stay whose files were
-    /// there.
-    fn leave_parent(&mut self, seq: Seq) {
+    /// there. What has settled since the cut is said by its pin's file alone.
+    fn leave_parent(&mut self, seq: Seq) -> Result<()> {
         for parent in self.history.restores().filter(|parent| parent.seq == seq) {
-            Arc::make_mut(&mut self.state.snapshots).retain(|_, s| parent.kept.contains(&s.pin.id));
+            let snapshots = Arc::make_mut(&mut self.state.snapshots);
+            snapshots.retain(|_, s| parent.kept.contains(&s.pin.id));
+            if parent.kept.is_empty() {
+                continue;
+            }
+            let settled = pin_files(self.disk, None)?.into_iter().filter_map(|(_, pin)| pin);
+            for pin in settled.filter(|pin| pin.settled.is_some() && parent.kept.contains(&pin.id)) {
+                let known = snapshots.get(&pin.name).filter(|s| s.pin.id == pin.id);
+                let snapshot = known.map_or_else(|| Snapshot::new(pin.clone()), |s| s.with_pin(pin.clone()));
+                snapshots.insert(pin.name.clone(), Arc::new(snapshot));
+            }
         }
+        Ok(())
     }
 
-    fn finish(mut self, links: Vec<Link>, base: Option<BaseHandle>) -> Result<Recovered> {
+    fn finish(mut self, links: Vec<Link>, end: Option<ChainEnd>, base: Option<BaseHandle>) -> Result<Recovered> {
+        self.begin()?;
         if let Some(last) = self.last_seq
             && last < self.base_seq
         {
@@ -206,13 +228,19 @@ impl<'a> Replay<'a> {
             let path = links.last().map(|l| l.path.clone()).unwrap_or_default();
             return Err(Error::corrupt(&path, format!("the log ends at seq {last}, before the base {name}")));
         }
-        self.leave_parent(self.state.seq);
+        self.leave_parent(self.state.seq)?;
         self.state.next_table = self.state.next_table.max(self.history.next_table()).max(1);
         let predecessor = links.last().zip(self.end).map(|(link, end)| Predecessor {
             name: link.name,
             used_bytes: end.durable_bytes,
             last_seq: end.durable_seq,
         });
+        // Behind a snapshot's own base the log begins anew, and still says what came before.
+        let let_go = end.and_then(|ChainEnd { name, end }| {
+            let (used_bytes, last_seq) = end.filter(|_| links.is_empty())?;
+            Some(Predecessor { name, used_bytes, last_seq })
+        });
+        let predecessor = predecessor.or(let_go);
         let carried =
             predecessor.map(|p| self.volatile.into_iter().filter(|f| f.seq > p.last_seq).collect()).unwrap_or_default();
         Ok(Recovered {

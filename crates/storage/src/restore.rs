@@ -7,7 +7,7 @@
 //!
 //! A crash at any step is retried to the right end by the next start. Page: `docs/format/snapshot.md`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use types::{Seq, TimelineId, TimestampUs};
 
@@ -22,6 +22,7 @@ use crate::snapshot::{Pin, content};
 use crate::timeline::{self, LastLog, Parent, TIMELINE_FORMAT_VERSION, Timeline};
 use crate::{Error, Result};
 
+mod kept;
 mod left_behind;
 mod verify;
 
@@ -96,7 +97,7 @@ fn choose(disk: &Disk) -> Result<Plan> {
     let Wanted { snapshot: wanted, depth } = parse_trigger(disk, &trigger)?;
     let pins = read_pins(disk)?;
     let named: Vec<&PinFile> = pins.iter().filter(|p| wanted.as_ref().is_none_or(|name| *name == p.pin.name)).collect();
-    let Some(chosen) = named.iter().max_by_key(|p| (p.pin.timeline.number, p.pin.seq)) else {
+    let Some(chosen) = named.iter().max_by_key(|p| (p.pin.timeline.number, p.pin.seq, p.pin.settled.is_some())) else {
         let name = wanted.as_deref().unwrap_or("default");
         return Err(Error::Refused(format!(
             "{} asks for a restore, but there is no snapshot/{name} in {}: put a whole copy of a root in its place \
@@ -186,34 +187,20 @@ fn validate(disk: &Disk, plan: &Plan, progress: &dyn Fn(&str)) -> Result<Valid> 
     let state = content::read(disk, &plan.chosen, &plan.chosen_path, &check)?;
     match plan.depth {
         Depth::Full => verify_tables(disk, &state, progress)?,
-        Depth::Fast => verify_lengths(disk, &plan.chosen, &plan.chosen_path, &state)?,
+        Depth::Fast => verify_lengths(disk, &content::files(disk, &plan.chosen, &plan.chosen_path, &state)?)?,
     }
-    let mut valid = Valid { state, kept: Vec::new(), gone: Vec::new() };
-    for snapshot in valid.state.snapshots.values().filter(|s| s.standing().kept && s.pin.id != plan.chosen.id) {
-        let pin = &snapshot.pin;
-        match find_kept(disk, pin) {
-            Ok(()) => valid.kept.push(pin.id.clone()),
-            Err(why) => valid.gone.push(format!("kept snapshot {} (seq {}) is gone: {why}", pin.name, pin.seq)),
-        }
-    }
-    Ok(valid)
+    let pins: Vec<&Pin> = plan.pins.iter().map(|found| &found.pin).collect();
+    let (kept, gone) = kept::find(disk, &plan.chosen, &plan.chosen_path, &state, &pins)?;
+    Ok(Valid { state, kept, gone })
 }
 
-/// Looks whether every file that a kept snapshot names is there, in its length.
-fn find_kept(disk: &Disk, pin: &Pin) -> Result<()> {
-    let path = disk.layout.snapshot().join(pin.file_name());
-    let check = |file: &str| require_plain_path(disk, file);
-    let state = content::read(disk, pin, &path, &check)?;
-    verify_lengths(disk, pin, &path, &state)
-}
-
-/// Looks whether every file that a pin and the state at its cut name is there, in its length.
-fn verify_lengths(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result<()> {
-    for (file, len_bytes) in content::files(disk, pin, pin_path, state)? {
-        require_plain_path(disk, &file)?;
-        let path = disk.layout.db().join(&file);
+/// Looks whether files below `db/` are there in these lengths.
+fn verify_lengths(disk: &Disk, files: &[(String, u64)]) -> Result<()> {
+    for (file, len_bytes) in files {
+        require_plain_path(disk, file)?;
+        let path = disk.layout.db().join(file);
         let found = disk.env.fs.metadata(&path).map_err(Error::io(&path))?.len_bytes;
-        if found != len_bytes {
+        if found != *len_bytes {
             return Err(Error::corrupt(&path, format!("{found} bytes long, {len_bytes} were written")));
         }
     }
@@ -275,7 +262,7 @@ fn publish(disk: &Disk, plan: &Plan, valid: &Valid) -> Result<RestoreReport> {
     let parent = Parent {
         timeline: pin.timeline,
         seq: pin.seq,
-        base: pin.base.clone(),
+        base: pin.settled.clone().or_else(|| pin.base.clone()),
         last_log: Some(LastLog { file: pin.last_log.clone(), used_bytes: pin.last_log_bytes }),
         next_table: next_table(disk, &valid.state)?,
         served_snapshot: Some(pin.id.clone()),
@@ -309,7 +296,8 @@ fn publish(disk: &Disk, plan: &Plan, valid: &Valid) -> Result<RestoreReport> {
     lines.extend(left);
     lines.extend(valid.gone.iter().cloned());
     let at_cut = |id: &str| valid.state.snapshots.values().any(|s| s.pin.id == id && s.standing().kept);
-    let others = plan.pins.iter().filter(|p| p.pin.id != pin.id && !at_cut(&p.pin.id));
+    let is_told = |id: &String| *id == pin.id || at_cut(id) || valid.kept.contains(id);
+    let others = plan.pins.iter().filter(|p| !is_told(&p.pin.id));
     lines.extend(
         others.map(|p| {
             format!("snapshot {} (seq {}) is gone: no snapshot is open after a restore", p.pin.name, p.pin.seq)

@@ -1,13 +1,14 @@
 //! Snapshots: named, durable pins, each on one Seq of the whole database.
 //!
 //! [`pin`] is the file and the record of one; [`open`] is PREPARE and COMPLETE, `keep` KEEP, RENEW and what time does to a
-//! snapshot; `content` is which files it names and the state that they give. Restoring from one: [`crate::restore`].
+//! snapshot; `settle` gives a kept one a base of its own; `content` is which files it names and the state that they give. Restoring from one: [`crate::restore`].
 //! Page: `docs/format/snapshot.md`.
 
 pub(crate) mod content;
 pub(crate) mod keep;
 pub mod open;
 pub mod pin;
+pub(crate) mod settle;
 
 use crate::{Error, Result};
 

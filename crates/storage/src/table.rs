@@ -281,6 +281,29 @@ impl TableState {
         if let Some(why) = self.conflict(edit) {
             return Err(Error::Conflict(why));
         }
+        let removed = self.edit_segments(disk, edit);
+        for file in &edit.symbol_files {
+            if let Some(state) = Arc::make_mut(&mut self.symbols).get_mut(&file.column) {
+                state.persisted = (file.first_code + file.count) as u32;
+                state.dictionary.set_persisted(state.persisted as usize);
+                Arc::make_mut(&mut state.files).push(file.clone());
+                if state.persisted == state.len {
+                    state.unpersisted_since = None;
+                }
+            }
+        }
+        if let Some(through) = edit.flushed_through {
+            self.memtable = self.memtable.after(through)?;
+            self.flushed_through = self.flushed_through.max(through);
+        }
+        if !matches!(edit.cause, EditCause::Flush | EditCause::Compact | EditCause::ConvertPartitions) {
+            self.last_seq = seq;
+        }
+        Ok(removed)
+    }
+
+    /// Takes what an edit that fits says of segments; returns what is not part of the table any more.
+    pub(crate) fn edit_segments(&mut self, disk: &Disk, edit: &Edit) -> Vec<Garbage> {
         let segments = Arc::make_mut(&mut self.segments);
         let mut removed = Vec::new();
         for gone in &edit.removed {
@@ -309,24 +332,25 @@ impl TableState {
         }
         self.segment_rows = live_rows(segments);
         self.dedup = DedupCache::default();
-        for file in &edit.symbol_files {
-            if let Some(state) = Arc::make_mut(&mut self.symbols).get_mut(&file.column) {
-                state.persisted = (file.first_code + file.count) as u32;
-                state.dictionary.set_persisted(state.persisted as usize);
-                Arc::make_mut(&mut state.files).push(file.clone());
-                if state.persisted == state.len {
-                    state.unpersisted_since = None;
-                }
-            }
-        }
-        if let Some(through) = edit.flushed_through {
-            self.memtable = self.memtable.after(through)?;
-            self.flushed_through = self.flushed_through.max(through);
-        }
-        if !matches!(edit.cause, EditCause::Flush | EditCause::Compact | EditCause::ConvertPartitions) {
-            self.last_seq = seq;
-        }
-        Ok(removed)
+        removed
+    }
+
+    /// Returns whether the first rows that the table holds in memory, and the symbols that no file holds yet, are those of an
+    /// older state: what is written of these is then as right for the table.
+    pub(crate) fn begins_with_rows_of(&self, older: &TableState) -> bool {
+        let persisted = |table: &TableState| -> Vec<(ColumnId, u32)> {
+            table.symbols.iter().map(|(column, symbols)| (*column, symbols.persisted)).collect()
+        };
+        let names = |table: &TableState| -> Vec<(PartitionKey, String, Option<String>)> {
+            let all = table.segments.iter().flat_map(|(key, of)| of.iter().map(|s| (*key, s.meta().clone())));
+            all.map(|(key, meta)| (key, meta.file.clone(), meta.dead.as_ref().map(|dead| dead.file.clone()))).collect()
+        };
+        let progress = |table: &TableState| (table.flushed_through, table.truncate_seq, table.expired);
+        progress(self) == progress(older)
+            && self.schema == older.schema
+            && persisted(self) == persisted(older)
+            // Rows may replace those of segments.
+            && (!self.has_dedup() || Arc::ptr_eq(&self.segments, &older.segments) || names(self) == names(older))
     }
 }
 

@@ -10,7 +10,7 @@ use types::{Seq, TimelineId};
 use crate::document;
 use crate::layout::{Disk, LogName, list_or_none};
 use crate::log::chain::LogFiles;
-use crate::snapshot::FileRef;
+use crate::snapshot::{FileRef, Pin};
 use crate::{Error, Result};
 
 /// Version of the timeline's format.
@@ -99,6 +99,22 @@ impl History {
     /// Returns the branch points of restores: behind each of these Seqs no snapshot of the parent is open.
     pub fn restores(&self) -> impl Iterator<Item = &Parent> {
         self.lines.iter().filter_map(|l| l.parent.as_ref()).filter(|p| p.served_snapshot.is_some())
+    }
+
+    /// Returns whether a kept snapshot of this timeline or an ancestor went on up to a later cut of this one.
+    pub fn goes_on(&self, pin: &Pin, cut: Seq) -> bool {
+        let mut end = cut;
+        for line in &self.lines {
+            if line.timeline == pin.timeline {
+                return pin.seq < end;
+            }
+            let Some(parent) = &line.parent else { return false };
+            if parent.served_snapshot.is_some() && !parent.kept.contains(&pin.id) {
+                return false;
+            }
+            end = parent.seq.next();
+        }
+        false
     }
 
     /// Returns the least id that a new table may get as far as branch points know.

@@ -108,7 +108,16 @@ pub fn newest(disk: &Disk, files: &LogFiles, timeline: TimelineId) -> Result<Opt
     Ok(None)
 }
 
-/// Returns the chain from `first` (or the first file there is) to `end`, oldest first.
+/// Where a part of the chain begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFrom {
+    /// With that file.
+    File(LogName),
+    /// With the file behind that one, which is not needed and may be gone.
+    Behind(LogName),
+}
+
+/// Returns the chain from `first` (or the first file there is) to `end`, oldest first; none when it begins behind its end.
 ///
 /// # Errors
 /// [`Error::Corrupt`] naming a link that is missing, short, without a header or of another database.
@@ -117,11 +126,15 @@ pub fn links(
     files: &LogFiles,
     database_id: u128,
     end: ChainEnd,
-    first: Option<LogName>,
+    first: Option<LogFrom>,
 ) -> Result<Vec<Link>> {
     let mut links = Vec::new();
     let mut next = Some(end);
     while let Some(ChainEnd { name, end }) = next {
+        if first == Some(LogFrom::Behind(name)) {
+            links.reverse();
+            return Ok(links);
+        }
         let link = link(disk, files, database_id, name, end)?;
         next = link.header.predecessor.map(|p| ChainEnd { name: p.name, end: Some((p.used_bytes, p.last_seq)) });
         let begins = link.header.predecessor.map_or(Seq(1), |p| p.last_seq.next());
@@ -129,14 +142,15 @@ pub fn links(
             return Err(Error::corrupt(&link.path, "header: the predecessor does not end where this file begins"));
         }
         links.push(link);
-        if Some(name) == first {
+        if first == Some(LogFrom::File(name)) {
             next = None;
         }
     }
     links.reverse();
+    let found = links.first().map(|l| LogFrom::File(l.name));
     match first {
-        Some(first) if links.first().map(|l| l.name) != Some(first) => Err(Error::corrupt(
-            &disk.layout.log().join(first.to_string()),
+        Some(LogFrom::File(name) | LogFrom::Behind(name)) if first != found => Err(Error::corrupt(
+            &disk.layout.log().join(name.to_string()),
             "log file is not part of the log; restore a snapshot or the file",
         )),
         _ => Ok(links),

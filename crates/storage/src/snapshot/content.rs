@@ -5,13 +5,13 @@ use std::path::Path;
 
 use types::Seq;
 
-use crate::base;
+use crate::base::{self, Base};
 use crate::catalog::DbState;
 use crate::document;
 use crate::layout::{Disk, LogName};
-use crate::log::chain::{self, ChainEnd, Link, LogFiles};
+use crate::log::chain::{self, ChainEnd, Link, LogFiles, LogFrom};
 use crate::recovery::Replay;
-use crate::snapshot::Pin;
+use crate::snapshot::{FileRef, Pin};
 use crate::timeline::{History, Timeline};
 use crate::{Error, Result};
 
@@ -24,24 +24,34 @@ pub type Check<'a> = &'a dyn Fn(&str) -> Result<()>;
 /// [`Error::Corrupt`] naming what is missing or damaged; `pin_path` is what is blamed for the pin.
 pub fn read(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> Result<DbState> {
     let history = history(disk, pin, pin_path, check)?;
+    if let Some(named) = &pin.settled {
+        let base = own_base(disk, pin, named, check)?;
+        return base::load(disk, &base, named.clone()).map(|(state, _)| state);
+    }
     let first = log_name(&pin.first_log, pin_path)?;
     let (state, from_base) = match &pin.base {
         None => (DbState::default(), None),
         Some(named) => {
             check(&named.file)?;
             let base = base::read_named(disk, named)?;
-            for table in base.tables.iter().filter_map(|t| t.segments.as_ref()) {
+            for table in base.tables.iter().filter_map(|t| t.segments.as_ref()).chain(&base.table_files) {
                 check(&table.file)?;
             }
             let (state, handle) = base::load(disk, &base, named.clone())?;
-            (state, Some(handle.first_log))
+            (state, Some(handle.log))
         }
     };
-    if from_base.is_some_and(|f| f != first) {
+    let links = links(disk, pin, pin_path)?;
+    let fits = match from_base {
+        None => true,
+        Some(LogFrom::File(name)) => name == first,
+        Some(LogFrom::Behind(name)) => links.first().and_then(|l| l.header.predecessor).is_some_and(|p| p.name == name),
+    };
+    if !fits {
         return Err(Error::corrupt(pin_path, "the snapshot and its base name different log files"));
     }
     let mut replay = Replay::new(disk, state, &history);
-    for link in &links(disk, pin, pin_path)? {
+    for link in &links {
         check(&format!("_log/{}", link.name))?;
         replay.file(link, Seq::ZERO)?;
     }
@@ -55,14 +65,28 @@ pub fn read(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> Result
 /// Returns the files below `db/` that a pin and the state at its cut name and that gc could remove, with their lengths.
 pub fn files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result<Vec<(String, u64)>> {
     let mut files = Vec::new();
+    if let Some(named) = &pin.settled {
+        let base = own_base(disk, pin, named, &|_| Ok(()))?;
+        files.push((named.file.clone(), named.len_bytes));
+        for table in &base.table_files {
+            files.extend(files_of_table(disk, table)?);
+        }
+        files.sort();
+        files.dedup_by(|a, b| a.0 == b.0);
+        return Ok(files);
+    }
     if let Some(named) = &pin.base {
         let base = base::read_named(disk, named)?;
         files.push((named.file.clone(), named.len_bytes));
         let tables = base.tables.iter().filter_map(|t| t.segments.as_ref());
         files.extend(tables.map(|file| (file.file.clone(), file.len_bytes)));
-        for file in base::symbol_files(&base) {
+        for file in base::symbol_files(base.tables.iter()) {
             let len_bytes = len_of(disk, &file)?;
             files.push((file, len_bytes));
+        }
+        // After a restore of a settled snapshot.
+        for table in &base.table_files {
+            files.extend(files_of_table(disk, table)?);
         }
     }
     for link in links(disk, pin, pin_path)? {
@@ -83,6 +107,25 @@ pub fn files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result
     Ok(files)
 }
 
+/// Reads the own base of a settled snapshot.
+pub fn own_base(disk: &Disk, pin: &Pin, named: &FileRef, check: Check<'_>) -> Result<Base> {
+    check(&named.file)?;
+    let base = base::read_named(disk, named)?;
+    if base.snapshot.as_ref() != Some(&pin.id) || (base.timeline, base.seq) != (pin.timeline, pin.seq) {
+        let path = disk.layout.db().join(&named.file);
+        return Err(Error::corrupt(&path, format!("is not the base of snapshot {}; use another copy", pin.name)));
+    }
+    base.table_files.iter().try_for_each(|table| check(&table.file))?;
+    Ok(base)
+}
+
+/// Returns the file of a table that a snapshot's base names, and what that names, with their lengths.
+pub fn files_of_table(disk: &Disk, named: &FileRef) -> Result<Vec<(String, u64)>> {
+    let mut files = base::read_table(disk, named)?.files();
+    files.push((named.file.clone(), named.len_bytes));
+    Ok(files)
+}
+
 fn len_of(disk: &Disk, file: &str) -> Result<u64> {
     let path = disk.layout.db().join(file);
     disk.env.fs.metadata(&path).map(|m| m.len_bytes).map_err(Error::io(&path))
@@ -93,14 +136,15 @@ fn links(disk: &Disk, pin: &Pin, pin_path: &Path) -> Result<Vec<Link>> {
     let files = LogFiles { live: Default::default(), sealed: LogFiles::list(disk)?.sealed };
     let id = u128::from_str_radix(&pin.database_id, 16).unwrap_or_default();
     let end = ChainEnd { name: log_name(&pin.last_log, pin_path)?, end: Some((pin.last_log_bytes, pin.seq)) };
-    chain::links(disk, &files, id, end, Some(log_name(&pin.first_log, pin_path)?))
+    chain::links(disk, &files, id, end, Some(LogFrom::File(log_name(&pin.first_log, pin_path)?)))
 }
 
 fn log_name(name: &str, pin_path: &Path) -> Result<LogName> {
     name.parse().map_err(|e: types::Invalid| Error::corrupt(pin_path, e.0))
 }
 
-fn history(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> Result<History> {
+/// Returns the history of the snapshot's timeline.
+pub fn history(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> Result<History> {
     let mut history: Option<History> = None;
     for named in &pin.timelines {
         check(&named.file)?;

@@ -4,17 +4,18 @@
 //! [`LEASE_NOTE_US`] more. At its end a snapshot that is open stops being open: gc goes on, and the snapshot holds the files
 //! that it names, until it is completed, taken anew or renewed. One that is kept is released.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use types::Seq;
 
-use crate::catalog::{DbState, Garbage};
+use crate::catalog::DbState;
 use crate::database::Database;
+use crate::gc::pins::Held;
 use crate::log::writer::Urgency;
 use crate::read_view::ReadView;
 use crate::record::Record;
-use crate::snapshot::{Snapshot, Standing, content};
+use crate::snapshot::{FileRef, Snapshot, Standing, content};
 use crate::{Error, Result};
 
 /// How often what is left of a lease is written down.
@@ -27,8 +28,10 @@ pub enum SnapshotState {
     Open,
     /// Its lease has run out: it holds the files that it names, until it is completed or taken anew.
     Expired,
-    /// It holds the files that it names.
+    /// It holds the files that it names, log files among them.
     Kept,
+    /// It is kept and has a base of its own: it holds segments, symbol files and lists of these.
+    Settled,
 }
 
 impl SnapshotState {
@@ -38,6 +41,7 @@ impl SnapshotState {
             SnapshotState::Open => "open",
             SnapshotState::Expired => "expired",
             SnapshotState::Kept => "kept",
+            SnapshotState::Settled => "settled",
         }
     }
 }
@@ -62,6 +66,8 @@ pub(crate) struct Cut {
     pub state: Arc<DbState>,
     /// It was read from the snapshot's files, and shares no segment with the states of this run.
     pub loaded: bool,
+    /// When it was last asked for, by the monotonic clock.
+    pub used_us: i64,
 }
 
 impl Cut {
@@ -232,21 +238,62 @@ impl Database {
     pub fn view_at(&self, name: &str) -> Result<ReadView> {
         let snapshot = self.view().state().snapshots.get(name).cloned();
         let snapshot = snapshot.ok_or_else(|| Error::NotFound(format!("there is no snapshot named {name}")))?;
-        if !self.cuts.lock().expect("no holder of this lock panics").contains_key(&snapshot.pin.id) {
-            self.pin_files_of(&snapshot)?;
+        let mut state = self.state_at(&snapshot)?;
+        if state.is_none() {
+            // It has settled in between, or is released.
+            let newest = self.lock_head().state.snapshots.get(name).filter(|s| s.pin.id == snapshot.pin.id).cloned();
+            state = newest.map(|newest| self.state_at(&newest)).transpose()?.flatten();
         }
-        let cuts = self.cuts.lock().expect("no holder of this lock panics");
-        let cut = cuts.get(&snapshot.pin.id);
-        let cut = cut.ok_or_else(|| Error::NotFound(format!("there is no snapshot named {name} any more")))?;
-        Ok(ReadView::new(cut.state.clone(), self.disk.clone()))
+        let state = state.ok_or_else(|| Error::NotFound(format!("there is no snapshot named {name} any more")))?;
+        Ok(ReadView::new(state, self.disk.clone()))
     }
 
-    /// Sees to it that the state at the cut is in memory and that gc knows every file that it needs.
+    /// Returns the state at the cut, read from the snapshot's files where it is not in memory; None when the snapshot was
+    /// released or has settled meanwhile.
+    pub(crate) fn state_at(&self, snapshot: &Snapshot) -> Result<Option<Arc<DbState>>> {
+        let id = &snapshot.pin.id;
+        let now_us = self.disk.env.clock.monotonic_us();
+        let in_memory = || {
+            let mut cuts = self.cuts.lock().expect("no holder of this lock panics");
+            let cut = cuts.get_mut(id)?;
+            cut.used_us = now_us;
+            Some(cut.state.clone())
+        };
+        if let Some(state) = in_memory() {
+            return Ok(Some(state));
+        }
+        self.pin_files_of(snapshot)?;
+        let _one = self.pinning.lock().expect("no holder of this lock panics");
+        if let Some(state) = in_memory() {
+            return Ok(Some(state));
+        }
+        let path = self.disk.layout.snapshot().join(snapshot.pin.file_name());
+        let state = Arc::new(content::read(&self.disk, &snapshot.pin, &path, &|_| Ok(()))?);
+        let _gc = self.gc.lock().expect("no holder of the gc lock panics");
+        if !self.is_current(snapshot) {
+            return Ok(None);
+        }
+        let mut cuts = self.cuts.lock().expect("no holder of this lock panics");
+        forget_unread(&mut cuts);
+        cuts.insert(id.clone(), Cut { state: state.clone(), loaded: true, used_us: now_us });
+        Ok(Some(state))
+    }
+
+    /// Returns whether the snapshot is not released and has not settled since.
+    pub(crate) fn is_current(&self, snapshot: &Snapshot) -> bool {
+        let head = self.lock_head();
+        head.state.snapshots.get(&snapshot.pin.name).is_some_and(|s| s.pin == snapshot.pin)
+    }
+
+    /// Sees to it that gc knows every file that the snapshot needs.
     pub(crate) fn pin_files_of(&self, snapshot: &Snapshot) -> Result<()> {
         let id = &snapshot.pin.id;
         let _one = self.pinning.lock().expect("no holder of this lock panics");
         if self.gc.lock().expect("no holder of the gc lock panics").pins.has(id) {
             return Ok(());
+        }
+        if let Some(base) = &snapshot.pin.settled {
+            return self.pin_own_base(snapshot, base);
         }
         let path = self.disk.layout.snapshot().join(snapshot.pin.file_name());
         let known = self.cuts.lock().expect("no holder of this lock panics").get(id).map(|cut| cut.state.clone());
@@ -257,35 +304,79 @@ impl Database {
         let files = content::files(&self.disk, &snapshot.pin, &path, &state)?;
         let mut gc = self.gc.lock().expect("no holder of the gc lock panics");
         // Under the gc lock: a release that came first must not be followed by a pin that nobody lets go.
-        if self.lock_head().state.snapshots.values().any(|s| s.pin.id == *id) {
+        if self.is_current(snapshot) {
             gc.pins.add(id, files.into_iter().map(|(file, len_bytes)| (self.disk.layout.db().join(file), len_bytes)));
+            let used_us = self.disk.env.clock.monotonic_us();
             let mut cuts = self.cuts.lock().expect("no holder of this lock panics");
-            cuts.entry(id.clone()).or_insert(Cut { state, loaded });
+            cuts.entry(id.clone()).or_insert(Cut { state, loaded, used_us });
         }
         Ok(())
+    }
+
+    /// As [`Database::pin_files_of`], of a settled snapshot. The files of tables that it shares with others are read once.
+    fn pin_own_base(&self, snapshot: &Snapshot, named: &FileRef) -> Result<()> {
+        let base = content::own_base(&self.disk, &snapshot.pin, named, &|_| Ok(()))?;
+        let mut found: HashMap<&str, Vec<Held>> = HashMap::new();
+        loop {
+            let unknown: Vec<&FileRef> = {
+                let mut gc = self.gc.lock().expect("no holder of the gc lock panics");
+                let is_unknown = |table: &&FileRef| !gc.pins.has_list(&table.file) && !found.contains_key(&*table.file);
+                let unknown: Vec<&FileRef> = base.table_files.iter().filter(is_unknown).collect();
+                if unknown.is_empty() {
+                    if self.is_current(snapshot) {
+                        gc.pins.add(&snapshot.pin.id, [self.held(&named.file, named.len_bytes)]);
+                        for FileRef { file, .. } in &base.table_files {
+                            gc.pins.add_list(&snapshot.pin.id, file, found.remove(&**file).unwrap_or_default());
+                        }
+                    }
+                    return Ok(());
+                }
+                unknown
+            };
+            for table in unknown {
+                let files = content::files_of_table(&self.disk, table)?;
+                found.insert(&table.file, files.iter().map(|(file, len_bytes)| self.held(file, *len_bytes)).collect());
+            }
+        }
+    }
+
+    pub(crate) fn held(&self, file: &str, len_bytes: u64) -> Held {
+        (self.disk.layout.db().join(file), len_bytes)
+    }
+
+    /// Lets go the rows that a snapshot whose copying has ended holds in memory: its files are known, and say the same.
+    pub(crate) fn forget_cut_of_expired(&self, snapshot: &Snapshot) {
+        if !snapshot.is_open() && !snapshot.standing().kept {
+            let mut cuts = self.cuts.lock().expect("no holder of this lock panics");
+            if cuts.get(&snapshot.pin.id).is_some_and(|cut| !cut.loaded || cut.is_unread()) {
+                cuts.remove(&snapshot.pin.id);
+            }
+        }
     }
 
     /// Returns the snapshots that are not released.
     pub fn snapshots(&self) -> Vec<SnapshotInfo> {
         let snapshots = self.view().state().snapshots.clone();
-        let garbage_bytes = {
-            let head = self.lock_head();
-            let garbage = head.garbage.iter().map(|(_, g)| match g {
-                Garbage::Segment(segment) => segment.meta().len_bytes,
-                Garbage::Dead(former) => former.meta().dead.as_ref().map_or(0, |dead| dead.len_bytes),
-                Garbage::Table(table) => table.segments.values().flatten().map(|s| s.meta().len_bytes).sum(),
-            });
-            garbage.sum()
-        };
+        for snapshot in snapshots.values().filter(|s| !s.is_open()) {
+            // What is wrong with its files is told by gc, which cannot go on without them.
+            if let Err(e) = self.pin_files_of(snapshot) {
+                tracing::debug!("the files of snapshot {} cannot be found: {e}", snapshot.pin.name);
+            }
+        }
         let (now_us, monotonic_us) = (self.disk.env.clock.now_us(), self.disk.env.clock.monotonic_us());
         let ends: HashMap<String, Option<i64>> = {
             let leases = self.leases.lock().expect("no holder of this lock panics");
             snapshots.values().map(|s| (s.pin.id.clone(), leases.ends_us(&s.pin.id))).collect()
         };
-        let needed = snapshots.values().any(|s| !s.is_open()).then(|| self.needed_files());
+        let is_open = snapshots.values().any(|s| s.is_open());
+        let waiting_bytes = if is_open { self.waiting_bytes() } else { 0 };
+        let needed = snapshots.values().any(|s| !s.is_open()).then(|| self.needed_files()).unwrap_or_default();
+        let gc = self.gc.lock().expect("no holder of the gc lock panics");
+        let pinned = gc.pins.bytes(|path| !needed.contains(path));
         let info = |snapshot: &Snapshot| {
             let pin = &snapshot.pin;
             let state = match snapshot.standing() {
+                Standing { kept: true, .. } if pin.settled.is_some() => SnapshotState::Settled,
                 Standing { kept: true, .. } => SnapshotState::Kept,
                 _ if snapshot.is_open() => SnapshotState::Open,
                 _ => SnapshotState::Expired,
@@ -297,18 +388,30 @@ impl Database {
                 created_us: pin.created_us,
                 lease_end_us: ends[&pin.id].map(|end_us| now_us.saturating_add(end_us - monotonic_us)),
                 tables: pin.tables,
-                held_bytes: match &needed {
-                    Some(needed) if state != SnapshotState::Open => self.bytes_held_by(&pin.id, needed),
-                    _ => garbage_bytes,
+                held_bytes: match state {
+                    SnapshotState::Open => waiting_bytes,
+                    _ => pinned.get(&*pin.id).copied().unwrap_or(0),
                 },
                 owner: pin.owner.clone(),
             }
         };
         snapshots.values().map(|snapshot| info(snapshot)).collect()
     }
+}
 
-    fn bytes_held_by(&self, id: &str, needed: &HashSet<std::path::PathBuf>) -> u64 {
-        let gc = self.gc.lock().expect("no holder of the gc lock panics");
-        gc.pins.files_of(id).filter(|(path, _)| !needed.contains(*path)).map(|(_, len_bytes)| len_bytes).sum()
-    }
+/// States read from files that stay in memory at once though nobody reads them.
+const MAX_UNREAD: usize = 4;
+
+/// Forgets the states that were read from files and not asked for for longest, but for a few.
+fn forget_unread(cuts: &mut HashMap<String, Cut>) {
+    let mut unread: Vec<(i64, String)> = cuts
+        .iter()
+        .filter(|(_, cut)| cut.loaded && cut.is_unread())
+        .map(|(id, cut)| (cut.used_us, id.clone()))
+        .collect();
+    unread.sort();
+    let too_many = unread.len().saturating_sub(MAX_UNREAD - 1);
+    unread.iter().take(too_many).for_each(|(_, id)| {
+        cuts.remove(id);
+    });
 }

@@ -13,7 +13,8 @@ use crate::catalog::DbState;
 use crate::database::Database;
 use crate::document;
 use crate::gc::pins::Released;
-use crate::layout::{Disk, FileId};
+use crate::layout::{Disk, FileId, list_or_none};
+use crate::log::chain::LogFrom;
 use crate::log::writer::Urgency;
 use crate::log::{Frame, FrameKind, Placement};
 use crate::record::{self, Record};
@@ -80,7 +81,8 @@ impl Database {
         self.apply(&mut head, vec![Record::Cut(pin.clone())], seq, commit_us)?;
         let frame = Frame { kind: FrameKind::Commit, seq, commit_us, durable_seq: Seq::ZERO, payload };
         self.log.push(frame, placement, true);
-        let cut = Cut { state: Arc::new(head.state.clone()), loaded: false };
+        let used_us = self.disk.env.clock.monotonic_us();
+        let cut = Cut { state: Arc::new(head.state.clone()), loaded: false, used_us };
         self.cuts.lock().expect("no holder of this lock panics").insert(pin.id.clone(), cut);
         drop(head);
         let now_us = self.disk.env.clock.monotonic_us();
@@ -90,7 +92,10 @@ impl Database {
 
     fn new_pin(&self, state: &DbState, name: &str, terms: Terms, seq: Seq, created_us: i64) -> Pin {
         let base = self.base.lock().expect("no holder of this lock panics").handle.clone();
-        let oldest_log = || self.log.file_with(Seq::ZERO);
+        let first_log = match base.as_ref().map(|b| b.log) {
+            Some(LogFrom::File(name)) => name,
+            _ => self.log.file_with(Seq::ZERO),
+        };
         Pin {
             format: PIN_FORMAT_VERSION,
             name: name.to_owned(),
@@ -100,7 +105,7 @@ impl Database {
             seq,
             created_us,
             generation: state.generation + 1,
-            first_log: base.as_ref().map_or_else(oldest_log, |b| b.first_log).to_string(),
+            first_log: first_log.to_string(),
             base: base.map(|b| b.file.clone()),
             timelines: self.history.files().to_vec(),
             last_log: String::new(),
@@ -111,6 +116,7 @@ impl Database {
             lease_us: terms.lease_us,
             kept: terms.keep,
             owner: terms.owner,
+            settled: None,
         }
     }
 
@@ -182,7 +188,11 @@ impl Database {
             return Ok(());
         }
         for path in paths {
-            self.disk.env.fs.unlink(&path).map_err(Error::io(&path))?;
+            match self.disk.env.fs.unlink(&path) {
+                // It had settled, and gc was first.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                done => done.map_err(Error::io(&path))?,
+            }
         }
         drop(gc);
         self.disk.env.fs.sync_dir(&dir).map_err(Error::io(&dir))
@@ -190,9 +200,9 @@ impl Database {
 }
 
 /// Files in `snapshot/` that are named as pins (of one name), with their content where it is whole.
-fn pin_files(disk: &Disk, name: Option<&str>) -> Result<Vec<(String, Option<Pin>)>> {
+pub(crate) fn pin_files(disk: &Disk, name: Option<&str>) -> Result<Vec<(String, Option<Pin>)>> {
     let dir = disk.layout.snapshot();
-    let entries = disk.env.fs.list(&dir).map_err(Error::io(&dir))?;
+    let entries = list_or_none(disk, &dir)?;
     let mut files = Vec::new();
     let wanted = |file: &str| pin_name(file).is_some_and(|found| name.is_none_or(|name| name == found));
     for entry in entries.into_iter().filter(|e| wanted(&e.name)) {

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 use types::{Seq, TimelineId};
 
-/// Version of the pin's format. Version 1 has no lease, owner and `kept`.
-pub const PIN_FORMAT_VERSION: u32 = 2;
+/// Version of the pin's format. Version 1 has no lease, owner and `kept`, version 2 no `settled`.
+pub const PIN_FORMAT_VERSION: u32 = 3;
 
 /// A file that must be present with exactly these bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct Pin {
     /// The user who took it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
+    /// The snapshot's own base at the cut: a restore needs it and what it names, and neither `base` nor the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<FileRef>,
 }
 
 /// Whether a snapshot is kept, and for how long it goes on.
@@ -85,6 +88,11 @@ impl Snapshot {
         Snapshot { pin: self.pin.clone(), since: Some(standing) }
     }
 
+    /// Returns it with the same standing and another pin of its cut.
+    pub fn with_pin(&self, pin: Pin) -> Snapshot {
+        Snapshot { pin, since: self.since }
+    }
+
     /// Returns its standing now.
     pub fn standing(&self) -> Standing {
         self.since.unwrap_or(Standing { kept: self.pin.kept, lease_us: self.pin.lease_us })
@@ -98,6 +106,11 @@ impl Snapshot {
 }
 
 impl Pin {
+    /// Returns the pin of a kept snapshot that has a base of its own.
+    pub fn settled_by(&self, base: FileRef) -> Pin {
+        Pin { format: PIN_FORMAT_VERSION, kept: true, settled: Some(base), ..self.clone() }
+    }
+
     /// Returns the name of the pin's file in `snapshot/`.
     pub fn file_name(&self) -> String {
         format!("{}.{}.json", self.name, self.id)

@@ -3,6 +3,7 @@
 //! A file is written once and synced; its directory is made and synced by the caller. Page: `docs/format/symbols.md`.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,8 +37,7 @@ pub struct SymbolFileMeta {
     pub crc32c: u32,
 }
 
-/// Writes the texts from `persisted()` up to `count` codes to the new file `table_dir/file`; None when there are none. The
-/// dictionary is not told: call [`Dictionary::set_persisted`] once an edit names the file.
+/// Writes the texts of some codes to the new file `table_dir/file`; None when there are none. The dictionary is not told: call [`Dictionary::set_persisted`] once an edit names the file.
 ///
 /// The file's content is durable on return, its name is not: the caller makes and syncs the directory.
 ///
@@ -49,13 +49,13 @@ pub fn write_symbols(
     file: &str,
     origin: (TableId, TimelineId),
     dictionary: &Dictionary,
-    count: usize,
+    codes: Range<usize>,
 ) -> Result<Option<SymbolFileMeta>> {
-    let first_code = dictionary.persisted();
-    if count <= first_code {
+    if codes.is_empty() {
         return Ok(None);
     }
-    let texts = dictionary.texts(first_code..count);
+    let first_code = codes.start;
+    let texts = dictionary.texts(codes);
     if texts.iter().map(String::len).sum::<usize>() > i32::MAX as usize {
         return Err(Error::Invalid(format!("symbol file {file} would hold 2 GiB of text")));
     }

@@ -93,7 +93,8 @@ fn files_bring_the_dictionary_back() {
     let (env, dictionary) = (sim(), filled(100));
     let save = |name: &str, count| {
         let origin = (TableId(1), TimelineId { number: 1, tag: 2 });
-        let meta = write_symbols(&env, Path::new(DIR), name, origin, &dictionary, count).unwrap();
+        let codes = dictionary.persisted()..count;
+        let meta = write_symbols(&env, Path::new(DIR), name, origin, &dictionary, codes).unwrap();
         dictionary.set_persisted(count);
         meta
     };
@@ -115,7 +116,7 @@ fn files_bring_the_dictionary_back() {
 fn every_changed_byte_of_a_file_is_found() {
     let (env, dictionary) = (sim(), filled(8));
     let origin = (TableId(1), TimelineId { number: 1, tag: 2 });
-    let meta = write_symbols(&env, Path::new(DIR), "a.arrow", origin, &dictionary, 8).unwrap().unwrap();
+    let meta = write_symbols(&env, Path::new(DIR), "a.arrow", origin, &dictionary, 0..8).unwrap().unwrap();
     let path = Path::new(DIR).join("a.arrow");
     let good = env.fs.read(&path).unwrap();
     for at in 0..good.len() {
@@ -144,7 +145,7 @@ fn fixtures() -> std::path::PathBuf {
 fn make_fixture() {
     let (env, dictionary) = (sim(), filled(10));
     let origin = (TableId(1), TimelineId { number: 1, tag: 2 });
-    let meta = write_symbols(&env, Path::new(DIR), "symbols-v1.arrow", origin, &dictionary, 10).unwrap();
+    let meta = write_symbols(&env, Path::new(DIR), "symbols-v1.arrow", origin, &dictionary, 0..10).unwrap();
     let bytes = env.fs.read(&Path::new(DIR).join("symbols-v1.arrow")).unwrap();
     std::fs::write(fixtures().join("symbols-v1.arrow"), bytes).unwrap();
     std::fs::write(fixtures().join("symbols-v1.json"), serde_json::to_string_pretty(&meta).unwrap() + "\n").unwrap();

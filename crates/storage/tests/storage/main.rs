@@ -10,6 +10,7 @@ mod life;
 mod many_snapshots;
 mod partitions;
 mod peer_cases;
+mod settle;
 mod snapshots;
 mod support;
 mod ttl;
