@@ -38,7 +38,12 @@ fn faults_of(kind: OpKind, at_op: u64) -> Vec<(&'static str, Fault)> {
             vec![fail("ENOSPC", Fault::ENOSPC), fail("EIO", Fault::EIO), fail("EINTR", Fault::EINTR), short]
         }
         OpKind::ReadAt => vec![fail("EIO", Fault::EIO), fail("EINTR", Fault::EINTR), short],
-        OpKind::HardLink | OpKind::CreateDir | OpKind::SyncDir | OpKind::SetLen => {
+        OpKind::HardLink
+        | OpKind::Rename
+        | OpKind::CloneFile
+        | OpKind::CreateDir
+        | OpKind::SyncDir
+        | OpKind::SetLen => {
             vec![fail("ENOSPC", Fault::ENOSPC), fail("EIO", Fault::EIO)]
         }
         _ => vec![fail("EIO", Fault::EIO)],

@@ -32,6 +32,16 @@ pub struct Metadata {
     pub kind: FileKind,
     pub len_bytes: u64,
     pub inode: u64,
+    pub access: Access,
+}
+
+/// Who may do what with a file, as POSIX tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// The permission bits alone.
+    pub mode: u32,
+    pub user: u32,
+    pub group: u32,
 }
 
 /// The bytes of a file that nobody changes any more, mapped or read.
@@ -85,6 +95,15 @@ pub trait Fs: Send + Sync {
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Gives a file a second name, which must not exist.
     fn hard_link(&self, existing: &Path, new: &Path) -> io::Result<()>;
+    /// Makes a file that must not exist and shares the blocks of another one until one of them changes; `Unsupported` where the
+    /// file system has no such thing or the two do not lie on the same one. Durable as a file that was written.
+    fn clone_file(&self, existing: &Path, new: &Path) -> io::Result<()>;
+    /// Gives a file another name in the place of its own. A file that had it is gone in the same moment.
+    ///
+    /// Never below a root that a server may use: there every name is made once.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file or directory the permissions and, where this process may, the owner of another one. Not made durable.
+    fn set_access(&self, path: &Path, access: Access) -> io::Result<()>;
     /// Takes a file's name away.
     fn unlink(&self, path: &Path) -> io::Result<()>;
     /// Removes an empty directory.

@@ -5,12 +5,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fs::{DirEntry, FileKind, Fs, FsCounts, FsFile, Mapped, Metadata};
+use super::fs::{Access, DirEntry, FileKind, Fs, FsCounts, FsFile, Mapped, Metadata};
 
 /// The machine's file systems, through the standard library.
 ///
@@ -102,7 +102,8 @@ impl Fs for OsFs {
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
         self.counters.call();
         let found = std::fs::symlink_metadata(path)?;
-        Ok(Metadata { kind: kind_of(found.file_type()), len_bytes: found.len(), inode: found.ino() })
+        let access = Access { mode: found.mode() & 0o7777, user: found.uid(), group: found.gid() };
+        Ok(Metadata { kind: kind_of(found.file_type()), len_bytes: found.len(), inode: found.ino(), access })
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -113,6 +114,29 @@ impl Fs for OsFs {
     fn hard_link(&self, existing: &Path, new: &Path) -> io::Result<()> {
         self.counters.call();
         std::fs::hard_link(existing, new)
+    }
+
+    fn clone_file(&self, existing: &Path, new: &Path) -> io::Result<()> {
+        self.counters.call();
+        clone_file(existing, new)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the file system of Env")]
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.counters.call();
+        std::fs::rename(from, to)
+    }
+
+    fn set_access(&self, path: &Path, access: Access) -> io::Result<()> {
+        self.counters.call();
+        match std::os::unix::fs::chown(path, Some(access.user), Some(access.group)) {
+            // Only the machine's administrator gives files away; theirs is the mode all the same.
+            Err(e) if e.kind() != io::ErrorKind::PermissionDenied && e.kind() != io::ErrorKind::Unsupported => {
+                return Err(e);
+            }
+            _ => {}
+        }
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(access.mode))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the file system of Env")]
@@ -203,6 +227,38 @@ impl FsFile for OsFile {
 #[expect(clippy::disallowed_methods, reason = "this is the file system of Env")]
 fn open_for_reading(path: &Path) -> io::Result<File> {
     File::open(path)
+}
+
+/// Shares blocks by `FICLONE` (btrfs, xfs with reflinks, bcachefs, ocfs2, overlayfs above them).
+#[cfg(target_os = "linux")]
+fn clone_file(existing: &Path, new: &Path) -> io::Result<()> {
+    use rustix::io::Errno;
+    let source = open_for_reading(existing)?;
+    let target = OpenOptions::new().write(true).create_new(true).open(new)?;
+    rustix::fs::ioctl_ficlone(&target, &source).map_err(|errno| {
+        drop(target);
+        // Nothing is left of a clone that was not made, so that the caller can copy in its place.
+        let removed = remove_file(new);
+        match (removed, errno) {
+            (Err(e), _) => e,
+            (Ok(()), Errno::NOTTY | Errno::OPNOTSUPP | Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
+                io::ErrorKind::Unsupported.into()
+            }
+            (Ok(()), errno) => errno.into(),
+        }
+    })
+}
+
+/// `std::fs::copy` clones on APFS, but does not say whether it did.
+#[cfg(not(target_os = "linux"))]
+fn clone_file(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(target_os = "linux")]
+#[expect(clippy::disallowed_methods, reason = "this is the file system of Env")]
+fn remove_file(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path)
 }
 
 fn kind_of(found: std::fs::FileType) -> FileKind {

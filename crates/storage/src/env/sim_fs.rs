@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::io::Errno;
 
-use super::fs::{DirEntry, FileKind, Fs, FsCounts, FsFile, Mapped, Metadata};
+use super::fs::{Access, DirEntry, FileKind, Fs, FsCounts, FsFile, Mapped, Metadata};
 
 mod content;
 mod crash;
@@ -147,6 +147,11 @@ impl SimFs {
         self.machine().free_bytes = free_bytes;
     }
 
+    /// Sets whether files can share blocks.
+    pub fn set_clones(&self, on: bool) {
+        self.machine().clones = on;
+    }
+
     /// Sets how many files can be open at once in a process; `None` is no limit.
     pub fn set_max_open_files(&self, limit: Option<usize>) {
         self.machine().max_open_files = limit;
@@ -217,7 +222,8 @@ impl Fs for SimFs {
         machine.look(self.process, OpKind::Metadata, path)?;
         let inode = machine.resolve_link(path)?;
         let len_bytes = machine.file(inode).map_or(0, |file| file.volatile.len_bytes());
-        Ok(Metadata { kind: machine.kind(inode), len_bytes, inode })
+        let access = Access { mode: 0o644, user: 0, group: 0 };
+        Ok(Metadata { kind: machine.kind(inode), len_bytes, inode, access })
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -238,6 +244,52 @@ impl Fs for SimFs {
         let (dir, name) = machine.resolve_parent(new)?;
         machine.link(dir, &name, inode)?;
         machine.finish(call)
+    }
+
+    fn clone_file(&self, existing: &Path, new: &Path) -> io::Result<()> {
+        let mut machine = self.machine();
+        let call = machine.begin(self.process, OpKind::CloneFile, new)?;
+        if !machine.clones {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let source = machine.resolve(existing)?;
+        let bytes = machine.file(source)?.volatile.to_vec();
+        let (dir, name) = machine.resolve_parent(new)?;
+        let inode = machine.add_entry(dir, &name, Node::new_file())?;
+        // The blocks are there already.
+        let free_bytes = machine.free_bytes.take();
+        let written = machine.write(inode, 0, &bytes);
+        machine.free_bytes = free_bytes;
+        assert_eq!(written?, bytes.len(), "nothing limits the space");
+        machine.finish(call)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut machine = self.machine();
+        let call = machine.begin(self.process, OpKind::Rename, to)?;
+        let (from_dir, from_name) = machine.resolve_parent(from)?;
+        let inode = machine.entry(from_dir, &from_name)?;
+        let (to_dir, to_name) = machine.resolve_parent(to)?;
+        let former = machine.entry(to_dir, &to_name).ok();
+        if machine.kind(inode) == FileKind::Dir || former.is_some_and(|former| machine.kind(former) == FileKind::Dir) {
+            return Err(Errno::ISDIR.into());
+        }
+        if former == Some(inode) {
+            // As POSIX has it: two names of one file both stay.
+            return machine.finish(call);
+        }
+        if former.is_some() {
+            machine.remove_entry(to_dir, &to_name);
+        }
+        machine.link(to_dir, &to_name, inode)?;
+        machine.remove_entry(from_dir, &from_name);
+        machine.finish(call)
+    }
+
+    fn set_access(&self, path: &Path, _: Access) -> io::Result<()> {
+        let mut machine = self.machine();
+        machine.look(self.process, OpKind::SetAccess, path)?;
+        machine.resolve_link(path).map(drop)
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {

@@ -103,6 +103,8 @@ pub(super) struct Machine {
     pub(super) locks: BTreeMap<u64, u64>,
     pub(super) last_write: Option<LastWrite>,
     pub(super) free_bytes: Option<u64>,
+    /// Whether files can share blocks.
+    pub(super) clones: bool,
     pub(super) max_open_files: Option<usize>,
     /// Process -> how many files it has open.
     open_files: BTreeMap<u64, usize>,
@@ -126,6 +128,7 @@ impl Machine {
             locks: BTreeMap::new(),
             last_write: None,
             free_bytes: None,
+            clones: false,
             max_open_files: None,
             open_files: BTreeMap::new(),
             counts: FsCounts::default(),

@@ -16,6 +16,9 @@ pub enum OpKind {
     Metadata,
     CreateDir,
     HardLink,
+    CloneFile,
+    Rename,
+    SetAccess,
     Unlink,
     RemoveDir,
     SyncDir,
@@ -32,7 +35,8 @@ impl OpKind {
     /// Returns whether the call changes what is seen or what is durable.
     pub fn changes(self) -> bool {
         use OpKind::*;
-        matches!(self, CreateNew | CreateDir | HardLink | Unlink | RemoveDir | WriteAt | SetLen) || self.is_sync()
+        matches!(self, CreateNew | CreateDir | HardLink | CloneFile | Rename | Unlink | RemoveDir | WriteAt | SetLen)
+            || self.is_sync()
     }
 
     /// Returns whether the call makes something durable.
