@@ -91,7 +91,7 @@ fn walk_page(binary: &Path, page: &str) -> Result<()> {
 fn install(binary: &Path, place: &Path) -> Result<()> {
     let binary = binary.display();
     let script = format!(
-        "#!/bin/bash\n[ \"$1\" = verify ] || [ -f /dev/stdout ] || exec >> \"$HOME/server.out\" 2>&1\nexec '{binary}' \"$@\"\n"
+        "#!/bin/bash\n[ \"$1\" = verify ] || [ \"$1\" = snapshot ] || [ -f /dev/stdout ] || exec >> \"$HOME/server.out\" 2>&1\nexec '{binary}' \"$@\"\n"
     );
     write_script(place, &script)
 }

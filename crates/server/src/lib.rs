@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`start`] (what happens from the command line to the first client), [`config`], [`server`] (engine and
 //! listeners of one root), [`live`] and [`reload`] (what may change meanwhile), [`http`], [`ilp_tcp`] and [`ilp_write`],
-//! [`import`], [`pg`], [`health`], [`watch`] and [`metrics`] (what probes are told), [`signals`].
+//! [`import`], [`pg`], [`health`], [`watch`] and [`metrics`] (what probes are told), [`signals`]; commands beside the server: [`migrate`],
+//! [`snapshot`].
 
 pub mod config;
 pub mod copy;
@@ -19,6 +20,7 @@ pub mod pg;
 pub mod reload;
 pub mod server;
 pub mod signals;
+pub mod snapshot;
 pub mod start;
 pub mod watch;
 

@@ -13,7 +13,7 @@ use storage::env::{Env, Fs};
 use crate::server::Server;
 use crate::start::load_config;
 
-mod http;
+pub(crate) mod http;
 mod state;
 mod table;
 

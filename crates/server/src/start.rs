@@ -19,6 +19,7 @@ use crate::config::LogConfig;
 use crate::migrate;
 use crate::server::{Progress, Server};
 use crate::signals::{self, Signal};
+use crate::snapshot;
 
 mod arguments;
 mod configuration;
@@ -33,6 +34,7 @@ pub use arguments::{Arguments, Verb};
 pub use configuration::load as load_config;
 pub use machine::Warning;
 use notify::Notifier;
+pub(crate) use owner::{Owner, of as owner_of};
 pub use root::make_folder as make_root;
 use text_log::TextLog;
 
@@ -71,6 +73,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Verb::Stop) => return service::stop(&root, &env),
         Some(Verb::Status) => return service::status(&root, &env),
         Some(Verb::Import(import)) => return migrate::run(&import, root, &env),
+        Some(Verb::Snapshot { verb }) => return snapshot::run(&verb, root, &env),
         Some(Verb::Verify { copy, snapshot }) => return verify(&copy, snapshot.as_deref(), &env),
         None if arguments.check_config => return check_config(&root, &env),
         None => {}

@@ -109,7 +109,8 @@ impl Drop for Engine {
     }
 }
 
-fn at_once(first: &(dyn Fn() + Sync), second: &(dyn Fn() + Sync)) {
+/// Runs two pieces of work at once.
+pub fn at_once(first: &(dyn Fn() + Sync), second: &(dyn Fn() + Sync)) {
     std::thread::scope(|scope| {
         scope.spawn(second);
         first();

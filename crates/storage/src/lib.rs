@@ -3,7 +3,7 @@
 //! Reading order: [`env`] and [`layout`]; [`log`] (the only commit point) and [`record`] (what a frame says);
 //! [`chunk`], [`segment`], [`symbols`], [`run`], [`merge`], `dedup` (rows); [`memtable`], `ttl`, [`table`], [`catalog`] (the state in memory);
 //! [`database`] (commits and views), [`flush`], [`rewrite`], `compaction`, [`gc`] (what follows them), [`check`], [`counters`]; [`timeline`], [`base`],
-//! [`snapshot`], [`recovery`], [`restore`]; [`engine`] (the thread). A module uses those before it.
+//! [`snapshot`], [`recovery`], [`restore`], [`copy`]; [`engine`] (the thread). A module uses those before it.
 
 pub mod arrow_type;
 pub mod base;
@@ -13,6 +13,7 @@ pub mod check;
 pub mod chunk;
 mod compaction;
 mod convert;
+pub mod copy;
 pub mod counters;
 pub mod database;
 mod dedup;

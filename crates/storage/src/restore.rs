@@ -39,9 +39,9 @@ pub struct RestoreReport {
 }
 
 /// A pin file in `snapshot/`.
-struct PinFile {
-    path: PathBuf,
-    pin: Pin,
+pub(crate) struct PinFile {
+    pub path: PathBuf,
+    pub pin: Pin,
 }
 
 /// Serves the trigger if it is there.
@@ -145,7 +145,7 @@ fn parse_trigger(disk: &Disk, bytes: &[u8]) -> Result<Wanted> {
 }
 
 /// Reads every pin in `snapshot/`; a damaged one is refused, because it may be the one that is meant.
-fn read_pins(disk: &Disk) -> Result<Vec<PinFile>> {
+pub(crate) fn read_pins(disk: &Disk) -> Result<Vec<PinFile>> {
     let entries = list_or_none(disk, &disk.layout.snapshot())?;
     let mut pins = Vec::new();
     for entry in entries.iter().filter(|e| crate::snapshot::is_pin_name(&e.name)) {
@@ -232,7 +232,7 @@ fn verify_tables(disk: &Disk, state: &DbState, progress: &dyn Fn(&str)) -> Resul
 }
 
 /// Checks that each step of a path below `db` is a directory and the last one a file, none of them a link.
-fn require_plain_path(disk: &Disk, relative: &str) -> Result<()> {
+pub(crate) fn require_plain_path(disk: &Disk, relative: &str) -> Result<()> {
     let mut path = disk.layout.db();
     let mut steps = relative.split('/').peekable();
     while let Some(step) = steps.next() {

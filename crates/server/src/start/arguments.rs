@@ -53,6 +53,11 @@ pub enum Verb {
         #[arg(long, value_name = "NAME")]
         snapshot: Option<String>,
     },
+    /// Copy snapshots
+    Snapshot {
+        #[command(subcommand)]
+        verb: crate::snapshot::SnapshotVerb,
+    },
     /// Bring the tables of a running QuestDB over, over its HTTP port
     Import(crate::migrate::ImportArguments),
 }

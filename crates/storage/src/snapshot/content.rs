@@ -1,6 +1,7 @@
 //! What a snapshot consists of, found from its pin alone: [`read`] gives the state at the cut, [`files`] the files that must
 //! stay. Nothing is found by listing what happens to lie there.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use types::Seq;
@@ -105,6 +106,50 @@ pub fn files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result
     files.sort();
     files.dedup_by(|a, b| a.0 == b.0);
     Ok(files)
+}
+
+/// A file that a snapshot names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFile {
+    /// Relative to `db/`.
+    pub file: String,
+    pub len_bytes: u64,
+    /// Of the whole file; `None` of a log file, whose frames have their own.
+    pub crc32c: Option<u32>,
+}
+
+/// As [`files`], with what their bytes must be.
+pub fn named_files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result<Vec<NamedFile>> {
+    let mut known: HashMap<String, u32> = HashMap::new();
+    for named in pin.settled.iter().chain(&pin.base) {
+        // Only one of the two may still be there.
+        if pin.settled.is_some() && pin.settled.as_ref() != Some(named) {
+            continue;
+        }
+        known.insert(named.file.clone(), named.crc32c);
+        let base = base::read_named(disk, named)?;
+        let mut tables = base.tables.clone();
+        for named in &base.table_files {
+            known.insert(named.file.clone(), named.crc32c);
+            tables.extend(base::read_table(disk, named)?.state);
+        }
+        for table in &tables {
+            known.extend(table.segments.iter().map(|named| (named.file.clone(), named.crc32c)));
+            known.extend(table.symbol_files.iter().map(|f| (format!("{}/{}", table.dir, f.file), f.crc32c)));
+        }
+    }
+    for table in state.tables.iter() {
+        let mut add = |file: &str, crc32c| {
+            known.insert(format!("{}/{file}", table.dir), crc32c);
+        };
+        for meta in table.segments.values().flatten().map(|s| s.meta()) {
+            add(&meta.file, meta.crc32c);
+            meta.dead.iter().for_each(|dead| add(&dead.file, dead.crc32c));
+        }
+        table.symbols.values().flat_map(|s| s.files.iter()).for_each(|f| add(&f.file, f.crc32c));
+    }
+    let files = files(disk, pin, pin_path, state)?.into_iter();
+    Ok(files.map(|(file, len_bytes)| NamedFile { crc32c: known.get(&file).copied(), file, len_bytes }).collect())
 }
 
 /// Reads the own base of a settled snapshot.

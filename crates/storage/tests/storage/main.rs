@@ -2,6 +2,7 @@
 
 mod compaction;
 mod convert;
+mod copy;
 mod damage;
 mod dedup;
 mod faults;

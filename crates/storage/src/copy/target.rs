@@ -1,0 +1,307 @@
+//! The directory that a copy goes into: [`Target`].
+
+use std::collections::{BTreeSet, HashSet};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::plan::Planned;
+use super::{How, Plan, Tally};
+use crate::env::fs::{FileKind, Fs, FsFile, write_all_at};
+use crate::ipc::IO_BYTES;
+use crate::layout::{Disk, Layout, list_or_none};
+use crate::root;
+use crate::{Error, Result};
+
+/// Ends the name of a file that is not whole yet.
+pub(super) const PARTIAL: &str = ".partial";
+
+/// How a file came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Brought {
+    WasThere,
+    Written,
+    Cloned,
+    Linked,
+}
+
+/// A directory that nobody else copies into.
+pub(super) struct Target<'a> {
+    pub disk: Disk,
+    plan: &'a Plan,
+    how: How,
+    /// Every directory of the copy but the root itself, parents first, relative to it.
+    dirs: BTreeSet<String>,
+    _lock: Option<Box<dyn Send + Sync>>,
+}
+
+impl<'a> Target<'a> {
+    /// Takes a directory, making it if it is missing.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is, or holds, something else than copies of this database.
+    pub fn open(plan: &'a Plan, directory: &Path, how: How) -> Result<Target<'a>> {
+        let fs = &plan.disk.env.fs;
+        let source = plan.disk.layout.root();
+        if directory.starts_with(source) || source.starts_with(directory) {
+            return Err(Error::Refused(format!(
+                "{} and {} lie within each other: copy into a directory beside the root",
+                directory.display(),
+                source.display()
+            )));
+        }
+        match fs.create_dir(directory) {
+            Ok(()) => take_access(&**fs, source, directory)?,
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(Error::io(directory)(e)),
+        }
+        let disk = Disk { env: plan.disk.env.clone(), layout: Layout::new(directory), planted: None };
+        let lock = lock(&disk, directory)?;
+        refuse_other(&disk, plan)?;
+        let mut dirs = BTreeSet::from(["db", "db/_log", "snapshot", "conf"].map(str::to_owned));
+        for file in &plan.files {
+            let steps = file.path.match_indices('/').map(|(at, _)| file.path[..at].to_owned());
+            dirs.extend(steps);
+        }
+        Ok(Target { disk, plan, how, dirs, _lock: lock })
+    }
+
+    /// Makes the directories that are missing.
+    pub fn make_dirs(&self) -> Result<()> {
+        let fs = &self.disk.env.fs;
+        for dir in &self.dirs {
+            let path = self.root().join(dir);
+            match fs.metadata(&path) {
+                Ok(found) if found.kind == FileKind::Dir => {}
+                Ok(_) => {
+                    return Err(Error::Refused(format!(
+                        "{} is not a directory: copy into an empty directory",
+                        path.display()
+                    )));
+                }
+                Err(e) if e.kind() == ErrorKind::NotFound => {
+                    fs.create_dir(&path).map_err(Error::io(&path))?;
+                    take_access(&**fs, &self.plan.disk.layout.root().join(dir), &path)?;
+                }
+                Err(e) => return Err(Error::io(&path)(e)),
+            }
+        }
+        self.forget_partials()
+    }
+
+    /// Makes the names of all files but the pin durable. What has its name was synced before.
+    pub fn sync_dirs(&self) -> Result<()> {
+        let root = self.root();
+        for path in
+            self.dirs.iter().map(|dir| root.join(dir)).chain([root.to_owned()]).chain(root.parent().map(Path::to_owned))
+        {
+            match self.disk.env.fs.sync_dir(&path) {
+                // Above the directory others may rule.
+                Err(e) if e.kind() == ErrorKind::PermissionDenied && !path.starts_with(root) => {}
+                done => done.map_err(Error::io(&path))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the pin's name durable.
+    pub fn sync_pins(&self) -> Result<()> {
+        let dir = self.disk.layout.snapshot();
+        self.disk.env.fs.sync_dir(&dir).map_err(Error::io(&dir))
+    }
+
+    /// Brings a file, if it is not there. Its bytes are durable on return and what names them says; its name is durable after
+    /// [`Target::sync_dirs`].
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the source's bytes are not what names them says.
+    pub fn bring(&self, file: &Planned, tally: &Tally<'_>) -> Result<Brought> {
+        let path = file.below(self.root());
+        if self.has(file, &path)? {
+            tally.bytes(file.len_bytes)?;
+            return Ok(Brought::WasThere);
+        }
+        let partial =
+            path.with_file_name(format!("{}{PARTIAL}", path.file_name().unwrap_or_default().to_string_lossy()));
+        let brought = self.bring_partial(file, &partial, tally);
+        if brought.is_err() {
+            // It frees space, and is made anew the next time anyway: the error that is told is the first one.
+            let _ = self.disk.env.fs.unlink(&partial);
+        }
+        let brought = brought?;
+        self.disk.env.fs.rename(&partial, &path).map_err(Error::io(&path))?;
+        Ok(brought)
+    }
+
+    fn root(&self) -> &Path {
+        self.disk.layout.root()
+    }
+
+    /// Returns whether the file is there already.
+    fn has(&self, file: &Planned, path: &Path) -> Result<bool> {
+        let fs = &self.disk.env.fs;
+        match fs.metadata(path) {
+            Ok(found) if found.kind != FileKind::File => {
+                Err(Error::Refused(format!("{} is not a plain file: copy into an empty directory", path.display())))
+            }
+            Ok(found) if found.len_bytes != file.len_bytes => Ok(false),
+            Ok(_) if self.how.verify || file.content.is_some() => {
+                Ok(crate::ipc::checksum_file(&self.disk.env, path)? == (file.len_bytes, file.crc32c))
+            }
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(Error::io(path)(e)),
+        }
+    }
+
+    /// Takes away what a copy that was cut short has left of files that are copied now.
+    fn forget_partials(&self) -> Result<()> {
+        let named: HashSet<&str> = self.plan.files.iter().chain([&self.plan.last]).map(|file| &*file.path).collect();
+        for dir in &self.dirs {
+            let path = self.root().join(dir);
+            for entry in list_or_none(&self.disk, &path)? {
+                let whole = entry.name.strip_suffix(PARTIAL).map(|name| format!("{dir}/{name}"));
+                if whole.is_some_and(|whole| named.contains(&*whole)) {
+                    let partial = path.join(&entry.name);
+                    self.disk.env.fs.unlink(&partial).map_err(Error::io(&partial))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn bring_partial(&self, file: &Planned, partial: &Path, tally: &Tally<'_>) -> Result<Brought> {
+        let fs = &self.disk.env.fs;
+        let source = file.below(self.plan.disk.layout.root());
+        if let Some(bytes) = &file.content {
+            let made = fs.create_new(partial).map_err(Error::io(partial))?;
+            take_access(&**fs, &source, partial)?;
+            write_all_at(&*made, 0, bytes).and_then(|()| made.sync()).map_err(Error::io(partial))?;
+            tally.bytes(file.len_bytes)?;
+            return Ok(Brought::Written);
+        }
+        // Where it cannot be linked or cloned its bytes are written.
+        if self.how.link && fs.hard_link(&source, partial).is_ok() {
+            self.compare(file, &source, partial, tally)?;
+            return Ok(Brought::Linked);
+        }
+        match fs.clone_file(&source, partial) {
+            Ok(()) => {
+                take_access(&**fs, &source, partial)?;
+                let clone = self.compare(file, &source, partial, tally)?;
+                clone.sync().map_err(Error::io(partial))?;
+                return Ok(Brought::Cloned);
+            }
+            Err(e) if e.kind() == ErrorKind::Unsupported => {}
+            Err(e) => return Err(Error::io(partial)(e)),
+        }
+        let made = fs.create_new(partial).map_err(Error::io(partial))?;
+        take_access(&**fs, &source, partial)?;
+        let opened = fs.open(&source).map_err(Error::io(&source))?;
+        let put = |at: u64, bytes: &[u8]| {
+            write_all_at(&*made, at, bytes).map_err(Error::io(partial))?;
+            tally.bytes(bytes.len() as u64)
+        };
+        read_proven(file, &*opened, &source, &mut |at, bytes| put(at, bytes))?;
+        made.sync().map_err(Error::io(partial))?;
+        Ok(Brought::Written)
+    }
+
+    /// Reads a file that came without its bytes.
+    fn compare(&self, file: &Planned, source: &Path, partial: &Path, tally: &Tally<'_>) -> Result<Box<dyn FsFile>> {
+        let opened = self.disk.env.fs.open(partial).map_err(Error::io(partial))?;
+        read_proven(file, &*opened, source, &mut |_, bytes| tally.bytes(bytes.len() as u64))?;
+        Ok(opened)
+    }
+}
+
+/// Hands each piece of a file to `take`, and compares the whole with what names it. `blamed` is the source.
+pub(super) fn read_proven(
+    file: &Planned,
+    opened: &dyn FsFile,
+    blamed: &Path,
+    take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut buffer = vec![0; IO_BYTES.min(file.len_bytes as usize + 1)];
+    let (mut at, mut crc) = (0, 0);
+    loop {
+        match opened.read_at(at, &mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                crc = crc32c::crc32c_append(crc, &buffer[..n]);
+                take(at, &buffer[..n])?;
+                at += n as u64;
+            }
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) => return Err(Error::io(blamed)(e)),
+        }
+        if at > file.len_bytes {
+            break;
+        }
+    }
+    let remedy = "the source is damaged, restore an older snapshot or copy that is whole";
+    if at != file.len_bytes {
+        return Err(Error::corrupt(blamed, format!("{at} bytes long, {} were written: {remedy}", file.len_bytes)));
+    }
+    if crc != file.crc32c {
+        return Err(Error::corrupt(blamed, format!("checksum of the file differs: {remedy}")));
+    }
+    Ok(())
+}
+
+fn take_access(fs: &dyn Fs, source: &Path, path: &Path) -> Result<()> {
+    match fs.metadata(source) {
+        Ok(found) => fs.set_access(path, found.access).map_err(Error::io(path)),
+        // A directory that only the copy has.
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::io(source)(e)),
+    }
+}
+
+fn lock(disk: &Disk, directory: &Path) -> Result<Option<Box<dyn Send + Sync>>> {
+    let fs = &disk.env.fs;
+    let taken = |dir: &Path| match fs.lock_dir(dir) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Err(Error::Refused(format!(
+            "{} is in use by a server or by another copy: copy into another directory",
+            directory.display()
+        ))),
+        // Not every file system for backups has locks.
+        Err(e) if e.kind() == ErrorKind::Unsupported || e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(dir)(e)),
+    };
+    drop(taken(&disk.layout.db())?);
+    taken(directory)
+}
+
+/// Refuses a directory that holds anything else than copies of this database.
+fn refuse_other(disk: &Disk, plan: &Plan) -> Result<()> {
+    let root = disk.layout.root();
+    for path in [disk.layout.db(), disk.layout.snapshot(), root.join("conf")] {
+        root::refuse_symlink(disk, &path)?;
+    }
+    let refuse = |why: String| Err(Error::Refused(format!("{} {why}", root.display())));
+    if disk.env.fs.exists(&disk.layout.marker()).map_err(Error::io(&disk.layout.marker()))? {
+        let marker = root::read_marker(disk)?;
+        if marker.database_id != plan.pin.database_id {
+            return refuse("holds a copy of another database: copy into another directory".to_owned());
+        }
+        if !list_or_none(disk, &disk.layout.live())?.is_empty() {
+            let live = PathBuf::from("db/_live");
+            return refuse(format!(
+                "holds {}, a server's own log: if no server ever ran there remove that folder, else copy into another directory",
+                live.display()
+            ));
+        }
+        return Ok(());
+    }
+    // A copy that was killed before the marker had its name has made some directories.
+    let own = |name: &str| ["db", "conf", "snapshot", "lost+found"].contains(&name) || name.starts_with('.');
+    let entries = list_or_none(disk, root)?;
+    let foreign = entries.iter().find(|e| !own(&e.name));
+    let in_db = list_or_none(disk, &disk.layout.db())?;
+    let foreign = foreign.or_else(|| in_db.iter().find(|e| e.kind != FileKind::Dir && !e.name.ends_with(PARTIAL)));
+    match foreign {
+        Some(entry) => refuse(format!("is not empty ({}) and holds no copy: copy into an empty directory", entry.name)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,364 @@
+//! `snapshot copy`: what the snapshot names, proven on the way, into a directory or a tar stream.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use storage::copy::{self, How, Plan, Report, Watch};
+use storage::env::Fs;
+use storage::env::sim_fs::{Fault, FaultPlan, SimFs};
+use storage::{Database, Env, Error};
+
+use crate::support::*;
+
+const COPY: &str = "/copy";
+
+const HOW: How = How { link: false, verify: false, prune: false, join: one_after_the_other };
+
+fn one_after_the_other(first: &(dyn Fn() + Sync), second: &(dyn Fn() + Sync)) {
+    first();
+    second();
+}
+
+fn try_copy(env: &Env, name: &str, how: How) -> storage::Result<Report> {
+    let plan = Plan::new(env, Path::new(ROOT), name)?;
+    let stop = AtomicBool::new(false);
+    copy::to_directory(&plan, Path::new(COPY), &how, &Watch { progress: &|_| {}, stop: &stop })
+}
+
+fn copied(env: &Env, name: &str) -> Report {
+    try_copy(env, name, HOW).unwrap()
+}
+
+fn restored(env: &Env, fs: &SimFs) -> Database {
+    fs.write_file(&Path::new(COPY).join("_restore"), b"");
+    open_at(env, COPY).unwrap()
+}
+
+fn fill(db: &Database, day: i64) {
+    insert(db, "t", &[(day * DAY_US, Some("a"), day, Some("x")), (day * DAY_US, Some("b"), -day, None)]);
+}
+
+/// Rows in segments, in a base, and in the log alone.
+fn filled(env: &Env) -> Database {
+    let db = open(env).unwrap();
+    let id = create(&db, "t");
+    for day in 1..4 {
+        fill(&db, day);
+        db.flush_table(id).unwrap();
+    }
+    db.write_base().unwrap();
+    fill(&db, 4);
+    db
+}
+
+fn conf(fs: &SimFs, text: &str) {
+    fs.make_dirs(Path::new("/root/conf"));
+    fs.write_file(Path::new("/root/conf/server.conf"), text.as_bytes());
+}
+
+#[test]
+fn a_copy_made_under_changes_is_the_cut() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    conf(&fs, "http.enabled=true");
+    let dropped = create(&db, "dropped");
+    insert(&db, "dropped", &[(0, Some("kept"), 1, None)]);
+    db.prepare_snapshot("night").unwrap();
+    let cut = (rows(&db, "t"), rows(&db, "dropped"));
+    let id = db.view().table("t").unwrap().id();
+    let plan = Plan::new(&env, Path::new(ROOT), "night").unwrap();
+    // Each piece of the copy is followed by a change of the database.
+    let turn = AtomicU64::new(0);
+    let progress = |_| match turn.fetch_add(1, Ordering::Relaxed) {
+        0 => fill(&db, 5),
+        1 => drop(db.flush_table(id).unwrap()),
+        2 => drop(db.step_compact().unwrap()),
+        3 => db.drop_table(dropped).unwrap(),
+        4 => db.write_base().unwrap(),
+        5 => db.truncate(id).map(drop).unwrap(),
+        _ => drop(db.step_gc().unwrap()),
+    };
+    let stop = AtomicBool::new(false);
+    let report = copy::to_directory(&plan, Path::new(COPY), &HOW, &Watch { progress: &progress, stop: &stop }).unwrap();
+    assert!(turn.load(Ordering::Relaxed) > 6, "all changes were made");
+    db.complete_snapshot("night").unwrap();
+    assert_eq!((report.new_files, report.new_bytes), (report.files, report.bytes));
+    assert_eq!(report.files, plan.total_files() as u64);
+    assert_eq!(fs.files_below(Path::new(COPY)).len() as u64, report.files, "nothing else was copied");
+    let lines = storage::restore::verify(&env, Path::new(COPY), None, &|_| {}).unwrap();
+    assert!(lines[0].contains("is whole: 2 tables, 9 rows"), "{lines:?}");
+    let copy = restored(&env, &fs);
+    assert_eq!((rows(&copy, "t"), rows(&copy, "dropped")), cut);
+    assert_eq!(fs.peek(Path::new("/copy/conf/server.conf")).unwrap(), b"http.enabled=true");
+    fill(&copy, 9);
+}
+
+#[test]
+fn a_second_copy_sends_what_is_new_and_the_latest_is_restored() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    db.prepare_snapshot("night").unwrap();
+    let first = copied(&env, "night");
+    let again = copied(&env, "night");
+    assert_eq!((again.new_files, again.new_bytes), (0, 0));
+    db.complete_snapshot("night").unwrap();
+    let id = db.view().table("t").unwrap().id();
+    fill(&db, 8);
+    db.flush_table(id).unwrap();
+    db.prepare_snapshot("night").unwrap();
+    let cut = rows(&db, "t");
+    let second = copied(&env, "night");
+    assert!(second.new_files < second.files && second.new_bytes < first.bytes, "{second:?}");
+    assert_eq!(fs.list(Path::new("/copy/snapshot")).unwrap().len(), 2, "both can be restored");
+    assert_eq!(storage::restore::verify(&env, Path::new(COPY), None, &|_| {}).unwrap().len(), 2);
+    assert_eq!(rows(&restored(&env, &fs), "t"), cut);
+}
+
+#[test]
+fn prune_leaves_what_a_snapshot_of_the_directory_names() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    db.prepare_snapshot("month").unwrap();
+    copied(&env, "month");
+    db.complete_snapshot("month").unwrap();
+    let id = db.view().table("t").unwrap().id();
+    let others = [("/copy/db/notes.txt", "mine"), ("/copy/db/t~1/1970-01-02/readme.arrow", "mine")];
+    for (path, text) in others {
+        fs.write_file(Path::new(path), text.as_bytes());
+    }
+    for day in [10, 11] {
+        db.truncate(id).unwrap();
+        fill(&db, day);
+        db.flush_table(id).unwrap();
+        db.write_base().unwrap();
+        db.prepare_snapshot("night").unwrap();
+        assert_eq!(copied(&env, "night").removed_files, 0);
+        db.complete_snapshot("night").unwrap();
+    }
+    db.prepare_snapshot("night").unwrap();
+    let cut = rows(&db, "t");
+    let report = try_copy(&env, "night", How { prune: true, ..HOW }).unwrap();
+    assert!(report.removed_files > 3 && report.removed_bytes > 0, "{report:?}");
+    let whole = storage::restore::verify(&env, Path::new(COPY), None, &|_| {}).unwrap();
+    assert_eq!(whole.len(), 2, "{whole:?}");
+    assert!(others.iter().all(|(path, text)| fs.peek(Path::new(path)).as_deref() == Some(text.as_bytes())));
+    let none = try_copy(&env, "night", How { prune: true, ..HOW }).unwrap();
+    assert_eq!((none.new_files, none.removed_files), (0, 0));
+    fs.write_file(Path::new("/copy/_restore"), b"snapshot=night");
+    assert_eq!(rows(&open_at(&env, COPY).unwrap(), "t"), cut);
+}
+
+#[test]
+fn a_copy_that_was_killed_anywhere_is_refused_and_goes_on() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    db.prepare_snapshot("night").unwrap();
+    let cut = rows(&db, "t");
+    fs.sync_all();
+    fs.capture_crash_points(true);
+    let all = copied(&env, "night");
+    let points = fs.take_crash_points();
+    assert!(points.len() > 60, "{}", points.len());
+    let pin = Path::new("/copy/snapshot").join(&fs.list(Path::new("/copy/snapshot")).unwrap()[0].name);
+    let mut kept = 0;
+    for (i, point) in points.iter().enumerate() {
+        let killed =
+            if i % 2 == 0 { point.kill() } else { point.power_cut(storage::env::sim_fs::Survive::Subset(i as u64)) };
+        let on = on(&env, killed.clone());
+        if killed.peek(&pin).is_some() {
+            storage::restore::verify(&on, Path::new(COPY), None, &|_| {}).unwrap_or_else(|e| panic!("{i}: {e}"));
+        } else {
+            assert!(storage::restore::verify(&on, Path::new(COPY), None, &|_| {}).is_err(), "{i}");
+        }
+        let report = try_copy(&on, "night", HOW).unwrap_or_else(|e| panic!("{i}: {:?}: {e}", point.op));
+        assert_eq!(report.files, all.files);
+        kept = kept.max(all.new_files - report.new_files);
+        let left: Vec<_> = killed
+            .files_below(Path::new(COPY))
+            .into_iter()
+            .filter(|p| p.to_string_lossy().contains("partial"))
+            .collect();
+        assert!(left.is_empty(), "{i}: {left:?}");
+        assert_eq!(rows(&restored(&on, &killed), "t"), cut, "{i}: {:?}", point.op);
+    }
+    assert!(kept > all.files / 2, "a copy that went on sent files again: {kept} of {}", all.files);
+}
+
+#[test]
+fn a_flipped_byte_of_any_file_of_the_source_is_found() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    db.prepare_snapshot("night").unwrap();
+    copied(&env, "night");
+    let mut tried = 0;
+    for file in fs.files_below(Path::new(COPY)) {
+        let source = Path::new(ROOT).join(&file);
+        let len = fs.peek(&source).unwrap().len() as u64;
+        // The middle of a log file's head is in none of its two copies.
+        let at = if file.extension().is_some_and(|e| e == "wal") { len - 100 } else { len / 2 };
+        let machine = fs.fork();
+        machine.remove(Path::new(COPY));
+        machine.flip_bit(&source, at, 3);
+        let on = on(&env, machine.clone());
+        match try_copy(&on, "night", HOW) {
+            Err(Error::Corrupt { file, detail }) => assert_eq!(file, source, "{detail}"),
+            other => panic!("{}: {:?}", file.display(), other.map(|r| r.lines())),
+        }
+        assert!(storage::restore::verify(&on, Path::new(COPY), None, &|_| {}).is_err(), "{}", file.display());
+        tried += 1;
+    }
+    assert!(tried > 8);
+}
+
+#[test]
+fn verify_finds_a_flipped_byte_of_an_earlier_copy_and_sends_the_file_again() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    db.prepare_snapshot("night").unwrap();
+    copied(&env, "night");
+    let files = fs.files_below(Path::new(COPY));
+    let segment = files.iter().find(|f| f.to_string_lossy().contains("1970-01-02")).unwrap();
+    let path = Path::new(COPY).join(segment);
+    fs.flip_bit(&path, 700, 1);
+    assert_eq!(copied(&env, "night").new_files, 0, "lengths alone do not tell");
+    let report = try_copy(&env, "night", How { verify: true, ..HOW }).unwrap();
+    assert_eq!((report.new_files, report.removed_files), (1, 0));
+    assert_eq!(fs.peek(&path), fs.peek(&Path::new(ROOT).join(segment)));
+}
+
+#[test]
+fn a_full_disk_is_told_and_what_is_there_stays() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    db.prepare_snapshot("night").unwrap();
+    fs.set_free_bytes(Some(40 << 10));
+    match try_copy(&env, "night", HOW) {
+        Err(Error::Unavailable(why)) => assert!(why.contains("disk full: /copy has room for "), "{why}"),
+        other => panic!("{:?}", other.map(|r| r.lines())),
+    }
+    assert!(storage::restore::verify(&env, Path::new(COPY), None, &|_| {}).is_err());
+    fs.set_free_bytes(None);
+    let report = copied(&env, "night");
+    assert!(report.new_files < report.files, "{report:?}");
+    assert_eq!(rows(&restored(&env, &fs), "t"), rows(&db, "t"));
+}
+
+#[test]
+fn a_failed_sync_fails_the_copy() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    db.prepare_snapshot("night").unwrap();
+    fs.record_trace(true);
+    let before = fs.fork();
+    copied(&env, "night");
+    let syncs: Vec<u64> = fs.take_trace().iter().filter(|op| op.site.kind.is_sync()).map(|op| op.number).collect();
+    for at_op in syncs {
+        let machine = before.fork();
+        machine.set_faults(FaultPlan::one(Fault::Fail { at_op, errno: Fault::EIO, times: 1 }));
+        assert!(try_copy(&on(&env, machine.clone()), "night", HOW).is_err(), "{at_op}");
+    }
+}
+
+#[test]
+fn links_and_clones_write_no_bytes_of_segments() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    db.prepare_snapshot("night").unwrap();
+    let linked = try_copy(&env, "night", How { link: true, ..HOW }).unwrap();
+    assert!(linked.linked_files > 5 && linked.cloned_files == 0, "{linked:?}");
+    fs.remove(Path::new(COPY));
+    fs.set_clones(true);
+    let before = fs.counts().written_bytes;
+    let cloned = copied(&env, "night");
+    assert!(cloned.cloned_files == linked.linked_files && cloned.linked_files == 0, "{cloned:?}");
+    assert!(fs.counts().written_bytes - before < 8192);
+    assert_eq!(rows(&restored(&env, &fs), "t"), rows(&db, "t"));
+}
+
+#[test]
+fn a_directory_that_holds_something_else_is_refused_untouched() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    db.prepare_snapshot("night").unwrap();
+    let refused = |make: &dyn Fn(&SimFs), why: &str| {
+        let machine = fs.fork();
+        make(&machine);
+        let before = machine.tree_digest(Path::new(COPY));
+        match try_copy(&on(&env, machine.clone()), "night", HOW) {
+            Err(Error::Refused(text)) => assert!(text.contains(why), "{why}: {text}"),
+            other => panic!("{why}: {:?}", other.map(|r| r.lines())),
+        }
+        assert_eq!(machine.tree_digest(Path::new(COPY)), before, "{why}");
+    };
+    let file = |path: &'static str| {
+        move |fs: &SimFs| {
+            fs.make_dirs(Path::new(path).parent().unwrap());
+            fs.write_file(Path::new(path), b"mine");
+        }
+    };
+    refused(&file("/copy/photo.jpg"), "is not empty (photo.jpg)");
+    refused(&file("/copy/db/tables.d"), "is not empty (tables.d)");
+    refused(&|fs| drop(open_at(&on(&env, fs.clone()), COPY).unwrap()), "another database");
+    let serve = |fs: &SimFs| {
+        let on = on(&env, fs.clone());
+        copied(&on, "night");
+        drop(restored(&on, fs));
+    };
+    refused(&serve, "a server's own log");
+    refused(
+        &|fs| {
+            fs.make_dirs(Path::new("/elsewhere"));
+            fs.make_dirs(Path::new(COPY));
+            fs.symlink(Path::new("/elsewhere"), Path::new("/copy/db"));
+        },
+        "symbolic link",
+    );
+    let plan = Plan::new(&env, Path::new(ROOT), "night").unwrap();
+    let stop = AtomicBool::new(false);
+    let within = copy::to_directory(&plan, Path::new("/root/copy"), &HOW, &Watch { progress: &|_| {}, stop: &stop });
+    assert!(within.is_err_and(|e| e.to_string().contains("within each other")));
+    assert!(matches!(Plan::new(&env, Path::new(ROOT), "none"), Err(Error::Refused(_))));
+}
+
+#[test]
+fn a_copy_is_stopped_between_two_pieces() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    db.prepare_snapshot("night").unwrap();
+    let plan = Plan::new(&env, Path::new(ROOT), "night").unwrap();
+    let stop = AtomicBool::new(false);
+    let progress = |p: copy::Progress| stop.store(p.done_files == 4, Ordering::Relaxed);
+    let stopped = copy::to_directory(&plan, Path::new(COPY), &HOW, &Watch { progress: &progress, stop: &stop });
+    assert!(stopped.is_err_and(|e| e.to_string().contains("stopped")));
+    assert!(fs.list(Path::new("/copy/snapshot")).unwrap().is_empty());
+}
+
+#[test]
+fn a_tar_stream_holds_the_same_files_and_the_pin_last() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    db.prepare_snapshot("night").unwrap();
+    copied(&env, "night");
+    let plan = Plan::new(&env, Path::new(ROOT), "night").unwrap();
+    let stop = AtomicBool::new(false);
+    let mut bytes = Vec::new();
+    let report = copy::to_tar(&plan, &mut bytes, &Watch { progress: &|_| {}, stop: &stop }).unwrap();
+    let mut members = Vec::new();
+    let mut at = 0;
+    while bytes[at] != 0 {
+        let text = |range: std::ops::Range<usize>| {
+            String::from_utf8_lossy(&bytes[at..][range]).trim_end_matches(['\0', ' ']).to_owned()
+        };
+        let len = usize::from_str_radix(&text(124..136), 8).unwrap();
+        let sum: u32 = (0..512).map(|i| if (148..156).contains(&i) { 32 } else { u32::from(bytes[at + i]) }).sum();
+        assert_eq!(u32::from_str_radix(&text(148..154), 8).unwrap(), sum);
+        members.push((text(0..100), bytes[at + 512..at + 512 + len].to_vec()));
+        at += 512 + len.next_multiple_of(512);
+    }
+    assert_eq!(bytes.len(), at + 1024);
+    assert_eq!(members.len() as u64, report.files);
+    assert!(members.last().unwrap().0.starts_with("snapshot/night."));
+    for (path, bytes) in members {
+        assert_eq!(fs.peek(&Path::new(COPY).join(&path)).unwrap(), bytes, "{path}");
+    }
+}
