@@ -101,6 +101,10 @@ impl Conjuncts {
             }
         };
         self.tables.iter().all(may)
+            && self
+                .compared
+                .iter()
+                .all(|compared| known(compared.place).is_none_or(|known| compared.may_be_met(&known)))
     }
 
     /// Returns the rows of a block that count and meet all; None when its selection stays as it is.

@@ -81,7 +81,7 @@ impl Work {
         }
         runs.retain(|run| run.rows() > 0);
         let dictionaries = (0..columns.len()).map(|place| source.dictionary(place)).collect::<Result<Vec<_>>>()?;
-        let rows = runs.iter().map(Run::rows).sum();
+        let rows = runs.iter().map(|run| rows_within(run, &source.ranges)).sum();
         let conjuncts = Conjuncts::compile(&source.conjuncts, &source.schema, &dictionaries, rows)?;
         runs.retain(|run| conjuncts.may_meet(|place| run.known(columns[place].0)));
         let reading = Arc::new(Reading { columns, schema: source.schema.clone(), dictionaries, conjuncts, designated });
@@ -320,6 +320,17 @@ fn clusters(runs: Vec<Run>, rounded: bool) -> Vec<Vec<Run>> {
         cluster.into_iter().map(|(_, run)| run).collect()
     };
     clusters.into_iter().map(by_arrival).collect()
+}
+
+/// Returns about how many rows of a run lie in ranges, as if they were spread evenly over its time.
+fn rows_within(run: &Run, ranges: &[TimeRange]) -> usize {
+    let span = i128::from(run.ts_max) - i128::from(run.ts_min) + 1;
+    let within = |range: &TimeRange| {
+        let (start, end) = (range.start_us.max(run.ts_min), range.end_us.min(run.ts_max.saturating_add(1)));
+        (i128::from(end) - i128::from(start)).max(0)
+    };
+    let covered: i128 = ranges.iter().map(within).sum();
+    ((run.rows() as i128 * covered.min(span)) / span) as usize
 }
 
 /// Returns the designated timestamps of a run, in the column's own unit.

@@ -10,6 +10,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use storage::run::Known;
 
 use crate::functions::comparison::{Comparison, comparison_of_doubles, doubles};
 
@@ -87,6 +88,17 @@ impl Compared {
         }
     }
 
+    /// Returns whether any of the values that this is known of may meet the comparison.
+    pub fn may_be_met(&self, known: &Known) -> bool {
+        let How::Exact(op, with) = self.how else { return true };
+        let with = match with {
+            Number::I32(with) => i64::from(with),
+            Number::I64(with) => with,
+            Number::F64(_) => return true,
+        };
+        known.min.zip(known.max).is_none_or(|(min, max)| may_meet(op, min, max, with))
+    }
+
     /// Returns which values meet the comparison.
     pub fn mask(&self, values: &ArrayRef) -> Option<BooleanBuffer> {
         let (met, null_meets) = match self.how {
@@ -96,6 +108,18 @@ impl Compared {
             }
         };
         Some(with_nulls(met, values.nulls(), null_meets))
+    }
+}
+
+/// Returns whether a value between two may meet a comparison; NULL is not asked about.
+fn may_meet<T: PartialOrd>(op: Operator, min: T, max: T, with: T) -> bool {
+    match op {
+        Operator::Eq | Operator::IsNotDistinctFrom => min <= with && with <= max,
+        Operator::Lt => min < with,
+        Operator::LtEq => min <= with,
+        Operator::Gt => max > with,
+        Operator::GtEq => max >= with,
+        _ => true,
     }
 }
 

@@ -24,8 +24,11 @@ use crate::error::SqlError;
 
 /// Rows of a batch: what the operators above take at a time.
 const BATCH_ROWS: usize = 8192;
-/// Batches that a thread makes of one morsel before somebody takes one: all of an ordinary morsel.
+/// Batches that a thread makes of one morsel before somebody takes one: all of an ordinary morsel, fewer where texts of
+/// many columns would take more than so many bytes.
 const AHEAD_BATCHES: usize = 16;
+const AHEAD_BYTES: usize = 16 << 20;
+const TEXT_BYTES: usize = 16;
 
 /// The batches of one morsel; None is their end.
 type Batches = mpsc::Receiver<Result<Option<RecordBatch>>>;
@@ -82,12 +85,14 @@ impl Maker {
 
     /// Makes the batches of one morsel after the other until there is none, or nobody takes them.
     fn run(&self, work: &Work, turns: &Mutex<Turns>) {
+        let row_bytes = TEXT_BYTES * self.outputs.len().max(1);
+        let ahead = (AHEAD_BYTES / (row_bytes * BATCH_ROWS)).clamp(1, AHEAD_BATCHES);
         loop {
             let (place, batches) = {
                 let mut turns = turns.lock().unwrap_or_else(PoisonError::into_inner);
                 let place = turns.next;
                 turns.next += 1;
-                let (sender, batches) = mpsc::channel(AHEAD_BATCHES);
+                let (sender, batches) = mpsc::channel(ahead);
                 let is_last = place >= work.morsels().len();
                 let taken = turns.queue.blocking_send(Ok((!is_last).then_some(batches)));
                 if is_last || taken.is_err() {

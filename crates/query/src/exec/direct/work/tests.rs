@@ -138,6 +138,23 @@ fn codes_are_at_hand_with_their_texts() {
 }
 
 #[test]
+fn segments_without_a_wanted_number_are_not_opened() {
+    let higher = "insert into t select (900000000 + x * 1000000)::timestamp, 's', x + 1000 from long_sequence(100)";
+    let morsels = |filter: &str| {
+        let query = format!("select ts, v from t where {filter}");
+        let source = source(&[TABLE, EVEN, "flush", higher, "flush", &query]);
+        let found = seconds(&source, Order::Time);
+        (found.len(), found.concat().len())
+    };
+    assert_eq!(morsels("v = 1050"), (1, 1));
+    assert_eq!(morsels("v > 300"), (1, 100));
+    assert_eq!(morsels("v <= 300"), (2, 300));
+    assert_eq!(morsels("v < 1 or v >= 1100"), (3, 1));
+    assert_eq!(morsels("v != 300"), (3, 399));
+    assert_eq!(morsels("300 <= v and v < 1002"), (3, 2));
+}
+
+#[test]
 fn segments_without_a_wanted_symbol_are_not_opened() {
     let query = "select ts, s, v from t where s = 'r1'";
     let one = source(&[TABLE, EVEN, "flush", ODD, "flush", query]);
