@@ -13,7 +13,7 @@ use types::{ColumnId, ColumnType, PartitionKey, Seq};
 
 use crate::Result;
 use crate::chunk::Chunk;
-use crate::segment::{Segment, SegmentHandle};
+use crate::segment::{Segment, SegmentHandle, Zones};
 use crate::window::window;
 
 /// Contiguous rows of one table, sorted by the designated timestamp (by arrival when there is none).
@@ -213,6 +213,17 @@ impl OpenRun {
         match &self.data {
             Data::Segment(segment) => segment.column(id),
             Data::Chunk(chunk) => Ok(chunk.column(id).cloned()),
+        }
+    }
+
+    /// Returns what is known of stretches of `zone_rows` rows of a column; None where nothing is, as of rows in memory.
+    ///
+    /// # Errors
+    /// As [`Segment::column`].
+    pub fn zones(&self, id: ColumnId, zone_rows: usize) -> Result<Option<Arc<Zones>>> {
+        match &self.data {
+            Data::Segment(segment) => segment.zones(id, zone_rows),
+            Data::Chunk(_) => Ok(None),
         }
     }
 }

@@ -17,6 +17,7 @@ use types::ColumnId;
 use super::handle::map_or_read;
 use super::meta::{SEGMENT_VERSION, SEGMENT_VERSION_KEY, SegmentMeta};
 use super::parquet::ParquetFile;
+use super::zones::Zones;
 use crate::arrow_type::{arrow_type, by_primitive};
 use crate::env::Env;
 use crate::ipc::{IpcColumn, IpcFile, check_offsets, checksum_file};
@@ -63,6 +64,8 @@ struct SegmentColumn {
     place: IpcColumn,
     /// The whole column once its checksum and text were found right, or what is wrong.
     checked: OnceLock<Result<ArrayRef, String>>,
+    /// Made when they are first asked for.
+    zones: OnceLock<Option<Arc<Zones>>>,
 }
 
 impl Segment {
@@ -96,7 +99,8 @@ impl Segment {
             check_layout(&file, &meta).map_err(corrupt)?;
             (None, file.columns)
         };
-        let columns = places.into_iter().map(|place| SegmentColumn { place, checked: OnceLock::new() }).collect();
+        let column = |place| SegmentColumn { place, checked: OnceLock::new(), zones: OnceLock::new() };
+        let columns = places.into_iter().map(column).collect();
         Ok(Arc::new(Segment { path: path.to_owned(), meta, map: mapped_buffer(map), verified, columns, parquet }))
     }
 
@@ -129,6 +133,18 @@ impl Segment {
                 Err(Error::corrupt(&self.path, format!("column {} ({id}): {detail}; {REMEDY}", place.name)))
             }
         }
+    }
+
+    /// Returns the zones of a column, of so many rows each if none were asked for before; None when the segment lacks the column
+    /// or its type has none.
+    ///
+    /// # Errors
+    /// As [`Segment::column`].
+    pub fn zones(&self, id: ColumnId, zone_rows: usize) -> Result<Option<Arc<Zones>>> {
+        let Some(array) = self.column(id)? else { return Ok(None) };
+        let Ok(at) = self.columns.binary_search_by_key(&id, |c| c.place.id) else { return Ok(None) };
+        let zones = self.columns[at].zones.get_or_init(|| Zones::of(&array, zone_rows).map(Arc::new));
+        Ok(zones.clone())
     }
 
     /// Returns some rows of a column as an array that is charged with these rows only: its buffers are allocations of their own

@@ -103,7 +103,7 @@ impl Backward {
     fn block(&self, mut columns: Vec<ArrayRef>) -> Result<Block> {
         let rows = columns.first().map_or(0, |column| column.len());
         columns.truncate(self.reading.columns.len());
-        Block { columns, rows, selection: Selection::All, reading: self.reading.clone() }.conjoined()
+        Block { columns, rows, selection: Selection::All, run: None, reading: self.reading.clone() }.conjoined()
     }
 
     /// Returns where a window begins that ends with the range: so that it has about as many rows as are wanted of each run

@@ -1,14 +1,20 @@
 //! The rows of a morsel as operators read them: [`Block`].
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
+use storage::run::OpenRun;
 
-use super::work::Reading;
+use super::work::{Reading, failed};
 use crate::provider::shown;
+
+mod zones;
+
+pub use zones::{BlockZones, Bounds};
 
 /// Which rows of a block count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +31,8 @@ pub struct Block {
     pub(super) columns: Vec<ArrayRef>,
     pub(super) rows: usize,
     pub(super) selection: Selection,
+    /// Of which run these are rows, from which on, where they lie as they are stored.
+    pub(super) run: Option<(Arc<OpenRun>, usize)>,
     pub(super) reading: Arc<Reading>,
 }
 
@@ -55,6 +63,28 @@ impl Block {
     /// Returns the columns of all rows as they are stored.
     pub fn columns(&self) -> &[ArrayRef] {
         &self.columns
+    }
+
+    /// Returns what is known of stretches of a column; None where nothing is. Rows that do not count are among them.
+    pub fn zones(&self, place: usize) -> Result<Option<BlockZones>> {
+        let Some((run, start)) = &self.run else { return Ok(None) };
+        let zones = run.zones(self.reading.columns[place].0, zones::ZONE_ROWS).map_err(failed)?;
+        Ok(zones.map(|zones| BlockZones::new(zones, *start, self.rows)))
+    }
+
+    /// Returns some of the rows as a block.
+    pub(super) fn part(&self, rows: Range<usize>) -> Block {
+        let selection = match &self.selection {
+            Selection::All => Selection::All,
+            Selection::Rows(counted) => {
+                let place = |end: usize| counted.partition_point(|row| (*row as usize) < end);
+                let counted = &counted[place(rows.start)..place(rows.end)];
+                Selection::Rows(counted.iter().map(|row| row - rows.start as u32).collect())
+            }
+        };
+        let columns = self.columns.iter().map(|column| column.slice(rows.start, rows.len())).collect();
+        let run = self.run.as_ref().map(|(run, start)| (run.clone(), start + rows.start));
+        Block { columns, rows: rows.len(), selection, run, reading: self.reading.clone() }
     }
 
     /// Returns a column of all rows as expressions see it.

@@ -4,6 +4,7 @@
 //! look their code up. Numbers are compared with constants in wide loops ([`compared`]). The others are computed by the
 //! engine, on the columns that they need; when few rows are left, on those.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -112,6 +113,31 @@ impl Conjuncts {
         if self.tables.is_empty() && self.compared.is_empty() && self.others.is_empty() {
             return Ok(None);
         }
+        let Some(left) = self.left_by_zones(block)? else { return self.select_all_over(block) };
+        let mut found = Vec::new();
+        for rows in left {
+            let first = rows.start as u32;
+            match self.select_all_over(&block.part(rows.clone()))? {
+                Some(Selection::Rows(rows)) => found.extend(rows.into_iter().map(|row| first + row)),
+                _ => found.extend(first..rows.end as u32),
+            }
+        }
+        Ok(Some(Selection::Rows(found)))
+    }
+
+    /// Returns the stretches of rows that may meet all comparisons by what is known of zones; None where these are not far fewer
+    /// than all.
+    fn left_by_zones(&self, block: &Block) -> Result<Option<Vec<Range<usize>>>> {
+        let mut left: Option<Vec<Range<usize>>> = None;
+        for compared in self.compared.iter().filter(|compared| compared.has_bounds()) {
+            let Some(zones) = block.zones(compared.place)? else { continue };
+            let found = compared.left(&zones);
+            left = Some(left.map_or_else(|| found.clone(), |left| both(&left, &found)));
+        }
+        Ok(left.filter(|left| left.iter().map(Range::len).sum::<usize>() <= block.rows() / 2))
+    }
+
+    fn select_all_over(&self, block: &Block) -> Result<Option<Selection>> {
         let mut mask = match block.selection() {
             Selection::All => None,
             Selection::Rows(rows) => Some(mask_of(rows, block.rows())),
@@ -223,6 +249,24 @@ impl Computed {
         let met: Vec<u32> = met.set_indices().map(|place| rows[place]).collect();
         Ok(mask_of(&met, block.rows()))
     }
+}
+
+/// Returns the rows that are in stretches of both lists, which rise.
+fn both(one: &[Range<usize>], other: &[Range<usize>]) -> Vec<Range<usize>> {
+    let (mut found, mut others) = (Vec::new(), other.iter().peekable());
+    for rows in one {
+        while let Some(other) = others.peek() {
+            let common = rows.start.max(other.start)..rows.end.min(other.end);
+            if !common.is_empty() {
+                found.push(common);
+            }
+            if other.end > rows.end {
+                break;
+            }
+            others.next();
+        }
+    }
+    found
 }
 
 /// Returns a mask of `len` rows in which `rows` are set.

@@ -232,17 +232,19 @@ impl Morsel {
     /// # Errors
     /// Damaged segments, and what a conjunct that cannot be computed says.
     pub fn read(&self) -> Result<Block> {
-        let (columns, rows, live) = match &self.rows {
+        let reading = self.reading.clone();
+        let block = match &self.rows {
             Rows::Run { run, start, len } => {
-                let open = run.open().map_err(failed)?;
-                (self.columns_of(&open, *start, *len)?, *len, live(&open, *start, *len))
+                let open = Arc::new(run.open().map_err(failed)?);
+                let (columns, selection) = (self.columns_of(&open, *start, *len)?, live(&open, *start, *len));
+                Block { columns, rows: *len, selection, run: Some((open, *start)), reading }
             }
             Rows::Merged { runs, ranges, about } => {
                 let (columns, rows) = self.merged(runs, ranges, *about)?;
-                (columns, rows, Selection::All)
+                Block { columns, rows, selection: Selection::All, run: None, reading }
             }
         };
-        Block { columns, rows, selection: live, reading: self.reading.clone() }.conjoined()
+        block.conjoined()
     }
 
     fn columns_of(&self, open: &OpenRun, start: usize, len: usize) -> Result<Vec<ArrayRef>> {

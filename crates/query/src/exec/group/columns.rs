@@ -18,6 +18,7 @@ use super::numbering::{Keys, Numbering};
 use super::shape::{Argument, Key, Shape};
 use super::stretches::Cut;
 use super::whole::{self, Wholes, bits_of, wholes};
+use crate::exec::direct::block::BlockZones;
 use crate::exec::direct::{Block, Selection, Source};
 
 /// Most slots that are numbered by an array.
@@ -125,6 +126,14 @@ impl Reader {
     /// Returns the arguments of the rows that count.
     pub fn arguments(&self, block: &Block) -> Result<Vec<ArrayRef>> {
         self.arguments.iter().map(|argument| argument.of(block)).collect()
+    }
+
+    /// Returns what is known of zones of an argument, where that speaks of the rows that count.
+    pub fn zones(&self, block: &Block, argument: usize) -> Result<Option<BlockZones>> {
+        match (&self.arguments[argument], block.selection()) {
+            (Compiled::Shown(place), Selection::All) => block.zones(*place),
+            _ => Ok(None),
+        }
     }
 
     /// Returns the keys of the rows that count, buckets apart.

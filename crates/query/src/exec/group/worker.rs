@@ -91,11 +91,38 @@ impl Worker {
         match (&times, reader.bucket) {
             (Some(times), Some((_, cut))) => {
                 let times = wholes(times)?;
-                self.add_stretches(Stretches::new(&times.values, cut), rows, &keys, &arguments)?;
+                let stretches = Stretches::new(&times.values, cut);
+                match reader.is_one_group() {
+                    true => self.add_whole(stretches, block, &arguments)?,
+                    false => self.add_stretches(stretches, rows, &keys, &arguments)?,
+                }
             }
+            _ if reader.is_one_group() => self.add_whole(std::iter::once((0, 0..rows)), block, &arguments)?,
             _ => self.add_stretches(std::iter::once((0, 0..rows)), rows, &keys, &arguments)?,
         }
         self.charge()
+    }
+
+    /// Adds stretches of which each is of one group.
+    fn add_whole(
+        &mut self,
+        stretches: impl Iterator<Item = (i64, Range<usize>)>,
+        block: &Block,
+        arguments: &[ArrayRef],
+    ) -> Result<()> {
+        let stretches: Vec<(usize, Range<usize>)> =
+            stretches.map(|(bucket, rows)| (self.only(bucket) as usize, rows)).collect();
+        let reader = self.reader.clone();
+        self.each_state(arguments, |state, places, arguments| {
+            let zones = match places {
+                [place] if state.is_zoned() => reader.zones(block, *place)?,
+                _ => None,
+            };
+            stretches.iter().try_for_each(|(group, rows)| match &zones {
+                Some(zones) => state.add_zoned(arguments, zones, rows.clone(), *group),
+                None => state.add_stretch(arguments, rows.clone(), *group),
+            })
+        })
     }
 
     fn add_stretches(
@@ -105,15 +132,6 @@ impl Worker {
         keys: &Keys,
         arguments: &[ArrayRef],
     ) -> Result<()> {
-        if self.reader.is_one_group() {
-            let stretches: Vec<(u32, Range<usize>)> =
-                stretches.map(|(bucket, rows)| (self.only(bucket), rows)).collect();
-            return self.each_state(arguments, |state, arguments| {
-                stretches
-                    .iter()
-                    .try_for_each(|(group, rows)| state.add_stretch(arguments, rows.clone(), *group as usize))
-            });
-        }
         let mut numbers = take(&mut self.numbers);
         numbers.clear();
         numbers.reserve(rows);
@@ -123,7 +141,7 @@ impl Worker {
             self.groups = self.numbering.number(keys, rows, before, &mut numbers);
             self.sections[section].append(before..self.groups);
         }
-        let added = self.each_state(arguments, |state, arguments| state.add_each(arguments, &numbers));
+        let added = self.each_state(arguments, |state, _, arguments| state.add_each(arguments, &numbers));
         self.numbers = numbers;
         added
     }
@@ -131,12 +149,12 @@ impl Worker {
     fn each_state(
         &mut self,
         arguments: &[ArrayRef],
-        add: impl Fn(&mut dyn Groups, &[ArrayRef]) -> Result<()>,
+        add: impl Fn(&mut dyn Groups, &[usize], &[ArrayRef]) -> Result<()>,
     ) -> Result<()> {
         for (state, places) in &mut self.states {
             let arguments: Vec<ArrayRef> = places.iter().map(|place| arguments[*place].clone()).collect();
             state.grow(self.groups as usize);
-            add(state.as_mut(), &arguments)?;
+            add(state.as_mut(), places, &arguments)?;
         }
         Ok(())
     }

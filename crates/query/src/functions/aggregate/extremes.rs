@@ -1,5 +1,6 @@
 //! min, max, arg_min, arg_max, isOrdered.
 
+use std::any::{Any, TypeId};
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -11,12 +12,14 @@ use arrow::datatypes::{
     TimestampNanosecondType, UInt32Type,
 };
 use datafusion::common::ScalarValue;
+use storage::segment::zones::Part;
 
 use super::super::cast;
 use super::super::typed::{Call, Typed};
 use super::fold::{self, Fold, saved_flag};
 use super::reduce;
 use crate::error::SqlError;
+use crate::exec::direct::block::BlockZones;
 use crate::kind::Kind;
 
 /// Binds min or max. BYTE and SHORT give INT, BOOLEAN gives DOUBLE, SYMBOL gives STRING.
@@ -67,6 +70,22 @@ impl<T> Extreme<T> {
     }
 }
 
+impl<T: ArrowPrimitiveType> Extreme<T> {
+    /// Adds a zone, or rows; `N` is the column's own number.
+    fn add_part<N: Copy + 'static>(&self, state: &mut Option<T::Native>, column: &PrimitiveArray<T>, part: Part<N>) {
+        match part {
+            Part::Zone(zone) if zone.valid == 0 => {}
+            Part::Zone(zone) => {
+                let best: &dyn Any = if self.max { &zone.max } else { &zone.min };
+                if let Some(value) = best.downcast_ref::<T::Native>() {
+                    self.keep(state, *value);
+                }
+            }
+            Part::Rows(rows) => self.add_stretch(state, &column, rows),
+        }
+    }
+}
+
 /// Returns a saved primitive value.
 fn saved_primitive<T: ArrowPrimitiveType>(value: &ScalarValue) -> Option<T::Native> {
     let array = value.to_array().expect("saved values have arrays");
@@ -76,6 +95,7 @@ fn saved_primitive<T: ArrowPrimitiveType>(value: &ScalarValue) -> Option<T::Nati
 
 impl<T: ArrowPrimitiveType> Fold for Extreme<T> {
     const ORDERED: bool = false;
+    const ZONED: bool = true;
 
     type State = Option<T::Native>;
     type Columns<'a> = &'a PrimitiveArray<T>;
@@ -99,6 +119,16 @@ impl<T: ArrowPrimitiveType> Fold for Extreme<T> {
             };
             self.keep(state, best);
         });
+    }
+
+    fn add_zoned(&self, state: &mut Self::State, column: &Self::Columns<'_>, zones: &BlockZones, rows: Range<usize>) {
+        if zones.are_of::<f64>() && TypeId::of::<T::Native>() == TypeId::of::<f64>() {
+            zones.parts::<f64>(rows, |part| self.add_part(state, column, part));
+        } else if zones.are_of::<i64>() && TypeId::of::<T::Native>() == TypeId::of::<i64>() {
+            zones.parts::<i64>(rows, |part| self.add_part(state, column, part));
+        } else {
+            self.add_stretch(state, column, rows);
+        }
     }
 
     fn add_each(&self, states: &mut [Self::State], column: &Self::Columns<'_>, groups: &[u32]) {

@@ -19,6 +19,7 @@ use datafusion::physical_expr::expressions::Column;
 use super::super::typed::Typed;
 use super::groups::{Folded, MakeGroups};
 use crate::error::SqlError;
+use crate::exec::direct::block::BlockZones;
 use crate::kind::Kind;
 
 /// What an aggregate keeps for a group and how rows change it.
@@ -31,6 +32,8 @@ pub trait Fold: Send + Sync + 'static {
     const ON_HEAP: bool = false;
     /// Whether the answer depends on the order of rows, beyond the rounding of sums.
     const ORDERED: bool = true;
+    /// Whether [`Fold::add_zoned`] makes use of zones; no such state is on the heap.
+    const ZONED: bool = false;
 
     /// Returns readers of the arguments of a batch.
     fn columns<'a>(&self, arrays: &'a [ArrayRef]) -> Self::Columns<'a>;
@@ -41,6 +44,10 @@ pub trait Fold: Send + Sync + 'static {
         for row in rows {
             self.add(state, columns, row);
         }
+    }
+    /// Adds rows to one state, by what is known of zones of the only argument where that is enough.
+    fn add_zoned(&self, state: &mut Self::State, columns: &Self::Columns<'_>, _zones: &BlockZones, rows: Range<usize>) {
+        self.add_stretch(state, columns, rows);
     }
     /// Adds every row to the state that is named for it.
     fn add_each(&self, states: &mut [Self::State], columns: &Self::Columns<'_>, groups: &[u32]) {

@@ -12,6 +12,7 @@ use datafusion::logical_expr::AggregateUDF;
 
 use super::fold::{Aggregate, Fold};
 use crate::error::SqlError;
+use crate::exec::direct::block::BlockZones;
 
 /// The states of all groups of one aggregate.
 pub trait Groups: Any + Send {
@@ -19,6 +20,20 @@ pub trait Groups: Any + Send {
     fn grow(&mut self, groups: usize);
     /// Adds rows that are all of one group.
     fn add_stretch(&mut self, arguments: &[ArrayRef], rows: Range<usize>, group: usize) -> Result<()>;
+    /// Returns whether what is known of zones of the only argument can stand for their rows.
+    fn is_zoned(&self) -> bool {
+        false
+    }
+    /// As [`Groups::add_stretch`], by what is known of zones where that is enough.
+    fn add_zoned(
+        &mut self,
+        arguments: &[ArrayRef],
+        _zones: &BlockZones,
+        rows: Range<usize>,
+        group: usize,
+    ) -> Result<()> {
+        self.add_stretch(arguments, rows, group)
+    }
     /// Adds every row to the group that is named for it.
     fn add_each(&mut self, arguments: &[ArrayRef], groups: &[u32]) -> Result<()>;
     /// Moves states of `later`, which is of the same aggregate and saw later rows, into states of these: pairs of its group
@@ -78,6 +93,21 @@ impl<F: Fold> Groups for Folded<F> {
         for row in rows {
             self.change(group, |fold, state| fold.add(state, &columns, row))?;
         }
+        Ok(())
+    }
+
+    fn is_zoned(&self) -> bool {
+        F::ZONED
+    }
+
+    fn add_zoned(
+        &mut self,
+        arguments: &[ArrayRef],
+        zones: &BlockZones,
+        rows: Range<usize>,
+        group: usize,
+    ) -> Result<()> {
+        self.fold.add_zoned(&mut self.states[group], &self.fold.columns(arguments), zones, rows);
         Ok(())
     }
 

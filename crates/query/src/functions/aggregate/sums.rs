@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int64Array};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::ScalarValue;
+use storage::segment::zones::Part;
 
 use super::super::cast;
 use super::super::typed::{Call, Typed};
@@ -13,6 +14,7 @@ use super::as_double;
 use super::fold::{self, Fold, double_at, doubles, saved_double, saved_long};
 use super::reduce;
 use crate::error::SqlError;
+use crate::exec::direct::block::BlockZones;
 use crate::kind::Kind;
 
 mod decimals;
@@ -68,6 +70,7 @@ struct WrappingSum;
 
 impl Fold for WrappingSum {
     const ORDERED: bool = false;
+    const ZONED: bool = true;
 
     type State = Option<i64>;
     type Columns<'a> = &'a Int64Array;
@@ -87,6 +90,14 @@ impl Fold for WrappingSum {
             if !values.is_empty() {
                 *state = Some(state.unwrap_or(0).wrapping_add(reduce::wrapping_sum(values)));
             }
+        });
+    }
+
+    fn add_zoned(&self, state: &mut Option<i64>, column: &&Int64Array, zones: &BlockZones, rows: Range<usize>) {
+        zones.parts::<i64>(rows, |part| match part {
+            Part::Zone(zone) if zone.valid == 0 => {}
+            Part::Zone(zone) => *state = Some(state.unwrap_or(0).wrapping_add(zone.sum)),
+            Part::Rows(rows) => self.add_stretch(state, column, rows),
         });
     }
 
@@ -121,6 +132,7 @@ struct WholeMean;
 
 impl Fold for WholeMean {
     const ORDERED: bool = false;
+    const ZONED: bool = true;
 
     type State = (i128, i64);
     type Columns<'a> = &'a Int64Array;
@@ -138,6 +150,13 @@ impl Fold for WholeMean {
     fn add_stretch(&self, state: &mut (i128, i64), column: &&Int64Array, rows: Range<usize>) {
         reduce::valid_stretches(column, rows, |values| {
             *state = (state.0 + reduce::wide_sum(values), state.1 + values.len() as i64);
+        });
+    }
+
+    fn add_zoned(&self, state: &mut (i128, i64), column: &&Int64Array, zones: &BlockZones, rows: Range<usize>) {
+        zones.parts::<i64>(rows, |part| match part {
+            Part::Zone(zone) => *state = (state.0 + i128::from(zone.sum), state.1 + i64::from(zone.valid)),
+            Part::Rows(rows) => self.add_stretch(state, column, rows),
         });
     }
 
@@ -214,6 +233,7 @@ struct Reals(Finish);
 
 impl Fold for Reals {
     const ORDERED: bool = false;
+    const ZONED: bool = true;
 
     type State = (f64, i64);
     type Columns<'a> = &'a Float64Array;
@@ -231,6 +251,13 @@ impl Fold for Reals {
     fn add_stretch(&self, state: &mut (f64, i64), column: &&Float64Array, rows: Range<usize>) {
         reduce::valid_stretches(column, rows, |values| {
             *state = (state.0 + reduce::sum(values), state.1 + values.len() as i64);
+        });
+    }
+
+    fn add_zoned(&self, state: &mut (f64, i64), column: &&Float64Array, zones: &BlockZones, rows: Range<usize>) {
+        zones.parts::<f64>(rows, |part| match part {
+            Part::Zone(zone) => *state = (state.0 + zone.sum, state.1 + i64::from(zone.valid)),
+            Part::Rows(rows) => self.add_stretch(state, column, rows),
         });
     }
 

@@ -38,10 +38,31 @@ fn check(statements: impl IntoIterator<Item = String>, plan: Plan<'_>) {
 
 #[test]
 fn aggregates_without_keys() {
+    check(all_aggregates().into_iter().map(|list| format!("select {list} from t")), Plan::Any);
     let filters = [" where d > 20 and s != 's3'", " where k is null", " where ts in '2024-03-31'"];
     for filter in filters {
         check(all_aggregates().into_iter().map(|list| format!("select {list} from t{filter}")), GROUPS);
     }
+}
+
+/// What is known of zones stands for rows, all but those at the edges of a range.
+#[test]
+fn sums_and_bounds_of_ranges() {
+    let lists = [
+        "sum(d), avg(d), min(d), max(d)",
+        "sum(l), avg(l), min(l), max(l)",
+        "min(dt), max(dt), count(d), sum(f)",
+        "min(ts), max(ts), sum(d)",
+    ];
+    let ranges = ["", " where ts in '2024-03-30'", " where ts between '2024-03-30T13:07' and '2024-03-31T02:41'"];
+    let mut statements = Vec::new();
+    for list in lists {
+        for range in ranges {
+            statements.push(format!("select {list} from t{range}"));
+            statements.push(format!("select ts, {list} from t{range} sample by 5h"));
+        }
+    }
+    check(statements, Plan::Any);
 }
 
 #[test]

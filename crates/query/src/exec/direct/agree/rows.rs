@@ -28,6 +28,22 @@ fn filtered_rows_are_those_of_the_plain_plan_in_its_order() {
     ]);
 }
 
+/// Numbers that rise with time: whole zones meet no comparison.
+#[test]
+fn comparisons_pass_over_zones_and_miss_no_row() {
+    let mut statements = Vec::new();
+    for op in ["=", "!=", "<", "<=", ">", ">="] {
+        for comparison in ["d {op} 43.0", "d {op} 1e308", "l {op} 90000", "'1970-02-01' {op} dt and l > 2000"] {
+            statements.push(format!("select ts, s, d, l from t where {}", comparison.replace("{op}", op)));
+        }
+    }
+    statements.push("select * from t where d > 100 and d < 110 and l > 40000 and s != 's2'".to_owned());
+    statements.push("select * from t where d >= 300 and d <= 310 or l < 50".to_owned());
+    statements.push("select * from t where d > 700 and length(v) > 3 and i / h > 0".to_owned());
+    let statements: Vec<(&str, super::Plan<'_>)> = statements.iter().map(|sql| (sql.as_str(), Any)).collect();
+    agree_in_order(&statements);
+}
+
 #[test]
 fn a_limit_ends_the_reading() {
     agree_in_order(&[

@@ -1,5 +1,7 @@
 //! A column of numbers compared with a constant: [`Compared`], one loop over the values that the compiler makes wide.
 
+use std::ops::Range;
+
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow::datatypes::{
@@ -12,6 +14,7 @@ use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use storage::run::Known;
 
+use crate::exec::direct::block::BlockZones;
 use crate::functions::comparison::{Comparison, comparison_of_doubles, doubles};
 
 /// A comparison with a constant that is not NULL.
@@ -99,6 +102,24 @@ impl Compared {
         known.min.zip(known.max).is_none_or(|(min, max)| may_meet(op, min, max, with))
     }
 
+    /// Returns whether bounds of values can tell that none meets the comparison.
+    pub fn has_bounds(&self) -> bool {
+        match self.how {
+            How::Exact(op, _) => !matches!(op, Operator::NotEq | Operator::IsDistinctFrom),
+            How::Near(op, _) => op != Comparison::Ne,
+        }
+    }
+
+    /// Returns the stretches of rows that may meet the comparison by what is known of their zones.
+    pub fn left(&self, zones: &BlockZones) -> Vec<Range<usize>> {
+        match self.how {
+            How::Exact(op, Number::I64(with)) => zones.left(|_, _| true, |min, max| may_meet(op, min, max, with)),
+            How::Exact(op, Number::F64(with)) => zones.left(|min, max| may_meet(op, min, max, with), |_, _| true),
+            How::Exact(_, Number::I32(_)) => zones.left(|_, _| true, |_, _| true),
+            How::Near(op, with) => zones.left(|min, max| may_meet_nearly(op, min, max, with), |_, _| true),
+        }
+    }
+
     /// Returns which values meet the comparison.
     pub fn mask(&self, values: &ArrayRef) -> Option<BooleanBuffer> {
         let (met, null_meets) = match self.how {
@@ -120,6 +141,18 @@ fn may_meet<T: PartialOrd>(op: Operator, min: T, max: T, with: T) -> bool {
         Operator::Gt => max > with,
         Operator::GtEq => max >= with,
         _ => true,
+    }
+}
+
+/// As [`may_meet`]: further up or down a value is no nearer.
+fn may_meet_nearly(op: Comparison, min: f64, max: f64, with: f64) -> bool {
+    use Comparison::*;
+    let meets = |op, value| doubles(op, Some(value), Some(with));
+    match op {
+        Eq => meets(Le, min) && meets(Ge, max),
+        Lt | Le => meets(op, min),
+        Gt | Ge => meets(op, max),
+        Ne => true,
     }
 }
 

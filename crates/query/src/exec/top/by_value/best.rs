@@ -55,19 +55,40 @@ impl Best {
         let number = self.blocks.len() as u32;
         match block.selection() {
             Selection::Rows(rows) => rows.iter().for_each(|row| self.look(&keys, number, *row)),
-            Selection::All => {
-                for start in (0..block.rows()).step_by(GROUP_ROWS) {
-                    let end = block.rows().min(start + GROUP_ROWS);
-                    let worst = self.worst.first().copied();
-                    if worst.is_none_or(|worst| keys[0].any_before(start, end, worst)) {
-                        (start..end).for_each(|row| self.look(&keys, number, row as u32));
-                    }
-                }
-            }
+            Selection::All => self.look_at_all(&keys, &block, number)?,
         }
         drop(keys);
         self.blocks.push(Some(block));
         self.forget_blocks();
+        Ok(())
+    }
+
+    /// Looks at rows in the order in which they lie, and passes over those together that all come after the worst.
+    fn look_at_all(&mut self, keys: &[Ranked<'_>], block: &Block, number: u32) -> Result<()> {
+        let zones = block.zones(self.keys[0].place)?;
+        let mut next = 0;
+        while next < block.rows() {
+            let mut end = block.rows();
+            if let (Some(zones), Some(worst)) = (&zones, self.worst.first()) {
+                let (bounds, after) = zones.at(next);
+                end = after;
+                if keys[0].all_after(bounds, *worst) {
+                    next = end;
+                    continue;
+                }
+            }
+            while next < end {
+                let group_end = end.min(next + GROUP_ROWS);
+                let worst = self.worst.first().copied();
+                if worst.is_none_or(|worst| keys[0].any_before(next, group_end, worst)) {
+                    (next..group_end).for_each(|row| self.look(keys, number, row as u32));
+                }
+                next = group_end;
+                if zones.is_some() && worst.is_none() && !self.worst.is_empty() {
+                    break;
+                }
+            }
+        }
         Ok(())
     }
 

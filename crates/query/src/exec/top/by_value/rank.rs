@@ -10,6 +10,8 @@ use arrow::datatypes::*;
 use datafusion::common::{Result, internal_err};
 use types::ColumnType;
 
+use crate::exec::direct::block::Bounds;
+
 const SIGN: u64 = 1 << 63;
 
 /// One column that rows are ordered by.
@@ -126,6 +128,23 @@ impl<'a> Ranked<'a> {
         };
         let rank = rank ^ self.flip;
         if self.null == 0 { rank.max(1) } else { rank.min(u64::MAX - 1) }
+    }
+
+    /// Returns whether values between these bounds, none of them NULL, all come after the rank `worst`; perhaps false where they do.
+    pub fn all_after(&self, bounds: Bounds, worst: u64) -> bool {
+        let (worst, descending) = (worst ^ self.flip, self.flip != 0);
+        match (bounds, &self.values) {
+            // equal values may be told apart by their signs, or by further keys
+            (Bounds::Doubles(min, max), Values::Float64(_)) => match descending {
+                true => max < double_of(worst),
+                false => min > double_of(worst),
+            },
+            (Bounds::Wholes(min, max), Values::Int64(_)) => match descending {
+                true => max < (worst ^ SIGN) as i64,
+                false => min > (worst ^ SIGN) as i64,
+            },
+            _ => false,
+        }
     }
 
     /// Returns whether some of the rows `start..end` may come before or with the rank `worst`; perhaps true where none does.

@@ -1,0 +1,275 @@
+//! What is known of the values of short stretches of a column: [`Zones`].
+//!
+//! Bounds and sums of some thousand bytes at a time let a query pass over a stretch without reading it. They are not
+//! stored: a piece of them is computed when a query first asks for it, which then reads no more than it would have read
+//! anyway, and is kept while the segment is mapped, in 32 bytes a zone.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use arrow_array::types::*;
+use arrow_array::{Array, ArrayRef, cast::AsArray};
+use arrow_buffer::{ArrowNativeType, NullBuffer, ScalarBuffer};
+use arrow_schema::{DataType, TimeUnit};
+
+/// Zones that are computed together.
+const PIECE_ZONES: usize = 64;
+
+/// The zones of a column of numbers or moments.
+pub enum Zones {
+    Doubles(ZonesOf<f64>),
+    /// LONG and moments, in the column's own unit.
+    Wholes(ZonesOf<i64>),
+}
+
+/// The zones of a column, all of the same number of rows but the last one.
+pub struct ZonesOf<T: Number> {
+    values: ScalarBuffer<T>,
+    nulls: Option<NullBuffer>,
+    zone_rows: usize,
+    pieces: Box<[OnceLock<Box<[Zone<T>]>>]>,
+}
+
+/// What is known of the values of a zone that are not NULL.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Zone<T> {
+    /// Without values the greatest there is.
+    pub min: T,
+    /// Without values the least there is.
+    pub max: T,
+    pub sum: T,
+    /// How many values are not NULL.
+    pub valid: u32,
+    /// False when nothing else is known: the sum does not fit, or a value is no number.
+    pub is_known: bool,
+}
+
+/// A part of a stretch of rows: a whole zone, or rows that must be looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part<T> {
+    Zone(Zone<T>),
+    Rows(Range<usize>),
+}
+
+/// A type whose values have zones.
+pub trait Number: ArrowNativeType {
+    const LEAST: Self;
+    const GREATEST: Self;
+    const ZERO: Self;
+    /// Returns what is known of values, and adds their sum to `sum`; false when nothing is known.
+    fn measure(values: &[Self], zone: &mut Zone<Self>) -> bool;
+}
+
+impl Zones {
+    /// Returns the zones of a column, none of them computed; None for a type that has none.
+    pub(super) fn of(array: &ArrayRef, zone_rows: usize) -> Option<Zones> {
+        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
+        let wholes = |values: &ScalarBuffer<i64>| Zones::Wholes(ZonesOf::new(values.clone(), nulls.clone(), zone_rows));
+        Some(match array.data_type() {
+            DataType::Float64 => {
+                let values = array.as_primitive::<Float64Type>().values().clone();
+                Zones::Doubles(ZonesOf::new(values, nulls, zone_rows))
+            }
+            DataType::Int64 => wholes(array.as_primitive::<Int64Type>().values()),
+            DataType::Timestamp(TimeUnit::Millisecond, _) => {
+                wholes(array.as_primitive::<TimestampMillisecondType>().values())
+            }
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                wholes(array.as_primitive::<TimestampMicrosecondType>().values())
+            }
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+                wholes(array.as_primitive::<TimestampNanosecondType>().values())
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl<T: Number> ZonesOf<T> {
+    fn new(values: ScalarBuffer<T>, nulls: Option<NullBuffer>, zone_rows: usize) -> ZonesOf<T> {
+        let pieces = values.len().div_ceil(zone_rows * PIECE_ZONES);
+        ZonesOf { values, nulls, zone_rows, pieces: (0..pieces).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// Returns what is known of the zone that the row is in, and the rows of that zone.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn at(&self, row: usize) -> (&Zone<T>, Range<usize>) {
+        let zone = row / self.zone_rows;
+        let start = zone * self.zone_rows;
+        let rows = start..self.values.len().min(start + self.zone_rows);
+        (&self.piece(zone / PIECE_ZONES)[zone % PIECE_ZONES], rows)
+    }
+
+    /// Calls `each` with the parts of a stretch of rows, in their order.
+    ///
+    /// # Panics
+    /// When a row is beyond the column's.
+    pub fn parts(&self, rows: Range<usize>, mut each: impl FnMut(Part<T>)) {
+        let mut next = rows.start;
+        while next < rows.end {
+            let (zone, of_zone) = self.at(next);
+            let end = of_zone.end.min(rows.end);
+            match zone.is_known && next == of_zone.start && end == of_zone.end {
+                true => each(Part::Zone(*zone)),
+                false => each(Part::Rows(next..end)),
+            }
+            next = end;
+        }
+    }
+
+    fn piece(&self, piece: usize) -> &[Zone<T>] {
+        self.pieces[piece].get_or_init(|| {
+            let rows = piece * PIECE_ZONES * self.zone_rows;
+            let end = self.values.len().min(rows + PIECE_ZONES * self.zone_rows);
+            let starts = (rows..end).step_by(self.zone_rows);
+            starts.map(|start| self.measured(start..end.min(start + self.zone_rows))).collect()
+        })
+    }
+
+    fn measured(&self, rows: Range<usize>) -> Zone<T> {
+        let mut zone = Zone { min: T::GREATEST, max: T::LEAST, sum: T::ZERO, valid: 0, is_known: true };
+        let values = &self.values[rows.clone()];
+        let mut add = |values: &[T]| {
+            zone.valid += values.len() as u32;
+            let known = T::measure(values, &mut zone);
+            zone.is_known &= known;
+        };
+        match self.nulls.as_ref().map(|nulls| nulls.slice(rows.start, rows.len())).filter(|n| n.null_count() > 0) {
+            None => add(values),
+            Some(nulls) => nulls.valid_slices().for_each(|(start, end)| add(&values[start..end])),
+        }
+        zone
+    }
+}
+
+/// So many values are measured side by side.
+const LANES: usize = 8;
+
+impl Number for f64 {
+    const LEAST: f64 = f64::NEG_INFINITY;
+    const GREATEST: f64 = f64::INFINITY;
+    const ZERO: f64 = 0.0;
+
+    fn measure(values: &[f64], zone: &mut Zone<f64>) -> bool {
+        let (mut min, mut max, mut sum) = ([zone.min; LANES], [zone.max; LANES], [0.0; LANES]);
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        for chunk in chunks {
+            for (lane, value) in chunk.iter().enumerate() {
+                min[lane] = if *value < min[lane] { *value } else { min[lane] };
+                max[lane] = if *value > max[lane] { *value } else { max[lane] };
+                sum[lane] += value;
+            }
+        }
+        for (lane, value) in rest.iter().enumerate() {
+            min[lane] = if *value < min[lane] { *value } else { min[lane] };
+            max[lane] = if *value > max[lane] { *value } else { max[lane] };
+            sum[lane] += value;
+        }
+        zone.min = min.into_iter().fold(zone.min, |a, b| if b < a { b } else { a });
+        zone.max = max.into_iter().fold(zone.max, |a, b| if b > a { b } else { a });
+        zone.sum += sum.iter().sum::<f64>();
+        // NaN is in no bounds, but in the sum; so are infinities of both signs
+        zone.sum.is_finite()
+    }
+}
+
+impl Number for i64 {
+    const LEAST: i64 = i64::MIN;
+    const GREATEST: i64 = i64::MAX;
+    const ZERO: i64 = 0;
+
+    fn measure(values: &[i64], zone: &mut Zone<i64>) -> bool {
+        let (mut min, mut max, mut low, mut high) = (zone.min, zone.max, 0i64, 0i64);
+        // halves of fewer than 2^31 values cannot overflow
+        for value in values {
+            (min, max) = (min.min(*value), max.max(*value));
+            low += value & 0xffff_ffff;
+            high += value >> 32;
+        }
+        (zone.min, zone.max) = (min, max);
+        let sum = (i128::from(high) << 32) + i128::from(low) + i128::from(zone.sum);
+        zone.sum = i64::try_from(sum).unwrap_or_default();
+        i64::try_from(sum).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{Float64Array, Int64Array, StringArray};
+
+    use super::*;
+
+    fn doubles(values: Vec<Option<f64>>, zone_rows: usize) -> ZonesOf<f64> {
+        let array: ArrayRef = Arc::new(Float64Array::from(values));
+        match Zones::of(&array, zone_rows) {
+            Some(Zones::Doubles(zones)) => zones,
+            _ => panic!("doubles have zones"),
+        }
+    }
+
+    fn wholes(values: Vec<Option<i64>>) -> ZonesOf<i64> {
+        let array: ArrayRef = Arc::new(Int64Array::from(values));
+        match Zones::of(&array, 4) {
+            Some(Zones::Wholes(zones)) => zones,
+            _ => panic!("longs have zones"),
+        }
+    }
+
+    #[test]
+    fn a_zone_has_the_bounds_and_the_sum_of_its_values() {
+        let value = |row: usize| (!row.is_multiple_of(3)).then(|| (row * 7919 % 1000) as f64 - 500.0);
+        for rows in [1, 15, 16, 17, 5_000] {
+            let zones = doubles((0..rows).map(value).collect(), 16);
+            for row in 0..rows {
+                let (zone, of_zone) = zones.at(row);
+                assert!(of_zone.contains(&row) && of_zone.start % 16 == 0 && of_zone.end <= rows);
+                let values: Vec<f64> = of_zone.filter_map(value).collect();
+                let bounds = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
+                assert_eq!((zone.min, zone.max), bounds);
+                assert_eq!((zone.sum, zone.valid as usize), (values.iter().sum(), values.len()));
+                assert!(zone.is_known);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_known_of_values_that_are_no_numbers_and_of_sums_that_do_not_fit() {
+        for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let zones = doubles(vec![Some(1.0), Some(odd), None, Some(3.0), Some(5.0)], 4);
+            assert!(!zones.at(0).0.is_known);
+            assert!(zones.at(4).0.is_known);
+        }
+        assert!(!doubles(vec![Some(f64::MAX), Some(f64::MAX)], 4).at(0).0.is_known);
+        let zones = wholes(vec![Some(i64::MAX), Some(1), None, None, Some(i64::MIN), Some(i64::MAX)]);
+        assert_eq!((zones.at(0).0.is_known, zones.at(0).0.valid), (false, 2));
+        assert_eq!((zones.at(4).0.is_known, zones.at(4).0.sum, zones.at(5).0.min), (true, -1, i64::MIN));
+    }
+
+    #[test]
+    fn the_parts_of_a_stretch_are_its_rows_once_and_in_order() {
+        let zones = doubles((0..1_000).map(|row| Some(if row == 500 { f64::NAN } else { 1.0 })).collect(), 16);
+        for (start, end) in [(0, 1_000), (0, 16), (3, 5), (15, 33), (480, 999), (7, 7)] {
+            let (mut next, mut looked_at) = (start, 0);
+            zones.parts(start..end, |part| match part {
+                Part::Zone(zone) => next += zone.sum as usize,
+                Part::Rows(rows) => {
+                    assert_eq!(rows.start, next);
+                    (next, looked_at) = (rows.end, looked_at + rows.len());
+                }
+            });
+            assert_eq!(next, end.max(start));
+            assert!(looked_at <= 48, "{looked_at} of {start}..{end}");
+        }
+    }
+
+    #[test]
+    fn texts_have_none() {
+        let array: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+        assert!(Zones::of(&array, 4).is_none());
+        assert!(wholes(vec![None, None]).at(1).0.is_known);
+    }
+}
