@@ -3,7 +3,7 @@
 //! [`Direct`] is a rule over physical plans, where aliases, sub-queries and the order of conjuncts are gone. It puts an
 //! operator of ours in the place of a shape that one of the recognisers below knows; every other shape stays with the plain
 //! operators, which answer the same. Reading order: [`source`] (a table's rows under conjuncts, as a plan asks for them),
-//! [`work`] (morsels), [`block`] (the rows of a morsel), [`conjuncts`], [`fold`] (all cores over all morsels), [`sent`] (one thread), then an
+//! [`work`] (morsels), [`block`] (the rows of a morsel), [`conjuncts`], [`fold`] (all cores over all morsels), [`delivered`] (all cores, rows in their order), [`sent`] (one thread), then an
 //! operator: [`rows`], [`ends`]. `agree` proves that both forms answer alike. How to add an operator: `docs/operators.md`.
 
 use std::any::Any;
@@ -21,6 +21,7 @@ pub(crate) mod agree;
 mod backward;
 pub mod block;
 mod conjuncts;
+mod delivered;
 mod ends;
 pub mod fold;
 pub mod keys;
@@ -33,6 +34,7 @@ pub mod work;
 
 pub use backward::Backward;
 pub use block::{Block, Selection};
+pub use delivered::{Delivery, delivered};
 pub use fold::{fold, fold_streamed, reservation};
 pub use outputs::Outputs;
 pub use sent::{by_time, sent};

@@ -1,13 +1,14 @@
 //! A hash join on a symbol of a table, by codes: the kept side's rows are found by index, no text is made or hashed.
 //!
 //! [`recognise`] knows the plain hash join whose streamed side is a table (under filters) and whose one key is a symbol of
-//! it. Each code is looked up by its text when it is first met. Rows come in the table's order, as the plain join gives them.
+//! it. Each code is looked up by its text when it is first met. All cores join, morsel by morsel; rows come in the table's
+//! order, as the plain join gives them.
 //! Next file: `symbol_join/run.rs`.
 
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::Array;
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::DataType;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -22,17 +23,21 @@ use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::StatisticsContext;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
     PlanProperties, StatisticsArgs,
 };
+use futures::TryStreamExt;
 
-use super::direct::{Notes, Source, by_time, sent};
+use super::direct::{Delivery, Morsel, Notes, Order, Source, by_time, delivered};
 
 mod run;
 
 /// The most rows of the kept side: what may be larger is left to the plain join, which can spill.
 const MOST_ROWS: usize = 1 << 20;
+/// Batches that a thread makes of one morsel before somebody takes one: all of an ordinary morsel without duplicates.
+const AHEAD_BATCHES: usize = 4;
 
 /// Where an output column comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,9 +210,19 @@ impl ExecutionPlan for DirectHashJoinExec {
         let (join, schema) = (self.join.clone(), self.schema());
         let keeping = self.join.clone();
         let read = async move { run::Kept::read(kept, &keeping, reservation).await };
-        Ok(sent(self.schema(), metrics, read, move |kept, is_closed, give| {
-            run::run(&join, kept, &schema, is_closed, give)
-        }))
+        let begin = async move {
+            let kept = read.await?;
+            Ok(move || {
+                let work = join.source.work(Order::Time)?;
+                let joined = run::Joined::new(join, kept, &work, schema)?;
+                Ok((work, move |morsel: &Morsel, hand_on: &mut dyn FnMut(RecordBatch) -> bool| {
+                    joined.join(morsel, hand_on)
+                }))
+            })
+        };
+        let output = delivered(self.schema(), Delivery { ahead: AHEAD_BATCHES, fetch: None }, begin);
+        let output = output.inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), output)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -4,11 +4,10 @@
 //! out in the order of morsels, which is that of time, and few morsels are made ahead of what was taken: a reader that
 //! wants ten rows lets the rest unread.
 
-mod delivery;
-
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use datafusion::common::Statistics;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
@@ -19,8 +18,16 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::statistics::StatisticsContext;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, StatisticsArgs};
 
-use super::{Notes, Source};
+use super::{Delivery, Morsel, Notes, Order, Source, delivered};
 use crate::provider::StoredScan;
+
+/// Rows of a batch: what the operators above take at a time.
+const BATCH_ROWS: usize = 8192;
+/// Batches that a thread makes of one morsel before somebody takes one: all of an ordinary morsel, fewer where texts of
+/// many columns would take more than so many bytes.
+const AHEAD_BATCHES: usize = 16;
+const AHEAD_BYTES: usize = 16 << 20;
+const TEXT_BYTES: usize = 16;
 
 /// Rows of one table that meet its filters, in the order of time.
 pub struct DirectRowsExec {
@@ -92,7 +99,21 @@ impl ExecutionPlan for DirectRowsExec {
     }
 
     fn execute(&self, _partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        Ok(delivery::stream(self.source.clone(), self.outputs.clone(), self.plain.schema(), self.fetch))
+        let (source, outputs, schema) = (self.source.clone(), self.outputs.clone(), self.plain.schema());
+        let row_bytes = TEXT_BYTES * outputs.len().max(1);
+        let ahead = (AHEAD_BYTES / (row_bytes * BATCH_ROWS)).clamp(1, AHEAD_BATCHES);
+        let given = schema.clone();
+        let make = move |morsel: &Morsel, hand_on: &mut dyn FnMut(RecordBatch) -> bool| {
+            let block = morsel.read()?;
+            for batch in block.batches(&outputs, &given, BATCH_ROWS) {
+                if !hand_on(batch?) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        let begin = async move { Ok(move || Ok((source.work(Order::Time)?, make))) };
+        Ok(delivered(schema, Delivery { ahead, fetch: self.fetch }, begin))
     }
 
     fn fetch(&self) -> Option<usize> {

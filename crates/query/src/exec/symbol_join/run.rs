@@ -1,7 +1,8 @@
 //! Keeps one side, then reads the table and hands on its rows beside the kept ones of the same text.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringViewArray, UInt32Array};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
@@ -14,7 +15,7 @@ use futures::TryStreamExt;
 
 use super::{Join, Output};
 use crate::exec::direct::wanted::rows_of;
-use crate::exec::direct::{Block, Order, Selection};
+use crate::exec::direct::{Block, Morsel, Selection, Work};
 use crate::provider::shown;
 
 /// Rows of a batch that is handed on: its columns stay in a core's cache while they are computed with.
@@ -27,12 +28,15 @@ const UNKNOWN: u32 = u32::MAX - 1;
 /// The kept side.
 pub struct Kept {
     rows: RecordBatch,
-    /// For each row the next one of the same key.
+    keys: StringViewArray,
+    /// For each row the next one of the same key; each chain rises.
     next: Vec<u32>,
+    /// The first row of each key, where its hash says or after that.
+    firsts: Vec<u32>,
+    hasher: RandomState,
     /// The first row without a key.
     first_null: u32,
     has_duplicates: bool,
-    key: usize,
     reservation: MemoryReservation,
 }
 
@@ -46,100 +50,124 @@ impl Kept {
         let (schema, mut batches) = (input.schema(), Vec::new());
         while let Some(batch) = input.try_next().await? {
             // the batch, and its copy in one with all others
-            reservation.try_grow(2 * batch.get_array_memory_size() + batch.num_rows() * size_of::<u32>())?;
+            reservation.try_grow(2 * batch.get_array_memory_size())?;
             batches.push(batch);
         }
         let rows = concat_batches(&schema, &batches)?;
         if rows.num_rows() >= UNKNOWN as usize {
             return internal_err!("a join keeps {} rows", rows.num_rows());
         }
-        let next = vec![NONE; rows.num_rows()];
-        Ok(Kept { rows, next, first_null: NONE, has_duplicates: false, key: join.key, reservation })
+        let places = (2 * rows.num_rows()).next_power_of_two();
+        reservation.try_grow((rows.num_rows() + places) * size_of::<u32>())?;
+        let mut kept = Kept {
+            keys: rows.column(join.key).as_string_view().clone(),
+            next: vec![NONE; rows.num_rows()],
+            firsts: vec![NONE; places],
+            hasher: RandomState::new(),
+            first_null: NONE,
+            has_duplicates: false,
+            rows,
+            reservation,
+        };
+        kept.chain();
+        Ok(kept)
     }
 
-    /// Chains the rows of equal keys, each chain rising; returns the first row of each text.
-    fn chained<'k>(&mut self, keys: &'k StringViewArray) -> HashMap<&'k str, u32> {
-        let mut first: HashMap<&str, u32> = HashMap::with_capacity(keys.len());
-        for row in (0..keys.len()).rev() {
-            let head =
-                if keys.is_valid(row) { first.entry(keys.value(row)).or_insert(NONE) } else { &mut self.first_null };
+    /// Chains the rows of equal keys.
+    fn chain(&mut self) {
+        for row in (0..self.keys.len()).rev() {
+            let head = match self.keys.is_valid(row) {
+                true => {
+                    let place = self.place(self.keys.value(row));
+                    &mut self.firsts[place]
+                }
+                false => &mut self.first_null,
+            };
             self.next[row] = *head;
             self.has_duplicates |= *head != NONE;
             *head = row as u32;
         }
-        first
+    }
+
+    /// Returns where the first row of a key stands, or would.
+    fn place(&self, key: &str) -> usize {
+        // there is always a free place
+        let mask = self.firsts.len() - 1;
+        let mut place = self.hasher.hash_one(key) as usize & mask;
+        while self.firsts[place] != NONE && self.keys.value(self.firsts[place] as usize) != key {
+            place = (place + 1) & mask;
+        }
+        place
+    }
+
+    /// Returns the first row of a key, or none.
+    fn first(&self, key: &str) -> u32 {
+        self.firsts[self.place(key)]
     }
 }
 
-/// Hands on the table's rows with their partners. Ends early when `is_over` says so or `hand_on` returns false.
-pub fn run(
-    join: &Join,
-    mut kept: Kept,
-    schema: &SchemaRef,
-    is_over: &dyn Fn() -> bool,
-    hand_on: &mut dyn FnMut(RecordBatch) -> bool,
-) -> Result<()> {
-    let work = join.source.work(Order::Time)?;
-    let Some(texts) = work.dictionary(join.symbol) else {
-        return internal_err!("the key of a direct join is no symbol");
-    };
-    let keys = kept.rows.column(kept.key).as_string_view().clone();
-    let first = kept.chained(&keys);
-    kept.reservation.try_grow(texts.len() * size_of::<u32>())?;
-    let mut firsts = vec![UNKNOWN; texts.len()];
-    let mut lookup = |code: i32| {
-        let row = &mut firsts[code as usize];
-        if *row == UNKNOWN {
-            *row = first.get(texts.value(code as usize)).copied().unwrap_or(NONE);
-        }
-        *row
-    };
-    let null = if join.null_meets_null { kept.first_null } else { NONE };
-    let outputs = Outputs { join, kept: &kept, schema, dictionaries: dictionaries(join)? };
-    for morsel in work.morsels() {
-        if is_over() {
-            return Ok(());
-        }
+/// A table beside what is kept, for all threads that join.
+pub struct Joined {
+    join: Arc<Join>,
+    kept: Kept,
+    texts: Arc<StringViewArray>,
+    /// The first kept row by code, once it was looked up.
+    by_code: Vec<AtomicU32>,
+    schema: SchemaRef,
+    dictionaries: Vec<Option<Arc<StringViewArray>>>,
+}
+
+impl Joined {
+    /// Makes the table's work ready to be joined. An error when the memory pool is full.
+    pub fn new(join: Arc<Join>, kept: Kept, work: &Work, schema: SchemaRef) -> Result<Joined> {
+        let Some(texts) = work.dictionary(join.symbol).cloned() else {
+            return internal_err!("the key of a direct join is no symbol");
+        };
+        kept.reservation.try_grow(texts.len() * size_of::<u32>())?;
+        let by_code = (0..texts.len()).map(|_| AtomicU32::new(UNKNOWN)).collect();
+        let dictionaries = dictionaries(&join)?;
+        Ok(Joined { join, kept, texts, by_code, schema, dictionaries })
+    }
+
+    /// Hands on a morsel's rows with their partners; false when nobody wants more.
+    pub fn join(&self, morsel: &Morsel, hand_on: &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool> {
         let block = morsel.read()?;
-        let codes = block.column(join.symbol).as_primitive::<Int32Type>();
+        let codes = block.column(self.join.symbol).as_primitive::<Int32Type>();
         let nulls = codes.nulls().filter(|nulls| nulls.null_count() > 0);
-        let mut partner = |row: usize| match nulls {
+        let null = if self.join.null_meets_null { self.kept.first_null } else { NONE };
+        let partner = |row: usize| match nulls {
             Some(nulls) if nulls.is_null(row) => null,
-            _ => lookup(codes.value(row)),
+            _ => self.partner(codes.value(row)),
         };
         let partners: Vec<u32> = match block.selection() {
-            Selection::All => (0..block.rows()).map(&mut partner).collect(),
+            Selection::All => (0..block.rows()).map(partner).collect(),
             Selection::Rows(rows) => rows.iter().map(|row| partner(*row as usize)).collect(),
         };
         for start in (0..partners.len()).step_by(BATCH_ROWS) {
             let partners = &partners[start..(start + BATCH_ROWS).min(partners.len())];
-            if !outputs.join(&block, start, partners, hand_on)? {
-                return Ok(());
+            if !self.join_some(&block, start, partners, hand_on)? {
+                return Ok(false);
             }
         }
+        Ok(true)
     }
-    Ok(())
-}
 
-fn dictionaries(join: &Join) -> Result<Vec<Option<Arc<StringViewArray>>>> {
-    let dictionary = |output: &Output| match output {
-        Output::Kept(_) => Ok(None),
-        Output::Table(place) => join.source.dictionary(*place),
-    };
-    join.outputs.iter().map(dictionary).collect()
-}
+    /// Returns the first kept row of a code.
+    fn partner(&self, code: i32) -> u32 {
+        // two threads may look the same code up, and find the same
+        let known = &self.by_code[code as usize];
+        match known.load(Ordering::Relaxed) {
+            UNKNOWN => {
+                let row = self.kept.first(self.texts.value(code as usize));
+                known.store(row, Ordering::Relaxed);
+                row
+            }
+            row => row,
+        }
+    }
 
-/// How rows become batches.
-struct Outputs<'a> {
-    join: &'a Join,
-    kept: &'a Kept,
-    schema: &'a SchemaRef,
-    dictionaries: Vec<Option<Arc<StringViewArray>>>,
-}
-
-impl Outputs<'_> {
     /// Hands on rows of a block from `start` on, with the first partner of each; false when nobody wants more.
-    fn join(
+    fn join_some(
         &self,
         block: &Block,
         start: usize,
@@ -202,4 +230,12 @@ impl Outputs<'_> {
         let options = RecordBatchOptions::new().with_row_count(Some(found.len()));
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
     }
+}
+
+fn dictionaries(join: &Join) -> Result<Vec<Option<Arc<StringViewArray>>>> {
+    let dictionary = |output: &Output| match output {
+        Output::Kept(_) => Ok(None),
+        Output::Table(place) => join.source.dictionary(*place),
+    };
+    join.outputs.iter().map(dictionary).collect()
 }

@@ -1,9 +1,10 @@
-//! Batches made on several threads, handed out in the order of their morsels.
+//! Batches made on several threads, handed out in the order of their morsels: [`delivered`].
 //!
 //! Whoever is free takes the next morsel and puts its channel into the queue, under one lock: so the queue has the order of
 //! morsels, and no thread ever waits for one that was not started. The queue and each channel are short: that is how far
 //! threads run ahead.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -13,52 +14,60 @@ use arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::super::fold::{cores, workers};
-use super::super::work::Work;
-use super::super::{Order, Source};
+use super::fold::{cores, workers};
+use super::work::{Morsel, Work};
 use crate::error::SqlError;
 
-/// Rows of a batch: what the operators above take at a time.
-const BATCH_ROWS: usize = 8192;
-/// Batches that a thread makes of one morsel before somebody takes one: all of an ordinary morsel, fewer where texts of
-/// many columns would take more than so many bytes.
-const AHEAD_BATCHES: usize = 16;
-const AHEAD_BYTES: usize = 16 << 20;
-const TEXT_BYTES: usize = 16;
+/// How batches are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery {
+    /// Batches that a thread makes of one morsel before somebody takes one.
+    pub ahead: usize,
+    /// No more rows than these are wanted; then no other thread helps.
+    pub fetch: Option<usize>,
+}
 
 /// The batches of one morsel; None is their end.
 type Batches = mpsc::Receiver<Result<Option<RecordBatch>>>;
 /// The morsels in their order; None is their end.
 type Queue = Result<Option<Batches>>;
 
-/// Returns the rows of a source that count: columns `outputs`, named as in `schema`, at most `fetch` rows.
-pub fn stream(
-    source: Source,
-    outputs: Vec<usize>,
+/// Returns the batches that are made of a source's morsels, in the order of these.
+///
+/// `prepared` is awaited when the first batch is asked for, not before: filters may wait for a sub-query until then. What it
+/// gives is called on a thread where it may block, and returns the source's work and how a morsel becomes batches: that is
+/// given where each batch goes, which says false when nobody takes any more, and returns false then.
+pub fn delivered<P, M>(
     schema: SchemaRef,
-    fetch: Option<usize>,
-) -> SendableRecordBatchStream {
-    let given = schema.clone();
-    // nothing may begin before the first batch is asked for: filters may wait for a sub-query until then
-    let begun = futures::stream::once(async move {
+    delivery: Delivery,
+    prepared: impl Future<Output = Result<P>> + Send + 'static,
+) -> SendableRecordBatchStream
+where
+    P: FnOnce() -> Result<(Work, M)> + Send + 'static,
+    M: Fn(&Morsel, &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool> + Send + Sync + 'static,
+{
+    let begun = async move {
+        let begin = prepared.await?;
         let (queue, morsels) = mpsc::channel(cores());
-        let maker = Maker { source, outputs, schema: given, alone: fetch.is_some() };
-        tokio::task::spawn_blocking(move || maker.begin(queue));
-        Delivered { morsels, batches: None, left: fetch.unwrap_or(usize::MAX), is_over: false }
-    });
-    Box::pin(RecordBatchStreamAdapter::new(schema, begun.flatten()))
+        tokio::task::spawn_blocking(move || match begin() {
+            Ok((work, make)) => begin_all(Maker { work, make, delivery }, queue),
+            // nobody is there to hear it when this fails
+            Err(error) => drop(queue.blocking_send(Err(error))),
+        });
+        let left = delivery.fetch.unwrap_or(usize::MAX);
+        Ok::<_, DataFusionError>(Delivered { morsels, batches: None, left, is_over: false })
+    };
+    Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::once(begun).try_flatten().boxed()))
 }
 
-struct Maker {
-    source: Source,
-    outputs: Vec<usize>,
-    schema: SchemaRef,
-    /// Few rows are wanted: no other thread helps.
-    alone: bool,
+struct Maker<M> {
+    work: Work,
+    make: M,
+    delivery: Delivery,
 }
 
 /// Which morsel comes next, and the queue of those that were taken.
@@ -67,33 +76,29 @@ struct Turns {
     queue: mpsc::Sender<Queue>,
 }
 
-impl Maker {
-    fn begin(self, queue: mpsc::Sender<Queue>) {
-        let work = match self.source.work(Order::Time) {
-            Ok(work) => Arc::new(work),
-            // nobody is there to hear it when this fails
-            Err(error) => return drop(queue.blocking_send(Err(error))),
-        };
-        let threads = if self.alone { 1 } else { workers(&work) };
-        let (maker, turns) = (Arc::new(self), Arc::new(Mutex::new(Turns { next: 0, queue })));
-        for _ in 1..threads {
-            let (maker, work, turns) = (maker.clone(), work.clone(), turns.clone());
-            Handle::current().spawn_blocking(move || maker.run(&work, &turns));
-        }
-        maker.run(&work, &turns);
+fn begin_all<M>(maker: Maker<M>, queue: mpsc::Sender<Queue>)
+where
+    M: Fn(&Morsel, &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool> + Send + Sync + 'static,
+{
+    let threads = if maker.delivery.fetch.is_some() { 1 } else { workers(&maker.work) };
+    let (maker, turns) = (Arc::new(maker), Arc::new(Mutex::new(Turns { next: 0, queue })));
+    for _ in 1..threads {
+        let (maker, turns) = (maker.clone(), turns.clone());
+        Handle::current().spawn_blocking(move || maker.run(&turns));
     }
+    maker.run(&turns);
+}
 
+impl<M: Fn(&Morsel, &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool>> Maker<M> {
     /// Makes the batches of one morsel after the other until there is none, or nobody takes them.
-    fn run(&self, work: &Work, turns: &Mutex<Turns>) {
-        let row_bytes = TEXT_BYTES * self.outputs.len().max(1);
-        let ahead = (AHEAD_BYTES / (row_bytes * BATCH_ROWS)).clamp(1, AHEAD_BATCHES);
+    fn run(&self, turns: &Mutex<Turns>) {
         loop {
             let (place, batches) = {
                 let mut turns = turns.lock().unwrap_or_else(PoisonError::into_inner);
                 let place = turns.next;
                 turns.next += 1;
-                let (sender, batches) = mpsc::channel(ahead);
-                let is_last = place >= work.morsels().len();
+                let (sender, batches) = mpsc::channel(self.delivery.ahead);
+                let is_last = place >= self.work.morsels().len();
                 let taken = turns.queue.blocking_send(Ok((!is_last).then_some(batches)));
                 if is_last || taken.is_err() {
                     return;
@@ -101,7 +106,7 @@ impl Maker {
                 (place, sender)
             };
             let mut send = |batch| batches.blocking_send(Ok(Some(batch))).is_ok();
-            let end = match self.make(work, place, &mut send) {
+            let end = match (self.make)(&self.work.morsels()[place], &mut send) {
                 Ok(true) => Ok(None),
                 Ok(false) => return,
                 Err(error) => Err(error),
@@ -110,17 +115,6 @@ impl Maker {
                 return;
             }
         }
-    }
-
-    /// Sends the rows of a morsel; false when nobody takes them.
-    fn make(&self, work: &Work, place: usize, send: &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool> {
-        let block = work.morsels()[place].read()?;
-        for batch in block.batches(&self.outputs, &self.schema, BATCH_ROWS) {
-            if !send(batch?) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }
 
