@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, ArrowPrimitiveType};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::TimestampNanosecondType;
 use arrow::datatypes::{Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use datafusion::common::ScalarValue;
@@ -13,7 +14,7 @@ use datafusion::logical_expr::Volatility;
 
 use super::cast;
 use super::decimal;
-use super::kernel::{Args, Function, column};
+use super::kernel::{Args, Function, Numbers, column};
 use super::typed::Typed;
 use crate::error::SqlError;
 use crate::kind::Kind;
@@ -214,8 +215,47 @@ fn run(op: Arithmetic, kind: Kind, args: &Args) -> ArrayRef {
         }),
         Kind::Timestamp => moments::<TimestampMicrosecondType>(op, args),
         Kind::TimestampNs => moments::<TimestampNanosecondType>(op, args),
+        _ => doubles(op, args),
+    }
+}
+
+/// One loop an operation, so that the compiler makes each a wide one.
+fn doubles(op: Arithmetic, args: &Args) -> ArrayRef {
+    match op {
+        Arithmetic::Add => wide_doubles(args, |l, r| l + r),
+        Arithmetic::Sub => wide_doubles(args, |l, r| l - r),
+        Arithmetic::Mul => wide_doubles(args, |l, r| l * r),
+        Arithmetic::Div => wide_doubles(args, |l, r| l / r),
         _ => pairs::<Float64Type, Float64Type>(args, |l, r| Some(float(op, l, r)).filter(|v| v.is_finite())),
     }
+}
+
+/// As [`pairs`] of doubles, with NULL for what is not finite.
+fn wide_doubles(args: &Args, f: impl Fn(f64, f64) -> f64) -> ArrayRef {
+    let (values, nulls): (Vec<f64>, Option<NullBuffer>) = match (args.doubles(0), args.doubles(1)) {
+        (Numbers::Array(left), Numbers::Array(right)) => {
+            let values = left.values().iter().zip(right.values()).map(|(l, r)| f(*l, *r)).collect();
+            (values, NullBuffer::union(left.nulls(), right.nulls()))
+        }
+        (Numbers::Array(left), Numbers::One(Some(right))) => {
+            (left.values().iter().map(|l| f(*l, right)).collect(), left.nulls().cloned())
+        }
+        (Numbers::One(Some(left)), Numbers::Array(right)) => {
+            (right.values().iter().map(|r| f(left, *r)).collect(), right.nulls().cloned())
+        }
+        (left, right) => return column::<Float64Type>(args.rows(), |row| finite(f(left.get(row)?, right.get(row)?))),
+    };
+    // what stands where NULL is may be anything
+    if values.iter().fold(true, |all, value| all & value.is_finite()) {
+        return Arc::new(PrimitiveArray::<Float64Type>::new(values.into(), nulls));
+    }
+    let finite = NullBuffer::from(BooleanBuffer::collect_bool(values.len(), |row| values[row].is_finite()));
+    let nulls = NullBuffer::union(nulls.as_ref(), Some(&finite)).filter(|nulls| nulls.null_count() > 0);
+    Arc::new(PrimitiveArray::<Float64Type>::new(values.into(), nulls))
+}
+
+fn finite(value: f64) -> Option<f64> {
+    Some(value).filter(|value| value.is_finite())
 }
 
 /// Returns a column of `f` over the pairs of argument 0 and 1; a NULL in either is NULL.

@@ -144,7 +144,7 @@ impl AggregateUDFImpl for Aggregate {
     }
 
     fn accumulator(&self, _args: AccumulatorArgs) -> DfResult<Box<dyn Accumulator>> {
-        Ok(Box::new(OneGroup { groups: Mutex::new((self.make)()) }))
+        Ok(Box::new(OneGroup { groups: Mutex::new((self.make)()), of_rows: Vec::new() }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> DfResult<Vec<FieldRef>> {
@@ -228,6 +228,10 @@ impl<F: Fold> GroupsAccumulator for Grouped<F> {
         self.states.resize_with(total_num_groups, F::State::default);
         let fold = self.fold.clone();
         let columns = fold.columns(values);
+        if let ([only], None, false) = (&mut self.states[..], opt_filter, F::ON_HEAP) {
+            fold.add_stretch(only, &columns, 0..group_indices.len());
+            return Ok(());
+        }
         for (row, group) in group_indices.iter().enumerate() {
             if opt_filter.is_none_or(|f| f.is_valid(row) && f.value(row)) {
                 self.change(*group, |fold, state| fold.add(state, &columns, row))?;
@@ -277,6 +281,8 @@ impl<F: Fold> GroupsAccumulator for Grouped<F> {
 /// An aggregate without keys: all rows are one group. The lock is never waited for: it only lets references be shared.
 struct OneGroup {
     groups: Mutex<Box<dyn GroupsAccumulator>>,
+    /// The group of each row of the largest batch: the first.
+    of_rows: Vec<usize>,
 }
 
 impl OneGroup {
@@ -297,7 +303,13 @@ impl std::fmt::Debug for OneGroup {
 impl Accumulator for OneGroup {
     fn update_batch(&mut self, values: &[ArrayRef]) -> DfResult<()> {
         let rows = values.first().map_or(0, |a| a.len());
-        self.groups()?.update_batch(values, &vec![0; rows], None, 1)
+        let mut of_rows = std::mem::take(&mut self.of_rows);
+        if of_rows.len() < rows {
+            of_rows.resize(rows, 0);
+        }
+        let added = self.groups()?.update_batch(values, &of_rows[..rows], None, 1);
+        self.of_rows = of_rows;
+        added
     }
 
     fn evaluate(&mut self) -> DfResult<ScalarValue> {
@@ -305,7 +317,8 @@ impl Accumulator for OneGroup {
     }
 
     fn size(&self) -> usize {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner).size()
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner).size();
+        groups + self.of_rows.capacity() * size_of::<usize>()
     }
 
     fn state(&mut self) -> DfResult<Vec<ScalarValue>> {
