@@ -5,6 +5,7 @@
 //! texts. Of rows that no key tells apart the earlier ones count. Only the rows that win are materialised.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{RecordBatch, UInt32Array};
@@ -98,12 +99,13 @@ fn is_ranked(source: &Source, place: usize) -> bool {
 impl DirectTopExec {
     async fn best(self, context: Arc<TaskContext>) -> Result<Vec<RecordBatch>> {
         let (keys, rows, texts) = (self.keys.clone(), self.rows, OnceLock::new());
+        let bar = Arc::new(AtomicU64::new(u64::MAX));
         let start = move |work: &crate::exec::direct::Work| {
             let memory = reservation(&context, "DirectTopExec");
             memory.try_grow(Best::bytes(rows, keys.len()))?;
             let sorted = || keys.iter().map(|key| work.dictionary(key.place).map(|texts| text_ranks(texts))).collect();
             let texts: &Arc<Vec<Option<Vec<u64>>>> = texts.get_or_init(|| Arc::new(sorted()));
-            Ok((Best::new(keys.clone(), texts.clone(), rows), memory))
+            Ok((Best::new(keys.clone(), texts.clone(), rows, bar.clone()), memory))
         };
         let each = |state: &mut (Best, MemoryReservation), block| state.0.offer(block);
         let states = fold(self.source.clone(), Order::Any, start, each).await?;

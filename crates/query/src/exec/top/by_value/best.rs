@@ -1,9 +1,10 @@
 //! The best rows that one thread has seen: [`Best`].
 //!
 //! Rows that beat the worst of the best are added until there are twice as many as wanted; then the worse half goes, and the
-//! bar is higher. A row that does not beat it costs one comparison, or a part of one.
+//! bar is higher, for all threads. A row that does not beat it costs one comparison, or a part of one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -30,6 +31,8 @@ pub struct Best {
     places: Vec<Place>,
     /// Ranks of the worst row that is still wanted; empty while there are too few.
     worst: Vec<u64>,
+    /// The least first rank that so many rows of one thread are known not to come after: all threads'.
+    bar: Arc<AtomicU64>,
     /// Those with rows among the best.
     blocks: Vec<Option<Block>>,
 }
@@ -41,8 +44,10 @@ impl Best {
         most * (keys * size_of::<u64>() + size_of::<Place>() + size_of::<u32>())
     }
 
-    pub fn new(keys: Vec<Key>, texts: Arc<Vec<Option<Vec<u64>>>>, wanted: usize) -> Best {
-        Best { keys, texts, wanted, ranks: Vec::new(), places: Vec::new(), worst: Vec::new(), blocks: Vec::new() }
+    /// Returns the best of no rows yet; `bar` is shared by all threads, and begins with the greatest number.
+    pub fn new(keys: Vec<Key>, texts: Arc<Vec<Option<Vec<u64>>>>, wanted: usize, bar: Arc<AtomicU64>) -> Best {
+        let (ranks, places, worst, blocks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Best { keys, texts, wanted, ranks, places, worst, bar, blocks }
     }
 
     /// Looks at the rows of a block that count.
@@ -63,30 +68,26 @@ impl Best {
         Ok(())
     }
 
-    /// Looks at rows in the order in which they lie, and passes over those together that all come after the worst.
+    /// Looks at rows in the order in which they lie, and passes over those together that all come after the bar.
     fn look_at_all(&mut self, keys: &[Ranked<'_>], block: &Block, number: u32) -> Result<()> {
         let zones = block.zones(self.keys[0].place)?;
         let mut next = 0;
         while next < block.rows() {
             let mut end = block.rows();
-            if let (Some(zones), Some(worst)) = (&zones, self.worst.first()) {
+            if let Some(zones) = &zones {
                 let (bounds, after) = zones.at(next);
                 end = after;
-                if keys[0].all_after(bounds, *worst) {
+                if keys[0].all_after(bounds, self.bar.load(Ordering::Relaxed)) {
                     next = end;
                     continue;
                 }
             }
             while next < end {
                 let group_end = end.min(next + GROUP_ROWS);
-                let worst = self.worst.first().copied();
-                if worst.is_none_or(|worst| keys[0].any_before(next, group_end, worst)) {
+                if keys[0].any_before(next, group_end, self.bar.load(Ordering::Relaxed)) {
                     (next..group_end).for_each(|row| self.look(keys, number, row as u32));
                 }
                 next = group_end;
-                if zones.is_some() && worst.is_none() && !self.worst.is_empty() {
-                    break;
-                }
             }
         }
         Ok(())
@@ -128,6 +129,7 @@ impl Best {
             ranks(a).cmp(ranks(b)).then_with(|| self.places[*a as usize].cmp(&self.places[*b as usize]))
         });
         self.worst = ranks(&order[rows - 1]).to_vec();
+        self.bar.fetch_min(self.worst[0], Ordering::Relaxed);
         order.truncate(rows);
         order.sort_unstable();
         self.places = order.iter().map(|row| self.places[*row as usize]).collect();
