@@ -2,7 +2,7 @@
 //!
 //! `count` is DataFusion's own, so that statistics may answer it. All others are [`fold::Fold`]s: what is kept for one
 //! group, and how a row changes it. Rows arrive in the order of the designated timestamp, which first and last rely on.
-//! Next: [`fold`] ([`groups`]: its other form), then [`sums`], [`extremes`], [`ends`], [`spread`], [`tallies`], [`bits`].
+//! Next: [`fold`] ([`groups`]: its other form, [`dense`]: for few groups), then [`sums`], [`extremes`], [`ends`], [`spread`], [`tallies`], [`bits`].
 
 use datafusion::common::ScalarValue;
 use datafusion::functions_aggregate::count::count_udaf;
@@ -16,6 +16,7 @@ use crate::error::SqlError;
 use crate::kind::Kind;
 
 mod bits;
+pub mod dense;
 mod ends;
 mod extremes;
 mod fold;

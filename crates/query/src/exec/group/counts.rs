@@ -10,6 +10,7 @@ use datafusion::common::{Result, internal_err};
 
 use super::table::Table;
 use super::whole::{Wholes, wholes};
+use crate::functions::aggregate::dense::Dense;
 use crate::functions::aggregate::groups::Groups;
 
 /// How many rows, or how many values that are not NULL if there is an argument.
@@ -33,6 +34,21 @@ impl Groups for Counts {
         match nulls.filter(|nulls| nulls.null_count() > 0) {
             None => groups.iter().for_each(|group| self.0[*group as usize] += 1),
             Some(nulls) => nulls.valid_indices().for_each(|row| self.0[groups[row] as usize] += 1),
+        }
+        Ok(())
+    }
+
+    fn is_dense(&self) -> bool {
+        true
+    }
+
+    fn add_dense(&mut self, arguments: &[ArrayRef], rows: Range<usize>, dense: &Dense<'_>) -> Result<()> {
+        let nulls = arguments.first().and_then(|argument| argument.logical_nulls());
+        match nulls.filter(|nulls| nulls.null_count() > 0) {
+            None => dense.groups().for_each(|(_, group, count)| self.0[group] += i64::from(count)),
+            Some(nulls) => {
+                rows.zip(dense.of_rows()).for_each(|(row, group)| self.0[group] += i64::from(nulls.is_valid(row)));
+            }
         }
         Ok(())
     }

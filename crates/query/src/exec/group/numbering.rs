@@ -120,6 +120,14 @@ impl Numbering {
         }
     }
 
+    /// Returns one more than the group by slot, 0 for slots that have none at hand; None for keys of another layout.
+    pub fn by_slot(&self) -> Option<&[u32]> {
+        match self {
+            Numbering::Slots { groups, .. } => Some(groups),
+            _ => None,
+        }
+    }
+
     /// Returns the group of one key; a new one is numbered `count`.
     pub fn find_or_add(&mut self, key: OneKey, count: u32) -> u32 {
         match (self, key) {

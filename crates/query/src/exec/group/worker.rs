@@ -15,6 +15,7 @@ use super::shape::Shape;
 use super::stretches::Stretches;
 use super::whole::wholes;
 use crate::exec::direct::Block;
+use crate::functions::aggregate::dense::{self, Dense};
 use crate::functions::aggregate::groups::Groups;
 
 /// The groups of one bucket; without buckets all are of one.
@@ -132,6 +133,12 @@ impl Worker {
         keys: &Keys,
         arguments: &[ArrayRef],
     ) -> Result<()> {
+        let stretches: Vec<(i64, Range<usize>)> = stretches.collect();
+        if let (Keys::Slots(slots), Some(groups)) = (keys, self.numbering.by_slot())
+            && dense::is_worth(rows, stretches.len(), groups.len())
+        {
+            return self.add_dense(&stretches, slots, keys, arguments);
+        }
         let mut numbers = take(&mut self.numbers);
         numbers.clear();
         numbers.reserve(rows);
@@ -144,6 +151,48 @@ impl Worker {
         let added = self.each_state(arguments, |state, _, arguments| state.add_each(arguments, &numbers));
         self.numbers = numbers;
         added
+    }
+
+    /// Adds stretches of rows with few keys.
+    fn add_dense(
+        &mut self,
+        stretches: &[(i64, Range<usize>)],
+        slots: &[u32],
+        keys: &Keys,
+        arguments: &[ArrayRef],
+    ) -> Result<()> {
+        let mut numbers = take(&mut self.numbers);
+        numbers.clear();
+        let all_dense = self.states.iter().all(|(state, _)| state.is_dense());
+        for (bucket, rows) in stretches {
+            let section = self.enter(*bucket);
+            let slots = &slots[rows.clone()];
+            let counts = dense::counts(slots, self.numbering.by_slot().map_or(0, <[u32]>::len));
+            let is_known = |groups: &[u32]| counts.iter().zip(groups).all(|(count, group)| *count == 0 || *group > 0);
+            if !self.numbering.by_slot().is_some_and(is_known) {
+                // in the order in which new ones appear
+                let (before, mut of_rows) = (self.groups, Vec::with_capacity(rows.len()));
+                self.groups = self.numbering.number(keys, rows.clone(), before, &mut of_rows);
+                self.sections[section].append(before..self.groups);
+            }
+            let Some(groups) = self.numbering.by_slot() else { continue };
+            let dense = Dense::new(slots, &counts, groups);
+            for (state, places) in self.states.iter_mut().filter(|(state, _)| state.is_dense()) {
+                let arguments: Vec<ArrayRef> = places.iter().map(|place| arguments[*place].clone()).collect();
+                state.grow(self.groups as usize);
+                state.add_dense(&arguments, rows.clone(), &dense)?;
+            }
+            if !all_dense {
+                numbers.extend(dense.of_rows().map(|group| group as u32));
+            }
+        }
+        for (state, places) in self.states.iter_mut().filter(|(state, _)| !state.is_dense()) {
+            let arguments: Vec<ArrayRef> = places.iter().map(|place| arguments[*place].clone()).collect();
+            state.grow(self.groups as usize);
+            state.add_each(&arguments, &numbers)?;
+        }
+        self.numbers = numbers;
+        Ok(())
     }
 
     fn each_state(

@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::expressions::Column;
 
 use super::super::typed::Typed;
+use super::dense::Dense;
 use super::groups::{Folded, MakeGroups};
 use crate::error::SqlError;
 use crate::exec::direct::block::BlockZones;
@@ -34,6 +35,8 @@ pub trait Fold: Send + Sync + 'static {
     const ORDERED: bool = true;
     /// Whether [`Fold::add_zoned`] makes use of zones; no such state is on the heap.
     const ZONED: bool = false;
+    /// Whether [`Fold::add_dense`] is more than one row after the other.
+    const DENSE: bool = false;
 
     /// Returns readers of the arguments of a batch.
     fn columns<'a>(&self, arrays: &'a [ArrayRef]) -> Self::Columns<'a>;
@@ -54,6 +57,16 @@ pub trait Fold: Send + Sync + 'static {
         for (row, group) in groups.iter().enumerate() {
             self.add(&mut states[*group as usize], columns, row);
         }
+    }
+    /// Adds rows of few groups; `columns` are those of all rows.
+    fn add_dense(
+        &self,
+        states: &mut [Self::State],
+        columns: &Self::Columns<'_>,
+        rows: Range<usize>,
+        dense: &Dense<'_>,
+    ) {
+        rows.zip(dense.of_rows()).for_each(|(row, group)| self.add(&mut states[group], columns, row));
     }
     /// Adds the state of later rows.
     fn merge(&self, state: &mut Self::State, later: Self::State);

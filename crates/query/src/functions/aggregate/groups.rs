@@ -10,6 +10,7 @@ use arrow::array::ArrayRef;
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::AggregateUDF;
 
+use super::dense::Dense;
 use super::fold::{Aggregate, Fold};
 use crate::error::SqlError;
 use crate::exec::direct::block::BlockZones;
@@ -36,6 +37,14 @@ pub trait Groups: Any + Send {
     }
     /// Adds every row to the group that is named for it.
     fn add_each(&mut self, arguments: &[ArrayRef], groups: &[u32]) -> Result<()>;
+    /// Returns whether [`Groups::add_dense`] is to be used where groups are few.
+    fn is_dense(&self) -> bool {
+        false
+    }
+    /// Adds a stretch of the rows, of few groups.
+    fn add_dense(&mut self, _arguments: &[ArrayRef], _rows: Range<usize>, _dense: &Dense<'_>) -> Result<()> {
+        internal_err!("an aggregate has no way of its own for few groups")
+    }
     /// Moves states of `later`, which is of the same aggregate and saw later rows, into states of these: pairs of its group
     /// and ours.
     fn merge(&mut self, later: &mut dyn Groups, pairs: &[(u32, u32)]) -> Result<()>;
@@ -121,6 +130,15 @@ impl<F: Fold> Groups for Folded<F> {
         for (row, group) in groups.iter().enumerate() {
             self.change(*group as usize, |fold, state| fold.add(state, &columns, row))?;
         }
+        Ok(())
+    }
+
+    fn is_dense(&self) -> bool {
+        F::DENSE && !F::ON_HEAP
+    }
+
+    fn add_dense(&mut self, arguments: &[ArrayRef], rows: Range<usize>, dense: &Dense<'_>) -> Result<()> {
+        self.fold.add_dense(&mut self.states, &self.fold.columns(arguments), rows, dense);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use storage::segment::zones::Part;
 use super::super::cast;
 use super::super::typed::{Call, Typed};
 use super::as_double;
+use super::dense::Dense;
 use super::fold::{self, Fold, double_at, doubles, saved_double, saved_long};
 use super::reduce;
 use crate::error::SqlError;
@@ -234,6 +235,7 @@ struct Reals(Finish);
 impl Fold for Reals {
     const ORDERED: bool = false;
     const ZONED: bool = true;
+    const DENSE: bool = true;
 
     type State = (f64, i64);
     type Columns<'a> = &'a Float64Array;
@@ -268,6 +270,17 @@ impl Fold for Reals {
         for (value, group) in column.values().iter().zip(groups) {
             let state = &mut states[*group as usize];
             *state = (state.0 + value, state.1 + 1);
+        }
+    }
+
+    fn add_dense(&self, states: &mut [(f64, i64)], column: &&Float64Array, rows: Range<usize>, dense: &Dense<'_>) {
+        if column.null_count() > 0 {
+            return rows.zip(dense.of_rows()).for_each(|(row, group)| self.add(&mut states[group], column, row));
+        }
+        let sums = dense.sums(&column.values()[rows]);
+        for (slot, group, count) in dense.groups() {
+            let state = &mut states[group];
+            *state = (state.0 + sums[slot], state.1 + i64::from(count));
         }
     }
 
