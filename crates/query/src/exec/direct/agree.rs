@@ -14,6 +14,7 @@ use crate::{Outcome, Session, Settings, cell_text, read_cell};
 
 mod groups;
 mod joins;
+mod limits;
 mod order;
 mod rows;
 mod windows;
