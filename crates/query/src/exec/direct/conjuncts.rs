@@ -157,13 +157,8 @@ impl Conjuncts {
             mask = Some(computed.mask(block, mask)?);
         }
         let Some(mask) = mask else { return Ok(None) };
-        let count = mask.count_set_bits();
-        if count == block.rows() {
-            return Ok(Some(Selection::All));
-        }
-        let mut rows = Vec::with_capacity(count);
-        rows.extend(mask.set_indices().map(|row| row as u32));
-        Ok(Some(Selection::Rows(rows)))
+        let rows = rows_of(&mask);
+        Ok(Some(if rows.len() == block.rows() { Selection::All } else { Selection::Rows(rows) }))
     }
 }
 
@@ -267,6 +262,20 @@ fn both(one: &[Range<usize>], other: &[Range<usize>]) -> Vec<Range<usize>> {
         }
     }
     found
+}
+
+/// Returns the rows that are set.
+fn rows_of(mask: &BooleanBuffer) -> Vec<u32> {
+    // to count them first would cost more than to grow
+    let mut rows = Vec::with_capacity(mask.len() / FEW);
+    for (place, word) in mask.bit_chunks().iter_padded().enumerate() {
+        let (mut left, first) = (word, place as u32 * u64::BITS);
+        while left != 0 {
+            rows.push(first + left.trailing_zeros());
+            left &= left - 1;
+        }
+    }
+    rows
 }
 
 /// Returns a mask of `len` rows in which `rows` are set.

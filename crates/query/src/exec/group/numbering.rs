@@ -46,15 +46,6 @@ pub struct Whole {
     null_at_hand: Option<u32>,
 }
 
-/// A key taken out of one numbering to be looked up in another of the same layout.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum OneKey {
-    None,
-    Slot(u32),
-    Whole(Option<i64>),
-    Packed(u128),
-}
-
 impl Numbering {
     pub fn none() -> Numbering {
         Numbering::None
@@ -128,45 +119,6 @@ impl Numbering {
         }
     }
 
-    /// Returns the group of one key; a new one is numbered `count`.
-    pub fn find_or_add(&mut self, key: OneKey, count: u32) -> u32 {
-        match (self, key) {
-            (Numbering::Slots { groups, keys }, OneKey::Slot(slot)) => {
-                let place = &mut groups[slot as usize];
-                if *place == 0 {
-                    *place = count + 1;
-                    keys.push(slot);
-                }
-                *place - 1
-            }
-            (Numbering::Whole(whole), OneKey::Whole(value)) => {
-                let mut numbers = Vec::with_capacity(1);
-                let nulls = value.is_none().then(|| NullBuffer::new_null(1));
-                whole.number(&[value.unwrap_or(0)], nulls, count, &mut numbers);
-                numbers.first().copied().unwrap_or(count)
-            }
-            (Numbering::Packed { groups, keys }, OneKey::Packed(key)) => {
-                let group = groups.find_or_add(key, count);
-                if group == count {
-                    keys.push(key);
-                }
-                group
-            }
-            // one group a bucket: it is the bucket's first
-            _ => count,
-        }
-    }
-
-    /// Returns the key of a group.
-    pub fn key(&self, group: u32) -> OneKey {
-        match self {
-            Numbering::None => OneKey::None,
-            Numbering::Slots { keys, .. } => OneKey::Slot(keys[group as usize]),
-            Numbering::Whole(whole) => OneKey::Whole(whole.key(group)),
-            Numbering::Packed { keys, .. } => OneKey::Packed(keys[group as usize]),
-        }
-    }
-
     /// Returns the keys of groups.
     pub fn keys(&self, groups: Range<u32>) -> Keys {
         let rows = groups.start as usize..groups.end as usize;
@@ -231,10 +183,6 @@ impl Numbering {
 }
 
 impl Whole {
-    fn key(&self, group: u32) -> Option<i64> {
-        self.nulls.binary_search(&group).is_err().then(|| self.keys[group as usize])
-    }
-
     fn number(&mut self, values: &[i64], nulls: Option<NullBuffer>, count: u32, numbers: &mut Vec<u32>) -> u32 {
         let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) else {
             return self.number_values(values, count, numbers);
@@ -263,16 +211,13 @@ impl Whole {
         debug_assert_eq!(self.keys.len(), count as usize, "groups are numbered here alone");
         let keys = &mut self.keys;
         match &mut self.window {
-            Some(window) => {
-                for value in values {
-                    let next = keys.len() as u32;
-                    let group = window.find_or_add(*value, next);
-                    if group == next {
-                        keys.push(*value);
-                    }
-                    numbers.push(group);
-                }
-            }
+            Some(window) => numbers.extend(values.iter().map(|value| {
+                let next = keys.len() as u32;
+                window.find_or_add(*value, || {
+                    keys.push(*value);
+                    next
+                })
+            })),
             None => {
                 for value in values {
                     let next = keys.len() as u32;

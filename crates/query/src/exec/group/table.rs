@@ -172,17 +172,14 @@ impl Window {
         true
     }
 
-    /// Returns the group of a value that is covered; a new one gets `next`.
+    /// Returns the group of a value that is covered; a new one gets the one that `next` gives.
     #[inline]
-    pub fn find_or_add(&mut self, value: i64, next: u32) -> u32 {
+    pub fn find_or_add(&mut self, value: i64, next: impl FnOnce() -> u32) -> u32 {
         let place = &mut self.groups[value.wrapping_sub(self.low) as usize];
-        match place.checked_sub(1) {
-            Some(group) => group,
-            None => {
-                *place = next + 1;
-                next
-            }
+        if *place == 0 {
+            *place = next() + 1;
         }
+        *place - 1
     }
 
     /// Returns whether this is the group of a value.
@@ -230,18 +227,18 @@ mod tests {
     fn a_window_grows_both_ways_and_refuses_far_values() {
         let mut window = Window::new();
         assert!(window.cover(&[100, 101]));
-        assert_eq!(window.find_or_add(100, 0), 0);
+        assert_eq!(window.find_or_add(100, || 0), 0);
         assert!(window.cover(&[-5, 300]));
-        assert_eq!(window.find_or_add(-5, 1), 1);
-        assert_eq!(window.find_or_add(300, 2), 2);
-        assert_eq!(window.find_or_add(100, 3), 0);
+        assert_eq!(window.find_or_add(-5, || 1), 1);
+        assert_eq!(window.find_or_add(300, || 2), 2);
+        assert_eq!(window.find_or_add(100, || 3), 0);
         for far in [i64::MIN, i64::MAX, 10_000_000] {
             assert!(!window.cover(&[far]));
         }
-        assert_eq!(window.find_or_add(-5, 4), 1);
+        assert_eq!(window.find_or_add(-5, || 4), 1);
         let mut all = Window::new();
         assert!(!all.cover(&[i64::MIN, i64::MAX]));
         assert!(all.cover(&[i64::MAX]) && all.cover(&[i64::MAX - 1]));
-        assert_eq!(all.find_or_add(i64::MAX, 0), 0);
+        assert_eq!(all.find_or_add(i64::MAX, || 0), 0);
     }
 }

@@ -252,7 +252,7 @@ impl Worker {
 
     /// Moves groups of `later`, which saw later rows, into ours: those of the sections named, whose buckets we have.
     pub fn take_over(&mut self, later: &mut Worker, sections: &[usize]) -> Result<()> {
-        let mut pairs = Vec::new();
+        let (mut pairs, mut numbers) = (Vec::new(), Vec::new());
         for at in sections {
             let theirs = &later.sections[*at];
             if self.reader.is_one_group() {
@@ -261,19 +261,18 @@ impl Worker {
                 continue;
             }
             let section = self.enter(theirs.bucket);
-            for group in theirs.ranges().flatten() {
-                let Some(next) = self.groups.checked_add(1) else {
+            for theirs in theirs.ranges() {
+                if self.groups.checked_add(theirs.len() as u32).is_none() {
                     return exec_err!(
                         "GROUP BY: more than {} groups; group by fewer columns or read fewer rows",
                         u32::MAX
                     );
-                };
-                let ours = self.numbering.find_or_add(later.numbering.key(group), self.groups);
-                if ours == self.groups {
-                    self.sections[section].append(ours..next);
-                    self.groups = next;
                 }
-                pairs.push((group, ours));
+                let (keys, before) = (later.numbering.keys(theirs.clone()), self.groups);
+                numbers.clear();
+                self.groups = self.numbering.number(&keys, 0..theirs.len(), before, &mut numbers);
+                self.sections[section].append(before..self.groups);
+                pairs.extend(theirs.zip(numbers.iter().copied()));
             }
         }
         self.reservation.try_grow(pairs.capacity() * size_of::<(u32, u32)>())?;
