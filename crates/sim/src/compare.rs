@@ -9,7 +9,7 @@ use arrow_array::StringViewArray;
 use storage::{Database, ReadView, SnapshotState, TableView};
 use types::{ColumnId, ColumnType, TimeRange, Ttl};
 
-use crate::model::{Model, ModelColumn, ModelTable};
+use crate::model::{Model, ModelColumn, ModelSnapshot, ModelTable};
 use crate::value::Value;
 
 /// Rows that a scan is asked for at once; small, so that chunk borders are met.
@@ -22,9 +22,13 @@ pub fn compare(model: &Model, db: &Database) -> Result<(), String> {
     let settled = |state| if state == SnapshotState::Settled { SnapshotState::Kept } else { state };
     let found: BTreeMap<String, SnapshotState> =
         db.snapshots().into_iter().map(|s| (s.name, settled(s.state))).collect();
-    let state = |kept| if kept { SnapshotState::Kept } else { SnapshotState::Open };
+    let state = |snapshot: &ModelSnapshot| match snapshot {
+        ModelSnapshot { kept: true, .. } => SnapshotState::Kept,
+        ModelSnapshot { expired: true, .. } => SnapshotState::Expired,
+        _ => SnapshotState::Open,
+    };
     let expected: BTreeMap<String, SnapshotState> =
-        model.snapshots.iter().map(|(name, s)| (name.clone(), state(s.kept))).collect();
+        model.snapshots.iter().map(|(name, s)| (name.clone(), state(s))).collect();
     if found != expected {
         return Err(format!("snapshots are {found:?}, expected {expected:?}"));
     }

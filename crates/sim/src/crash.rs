@@ -106,7 +106,7 @@ impl<'a> Campaign<'a> {
             self.possible.push(model.clone());
             let place = format!("step {number} {}", describe(&step));
             self.check_points(&machine.fs, &place)?;
-            if !self.plan.relaxed || matches!(step, Step::Prepare(_) | Step::PrepareKept(_)) {
+            if !self.plan.relaxed || matches!(step, Step::Prepare(_) | Step::PrepareKept(_) | Step::PrepareLeased(_)) {
                 self.settle();
             }
             self.report.passed(&machine.fs.take_trace());

@@ -109,10 +109,17 @@ impl Generator {
 
     /// Returns a step of a snapshot; not many are open for long, since nothing is removed meanwhile.
     pub fn snapshot(&mut self, model: &Model) -> Step {
-        let absent: Vec<&str> = SNAPSHOTS.into_iter().filter(|name| !model.snapshots.contains_key(*name)).collect();
-        let open: Vec<&String> = model.snapshots.iter().filter(|(_, s)| !s.kept).map(|(name, _)| name).collect();
+        let absent: Vec<&str> = SNAPSHOTS.into_iter().filter(|name| model.is_free(name)).collect();
+        let open: Vec<&String> =
+            model.snapshots.iter().filter(|(_, s)| !s.kept && !s.expired).map(|(name, _)| name).collect();
         let all: Vec<&String> = model.snapshots.keys().collect();
-        match self.rng.below(10) {
+        // Of several that run out at one look some may do so before a cut and some not: the model knows one.
+        let is_leased = model.snapshots.values().any(|s| s.short);
+        let unkept: Vec<&String> = model.snapshots.iter().filter(|(_, s)| !s.kept).map(|(name, _)| name).collect();
+        match self.rng.below(13) {
+            10 if !absent.is_empty() && !is_leased => Step::PrepareLeased((*self.pick(&absent)).to_owned()),
+            11 if !unkept.is_empty() && !is_leased => Step::Renew((*self.pick(&unkept)).clone()),
+            10..13 => Step::Leases,
             0..3 if !open.is_empty() => Step::Keep((*self.pick(&open)).clone()),
             0..3 if all.len() > open.len() => Step::Settle,
             0..6 if !open.is_empty() => Step::Complete((*self.pick(&open)).clone()),
@@ -267,7 +274,7 @@ impl Generator {
             0 if table.designated.is_some() => Refused::NullTime(name),
             1 if table.designated.is_some() => Refused::NegativeTime(name),
             2 => Refused::ColumnTwice(name),
-            3 if model.snapshots.contains_key("default") => Refused::PrepareTwice,
+            3 if !model.is_free("default") => Refused::PrepareTwice,
             4 => Refused::NoSuchTable,
             _ => Refused::TableTwice(name),
         }

@@ -48,6 +48,10 @@ pub struct ModelSnapshot {
     /// What the database was, and what a restore makes it again.
     pub cut: Arc<Model>,
     pub kept: bool,
+    /// It has the shortest lease: the next look at leases finds that it has run out.
+    pub short: bool,
+    /// Its lease has run out.
+    pub expired: bool,
 }
 
 impl Model {
@@ -56,7 +60,17 @@ impl Model {
         let snapshots = self.snapshots.iter().filter(|(_, s)| s.kept);
         let snapshots = snapshots.map(|(name, s)| (name.clone(), s.clone())).collect();
         let cut = Arc::new(Model { tables: self.tables.clone(), snapshots });
-        self.snapshots.insert(name.to_owned(), ModelSnapshot { cut, kept });
+        self.snapshots.insert(name.to_owned(), ModelSnapshot { cut, kept, short: false, expired: false });
+    }
+
+    /// Returns the snapshot of that name, which must exist, for a change.
+    pub fn snapshot_mut(&mut self, name: &str) -> &mut ModelSnapshot {
+        self.snapshots.get_mut(name).unwrap_or_else(|| panic!("the model has no snapshot {name}"))
+    }
+
+    /// Returns whether a PREPARE of that name must go well.
+    pub fn is_free(&self, name: &str) -> bool {
+        self.snapshots.get(name).is_none_or(|snapshot| snapshot.expired)
     }
 
     /// Returns the table of that name, which must exist.

@@ -74,6 +74,12 @@ pub enum Step {
     Prepare(String),
     /// A snapshot that is kept from the start.
     PrepareKept(String),
+    /// A snapshot whose lease has run out when leases are looked at.
+    PrepareLeased(String),
+    /// A lease without end.
+    Renew(String),
+    /// What time does to leases.
+    Leases,
     Keep(String),
     Complete(String),
     /// The background's settling of a kept snapshot.
@@ -123,7 +129,9 @@ impl Step {
             Step::SetDedup { .. } => "set dedup",
             Step::SetTtl { .. } => "set ttl",
             Step::Convert { .. } => "convert",
-            Step::Prepare(_) | Step::PrepareKept(_) => "prepare",
+            Step::Prepare(_) | Step::PrepareKept(_) | Step::PrepareLeased(_) => "prepare",
+            Step::Renew(_) => "renew",
+            Step::Leases => "leases",
             Step::Keep(_) => "keep",
             Step::Complete(_) => "complete",
             Step::Settle => "settle",
@@ -193,7 +201,23 @@ impl Step {
             }
             Step::Prepare(name) => model.prepare(name, false),
             Step::PrepareKept(name) => model.prepare(name, true),
-            Step::Keep(name) => model.snapshots.get_mut(name).expect("the step was made for this model").kept = true,
+            Step::PrepareLeased(name) => {
+                model.prepare(name, false);
+                model.snapshot_mut(name).short = true;
+            }
+            Step::Renew(name) => {
+                let snapshot = model.snapshot_mut(name);
+                (snapshot.short, snapshot.expired) = (false, false);
+            }
+            Step::Leases => {
+                for snapshot in model.snapshots.values_mut().filter(|snapshot| snapshot.short) {
+                    (snapshot.short, snapshot.expired) = (false, true);
+                }
+            }
+            Step::Keep(name) => {
+                let snapshot = model.snapshot_mut(name);
+                (snapshot.kept, snapshot.short, snapshot.expired) = (true, false, false);
+            }
             Step::Complete(name) => {
                 model.snapshots.remove(name);
             }
@@ -204,9 +228,15 @@ impl Step {
 
     /// Returns what the model is between the two commits of a step that makes two.
     pub fn halfway(&self, model: &Model) -> Option<Model> {
-        let Step::UpdateAfter { meanwhile, .. } = self else { return None };
         let mut halfway = model.clone();
-        meanwhile.apply_to(&mut halfway);
+        match self {
+            Step::UpdateAfter { meanwhile, .. } => meanwhile.apply_to(&mut halfway),
+            // One of the name whose lease has run out is completed first.
+            Step::Prepare(name) | Step::PrepareKept(name) | Step::PrepareLeased(name) => {
+                halfway.snapshots.remove(name)?;
+            }
+            _ => return None,
+        }
         Some(halfway)
     }
 
@@ -236,6 +266,11 @@ impl Step {
             Step::PrepareKept(name) => {
                 db.prepare_snapshot_with(name, Terms { keep: true, lease_us: None, owner: "admin".to_owned() })
             }
+            Step::PrepareLeased(name) => {
+                db.prepare_snapshot_with(name, Terms { keep: false, lease_us: Some(1), owner: String::new() })
+            }
+            Step::Renew(name) => db.renew_snapshot(name, None),
+            Step::Leases => db.step_leases(),
             Step::Keep(name) => db.keep_snapshot(name, None),
             Step::Complete(name) => db.complete_snapshot(name).map(drop),
             Step::Settle => db.step_settle().map(drop),

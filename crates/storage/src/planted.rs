@@ -35,6 +35,8 @@ pub enum Planted {
     IdsReused,
     /// Compaction merges segments that are not next to each other in Seq.
     CompactNotAdjacent,
+    /// Leases end by the wall clock.
+    LeaseByWallClock,
     /// A start gives symbols new codes.
     SymbolsAnew,
 }

@@ -9,6 +9,11 @@ use crate::Result;
 pub struct Processor(BTreeMap<String, u64>);
 
 impl Processor {
+    /// Returns the moment before a process began.
+    pub fn none() -> Processor {
+        Processor(BTreeMap::new())
+    }
+
     /// Reads what the threads of a process have used; threads that have ended are not among them.
     pub fn of(process: u32) -> Result<Processor> {
         let tasks = format!("/proc/{process}/task");

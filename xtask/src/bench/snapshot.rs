@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::options::Part;
 use super::peers::{Launch, Running, System};
-use super::process::written;
+use super::process::{Processor, written};
 use super::statistics::Series;
 use super::table::{Cell, Row, Table};
 use super::{Bench, report};
@@ -113,25 +113,40 @@ fn starts(bench: &mut Bench, table: &mut Table) -> Result<()> {
         std::fs::write(root.join("_restore"), "").map_err(|error| format!("{}/_restore: {error}", root.display()))?;
         let restored = restart(bench, at, &count)?;
         let system = bench.peers.servers[at].system;
-        let times = [plain, restored].into_iter().flat_map(|(start, query)| [start, query]);
-        rows.iter_mut().zip(times).for_each(|(row, ms)| row.measured(system, vec![ms], vec![]));
+        for (rows, start) in rows.chunks_mut(2).zip([plain, restored]) {
+            rows[0].measured(system, vec![start.ms], vec![start.processor_ms]);
+            rows[1].measured(system, vec![start.query_ms], vec![]);
+        }
     }
     rows.into_iter().for_each(|row| table.push(row));
     Ok(())
 }
 
-/// Starts a killed server again; returns milliseconds to its first answer and of the first query over the data.
-fn restart(bench: &mut Bench, at: usize, count: &super::answers::Rows) -> Result<(f64, f64)> {
+/// What a start took, in milliseconds: to its first answer, of processor time until then, and the first query over the data.
+struct Start {
+    ms: f64,
+    processor_ms: f64,
+    query_ms: f64,
+}
+
+/// Starts a killed server again.
+fn restart(bench: &mut Bench, at: usize, count: &super::answers::Rows) -> Result<Start> {
     let root = bench.peers.servers[at].root.clone();
     bench.peers.servers[at] = bench.launches[at].start(&root, &bench.options.commit_mode, &[])?;
     let server = &mut bench.peers.servers[at];
+    let processor_ms = processor_ms(server)?;
     let started = Instant::now();
     let seen = server.must("select count() from trades")?;
-    let query = started.elapsed().as_secs_f64() * 1e3;
+    let query_ms = started.elapsed().as_secs_f64() * 1e3;
     if seen != *count {
         return Err(format!("{}: {seen:?} rows after the start, {count:?} before", server.system.name()).into());
     }
-    Ok((server.server.started_in.as_secs_f64() * 1e3, query))
+    Ok(Start { ms: server.server.started_in.as_secs_f64() * 1e3, processor_ms, query_ms })
+}
+
+/// Returns the processor time that a server has used since its start, in milliseconds.
+fn processor_ms(server: &Running) -> Result<f64> {
+    Ok(server.processor()?.since(&Processor::none()).as_secs_f64() * 1e3)
 }
 
 /// Commits of 1,000 rows for some seconds: without snapshots, with one each second, without again; in rounds.
@@ -213,21 +228,21 @@ fn recovery(bench: &mut Bench, table: &mut Table) -> Result<()> {
     let unflushed =
         [("QDB_STORAGE_FLUSH_BYTES", "4g"), ("QDB_STORAGE_BASE_BYTES", "4g"), ("QDB_STORAGE_LOG_FILES", "4096")];
     for launch in &bench.launches {
-        let (ms, _) = kill_and_start(bench, launch, KILL_COMMITS, &[])?;
-        plain.measured(launch.system, vec![ms], vec![]);
+        let (ms, processor_ms, _) = kill_and_start(bench, launch, KILL_COMMITS, &[])?;
+        plain.measured(launch.system, vec![ms], vec![processor_ms]);
     }
     table.push(plain);
     let ours = &bench.launches[0];
-    let (ms, log_mb) = kill_and_start(bench, ours, 4 * KILL_COMMITS, &unflushed)?;
+    let (ms, processor_ms, log_mb) = kill_and_start(bench, ours, 4 * KILL_COMMITS, &unflushed)?;
     let mut row =
         Row::new(format!("the same behind {} commits, {log_mb} MB of log that nothing has flushed", 4 * KILL_COMMITS));
-    row.measured(ours.system, vec![ms], vec![]);
+    row.measured(ours.system, vec![ms], vec![processor_ms]);
     table.push(row);
     Ok(())
 }
 
-/// Returns milliseconds from the start to all rows, and the MB of the root before it.
-fn kill_and_start(bench: &Bench, launch: &Launch, commits: u64, keys: &[(&str, &str)]) -> Result<(f64, u64)> {
+/// Returns milliseconds from the start to all rows, of processor time until then, and the MB of the root before it.
+fn kill_and_start(bench: &Bench, launch: &Launch, commits: u64, keys: &[(&str, &str)]) -> Result<(f64, f64, u64)> {
     let root = bench.folder.join(format!("killed-{}", launch.system.name()));
     let mut running = launch.start(&root, &bench.options.commit_mode, keys)?;
     let mut http = running.connect()?;
@@ -240,9 +255,10 @@ fn kill_and_start(bench: &Bench, launch: &Launch, commits: u64, keys: &[(&str, &
     let mut running = launch.start(&root, &bench.options.commit_mode, keys)?;
     running.wait_for_rows("written", commits * COMMIT_ROWS)?;
     let ms = started.elapsed().as_secs_f64() * 1e3;
+    let processor_ms = processor_ms(&running)?;
     running.server.end()?;
     std::fs::remove_dir_all(&root).map_err(|error| format!("{}: {error}", root.display()))?;
-    Ok((ms, size_mb))
+    Ok((ms, processor_ms, size_mb))
 }
 
 fn size_mb(root: &Path) -> Result<u64> {

@@ -4,7 +4,7 @@
 //! survived proves that the rows before it did), a salt that is ignored (log files are never recycled: nothing old can
 //! stand in them), the snapshot file's sync (the frame decides, a start writes the file anew), a flush that mixes
 //! generations (an open snapshot keeps its log; it matters for kept ones), what needs threads (a cut outside the lock, gc
-//! beside an edit in flight, a truncate beside a flush), and what is not built yet (leases).
+//! beside an edit in flight, a truncate beside a flush).
 
 use sim::planted::Plant;
 use storage::planted::Planted;
@@ -15,7 +15,7 @@ const SEEDS: [u64; 12] = [0, 3, 1, 7, 2, 11, 4, 5, 6, 8, 9, 10];
 /// Faults that these seeds may miss; a longer run (more seeds) finds them.
 const MISSED: usize = 2;
 
-const PLANTS: [Plant; 25] = [
+const PLANTS: [Plant; 26] = [
     Plant::NoSync("_live/*.wal"),
     Plant::NoSync("_log/"),
     Plant::NoSync("table/partition/*.arrow"),
@@ -41,6 +41,7 @@ const PLANTS: [Plant; 25] = [
     Plant::Storage(Planted::IdsReused),
     Plant::Storage(Planted::SymbolsAnew),
     Plant::Storage(Planted::CompactNotAdjacent),
+    Plant::Storage(Planted::LeaseByWallClock),
 ];
 
 #[test]

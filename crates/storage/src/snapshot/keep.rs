@@ -13,6 +13,7 @@ use crate::catalog::DbState;
 use crate::database::Database;
 use crate::gc::pins::Held;
 use crate::log::writer::Urgency;
+use crate::planted::Planted;
 use crate::read_view::ReadView;
 use crate::record::Record;
 use crate::snapshot::{FileRef, Snapshot, Standing, content};
@@ -194,7 +195,9 @@ impl Database {
 
     fn step_lease(&self, snapshot: &Snapshot) -> Result<()> {
         let mut leases = self.leases.lock().expect("no holder of this lock panics");
-        let now_us = self.disk.env.clock.monotonic_us();
+        let clock = &self.disk.env.clock;
+        let by_wall = self.disk.has(Planted::LeaseByWallClock);
+        let now_us = if by_wall { clock.now_us() } else { clock.monotonic_us() };
         let Some(running) = leases.0.get_mut(&snapshot.pin.id) else { return Ok(()) };
         let kept = snapshot.standing().kept;
         let name = &snapshot.pin.name;
