@@ -13,9 +13,11 @@ mod campaign;
 mod cargo;
 mod clients;
 mod content;
+mod copies;
 mod cycles;
 mod damage;
 mod demo;
+mod filesystems;
 mod http;
 mod kill;
 mod links;
@@ -54,6 +56,8 @@ const USAGE: &str = "usage: cargo xtask TASK
   damage     every file of a copy missing, short, flipped: refused or harmless
   memory     statements larger than the memory pool, many at a time; --runs N, --pool MB, --seed N
   links      a copy made of hard links, started beside its server; --seed N
+  copies     a root under writers, copied by every tool at hand; --tools a,b, --write, --seed N
+  filesystems  a root on ext4, xfs, btrfs, tmpfs, overlayfs and ntfs, by loop mounts; --seed N
   bench      beside QuestDB and DuckDB, into docs/benchmarks.md; --compare REV counts instructions
   campaign   crashes, errors, damage, kills and live snapshots with fresh seeds; --hours N, --seed N, --parts a,b
   sample DIR makes examples/nycflights13 from the full nycflights13 files in DIR
@@ -67,6 +71,8 @@ fn main() -> ExitCode {
         "damage" => damage::run(),
         "night" => night::run(),
         "links" => links::run(rest),
+        "copies" => copies::run(rest),
+        "filesystems" => filesystems::run(rest),
         "memory" => memory::run(rest),
         "walk" => walk::run(),
         "kill" => kill::run(rest),
