@@ -129,6 +129,8 @@ pub struct StorageConfig {
     pub log_files: usize,
     /// How long a snapshot stays open when PREPARE does not say.
     pub snapshot_lease: Option<Duration>,
+    /// How long what a restore leaves behind stays.
+    pub restore_grace: Duration,
 }
 
 /// The text log.

@@ -336,6 +336,7 @@ async fn open(
     options.base_bytes = config.storage.base_bytes;
     options.log_files_max = config.storage.log_files;
     options.snapshot_lease_us = config.storage.snapshot_lease.map(|lease| lease.as_micros() as i64);
+    options.restore_grace_us = i64::try_from(config.storage.restore_grace.as_micros()).unwrap_or(i64::MAX);
     let root = config.root.clone();
     let opened = tokio::task::spawn_blocking(move || {
         start::make_root(env.fs.as_ref(), &root)

@@ -34,14 +34,10 @@ pub struct CyclePlan {
 impl CyclePlan {
     /// Returns the plan of a seed.
     pub fn new(seed: u64) -> CyclePlan {
-        CyclePlan {
-            seed,
-            steps: 40,
-            rounds: 2,
-            options: crate::machine::options("/a"),
-            cut: seed.is_multiple_of(8),
-            lies: FaultPlan::none(),
-        }
+        let mut options = crate::machine::options("/a");
+        // What a restore leaves behind is held for ever, goes at once, or goes while the history goes on.
+        options.restore_grace_us = [options.restore_grace_us, 0, 20_000_000][(seed % 3) as usize];
+        CyclePlan { seed, steps: 40, rounds: 2, options, cut: seed.is_multiple_of(8), lies: FaultPlan::none() }
     }
 }
 

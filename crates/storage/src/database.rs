@@ -79,6 +79,8 @@ pub struct Options {
     pub compact_fan_in: usize,
     /// How long a snapshot stays open for copying when PREPARE does not say.
     pub snapshot_lease_us: Option<i64>,
+    /// How long what a restore leaves behind stays, so that the restore can be undone.
+    pub restore_grace_us: i64,
     /// How independent syncs run; one after the other where nothing may start threads.
     pub join: Join,
     /// Faults planted to prove that the simulator finds them; `None` but in its tests.
@@ -98,6 +100,7 @@ impl Options {
             memory: Budget::unlimited(),
             compact_fan_in: 4,
             snapshot_lease_us: Some(24 * 60 * 60 * 1_000_000),
+            restore_grace_us: 24 * 60 * 60 * 1_000_000,
             join: |first, second| {
                 first();
                 second();

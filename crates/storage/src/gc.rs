@@ -2,8 +2,8 @@
 //! ([`Database::step_gc`]).
 //!
 //! A file goes when the frame that frees it is durable, no state, reader or edit in flight holds it, no kept snapshot names
-//! it ([`pins`]), and no snapshot is open: while one is, nothing is unlinked at all. Files of other timelines and files that
-//! are not ours are left alone.
+//! it ([`pins`]), and no snapshot is open: while one is, nothing is unlinked at all. What a restore leaves behind goes when
+//! the restore can no longer be undone ([`left`]). Files that are not ours are left alone.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -23,8 +23,10 @@ use crate::planted::Planted;
 use crate::table::TableState;
 use crate::{Error, Result};
 
+mod left;
 pub(crate) mod pins;
 
+use left::Others;
 use pins::{Pins, Released};
 
 /// Files unlinked under one hold of the lock; PREPARE waits for a batch at most.
@@ -47,6 +49,7 @@ pub struct GcState {
     /// What snapshots hold by name.
     pub(crate) pins: Pins,
     released: Vec<Released>,
+    left: left::LeftTimelines,
 }
 
 impl GcState {
@@ -153,6 +156,7 @@ impl Database {
             self.pin_files_of(snapshot)?;
             self.forget_cut_of_expired(snapshot);
         }
+        self.hold_left_timelines()?;
         // The files of a base in the making are named by nothing yet.
         let quiet = self.basing.lock().expect("no writer of a base panics");
         let mut gc = self.gc.lock().expect("no holder of this lock panics");
@@ -160,6 +164,7 @@ impl Database {
         if !ignores && snapshots.values().any(|s| s.is_open() || !gc.pins.has(&s.pin.id)) {
             return Ok(false);
         }
+        self.end_graces(&mut gc);
         self.free_released(&mut gc);
         if !gc.swept {
             self.sweep(&mut gc)?;
@@ -313,8 +318,8 @@ impl Database {
         Ok(())
     }
 
-    /// Finds what a former run of this timeline left unnamed: output of a flush that was cut short, spares, bases that
-    /// never became whole, files whose removal was cut short.
+    /// Finds what a former run left unnamed, of this timeline and of those that no undo needs: output of a flush that was
+    /// cut short, spares, bases that never became whole, files whose removal was cut short.
     fn sweep(&self, gc: &mut GcState) -> Result<()> {
         let fs = &self.disk.env.fs;
         let layout = &self.disk.layout;
@@ -330,21 +335,24 @@ impl Database {
                 gc.paths.push_back(layout.base().join(&entry.name));
             }
         }
-        self.sweep_own_bases(base.as_deref(), gc)?;
+        let others = self.other_timelines(gc)?;
+        let mut seen = HashSet::new();
+        self.sweep_own_bases(base.as_deref(), &others, gc)?;
         for entry in fs.list(&layout.db()).map_err(Error::io(&layout.db()))? {
             if let Some(id) = parse_table_dir(&entry.name).filter(|_| entry.kind == FileKind::Dir) {
-                self.sweep_table(id, &entry.name, base.as_deref(), gc)?;
+                self.sweep_table(id, &entry.name, base.as_deref(), (&others, &mut seen), gc)?;
             }
         }
-        Ok(())
+        self.sweep_others(gc, &others, &seen)
     }
 
     /// What snapshots that settle write, and no snapshot and no base names.
-    fn sweep_own_bases(&self, base: Option<&BaseHandle>, gc: &mut GcState) -> Result<()> {
+    fn sweep_own_bases(&self, base: Option<&BaseHandle>, others: &Others, gc: &mut GcState) -> Result<()> {
         let dir = self.disk.layout.base();
         let found = self.disk.env.fs.list(&dir).map_err(Error::io(&dir))?;
-        let ours = |name: &str| name.strip_suffix(".json").is_some_and(|id| id.parse::<FileId>().is_ok());
-        let found = found.iter().filter(|entry| ours(&entry.name) && self.is_of_this_timeline(&entry.name));
+        let ours = |id: FileId| id.timeline_tag() == self.timeline.tag || others.made(id);
+        let is_ours = |name: &str| name.strip_suffix(".json").and_then(|id| id.parse().ok()).is_some_and(ours);
+        let found = found.iter().filter(|entry| is_ours(&entry.name));
         let mut named: HashSet<PathBuf> = self.changes.writing();
         let db = self.disk.layout.db();
         let of_base = base.into_iter().flat_map(|b| b.table_files.values().map(|(file, _)| file).chain([&b.file]));
@@ -354,7 +362,14 @@ impl Database {
         Ok(())
     }
 
-    fn sweep_table(&self, id: TableId, name: &str, base: Option<&BaseHandle>, gc: &mut GcState) -> Result<()> {
+    fn sweep_table(
+        &self,
+        id: TableId,
+        name: &str,
+        base: Option<&BaseHandle>,
+        (others, seen): (&Others, &mut HashSet<u32>),
+        gc: &mut GcState,
+    ) -> Result<()> {
         let fs = &self.disk.env.fs;
         let dir = &self.disk.layout.table(name);
         let mut found = Vec::new();
@@ -362,7 +377,15 @@ impl Database {
         for entry in dirs.filter(|e| !is_detached_dir(&e.name)) {
             let below = dir.join(&entry.name);
             let files = fs.list(&below).map_err(Error::io(&below))?.into_iter().filter(|e| e.kind == FileKind::File);
-            found.extend(files.filter(|file| self.is_of_this_timeline(&file.name)).map(|file| below.join(&file.name)));
+            for file in files {
+                let Some(id) = id_in_name(&file.name) else { continue };
+                if others.made(id) {
+                    seen.insert(id.timeline_tag());
+                } else if id.timeline_tag() != self.timeline.tag {
+                    continue;
+                }
+                found.push(below.join(&file.name));
+            }
         }
         // Asked after the listing, in this order: a file that a change has just named was being written before.
         let writing = self.changes.writing();
@@ -420,13 +443,6 @@ impl Database {
         files
     }
 
-    /// Whether a file name carries an id that this timeline gave out: `<id>.<ext>` or `<column>.<id>.<ext>`.
-    fn is_of_this_timeline(&self, name: &str) -> bool {
-        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-        let id = stem.rsplit_once('.').map_or(stem, |(_, id)| id);
-        id.parse::<FileId>().is_ok_and(|id| id.timeline_tag() == self.timeline.tag)
-    }
-
     fn remove_empty_dirs(&self, gc: &mut GcState) {
         // A snapshot that settles may have to make them anew.
         let mut durable = self.durable_dirs.lock().expect("no holder of this lock panics");
@@ -446,4 +462,11 @@ impl Database {
         let base = self.base.lock().expect("no holder of this lock panics");
         base.handle.as_ref().map_or(Seq::ZERO, |b| b.name.seq)
     }
+}
+
+/// Returns the id that a file name carries: `<id>.<ext>` or `<column>.<id>.<ext>`.
+fn id_in_name(name: &str) -> Option<FileId> {
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let id = stem.rsplit_once('.').map_or(stem, |(_, id)| id);
+    id.parse().ok()
 }

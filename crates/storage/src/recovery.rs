@@ -54,10 +54,42 @@ pub fn recover(
     files: &LogFiles,
     progress: &dyn Fn(&str),
 ) -> Result<Recovered> {
-    let current = history.current();
-    let newest = chain::newest(disk, files, current.timeline)?;
+    let newest = chain::newest(disk, files, history.current().timeline)?;
     let own_base = own_base(disk, history)?;
     refuse_unrestored_copy(disk, files, history, newest, own_base.is_some())?;
+    read(disk, database_id, history, files, newest, own_base, progress)
+}
+
+/// Reads the state at the end of a history that need not be in force, as far as its log goes.
+///
+/// # Errors
+/// As [`recover`].
+pub fn recover_end(
+    disk: &Disk,
+    database_id: u128,
+    history: &History,
+    files: &LogFiles,
+    progress: &dyn Fn(&str),
+) -> Result<Recovered> {
+    let newest = chain::newest(disk, files, history.current().timeline)?;
+    let found = read(disk, database_id, history, files, newest, own_base(disk, history)?, progress);
+    found.map_err(|e| match e {
+        Error::Io { path, source } if source.kind() == std::io::ErrorKind::NotFound => {
+            Error::corrupt(&path, format!("is missing, the end of timeline {} needs it", history.current().timeline))
+        }
+        other => other,
+    })
+}
+
+fn read(
+    disk: &Disk,
+    database_id: u128,
+    history: &History,
+    files: &LogFiles,
+    newest: Option<LogName>,
+    own_base: Option<(Base, FileRef)>,
+    progress: &dyn Fn(&str),
+) -> Result<Recovered> {
     let known_durable = own_base.as_ref().map_or(Seq::ZERO, |(base, _)| base.seq);
     let end = newest.map(|name| ChainEnd { name, end: None }).or_else(|| branch_end(history));
     let base = match own_base {

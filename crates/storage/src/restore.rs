@@ -1,13 +1,15 @@
-//! Restore by `_restore`: plan, validate, publish. Until everything that the snapshot names is proven whole, nothing
-//! is changed; a fault is one sentence and leaves the trigger in place.
+//! Restore by `_restore`: plan, validate, publish. Until everything that is to be served is proven whole, nothing is
+//! changed; a fault is one sentence and leaves the trigger in place.
 //!
-//! 1. [`choose`]: which snapshot (empty trigger: the only one, or `default`; of one name the latest cut);
+//! 1. [`trigger`]: what is asked for; [`choose`]: which snapshot (empty trigger: the only one, or `default`; of one name
+//!    the latest cut);
 //! 2. [`validate`]: every file that it names, by length and checksum, and the log up to the cut;
 //! 3. [`publish`]: a new timeline that leaves the parent at the cut; then the trigger goes, then the served pins.
 //!
-//! A crash at any step is retried to the right end by the next start. Page: `docs/format/snapshot.md`.
+//! A crash at any step is retried to the right end by the next start. What was in force before stays for a grace time, and
+//! [`undo`] goes back to it. Pages: `docs/format/snapshot.md`, `docs/format/timeline.md`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use types::{Seq, TimelineId, TimestampUs};
 
@@ -24,14 +26,22 @@ use crate::{Error, Result};
 
 mod kept;
 mod left_behind;
+mod trigger;
+mod undo;
+mod validate;
 mod verify;
 
+use trigger::{Depth, Target, Trigger};
+pub(crate) use undo::files_of as undo_files;
+pub(crate) use validate::require_plain_path;
+use validate::{verify_lengths, verify_tables};
 pub use verify::verify;
 
 /// What a restore did, for the operator.
 #[derive(Debug, Clone)]
 pub struct RestoreReport {
-    pub snapshot: String,
+    /// The snapshot that was served, if it was one.
+    pub snapshot: Option<String>,
     pub seq: Seq,
     pub timeline: TimelineId,
     /// Sentences to print, in order.
@@ -44,67 +54,70 @@ pub(crate) struct PinFile {
     pub pin: Pin,
 }
 
-/// Serves the trigger if it is there.
+/// Where the new timeline is to leave an old one; everything that the state there needs is proven whole.
+struct Branch {
+    /// The timeline's parent, all but `next_table`.
+    parent: Parent,
+    /// Time of the last commit that counts.
+    time_us: i64,
+    state: DbState,
+    /// What was served, at the head of a sentence.
+    done: String,
+    snapshot: Option<String>,
+    /// Pin files that go, since no snapshot is open after a restore.
+    released: Vec<PathBuf>,
+    /// Sentences about what is gone.
+    lines: Vec<String>,
+}
+
+/// Serves the trigger if it is there. `grace_us` is how long a restore can be undone.
 ///
 /// # Errors
 /// [`Error::Refused`] or [`Error::Corrupt`] naming the file and the remedy; nothing was modified.
-pub fn run(disk: &Disk, progress: &dyn Fn(&str)) -> Result<Option<RestoreReport>> {
+pub fn run(disk: &Disk, grace_us: i64, progress: &dyn Fn(&str)) -> Result<Option<RestoreReport>> {
     if !disk.env.fs.exists(&disk.layout.restore_trigger()).map_err(Error::io(&disk.layout.restore_trigger()))? {
         return Ok(None);
     }
-    let plan = choose(disk)?;
-    if disk.has(Planted::PublishBeforeValidation) {
-        let unproven = Valid { state: DbState::default(), kept: Vec::new(), gone: Vec::new() };
-        return publish(disk, &plan, &unproven).map(Some);
+    let marker = identify(disk).map_err(Error::of_copy)?;
+    let branch = match trigger::read(disk)? {
+        Trigger { target: Target::EndOf(timeline), depth } => {
+            undo::validate(disk, &marker, timeline, depth, grace_us, progress).map_err(undo::of_undo)?
+        }
+        Trigger { target: Target::Snapshot { name, timeline }, depth } => {
+            let plan = choose(disk, &marker, name.as_deref(), timeline);
+            plan.and_then(|plan| validate(disk, &plan, depth, progress)).map_err(Error::of_copy)?
+        }
+    };
+    publish(disk, &marker, branch, grace_us).map(Some)
+}
+
+/// Returns whose root this is, which must be ours and no link to another.
+fn identify(disk: &Disk) -> Result<Marker> {
+    root::refuse_symlink(disk, &disk.layout.db())?;
+    let marker = root::read_marker(disk)?;
+    if marker.format != root::ROOT_FORMAT_VERSION {
+        root::identify(disk)?;
     }
-    let valid = validate(disk, &plan, progress)?;
-    publish(disk, &plan, &valid).map(Some)
-}
-
-/// How much of a snapshot's files is read before it is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Depth {
-    /// Every byte.
-    Full,
-    /// Whether they are there in their lengths; bytes are compared when they are first used.
-    Fast,
-}
-
-/// What the trigger asks for.
-struct Wanted {
-    snapshot: Option<String>,
-    depth: Depth,
+    for path in [disk.layout.marker(), disk.layout.snapshot()] {
+        root::refuse_symlink(disk, &path)?;
+    }
+    Ok(marker)
 }
 
 struct Plan {
-    marker: Marker,
-    depth: Depth,
     chosen: Pin,
     chosen_path: PathBuf,
     pins: Vec<PinFile>,
 }
 
 /// Picks the snapshot to serve.
-fn choose(disk: &Disk) -> Result<Plan> {
-    root::refuse_symlink(disk, &disk.layout.db())?;
-    let marker = root::read_marker(disk)?;
-    if marker.format != root::ROOT_FORMAT_VERSION {
-        root::identify(disk)?;
-    }
-    root::refuse_symlink(disk, &disk.layout.snapshot())?;
-    let trigger =
-        disk.env.fs.read(&disk.layout.restore_trigger()).map_err(Error::io(&disk.layout.restore_trigger()))?;
-    let Wanted { snapshot: wanted, depth } = parse_trigger(disk, &trigger)?;
+fn choose(disk: &Disk, marker: &Marker, name: Option<&str>, timeline: Option<TimelineId>) -> Result<Plan> {
     let pins = read_pins(disk)?;
-    let named: Vec<&PinFile> = pins.iter().filter(|p| wanted.as_ref().is_none_or(|name| *name == p.pin.name)).collect();
+    let is_meant =
+        |p: &&PinFile| name.is_none_or(|n| n == p.pin.name) && timeline.is_none_or(|id| id == p.pin.timeline);
+    let named: Vec<&PinFile> = pins.iter().filter(is_meant).collect();
     let Some(chosen) = named.iter().max_by_key(|p| (p.pin.timeline.number, p.pin.seq, p.pin.settled.is_some())) else {
-        let name = wanted.as_deref().unwrap_or("default");
-        return Err(Error::Refused(format!(
-            "{} asks for a restore, but there is no snapshot/{name} in {}: put a whole copy of a root in its place \
-             (taken between SNAPSHOT PREPARE and SNAPSHOT COMPLETE), or remove _restore to start without restoring",
-            disk.layout.restore_trigger().display(),
-            disk.layout.root().display()
-        )));
+        return Err(refuse_unknown(disk, &pins, name, timeline));
     };
     let mut names: Vec<&str> = named.iter().map(|p| p.pin.name.as_str()).collect();
     names.sort_unstable();
@@ -120,28 +133,31 @@ fn choose(disk: &Disk) -> Result<Plan> {
     if chosen.database_id != marker.database_id {
         return Err(Error::corrupt(&chosen_path, "the snapshot is of another database than db/_stillpoint"));
     }
-    Ok(Plan { marker, depth, chosen, chosen_path, pins })
+    Ok(Plan { chosen, chosen_path, pins })
 }
 
-/// Returns what the trigger asks for.
-fn parse_trigger(disk: &Disk, bytes: &[u8]) -> Result<Wanted> {
-    let text = String::from_utf8_lossy(bytes);
-    let mut wanted = Wanted { snapshot: None, depth: Depth::Full };
-    for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
-        match line.split_once('=').map(|(key, value)| (key.trim(), value.trim())) {
-            Some(("snapshot", name)) => wanted.snapshot = Some(name.to_owned()),
-            Some(("verify", "full")) => wanted.depth = Depth::Full,
-            Some(("verify", "fast")) => wanted.depth = Depth::Fast,
-            _ => {
-                return Err(Error::Refused(format!(
-                    "{} holds {line:?}, which this server does not understand: leave it empty, or write snapshot=<name>, \
-                     verify=full or verify=fast",
-                    disk.layout.restore_trigger().display()
-                )));
-            }
-        }
+fn refuse_unknown(disk: &Disk, pins: &[PinFile], name: Option<&str>, timeline: Option<TimelineId>) -> Error {
+    let trigger = disk.layout.restore_trigger();
+    let wanted = name.unwrap_or("default");
+    if pins.is_empty() {
+        return Error::Refused(format!(
+            "{} asks for a restore, but there is no snapshot/{wanted} in {}: put a whole copy of a root in its place \
+             (taken between SNAPSHOT PREPARE and SNAPSHOT COMPLETE), or remove _restore to start without restoring",
+            trigger.display(),
+            disk.layout.root().display()
+        ));
     }
-    Ok(wanted)
+    let mut there: Vec<String> =
+        pins.iter().map(|p| format!("{} (seq {} on timeline {})", p.pin.name, p.pin.seq, p.pin.timeline)).collect();
+    there.sort();
+    let on = timeline.map(|id| format!(" on timeline {id}")).unwrap_or_default();
+    Error::Refused(format!(
+        "{} asks for a restore, but there is no snapshot/{wanted}{on} in {}, which holds {}: name one of these, or remove \
+         _restore to start without restoring",
+        trigger.display(),
+        disk.layout.root().display(),
+        there.join(", ")
+    ))
 }
 
 /// Reads every pin in `snapshot/`; a damaged one is refused, because it may be the one that is meant.
@@ -172,144 +188,104 @@ pub(crate) fn read_pins(disk: &Disk) -> Result<Vec<PinFile>> {
     Ok(pins)
 }
 
-struct Valid {
-    /// State at the cut.
-    state: DbState,
-    /// Ids of the kept snapshots at the cut that are whole.
-    kept: Vec<String>,
-    /// Sentences about those that are not.
-    gone: Vec<String>,
-}
-
-/// Proves that everything that the pin names is there, byte for byte.
-fn validate(disk: &Disk, plan: &Plan, progress: &dyn Fn(&str)) -> Result<Valid> {
-    let check = |file: &str| require_plain_path(disk, file);
-    let state = content::read(disk, &plan.chosen, &plan.chosen_path, &check)?;
-    match plan.depth {
-        Depth::Full => verify_tables(disk, &state, progress)?,
-        Depth::Fast => verify_lengths(disk, &content::files(disk, &plan.chosen, &plan.chosen_path, &state)?)?,
-    }
-    let pins: Vec<&Pin> = plan.pins.iter().map(|found| &found.pin).collect();
-    let (kept, gone) = kept::find(disk, &plan.chosen, &plan.chosen_path, &state, &pins)?;
-    Ok(Valid { state, kept, gone })
-}
-
-/// Looks whether files below `db/` are there in these lengths.
-fn verify_lengths(disk: &Disk, files: &[(String, u64)]) -> Result<()> {
-    for (file, len_bytes) in files {
-        require_plain_path(disk, file)?;
-        let path = disk.layout.db().join(file);
-        let found = disk.env.fs.metadata(&path).map_err(Error::io(&path))?.len_bytes;
-        if found != *len_bytes {
-            return Err(Error::corrupt(&path, format!("{found} bytes long, {len_bytes} were written")));
-        }
-    }
-    Ok(())
-}
-
-/// Reads every segment and symbol file whole.
-fn verify_tables(disk: &Disk, state: &DbState, progress: &dyn Fn(&str)) -> Result<()> {
-    let mut tables: Vec<_> = state.tables.iter().collect();
-    tables.sort_by_key(|t| t.id);
-    let total = tables.len();
-    for (i, table) in tables.into_iter().enumerate() {
-        let dir = table.path(&disk.layout);
-        for segment in table.segments.values().flatten() {
-            require_plain_path(disk, &format!("{}/{}", table.dir, segment.meta().file))?;
-            crate::segment::verify_whole(&disk.env, &dir.join(&segment.meta().file), segment.meta())?;
-            if let Some(dead) = &segment.meta().dead {
-                require_plain_path(disk, &format!("{}/{}", table.dir, dead.file))?;
-                segment.dead()?;
-            }
-        }
-        for file in table.symbols.values().flat_map(|s| s.files.iter()) {
-            require_plain_path(disk, &format!("{}/{}", table.dir, file.file))?;
-            crate::symbols::file::verify_whole(&disk.env, &dir.join(&file.file), file)?;
-        }
-        progress(&format!("restore: verified table {} ({} of {total})", table.name, i + 1));
-    }
-    Ok(())
-}
-
-/// Checks that each step of a path below `db` is a directory and the last one a file, none of them a link.
-pub(crate) fn require_plain_path(disk: &Disk, relative: &str) -> Result<()> {
-    let mut path = disk.layout.db();
-    let mut steps = relative.split('/').peekable();
-    while let Some(step) = steps.next() {
-        if step.is_empty() || step == "." || step == ".." {
-            return Err(Error::corrupt(&path, format!("a document names an unsafe path: {relative:?}")));
-        }
-        path.push(step);
-        let wanted = if steps.peek().is_some() { FileKind::Dir } else { FileKind::File };
-        match disk.env.fs.metadata(&path) {
-            Ok(m) if m.kind == wanted => {}
-            Ok(m) if m.kind == FileKind::Symlink => root::refuse_symlink(disk, &path)?,
-            Ok(_) => return Err(Error::corrupt(&path, "is not what the snapshot names; use another copy")),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::corrupt(&path, "is missing, the snapshot needs it; copy again or use another copy"));
-            }
-            Err(e) => return Err(Error::io(&path)(e)),
-        }
-    }
-    Ok(())
-}
-
-/// Makes the cut the present: from the moment that the timeline is durable, a start recovers the cut.
-fn publish(disk: &Disk, plan: &Plan, valid: &Valid) -> Result<RestoreReport> {
-    let pin = &plan.chosen;
-    let left = left_behind::sentence(disk, pin);
-    let id = TimelineId { number: highest_number(disk)? + 1, tag: disk.env.rng.next_u64() as u32 };
-    let parent = Parent {
-        timeline: pin.timeline,
-        seq: pin.seq,
-        base: pin.settled.clone().or_else(|| pin.base.clone()),
-        last_log: Some(LastLog { file: pin.last_log.clone(), used_bytes: pin.last_log_bytes }),
-        next_table: next_table(disk, &valid.state)?,
-        served_snapshot: Some(pin.id.clone()),
-        kept: valid.kept.clone(),
-    };
-    let next = Timeline {
-        format: TIMELINE_FORMAT_VERSION,
-        database_id: plan.marker.database_id.clone(),
-        timeline: id,
-        created_us: disk.env.clock.now_us(),
-        parent: Some(parent),
-    };
-    root::make_dirs(disk)?;
-    // The copy was put here by a tool that synced nothing; what is built on it must not outlive it.
-    disk.env.fs.sync_file_system(disk.layout.root()).map_err(Error::io(disk.layout.root()))?;
-    timeline::publish(disk, &next)?;
-    if disk.has(Planted::ReleaseBeforeTrigger) {
-        release(disk, plan, valid)?;
-        remove_trigger(disk)?;
+/// Proves that everything that the chosen pin names is there, byte for byte.
+fn validate(disk: &Disk, plan: &Plan, depth: Depth, progress: &dyn Fn(&str)) -> Result<Branch> {
+    let (pin, path) = (&plan.chosen, &*plan.chosen_path);
+    let (state, kept, mut lines) = if disk.has(Planted::PublishBeforeValidation) {
+        (DbState::default(), Vec::new(), Vec::new())
     } else {
-        remove_trigger(disk)?;
-        release(disk, plan, valid)?;
-    }
-    let mut lines = vec![format!(
-        "restored snapshot {} of {} (seq {}, {} tables) as timeline {id}",
-        pin.name,
-        TimestampUs(pin.created_us),
-        pin.seq,
-        valid.state.tables.len()
-    )];
-    lines.extend(left);
-    lines.extend(valid.gone.iter().cloned());
-    let at_cut = |id: &str| valid.state.snapshots.values().any(|s| s.pin.id == id && s.standing().kept);
-    let is_told = |id: &String| *id == pin.id || at_cut(id) || valid.kept.contains(id);
+        let state = prove(disk, pin, path, depth, progress)?;
+        let pins: Vec<&Pin> = plan.pins.iter().map(|found| &found.pin).collect();
+        let (kept, gone) = kept::find(disk, pin, path, &state, &pins)?;
+        (state, kept, gone)
+    };
+    let at_cut = |id: &str| state.snapshots.values().any(|s| s.pin.id == id && s.standing().kept);
+    let is_told = |id: &String| *id == pin.id || at_cut(id) || kept.contains(id);
     let others = plan.pins.iter().filter(|p| !is_told(&p.pin.id));
     lines.extend(
         others.map(|p| {
             format!("snapshot {} (seq {}) is gone: no snapshot is open after a restore", p.pin.name, p.pin.seq)
         }),
     );
-    Ok(RestoreReport { snapshot: pin.name.clone(), seq: pin.seq, timeline: id, lines })
+    let released = plan.pins.iter().filter(|p| !kept.contains(&p.pin.id)).map(|p| p.path.clone()).collect();
+    let parent = Parent {
+        timeline: pin.timeline,
+        seq: pin.seq,
+        base: pin.settled.clone().or_else(|| pin.base.clone()),
+        last_log: Some(LastLog { file: pin.last_log.clone(), used_bytes: pin.last_log_bytes }),
+        next_table: 0,
+        served_snapshot: Some(pin.id.clone()),
+        restored: false,
+        kept,
+    };
+    let done = format!("restored snapshot {}", pin.name);
+    Ok(Branch { parent, time_us: pin.created_us, state, done, snapshot: Some(pin.name.clone()), released, lines })
 }
 
-/// Removes the files of all snapshots but the kept ones: after a restore none is open. Durable on return.
-fn release(disk: &Disk, plan: &Plan, valid: &Valid) -> Result<()> {
-    for pin in plan.pins.iter().filter(|p| !valid.kept.contains(&p.pin.id)) {
-        disk.env.fs.unlink(&pin.path).map_err(Error::io(&pin.path))?;
+fn prove(disk: &Disk, pin: &Pin, path: &Path, depth: Depth, progress: &dyn Fn(&str)) -> Result<DbState> {
+    let state = content::read(disk, pin, path, &|file: &str| require_plain_path(disk, file))?;
+    match depth {
+        Depth::Full => verify_tables(disk, &state, progress)?,
+        Depth::Fast => verify_lengths(disk, &content::files(disk, pin, path, &state)?)?,
+    }
+    Ok(state)
+}
+
+/// Makes the branch the present: from the moment that the timeline is durable, a start recovers the state there.
+fn publish(disk: &Disk, marker: &Marker, branch: Branch, grace_us: i64) -> Result<RestoreReport> {
+    let Branch { parent, time_us, state, done, snapshot, released, lines: gone } = branch;
+    let left = left_behind::look(disk, parent.timeline, parent.seq, time_us);
+    let id = TimelineId { number: highest_number(disk)? + 1, tag: disk.env.rng.next_u64() as u32 };
+    let seq = parent.seq;
+    let next_table = next_table(disk, &state, left.next_table)?;
+    let next = Timeline {
+        format: TIMELINE_FORMAT_VERSION,
+        database_id: marker.database_id.clone(),
+        timeline: id,
+        created_us: disk.env.clock.now_us(),
+        parent: Some(Parent { next_table, ..parent }),
+        left: left.timeline,
+    };
+    root::make_dirs(disk)?;
+    // The copy was put here by a tool that synced nothing; what is built on it must not outlive it.
+    disk.env.fs.sync_file_system(disk.layout.root()).map_err(Error::io(disk.layout.root()))?;
+    timeline::publish(disk, &next)?;
+    if disk.has(Planted::ReleaseBeforeTrigger) {
+        release(disk, &released)?;
+        remove_trigger(disk)?;
+    } else {
+        remove_trigger(disk)?;
+        release(disk, &released)?;
+    }
+    let (time, tables) = (TimestampUs(time_us), state.tables.len());
+    let mut lines = vec![format!("{done} of {time} (seq {seq}, {tables} tables) as timeline {id}")];
+    lines.extend(left.sentence);
+    lines.extend(left.timeline.map(|left| {
+        format!(
+            "for {} this can be undone: write timeline={} into {} and start again",
+            duration(grace_us),
+            left.number,
+            disk.layout.restore_trigger().display()
+        )
+    }));
+    lines.extend(gone);
+    Ok(RestoreReport { snapshot, seq, timeline: id, lines })
+}
+
+/// A time as an operator says it, rounded down.
+fn duration(us: i64) -> String {
+    let minutes = us / 60_000_000;
+    match minutes {
+        0 => format!("{} s", us / 1_000_000),
+        1..=119 => format!("{minutes} min"),
+        _ => format!("{} h", minutes / 60),
+    }
+}
+
+/// Removes the files of snapshots that the restore has released. Durable on return.
+fn release(disk: &Disk, files: &[PathBuf]) -> Result<()> {
+    for path in files {
+        disk.env.fs.unlink(path).map_err(Error::io(path))?;
     }
     disk.env.fs.sync_dir(&disk.layout.snapshot()).map_err(Error::io(&disk.layout.snapshot()))
 }
@@ -340,8 +316,8 @@ fn highest_number(disk: &Disk) -> Result<u32> {
 }
 
 /// A table id above every one that a directory in the root or a timeline ever had.
-fn next_table(disk: &Disk, state: &DbState) -> Result<u64> {
+fn next_table(disk: &Disk, state: &DbState, left: u64) -> Result<u64> {
     let entries = disk.env.fs.list(&disk.layout.db()).map_err(Error::io(&disk.layout.db()))?;
     let seen = entries.iter().filter_map(|e| parse_table_dir(&e.name)).map(|id| id.0 + 1).max().unwrap_or(1);
-    Ok(if disk.has(Planted::IdsReused) { state.next_table } else { seen.max(state.next_table) })
+    Ok(if disk.has(Planted::IdsReused) { state.next_table } else { seen.max(left).max(state.next_table) })
 }

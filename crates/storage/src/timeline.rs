@@ -13,8 +13,8 @@ use crate::log::chain::LogFiles;
 use crate::snapshot::{FileRef, Pin};
 use crate::{Error, Result};
 
-/// Version of the timeline's format.
-pub const TIMELINE_FORMAT_VERSION: u32 = 1;
+/// Version of the timeline's format. Version 1 has neither `left` nor `restored`.
+pub const TIMELINE_FORMAT_VERSION: u32 = 2;
 
 /// Content of `db/_timeline/<timeline>.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Timeline {
     pub created_us: i64,
     /// `None` for the first timeline of a database.
     pub parent: Option<Parent>,
+    /// The timeline that was in force when a restore made this one, if it held more than what was restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<TimelineId>,
 }
 
 /// Where a timeline leaves its parent.
@@ -41,6 +44,9 @@ pub struct Parent {
     pub next_table: u64,
     /// The snapshot that a restore served; with it every snapshot of the parent counts as released but those in `kept`.
     pub served_snapshot: Option<String>,
+    /// A restore that served no snapshot made the timeline; what is said of snapshots above and below holds as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
     /// Ids of kept snapshots that go on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
@@ -98,7 +104,14 @@ impl History {
 
     /// Returns the branch points of restores: behind each of these Seqs no snapshot of the parent is open.
     pub fn restores(&self) -> impl Iterator<Item = &Parent> {
-        self.lines.iter().filter_map(|l| l.parent.as_ref()).filter(|p| p.served_snapshot.is_some())
+        self.lines.iter().filter_map(|l| l.parent.as_ref()).filter(|p| p.served_snapshot.is_some() || p.restored)
+    }
+
+    /// Returns the timelines, newest first, each with the last Seq of it that counts; of the newest all do.
+    pub fn lineage(&self) -> impl Iterator<Item = (TimelineId, Seq)> {
+        let left_at = |line: &Timeline| line.parent.as_ref().map(|p| p.seq);
+        let ends = [Some(Seq(u64::MAX))].into_iter().chain(self.lines.iter().map(left_at));
+        self.lines.iter().zip(ends).filter_map(|(line, end)| Some((line.timeline, end?)))
     }
 
     /// Returns whether a kept snapshot of this timeline or an ancestor went on up to a later cut of this one.
@@ -109,7 +122,8 @@ impl History {
                 return pin.seq < end;
             }
             let Some(parent) = &line.parent else { return false };
-            if parent.served_snapshot.is_some() && !parent.kept.contains(&pin.id) {
+            let is_restore = parent.served_snapshot.is_some() || parent.restored;
+            if is_restore && !parent.kept.contains(&pin.id) {
                 return false;
             }
             end = parent.seq.next();
@@ -145,6 +159,70 @@ pub fn list(disk: &Disk) -> Result<Vec<TimelineId>> {
     Ok(ids)
 }
 
+/// A timeline that a restore left, with commits that are not in the history any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    pub timeline: TimelineId,
+    /// When it was left.
+    pub left_us: i64,
+    /// The timeline that the restore made, whose file says so.
+    pub by: TimelineId,
+}
+
+/// Returns what restores left behind, as far as it can be read.
+pub fn left_behind(disk: &Disk) -> Result<Vec<Left>> {
+    let mut all = Vec::new();
+    for by in list(disk)? {
+        match read(disk, by) {
+            Ok((line, _)) => {
+                // Version 1 does not say what was in force: most often it was the snapshot's own timeline.
+                let served = line.parent.as_ref().filter(|p| line.format == 1 && p.served_snapshot.is_some());
+                let left = line.left.or(served.map(|p| p.timeline));
+                all.extend(left.map(|timeline| Left { timeline, left_us: line.created_us, by }));
+            }
+            Err(e @ Error::Io { .. }) => return Err(e),
+            Err(_) => {}
+        }
+    }
+    Ok(all)
+}
+
+/// Reads the file of a timeline.
+pub fn read(disk: &Disk, id: TimelineId) -> Result<(Timeline, Vec<u8>)> {
+    let (line, bytes) = read_any(disk, id)?;
+    if line.timeline != id {
+        let path = disk.layout.timeline().join(format!("{id}.json"));
+        return Err(Error::corrupt(&path, "the timeline inside has another name"));
+    }
+    Ok((line, bytes))
+}
+
+fn read_any(disk: &Disk, id: TimelineId) -> Result<(Timeline, Vec<u8>)> {
+    let path = disk.layout.timeline().join(format!("{id}.json"));
+    let bytes = match disk.env.fs.read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::corrupt(&path, "timeline is missing; restore a snapshot or the file"));
+        }
+        Err(e) => return Err(Error::io(&path)(e)),
+    };
+    let line: Timeline = document::decode(&bytes).map_err(|why| Error::corrupt(&path, why))?;
+    if !(1..=TIMELINE_FORMAT_VERSION).contains(&line.format) {
+        return Err(Error::Refused(format!(
+            "{} has format {}, this server reads {TIMELINE_FORMAT_VERSION}: start it with the newer server that wrote it",
+            path.display(),
+            line.format
+        )));
+    }
+    Ok((line, bytes))
+}
+
+/// Returns the history that a timeline ends, whether it is in force or not.
+pub fn history_of(disk: &Disk, id: TimelineId) -> Result<History> {
+    let (line, bytes) = read(disk, id)?;
+    ancestors(disk, line, &bytes)
+}
+
 /// Returns the history in force: that of the highest timeline, or `None` in a root that has none yet.
 ///
 /// A file whose checksum is wrong is passed over if nothing was ever written on it (its publishing was cut short).
@@ -155,10 +233,12 @@ pub fn list(disk: &Disk) -> Result<Vec<TimelineId>> {
 pub fn history(disk: &Disk, files: &LogFiles) -> Result<Option<History>> {
     let mut ids = list(disk)?;
     while let Some(id) = ids.pop() {
-        let path = disk.layout.timeline().join(format!("{id}.json"));
-        let bytes = disk.env.fs.read(&path).map_err(Error::io(&path))?;
-        match document::decode::<Timeline>(&bytes) {
-            Ok(timeline) if timeline.timeline == id => {
+        match read_any(disk, id) {
+            Ok((timeline, bytes)) => {
+                if timeline.timeline != id {
+                    let path = disk.layout.timeline().join(format!("{id}.json"));
+                    return Err(Error::corrupt(&path, "the timeline inside has another name"));
+                }
                 if let Some(twin) = ids.iter().find(|other| other.number == id.number) {
                     return Err(Error::Refused(format!(
                         "db/_timeline holds two timelines of number {}, {twin} and {id}: two copies lie in one root; \
@@ -168,9 +248,8 @@ pub fn history(disk: &Disk, files: &LogFiles) -> Result<Option<History>> {
                 }
                 return ancestors(disk, timeline, &bytes).map(Some);
             }
-            Ok(_) => return Err(Error::corrupt(&path, "the timeline inside has another name")),
-            Err(why) if !files.of_timeline(id).is_empty() => return Err(Error::corrupt(&path, why)),
-            Err(_) => {}
+            Err(Error::Corrupt { .. }) if files.of_timeline(id).is_empty() => {}
+            Err(why) => return Err(why),
         }
     }
     Ok(None)
@@ -180,16 +259,9 @@ fn ancestors(disk: &Disk, newest: Timeline, bytes: &[u8]) -> Result<History> {
     let mut files = vec![file_ref(newest.timeline, bytes)];
     let mut lines = vec![newest];
     while let Some(parent) = lines.last().and_then(|l| l.parent.as_ref()) {
-        let path = disk.layout.timeline().join(format!("{}.json", parent.timeline));
-        let bytes = match disk.env.fs.read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::corrupt(&path, "timeline is missing; restore a snapshot or the file"));
-            }
-            Err(e) => return Err(Error::io(&path)(e)),
-        };
-        let line: Timeline = document::decode(&bytes).map_err(|why| Error::corrupt(&path, why))?;
-        if line.timeline != parent.timeline || line.timeline.number >= lines[lines.len() - 1].timeline.number {
+        let (line, bytes) = read(disk, parent.timeline)?;
+        if line.timeline.number >= lines[lines.len() - 1].timeline.number {
+            let path = disk.layout.timeline().join(format!("{}.json", parent.timeline));
             return Err(Error::corrupt(&path, "the timeline inside is not the parent that its child names"));
         }
         files.push(file_ref(line.timeline, &bytes));

@@ -102,6 +102,7 @@ pub fn storage(properties: &Properties) -> Result<StorageConfig, ConfigError> {
         commit_mode,
         flush_bytes: bytes("storage.flush.bytes")?,
         base_bytes: bytes("storage.base.bytes")?,
+        restore_grace: properties.duration("restore.grace")?,
         snapshot_lease: Some(properties.duration("snapshot.lease")?).filter(|lease| !lease.is_zero()),
         log_files: match properties.count("storage.log.files")? {
             0 | 1 => return Err(properties.bad("storage.log.files", "a number above 1")),

@@ -153,6 +153,7 @@ const SECTIONS: &[Section] = &[
             ("storage.flush.bytes", "A table whose rows hold more memory is written to its partitions."),
             ("storage.base.bytes", "Bytes of log after which a new starting point for recovery is written."),
             ("storage.log.files", "Log files at which tables are flushed, whatever their size."),
+            ("restore.grace", "How long what a restore leaves behind stays, so that it can be undone."),
             ("snapshot.lease", "How long a snapshot stays open when SNAPSHOT PREPARE does not say; 0 for no end."),
         ],
     ),

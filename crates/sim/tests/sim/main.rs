@@ -12,3 +12,4 @@ mod seeds;
 mod snapshot;
 mod space;
 mod tail;
+mod undo;

@@ -64,8 +64,8 @@ impl Database {
             root::make_db_dir(&disk)?;
         }
         let lock = lock(&disk)?;
-        let mut report =
-            StartReport { restore: restore::run(&disk, progress).map_err(Error::of_copy)?, ..StartReport::default() };
+        let restore = restore::run(&disk, options.restore_grace_us, progress)?;
+        let mut report = StartReport { restore, ..StartReport::default() };
         let marker = root::identify(&disk)?;
         let place = root::place(&disk)?;
         let database_id = marker.id().expect("identify() checked the id");
@@ -184,6 +184,7 @@ fn begin_history(disk: &Disk, database_id: &str, files: &LogFiles) -> Result<His
         timeline: TimelineId { number: taken + 1, tag: disk.env.rng.next_u64() as u32 },
         created_us: disk.env.clock.now_us(),
         parent: None,
+        left: None,
     };
     let bytes = timeline::publish(disk, &first)?;
     Ok(History::begin(first, &bytes))
@@ -278,8 +279,10 @@ fn leave_other_place(
             last_log: Some(LastLog { file: predecessor.name.to_string(), used_bytes }),
             next_table: recovered.state.next_table,
             served_snapshot: None,
+            restored: false,
             kept: Vec::new(),
         }),
+        left: None,
     };
     let bytes = timeline::publish(disk, &next)?;
     report

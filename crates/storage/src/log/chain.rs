@@ -14,6 +14,7 @@ use super::header::{self, FIRST_FRAME_OFFSET, HeaderRead, LogHeader};
 use crate::env::Env;
 use crate::layout::{Disk, LogName};
 use crate::planted::Planted;
+use crate::root;
 use crate::{Error, Result};
 
 /// The log files that lie in a root, by name only.
@@ -161,6 +162,7 @@ fn link(disk: &Disk, files: &LogFiles, database_id: u128, name: LogName, end: Op
     let path = files.path(disk, name).ok_or_else(|| {
         Error::corrupt(&disk.layout.log().join(name.to_string()), "log file is missing; restore a snapshot or the file")
     })?;
+    root::refuse_symlink(disk, &path)?;
     let header = read_header(&disk.env, &path)?
         .ok_or_else(|| Error::corrupt(&path, "log header is damaged at offset 0; restore a snapshot or the file"))?;
     if header.name != name || header.database_id != database_id {

@@ -28,6 +28,19 @@ pub fn find(
     let by_file = settled.values().copied().filter(|pin| chosen.settled.is_some() && history.goes_on(pin, chosen.seq));
     let mut pins: Vec<&Pin> = at_cut.chain(by_file).collect();
     pins.sort_by_key(|pin| (pin.timeline.number, pin.seq));
+    Ok(those_whole(disk, pins))
+}
+
+/// As [`find`], at the end of a timeline, where what has happened to a snapshot is known but for what came on another one.
+pub fn find_at_end(disk: &Disk, state: &DbState, files: &[&Pin]) -> (Vec<String>, Vec<String>) {
+    let settled = |id: &str| files.iter().copied().find(|pin| pin.settled.is_some() && pin.id == id);
+    let at_end = state.snapshots.values().filter(|s| s.standing().kept);
+    let mut pins: Vec<&Pin> = at_end.map(|s| settled(&s.pin.id).unwrap_or(&s.pin)).collect();
+    pins.sort_by_key(|pin| (pin.timeline.number, pin.seq));
+    those_whole(disk, pins)
+}
+
+fn those_whole(disk: &Disk, pins: Vec<&Pin>) -> (Vec<String>, Vec<String>) {
     let (mut kept, mut gone, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for pin in pins {
         match look_at(disk, pin, &mut seen) {
@@ -35,7 +48,7 @@ pub fn find(
             Err(why) => gone.push(format!("kept snapshot {} (seq {}) is gone: {why}", pin.name, pin.seq)),
         }
     }
-    Ok((kept, gone))
+    (kept, gone)
 }
 
 /// Looks whether every file that a kept snapshot names is there, in its length; `seen` are tables' files of others.

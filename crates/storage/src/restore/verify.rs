@@ -4,7 +4,8 @@ use std::path::Path;
 
 use types::TimestampUs;
 
-use super::{PinFile, read_pins, require_plain_path, verify_tables};
+use super::validate::{require_plain_path, verify_tables};
+use super::{PinFile, read_pins};
 use crate::env::Env;
 use crate::layout::{Disk, Layout};
 use crate::root;

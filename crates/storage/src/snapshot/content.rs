@@ -95,6 +95,15 @@ pub fn files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result
         let len_bytes = len_of(disk, &file)?;
         files.push((file, len_bytes));
     }
+    files.extend(table_files(state));
+    files.sort();
+    files.dedup_by(|a, b| a.0 == b.0);
+    Ok(files)
+}
+
+/// Returns the files below `db/` that the tables of a state name, with their lengths.
+pub fn table_files(state: &DbState) -> Vec<(String, u64)> {
+    let mut files = Vec::new();
     for table in state.tables.iter() {
         let mut add = |file: &str, len_bytes| files.push((format!("{}/{file}", table.dir), len_bytes));
         for meta in table.segments.values().flatten().map(|s| s.meta()) {
@@ -103,9 +112,7 @@ pub fn files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result
         }
         table.symbols.values().flat_map(|s| s.files.iter()).for_each(|file| add(&file.file, file.len_bytes));
     }
-    files.sort();
-    files.dedup_by(|a, b| a.0 == b.0);
-    Ok(files)
+    files
 }
 
 /// A file that a snapshot names.

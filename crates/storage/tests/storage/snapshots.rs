@@ -55,7 +55,7 @@ fn a_copy_restores_to_the_cut_across_tables() {
 
     let copied = restore(&env, &fs).unwrap();
     let report = copied.start_report().restore.clone().unwrap();
-    assert_eq!(report.snapshot, "default");
+    assert_eq!(report.snapshot.as_deref(), Some("default"));
     assert_eq!((rows(&copied, "t"), rows(&copied, "dropped")), cut);
     assert_eq!(copied.view().tables().len(), 2);
     assert!(copied.snapshots().is_empty());

@@ -1,0 +1,125 @@
+//! What `_restore` asks for: [`read`]. One `key=value` a line, each key once; lines that begin with `#` say nothing.
+
+use std::collections::BTreeMap;
+
+use types::TimelineId;
+
+use crate::env::fs::FileKind;
+use crate::layout::Disk;
+use crate::timeline;
+use crate::{Error, Result};
+
+/// How much of a snapshot's files is read before it is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Every byte.
+    Full,
+    /// Whether they are there in their lengths; bytes are compared when they are first used.
+    Fast,
+}
+
+/// Which state is to be in force.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A snapshot: of that name, else the only one; with a timeline one that was taken on it.
+    Snapshot { name: Option<String>, timeline: Option<TimelineId> },
+    /// The end of a timeline that a restore left behind.
+    EndOf(TimelineId),
+}
+
+/// What the trigger asks for.
+#[derive(Debug)]
+pub struct Trigger {
+    pub target: Target,
+    pub depth: Depth,
+}
+
+/// The keys.
+const KEYS: [&str; 3] = ["snapshot", "timeline", "verify"];
+/// What may be written.
+const LINES: &str = "snapshot=<name>, timeline=<number>, verify=full, verify=fast";
+
+/// Reads the trigger. An empty file, or a directory, names nothing.
+///
+/// # Errors
+/// [`Error::Refused`] for a key that there is not, one that stands twice, and a timeline that is not there, with what may
+/// be written instead.
+pub fn read(disk: &Disk) -> Result<Trigger> {
+    let path = disk.layout.restore_trigger();
+    let bytes = match disk.env.fs.metadata(&path).map(|m| m.kind) {
+        Ok(FileKind::Dir) => Vec::new(),
+        _ => disk.env.fs.read(&path).map_err(Error::io(&path))?,
+    };
+    let mut values = parse(&String::from_utf8_lossy(&bytes)).map_err(|why| not_understood(disk, &why))?;
+    let depth = match values.remove("verify").as_deref() {
+        None | Some("full") => Depth::Full,
+        Some("fast") => Depth::Fast,
+        Some(other) => return Err(not_understood(disk, &format!("verify={other}"))),
+    };
+    let timeline = values.remove("timeline").map(|text| find_timeline(disk, &text)).transpose()?;
+    let target = match (values.remove("snapshot"), timeline) {
+        (None, Some(timeline)) => Target::EndOf(timeline),
+        (name, timeline) => Target::Snapshot { name, timeline },
+    };
+    Ok(Trigger { target, depth })
+}
+
+/// Returns the values by their keys; the error is what stands there.
+fn parse(text: &str) -> Result<BTreeMap<&'static str, String>, String> {
+    let mut values = BTreeMap::new();
+    for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        let Some((key, value)) = line.split_once('=') else { return Err(format!("{line:?}")) };
+        let Some(known) = KEYS.iter().find(|known| **known == key.trim()) else {
+            return Err(format!("{line:?}"));
+        };
+        if value.trim().is_empty() {
+            return Err(format!("{line:?}"));
+        }
+        if values.insert(*known, value.trim().to_owned()).is_some() {
+            return Err(format!("{known} more than once"));
+        }
+    }
+    Ok(values)
+}
+
+fn not_understood(disk: &Disk, what: &str) -> Error {
+    Error::Refused(format!(
+        "{} holds {what}, which this server does not understand: leave it empty, or write one of these a line: {LINES}",
+        disk.layout.restore_trigger().display()
+    ))
+}
+
+/// Returns the timeline of that number, or of that whole name.
+fn find_timeline(disk: &Disk, text: &str) -> Result<TimelineId> {
+    let all = timeline::list(disk)?;
+    let matches: Vec<&TimelineId> =
+        all.iter().filter(|id| id.to_string() == text || id.number.to_string() == text).collect();
+    if let [only] = matches[..] {
+        return Ok(*only);
+    }
+    let names: Vec<String> = all.iter().map(ToString::to_string).collect();
+    Err(Error::Refused(format!(
+        "{} names timeline {text}, but db/_timeline holds {}: name one of these, or remove _restore to start without \
+         restoring",
+        disk.layout.restore_trigger().display(),
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_stands_once_and_no_other_is_known() {
+        let values = parse("# a note\n\n snapshot = nightly \r\nverify=fast\ntimeline=3").unwrap();
+        assert_eq!(values["snapshot"], "nightly");
+        assert_eq!((&*values["verify"], &*values["timeline"]), ("fast", "3"));
+        assert!(parse("").unwrap().is_empty());
+        for bad in
+            ["snapshot", "snapshot=", "snapshto=x", "snapshot=a\nsnapshot=a", "verify=fast\nverify=full", "\u{0}"]
+        {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}
