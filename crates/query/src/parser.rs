@@ -2,7 +2,7 @@
 //!
 //! Own lexer and own parser (docs/adr: none of sqlparser's dialects has the peer's order of operators, tokens or
 //! positions). Checks grammar only; names and types are the planner's. Reading order: `ast`, `lexer`, `cursor`,
-//! `expression`, `window`, `select`, `declare`, `pivot`, `source`, `sample`, `table_options`, `create`, `alter`, `write`, `show`, `text`.
+//! `expression`, `window`, `select`, `declare`, `pivot`, `source`, `sample`, `table_options`, `create`, `alter`, `write`, `snapshot`, `restore`, `show`, `text`.
 
 mod alter;
 pub mod ast;
@@ -13,6 +13,7 @@ mod declare;
 mod expression;
 mod lexer;
 mod pivot;
+mod restore;
 mod sample;
 mod select;
 mod show;
@@ -95,6 +96,7 @@ fn statement(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         "reindex" => after(cursor, |c| write::maintain(c, true)),
         "check" => after(cursor, write::check),
         "snapshot" | "checkpoint" => after(cursor, |c| snapshot::snapshot(c, name == "snapshot")),
+        "restore" if cursor.peek_at(1).is_word("table") => after(cursor, restore::restore),
         "begin" | "commit" | "rollback" => after(cursor, |c| Ok(transaction(c, &name))),
         "set" | "reset" | "discard" | "deallocate" | "close" | "unlisten" => Ok(accepted(cursor)),
         "cancel" => after(cursor, cancel),

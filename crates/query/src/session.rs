@@ -15,6 +15,7 @@ mod explain;
 mod insert;
 mod kept;
 mod partitions;
+mod restore;
 mod retype;
 mod rewrite;
 mod rows;
@@ -154,6 +155,7 @@ impl Session {
             Statement::Transaction(step) => self.transact(step).await,
             Statement::Accepted => Ok(Outcome::Set),
             Statement::Snapshot(snapshot) => self.snapshot(snapshot).await,
+            Statement::RestoreTable(restore) => self.restore_table(restore).await,
             Statement::Maintain(table) => {
                 self.table(&table)?;
                 Ok(Outcome::Ddl)

@@ -123,7 +123,9 @@ impl Generator {
             0..3 if !open.is_empty() => Step::Keep((*self.pick(&open)).clone()),
             0..3 if all.len() > open.len() => Step::Settle,
             0..6 if !open.is_empty() => Step::Complete((*self.pick(&open)).clone()),
-            6 if !all.is_empty() => Step::Complete((*self.pick(&all)).clone()),
+            6 if !all.is_empty() && self.chance(50) => Step::Complete((*self.pick(&all)).clone()),
+            6 if !all.is_empty() => self.restore_table(model, &all),
+            8 if !all.is_empty() => self.restore_table(model, &all),
             7 if !absent.is_empty() => Step::PrepareKept((*self.pick(&absent)).to_owned()),
             _ if !absent.is_empty() => Step::Prepare((*self.pick(&absent)).to_owned()),
             _ => Step::Complete((*self.pick(&all)).clone()),
@@ -182,6 +184,18 @@ impl Generator {
             table.append(&rows);
         }
         Step::Create(table)
+    }
+
+    /// Returns a step that brings a table of a snapshot back, under its own name where that is free.
+    fn restore_table(&mut self, model: &Model, snapshots: &[&String]) -> Step {
+        let snapshot = (*self.pick(snapshots)).clone();
+        let names: Vec<String> = model.snapshots[&snapshot].cut.tables.keys().cloned().collect();
+        if names.is_empty() || model.tables.len() > TABLES {
+            return Step::Gc;
+        }
+        let table = self.pick(&names).clone();
+        let to = if model.tables.contains_key(&table) { self.name("t") } else { table.clone() };
+        Step::RestoreTable { snapshot, table, to }
     }
 
     fn column(&mut self) -> ModelColumn {

@@ -77,10 +77,15 @@ impl History {
         self.machine.clock.advance_us(self.generator.below(2_000_000) as i64);
         step.run(self.db(), &self.model).map_err(|e| format!("{}: {e}", describe(&step)))?;
         step.apply_to(&mut self.model);
-        if let Step::Create(table) = &step {
-            let id = step::id(self.db(), &table.name).0;
+        let made = match &step {
+            Step::Create(table) => Some(&table.name),
+            Step::RestoreTable { to, .. } => Some(to),
+            _ => None,
+        };
+        if let Some(name) = made {
+            let id = step::id(self.db(), name).0;
             if id <= self.last_id {
-                return Err(format!("table {} got the id {id}, which was given out before", table.name));
+                return Err(format!("table {name} got the id {id}, which was given out before"));
             }
             self.last_id = id;
         }

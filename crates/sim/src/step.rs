@@ -84,6 +84,12 @@ pub enum Step {
     Complete(String),
     /// The background's settling of a kept snapshot.
     Settle,
+    /// A table as it was at a snapshot comes back under another name.
+    RestoreTable {
+        snapshot: String,
+        table: String,
+        to: String,
+    },
     /// The background flush.
     Flush,
     /// The flush of one table, however little it holds.
@@ -135,6 +141,7 @@ impl Step {
             Step::Keep(_) => "keep",
             Step::Complete(_) => "complete",
             Step::Settle => "settle",
+            Step::RestoreTable { .. } => "restore table",
             Step::Flush | Step::FlushTable(_) => "flush",
             Step::Base | Step::WriteBase => "base",
             Step::Gc => "gc",
@@ -221,6 +228,11 @@ impl Step {
             Step::Complete(name) => {
                 model.snapshots.remove(name);
             }
+            Step::RestoreTable { snapshot, table, to } => {
+                let mut back = model.snapshots[snapshot].cut.table(table).clone();
+                Arc::make_mut(&mut back).name = to.clone();
+                model.tables.insert(to.clone(), back);
+            }
             Step::Flush | Step::FlushTable(_) | Step::Base | Step::WriteBase => {}
             Step::Gc | Step::Settle | Step::Compact | Step::Idle | Step::Refused(_) => {}
         }
@@ -274,6 +286,9 @@ impl Step {
             Step::Keep(name) => db.keep_snapshot(name, None),
             Step::Complete(name) => db.complete_snapshot(name).map(drop),
             Step::Settle => db.step_settle().map(drop),
+            Step::RestoreTable { snapshot, table, to } => {
+                db.view_at(snapshot).and_then(|then| db.restore_table(&then, table, &table_name(to)).map(drop))
+            }
             Step::Flush => db.step_flush().map(drop),
             Step::FlushTable(table) => db.flush_table(id(db, table)),
             Step::Base => db.step_base().map(drop),

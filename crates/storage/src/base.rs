@@ -15,7 +15,7 @@ use crate::catalog::DbState;
 use crate::document;
 use crate::layout::{BaseName, Disk, FileId, LogName, TABLE_BASE_DIR};
 use crate::log::chain::LogFrom;
-use crate::record::AddedSegment;
+use crate::record::{AddedSegment, AdoptedTable};
 use crate::segment::{SegmentHandle, SegmentMeta};
 use crate::snapshot::{FileRef, Snapshot};
 use crate::symbols::{SymbolFileMeta, file::load as load_dictionary};
@@ -143,7 +143,7 @@ pub fn write(
         let segments = match known {
             _ if table.segments.is_empty() => None,
             Some((file, segments)) if Arc::ptr_eq(segments, &table.segments) => Some(file.clone()),
-            _ => Some(write_table_base(disk, timeline, table, make_dir)?),
+            _ => Some(write_table_base(disk, timeline, table, make_dir, &|_| {})?),
         };
         if let Some(file) = &segments {
             table_files.insert(table.id, (file.clone(), table.segments.clone()));
@@ -194,11 +194,14 @@ pub fn list(segments: &SegmentMap) -> Vec<AddedSegment> {
     all.map(|(partition, h)| AddedSegment { partition: *partition, segment: SegmentMeta::clone(h.meta()) }).collect()
 }
 
-fn write_table_base(
+/// Writes the file that lists the segments of a table; `will_write` is told its path before. File and name are durable on
+/// return.
+pub(crate) fn write_table_base(
     disk: &Disk,
     timeline: TimelineId,
     table: &TableState,
     make_dir: &dyn Fn(&Path) -> Result<()>,
+    will_write: &dyn Fn(&Path),
 ) -> Result<FileRef> {
     let segments = list(&table.segments);
     let body = TableBase { format: BASE_FORMAT_VERSION, table: table.id, state: None, segments };
@@ -207,6 +210,7 @@ fn write_table_base(
     make_dir(&table_dir)?;
     let file = format!("{}.json", FileId::new(&disk.env, timeline));
     let bytes = document::encode(&body);
+    will_write(&dir.join(&file));
     document::write(&disk.env, &dir.join(&file), &bytes)?;
     disk.env.fs.sync_dir(&dir).map_err(Error::io(&dir))?;
     Ok(document::reference(format!("{}/{TABLE_BASE_DIR}/{file}", table.dir), &bytes))
@@ -275,8 +279,7 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
         own.push((table, segments));
     }
     for table in &base.tables {
-        let segments = table.segments.as_ref().map(|named| read_table(disk, named)).transpose()?;
-        let segments = Arc::new(segment_map(disk, &table.dir, segments.map_or_else(Vec::new, |file| file.segments)));
+        let segments = Arc::new(load_segments(disk, &table.dir, table.segments.as_ref())?);
         if let Some(file) = &table.segments {
             table_files.insert(table.id, (file.clone(), segments.clone()));
         }
@@ -291,6 +294,24 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
     state.snapshots = Arc::new(base.snapshots.iter().map(|s| (s.pin.name.clone(), Arc::new(s.clone()))).collect());
     let name = BaseName { timeline: base.timeline, seq: base.seq };
     Ok((state, BaseHandle { name, file: bytes, log, table_files, symbol_files }))
+}
+
+/// Returns the table that a frame names by its files.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_adopted(disk: &Disk, says: &AdoptedTable) -> Result<TableState> {
+    let segments = load_segments(disk, &says.dir, says.segments.as_ref())?;
+    let mut table = TableState::new(says.table, says.name.clone(), &says.dir, says.schema.clone(), Seq::ZERO);
+    table.segment_rows = live_rows(&segments);
+    table.segments = Arc::new(segments);
+    load_symbols(disk, &mut table, &says.symbol_files)?;
+    Ok(table)
+}
+
+fn load_segments(disk: &Disk, table_dir: &str, named: Option<&FileRef>) -> Result<SegmentMap> {
+    let file = named.map(|named| read_table(disk, named)).transpose()?;
+    Ok(segment_map(disk, table_dir, file.map_or_else(Vec::new, |file| file.segments)))
 }
 
 fn segment_map(disk: &Disk, table_dir: &str, segments: Vec<AddedSegment>) -> SegmentMap {
@@ -308,15 +329,22 @@ fn load_table(disk: &Disk, table: &BaseTable, segments: Arc<SegmentMap>) -> Resu
     state.truncate_seq = table.truncate_seq;
     state.segment_rows = live_rows(&segments);
     state.segments = segments;
+    load_symbols(disk, &mut state, &table.symbol_files)?;
+    Ok(state)
+}
+
+/// Reads the dictionaries of a table.
+pub(crate) fn load_symbols(disk: &Disk, table: &mut TableState, files: &[SymbolFileMeta]) -> Result<()> {
+    let dir = table.path(&disk.layout);
     let mut by_column: BTreeMap<ColumnId, Vec<SymbolFileMeta>> = BTreeMap::new();
-    for file in &table.symbol_files {
+    for file in files {
         by_column.entry(file.column).or_default().push(file.clone());
     }
-    let symbols = Arc::make_mut(&mut state.symbols);
+    let symbols = Arc::make_mut(&mut table.symbols);
     for (column, files) in by_column {
-        let dictionary = load_dictionary(&disk.env, &disk.layout.table(&table.dir), column, &files)?;
+        let dictionary = load_dictionary(&disk.env, &dir, column, &files)?;
         let len = dictionary.len() as u32;
         symbols.insert(column, SymbolState::loaded(dictionary, len, files));
     }
-    Ok(state)
+    Ok(())
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use types::{Seq, TableId};
 
+use crate::base;
 use crate::chunk::Chunk;
 use crate::layout::Disk;
-use crate::record::{CatalogChange, Record};
+use crate::record::{Adopted, CatalogChange, Record};
 use crate::segment::SegmentHandle;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{FileRef, Snapshot};
 use crate::table::TableState;
 use crate::{Error, Result};
 
@@ -103,9 +104,16 @@ pub struct DbState {
     pub generation: u64,
     /// Snapshots that are not released, by name.
     pub snapshots: Arc<BTreeMap<String, Arc<Snapshot>>>,
+    /// Files that a replay of this run's and the replayed frames reads, with the Seqs of those frames, oldest first.
+    pub read_by_replay: Arc<Vec<(Seq, FileRef)>>,
 }
 
 impl DbState {
+    /// Returns the files that a replay from a base at that Seq reads.
+    pub fn files_read_after(&self, base: Seq) -> impl Iterator<Item = &FileRef> {
+        self.read_by_replay.iter().filter(move |(seq, _)| *seq > base).map(|(_, file)| file)
+    }
+
     /// Returns whether a snapshot may be being copied.
     pub fn has_open_snapshot(&self) -> bool {
         self.snapshots.values().any(|snapshot| snapshot.is_open())
@@ -158,6 +166,7 @@ impl DbState {
                 garbage.extend(removed);
                 self.tables.insert(table);
             }
+            Record::Adopt(adopted) => self.adopt(disk, *adopted, seq)?,
             Record::Cut(pin) => {
                 self.generation = pin.generation;
                 Arc::make_mut(&mut self.snapshots).insert(pin.name.clone(), Arc::new(Snapshot::new(pin)));
@@ -176,6 +185,19 @@ impl DbState {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn adopt(&mut self, disk: &Disk, adopted: Adopted, seq: Seq) -> Result<()> {
+        let Adopted { says, ready } = adopted;
+        let table = match ready {
+            Some(ready) => ready.begun_at(seq),
+            None => base::load_adopted(disk, &says)?.begun_at(seq),
+        };
+        Arc::make_mut(&mut self.read_by_replay).extend(says.files().map(|file| (seq, file)));
+        Arc::make_mut(&mut self.names).insert(says.name.folded(), says.table);
+        self.next_table = self.next_table.max(says.table.0 + 1);
+        self.tables.insert(table);
         Ok(())
     }
 

@@ -81,11 +81,12 @@ impl Database {
 pub(crate) struct Outputs<'a> {
     database: &'a Database,
     paths: RefCell<Vec<PathBuf>>,
+    dirs: RefCell<Vec<PathBuf>>,
 }
 
 impl Outputs<'_> {
     pub fn new(database: &Database) -> Outputs<'_> {
-        Outputs { database, paths: RefCell::default() }
+        Outputs { database, paths: RefCell::default(), dirs: RefCell::default() }
     }
 
     /// Notes a file that is about to be written.
@@ -94,10 +95,16 @@ impl Outputs<'_> {
         self.database.changes.writing.lock().expect("no holder of this lock panics").insert(path.to_owned());
     }
 
+    /// Notes the directory of a table that is about to be made.
+    pub fn will_make(&self, dir: &Path) {
+        self.dirs.borrow_mut().push(dir.to_owned());
+    }
+
     /// Settles what was written: named by its edit when `outcome` is good, else garbage.
     pub fn settle<T>(self, outcome: Result<T>) -> Result<T> {
         if outcome.is_ok() {
             self.forget();
+            self.dirs.borrow_mut().clear();
         }
         outcome
     }
@@ -117,7 +124,9 @@ impl Drop for Outputs<'_> {
         let paths = self.forget();
         // When the log has failed, the edit may stand in it: the next start knows which files it names.
         if self.database.write_failure().is_none() {
-            self.database.gc.lock().expect("no holder of this lock panics").discard(paths);
+            let mut gc = self.database.gc.lock().expect("no holder of this lock panics");
+            gc.discard(paths);
+            self.dirs.take().into_iter().for_each(|dir| gc.discard_dir(Vec::new(), dir));
         }
     }
 }

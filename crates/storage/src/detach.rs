@@ -315,7 +315,7 @@ fn file_name(file: &str) -> &str {
     file.rsplit('/').next().unwrap_or(file)
 }
 
-fn extension(file: &str) -> &str {
+pub(crate) fn extension(file: &str) -> &str {
     file.rsplit('.').next().unwrap_or(file)
 }
 

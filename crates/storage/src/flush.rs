@@ -123,7 +123,7 @@ impl Database {
     }
 
     /// Writes the rows in memory as they came.
-    fn write_plain(&self, table: &TableState, through: Seq, outputs: &Outputs) -> Result<Edit> {
+    pub(crate) fn write_plain(&self, table: &TableState, through: Seq, outputs: &Outputs) -> Result<Edit> {
         let mut edit = self.flush_edit(table, through);
         let chunks = table.memtable.through(through)?;
         let chunks: Vec<Chunk> = chunks.into_iter().map(|c| without_dropped(table, c)).collect();
@@ -135,7 +135,7 @@ impl Database {
     }
 
     /// Writes the rows in memory of a table with DEDUP keys, and which rows of its segments they replace.
-    fn write_resolved(&self, table: &TableState, through: Seq, outputs: &Outputs) -> Result<Edit> {
+    pub(crate) fn write_resolved(&self, table: &TableState, through: Seq, outputs: &Outputs) -> Result<Edit> {
         let mut edit = self.flush_edit(table, through);
         let resolved = if table.memtable.last_seq().is_some_and(|last| last > through) {
             // Parts that a start has put together may reach over the cut that the flush ends at.
@@ -173,6 +173,10 @@ impl Database {
         let partition_dir = table.schema.partition_by.partition_name(partition);
         let dir = table.path(&self.disk.layout);
         let file = format!("{partition_dir}/{}.dead", FileId::new(&self.disk.env, self.timeline));
+        if !segment.file.starts_with(&partition_dir) {
+            // The segment is a second name of another table's: nothing may lie in the partition's own directory yet.
+            self.make_table_dir(&dir, &partition_dir)?;
+        }
         outputs.will_write(&dir.join(&file));
         let meta = write_dead(&self.disk.env, &dir, &file, dead)?;
         let parent = dir.join(&partition_dir);

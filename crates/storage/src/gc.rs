@@ -44,6 +44,8 @@ pub struct GcState {
     /// Symbol files and directories of dropped tables, with the Seq of the drop: a start reads every symbol file that
     /// the newest base names, so they stay until a base is behind the drop.
     until_base: VecDeque<(Seq, Vec<PathBuf>, PathBuf)>,
+    /// Files that a replay of a frame reads and nothing else, with the Seq of the frame.
+    until_read: Vec<(Seq, PathBuf)>,
     /// What a former run left was looked for.
     swept: bool,
     /// What snapshots hold by name.
@@ -61,6 +63,11 @@ impl GcState {
     /// Takes a snapshot that is released.
     pub(crate) fn let_go(&mut self, released: Released) {
         self.released.push(released);
+    }
+
+    /// Takes a file that is needed until a base is behind that Seq.
+    pub(crate) fn discard_behind(&mut self, seq: Seq, path: PathBuf) {
+        self.until_read.push((seq, path));
     }
 
     /// As [`GcState::discard`], with the directory that held them.
@@ -235,6 +242,8 @@ impl Database {
             needed.extend(table.files().map(|file| dir.join(file)));
         }
         let base = self.base.lock().expect("no holder of this lock panics").handle.clone();
+        let base_seq = base.as_ref().map_or(Seq::ZERO, |base| base.name.seq);
+        needed.extend(state.files_read_after(base_seq).map(|file| layout.db().join(&file.file)));
         if let Some(base) = base {
             let tables = base.table_files.values().map(|(file, _)| &file.file);
             let files = tables.chain(&base.symbol_files).chain([&base.file.file]);
@@ -273,11 +282,15 @@ impl Database {
             }
         }
         head.garbage = kept;
-        while gc.until_base.front().is_some_and(|(seq, ..)| base_seq.is_none_or(|base| base >= *seq)) {
+        // Without a base a start reads nothing but what frames name.
+        let is_unread = |seq: Seq| base_seq.map_or(head.state.read_by_replay.is_empty(), |base| base >= seq);
+        while gc.until_base.front().is_some_and(|(seq, ..)| is_unread(*seq)) {
             let (_, files, dir) = gc.until_base.pop_front().expect("front() has just seen it");
             gc.paths.extend(files);
             gc.dirs.push_back(dir);
         }
+        let read = gc.until_read.extract_if(.., |(seq, _)| base_seq.is_some_and(|base| base >= *seq));
+        gc.paths.extend(read.map(|(_, path)| path));
     }
 
     fn table_is_free(&self, table: &Arc<TableState>) -> bool {
@@ -397,6 +410,8 @@ impl Database {
         // A start reads every symbol file that the base names, also of columns and tables that are gone since.
         let symbols = base.into_iter().flat_map(|b| b.symbol_files.iter());
         named.extend(symbols.map(|file| self.disk.layout.db().join(file)));
+        let base_seq = base.map_or(Seq::ZERO, |base| base.name.seq);
+        named.extend(view.state().files_read_after(base_seq).map(|file| self.disk.layout.db().join(&file.file)));
         named.extend(self.waiting_files(gc));
         gc.paths.extend(found.into_iter().filter(|path| !named.contains(path) && !writing.contains(path)));
         if table.is_none() {

@@ -2,11 +2,12 @@
 //!
 //! Reading order: [`env`] and [`layout`]; [`log`] (the only commit point) and [`record`] (what a frame says);
 //! [`chunk`], [`segment`], [`symbols`], [`run`], [`merge`], `dedup` (rows); [`memtable`], `ttl`, [`table`], [`catalog`] (the state in memory);
-//! [`database`] (commits and views), [`flush`], [`rewrite`], `compaction`, [`gc`] (what follows them), [`check`], [`counters`]; [`timeline`], [`base`],
+//! [`database`] (commits and views), [`flush`], [`rewrite`], `compaction`, `bring_back`, [`gc`] (what follows them), [`check`], [`counters`]; [`timeline`], [`base`],
 //! [`snapshot`], [`recovery`], [`restore`], [`copy`]; [`engine`] (the thread). A module uses those before it.
 
 pub mod arrow_type;
 pub mod base;
+mod bring_back;
 pub mod catalog;
 mod changes;
 pub mod check;

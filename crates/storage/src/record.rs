@@ -11,6 +11,7 @@ use crate::chunk::{Chunk, ResolvedBatch, ResolvedColumn};
 use crate::segment::{DeadMeta, SegmentMeta};
 use crate::snapshot::{FileRef, Pin, Standing};
 use crate::symbols::SymbolFileMeta;
+use crate::table::TableState;
 
 /// One change. All records of a frame take effect at its Seq, or none does.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub enum Record {
     Ready(Box<ReadyRows>),
     Catalog(CatalogChange),
     Edit(Edit),
+    /// A table comes into being with rows.
+    Adopt(Box<Adopted>),
     /// A snapshot was taken: the state through this frame is pinned.
     Cut(Pin),
     /// The snapshot of that id is released.
@@ -176,6 +179,47 @@ pub struct AddedSegment {
     pub segment: SegmentMeta,
 }
 
+/// A table that begins with rows: its files were there before the frame that names them.
+#[derive(Clone)]
+pub struct Adopted {
+    pub says: AdoptedTable,
+    /// The table, made before the commit; a frame that is read makes it from the files.
+    pub ready: Option<TableState>,
+}
+
+impl std::fmt::Debug for Adopted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.says.fmt(f)
+    }
+}
+
+/// What a frame says of such a table; a replay reads the files that it names.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AdoptedTable {
+    pub table: TableId,
+    pub name: TableName,
+    pub dir: String,
+    pub schema: Schema,
+    /// Symbol files by column, in the order of their codes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub symbol_files: Vec<SymbolFileMeta>,
+    /// The table base that lists the segments; `None` when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segments: Option<FileRef>,
+}
+
+impl AdoptedTable {
+    /// Returns the files that a replay reads.
+    pub fn files(&self) -> impl Iterator<Item = FileRef> + '_ {
+        let symbols = self.symbol_files.iter().map(|file| FileRef {
+            file: format!("{}/{}", self.dir, file.file),
+            len_bytes: file.len_bytes,
+            crc32c: file.crc32c,
+        });
+        symbols.chain(self.segments.clone())
+    }
+}
+
 const KIND_ROWS: u8 = 1;
 const KIND_CATALOG: u8 = 2;
 const KIND_EDIT: u8 = 3;
@@ -183,6 +227,7 @@ const KIND_CUT: u8 = 4;
 const KIND_RELEASE: u8 = 5;
 const KIND_STAND: u8 = 6;
 const KIND_SETTLE: u8 = 7;
+const KIND_ADOPT: u8 = 8;
 
 #[derive(Serialize, Deserialize)]
 struct ReleaseBody {
@@ -219,6 +264,7 @@ pub fn encode(records: &[Record]) -> Vec<u8> {
             Record::Ready(ready) => out.extend_from_slice(&ready.payload),
             Record::Catalog(change) => put_record(&mut out, KIND_CATALOG, |out| put_json(out, change)),
             Record::Edit(edit) => put_record(&mut out, KIND_EDIT, |out| put_json(out, edit)),
+            Record::Adopt(adopted) => put_record(&mut out, KIND_ADOPT, |out| put_json(out, &adopted.says)),
             Record::Cut(pin) => put_record(&mut out, KIND_CUT, |out| put_json(out, pin)),
             Record::Release { id } => {
                 put_record(&mut out, KIND_RELEASE, |out| put_json(out, &ReleaseBody { id: id.clone() }));
@@ -286,6 +332,7 @@ pub fn decode(payload: &[u8]) -> Result<Vec<Record>, String> {
             KIND_ROWS => Record::Rows(decode_rows(body)?),
             KIND_CATALOG => Record::Catalog(parse(body)?),
             KIND_EDIT => Record::Edit(parse(body)?),
+            KIND_ADOPT => Record::Adopt(Box::new(Adopted { says: parse(body)?, ready: None })),
             KIND_CUT => Record::Cut(parse(body)?),
             KIND_RELEASE => Record::Release { id: parse::<ReleaseBody>(body)?.id },
             KIND_STAND => {

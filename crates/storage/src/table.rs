@@ -99,6 +99,12 @@ impl TableState {
         table
     }
 
+    /// Returns the table as the frame of that Seq begins it.
+    #[must_use]
+    pub fn begun_at(self, seq: Seq) -> TableState {
+        TableState { flushed_through: Seq(seq.0.saturating_sub(1)), last_seq: seq, ..self }
+    }
+
     /// Returns the number of rows that a query sees.
     ///
     /// # Errors
@@ -132,7 +138,7 @@ impl TableState {
     }
 
     /// Gives each symbol column of the schema a dictionary, and forgets those of dropped columns.
-    fn match_symbols(&mut self) {
+    pub(crate) fn match_symbols(&mut self) {
         let wanted: Vec<ColumnId> =
             self.schema.columns.iter().filter(|c| c.column_type == ColumnType::Symbol).map(|c| c.id).collect();
         if wanted.iter().eq(self.symbols.keys()) {

@@ -35,6 +35,7 @@ pub enum Statement {
     },
     Alter(Alter),
     Snapshot(Snapshot),
+    RestoreTable(RestoreTable),
     /// BEGIN, COMMIT, ROLLBACK.
     Transaction(Transaction),
     /// SET, RESET, DISCARD, DEALLOCATE, …: accepted without effect.
@@ -90,6 +91,22 @@ pub enum SnapshotStep {
     Complete,
     Keep(Option<Lease>),
     Renew(Lease),
+}
+
+/// RESTORE TABLE table [AS other] FROM ….
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestoreTable {
+    pub table: Ident,
+    /// `None`: under its own name.
+    pub as_name: Option<Ident>,
+    pub past: Past,
+}
+
+/// A moment of the database that is no longer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Past {
+    /// The cut of the snapshot of that name.
+    Snapshot(Ident),
 }
 
 /// LEASE '2h', LEASE NONE, FOR '30d'.

@@ -107,6 +107,7 @@ impl Seen {
 fn changed_table(record: &Record) -> Option<TableId> {
     match record {
         Record::Rows(rows) if rows.batch.rows > 0 => Some(rows.table),
+        Record::Adopt(adopted) => Some(adopted.says.table),
         Record::Edit(edit)
             if !matches!(edit.cause, EditCause::Flush | EditCause::Compact | EditCause::ConvertPartitions) =>
         {

@@ -60,6 +60,7 @@ pub fn read(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> Result
     if state.seq != pin.seq || !state.snapshots.values().any(|s| s.pin.id == pin.id) {
         return Err(Error::corrupt(pin_path, "the log holds no cut of this snapshot at its seq"));
     }
+    state.read_by_replay.iter().try_for_each(|(_, file)| check(&file.file))?;
     Ok(state)
 }
 
@@ -76,8 +77,10 @@ pub fn files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result
         files.dedup_by(|a, b| a.0 == b.0);
         return Ok(files);
     }
+    let mut base_seq = Seq::ZERO;
     if let Some(named) = &pin.base {
         let base = base::read_named(disk, named)?;
+        base_seq = base.seq;
         files.push((named.file.clone(), named.len_bytes));
         let tables = base.tables.iter().filter_map(|t| t.segments.as_ref());
         files.extend(tables.map(|file| (file.file.clone(), file.len_bytes)));
@@ -95,6 +98,7 @@ pub fn files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result
         let len_bytes = len_of(disk, &file)?;
         files.push((file, len_bytes));
     }
+    files.extend(state.files_read_after(base_seq).map(|file| (file.file.clone(), file.len_bytes)));
     files.extend(table_files(state));
     files.sort();
     files.dedup_by(|a, b| a.0 == b.0);
@@ -155,6 +159,7 @@ pub fn named_files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> 
         }
         table.symbols.values().flat_map(|s| s.files.iter()).for_each(|f| add(&f.file, f.crc32c));
     }
+    known.extend(state.read_by_replay.iter().map(|(_, named)| (named.file.clone(), named.crc32c)));
     let files = files(disk, pin, pin_path, state)?.into_iter();
     Ok(files.map(|(file, len_bytes)| NamedFile { crc32c: known.get(&file).copied(), file, len_bytes }).collect())
 }

@@ -1,5 +1,6 @@
 //! Histories over a whole root in the simulated machine: what was acknowledged is there, whatever happens.
 
+mod bring_back;
 mod compaction;
 mod convert;
 mod copy;

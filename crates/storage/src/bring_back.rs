@@ -1,0 +1,240 @@
+//! A table as it was, back in the running server: [`Database::restore_table`].
+//!
+//! It comes back as a table of its own. Its files are second names of the immutable files of then in its own directory, so
+//! no segment is copied and each table owns what it names; rows of then that were in memory alone are written as segments.
+//! All of it is synced; one frame names it. Until the frame is there the files are garbage that a sweep removes.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use types::{DedupRule, PartitionKey, Schema, Seq, TableId, TableName};
+
+use crate::base::{load_symbols, write_table_base};
+use crate::catalog::DbState;
+use crate::changes::Outputs;
+use crate::database::Database;
+use crate::detach::extension;
+use crate::layout::{FileId, SYMBOLS_DIR, TABLE_BASE_DIR, table_dir};
+use crate::log::writer::Urgency;
+use crate::read_view::ReadView;
+use crate::record::{self, AddedSegment, Adopted, AdoptedTable, DeadRows, Edit, EditCause, Record};
+use crate::segment::{SegmentHandle, SegmentMeta};
+use crate::symbols::SymbolFileMeta;
+use crate::symbols::file::write_symbols;
+use crate::table::{SegmentMap, TableState, live_rows};
+use crate::{Error, Result};
+
+/// Directory in a table's directory that holds second names of another state's segments, of all partitions: one directory
+/// to make and to sync, however many there are.
+const LINKED_DIR: &str = "_linked";
+
+impl Database {
+    /// Makes the table `as_name` of what the table `name` was in a view: rows, columns, keys and rules. Durable on return, in
+    /// every commit mode; costs a link a file and no bytes of segments. DROP of the new table undoes it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the view has no table `name`; [`Error::Exists`] when there is a table `as_name` now. Nothing
+    /// is changed then.
+    pub fn restore_table(&self, from: &ReadView, name: &str, as_name: &TableName) -> Result<TableId> {
+        let then = from.state().table_named(&name.to_lowercase());
+        let then = then.ok_or_else(|| Error::NotFound(format!("there was no table {name} then")))?;
+        check_free(self.view().state(), as_name)?;
+        let outputs = Outputs::new(self);
+        let adopted = self.adopt(then, as_name, &outputs).and_then(|adopted| {
+            let id = adopted.says.table;
+            self.commit_adopted(vec![adopted], |state| check_free(state, as_name)).map(|()| id)
+        });
+        outputs.settle(adopted)
+    }
+
+    /// Commits tables whose files are there, if `check` finds them in order. Durable on return.
+    fn commit_adopted(&self, tables: Vec<Adopted>, check: impl FnOnce(&DbState) -> Result<()>) -> Result<()> {
+        let lists: Vec<String> =
+            tables.iter().filter_map(|t| t.says.segments.as_ref()).map(|list| list.file.clone()).collect();
+        let records: Vec<Record> = tables.into_iter().map(|table| Record::Adopt(Box::new(table))).collect();
+        let bytes = record::encode(&records).len();
+        let seq = self.commit(Urgency::Ordinary, bytes, |state| check(state).map(|()| records))?;
+        self.log.wait_durable(seq)?;
+        let mut gc = self.gc.lock().expect("no holder of this lock panics");
+        lists.into_iter().for_each(|file| gc.discard_behind(seq, self.disk.layout.db().join(file)));
+        Ok(())
+    }
+
+    /// Gives the files of a table's state second names in the directory of a new table. Files and names are durable on
+    /// return.
+    fn adopt(&self, then: &TableState, name: &TableName, outputs: &Outputs) -> Result<Adopted> {
+        let id = self.reserve_table_id();
+        let mut table = TableState {
+            id,
+            name: name.clone(),
+            dir: table_dir(name, id).into(),
+            truncate_seq: Seq::ZERO,
+            expired: (Seq::ZERO, i64::MIN),
+            ..then.clone()
+        };
+        outputs.will_make(&table.path(&self.disk.layout));
+        let written = self.write_memory(&table, outputs)?;
+        let segments = self.link_segments(then, &table, written, outputs)?;
+        let symbol_files = self.link_symbols(then, &table, outputs)?;
+        table.schema = Arc::new(settled(&then.schema));
+        table.segment_rows = live_rows(&segments);
+        table.segments = Arc::new(segments);
+        table.memtable = Default::default();
+        table.dedup = Default::default();
+        table.symbols = Arc::default();
+        load_symbols(&self.disk, &mut table, &symbol_files)?;
+        table.match_symbols();
+        let segments = self.write_list(&table, outputs)?;
+        let says = AdoptedTable {
+            table: id,
+            name: name.clone(),
+            dir: table.dir.to_string(),
+            schema: Schema::clone(&table.schema),
+            symbol_files,
+            segments,
+        };
+        Ok(Adopted { says, ready: Some(table) })
+    }
+
+    /// Takes an id that no other table will get.
+    fn reserve_table_id(&self) -> TableId {
+        let mut head = self.lock_head();
+        let id = TableId(head.state.next_table);
+        head.state.next_table += 1;
+        id
+    }
+
+    /// Writes rows that are in memory as segments in the table's directory, as a flush does.
+    fn write_memory(&self, table: &TableState, outputs: &Outputs) -> Result<Edit> {
+        let Some(last) = table.memtable.last_seq() else { return Ok(table.new_edit(EditCause::Flush)) };
+        if !table.has_dedup() {
+            return self.write_plain(table, last, outputs);
+        }
+        // Delete vectors of what is linked lie in the directories of the partitions.
+        let by = table.schema.partition_by;
+        for part in table.memtable.parts() {
+            for (key, _) in part.partitions(by)? {
+                self.make_table_dir(&table.path(&self.disk.layout), &by.partition_name(*key))?;
+            }
+        }
+        self.write_resolved(table, last, outputs)
+    }
+
+    /// Returns the segments of the new table: links to those of then, and what was written of its memory.
+    fn link_segments(
+        &self,
+        then: &TableState,
+        table: &TableState,
+        written: Edit,
+        outputs: &Outputs,
+    ) -> Result<SegmentMap> {
+        let dir = table.path(&self.disk.layout);
+        let gone: HashSet<String> = written.removed.into_iter().map(|removed| removed.file).collect();
+        let mut dead: HashMap<String, DeadRows> = written.dead.into_iter().map(|d| (d.file.clone(), d)).collect();
+        let mut found: Vec<(PartitionKey, SegmentMeta)> = Vec::new();
+        if !then.segments.is_empty() {
+            self.make_table_dir(&dir, LINKED_DIR)?;
+        }
+        for (partition, handle) in then.segments.iter().flat_map(|(key, of)| of.iter().map(move |h| (*key, h))) {
+            let mut meta = SegmentMeta::clone(handle.meta());
+            if gone.contains(&meta.file) {
+                continue;
+            }
+            let more_dead = dead.remove(&meta.file);
+            meta.file = self.link(handle.path(), &dir, outputs)?;
+            match (more_dead, &mut meta.dead, handle.dead_path()) {
+                (Some(more), dead, _) => *dead = Some(more.dead),
+                (None, Some(dead), Some(path)) => dead.file = self.link(&path, &dir, outputs)?,
+                _ => {}
+            }
+            found.push((partition, meta));
+        }
+        if !then.segments.is_empty() {
+            let linked = dir.join(LINKED_DIR);
+            self.disk.env.fs.sync_dir(&linked).map_err(Error::io(&linked))?;
+        }
+        found.extend(written.added.into_iter().map(|AddedSegment { partition, segment }| (partition, segment)));
+        // Of a later past than the database's: all of it comes before what is written from now on.
+        let now = self.view().seq();
+        let is_later = found.iter().any(|(_, meta)| meta.last_seq > now);
+        let mut segments = SegmentMap::new();
+        for (partition, mut meta) in found {
+            if is_later {
+                (meta.first_seq, meta.last_seq) = (now, now);
+            }
+            let handle = SegmentHandle::new(&self.disk.env, &dir, Arc::new(meta), true);
+            segments.entry(partition).or_default().push(Arc::new(handle));
+        }
+        Ok(segments)
+    }
+
+    /// Gives a file a second name in the table's directory; returns it relative to that. The caller syncs the directory.
+    fn link(&self, file: &Path, table_dir: &Path, outputs: &Outputs) -> Result<String> {
+        let id = FileId::new(&self.disk.env, self.timeline);
+        let name = format!("{LINKED_DIR}/{id}.{}", extension(&file.to_string_lossy()));
+        self.link_as(file, table_dir, &name, outputs)?;
+        Ok(name)
+    }
+
+    fn link_as(&self, file: &Path, table_dir: &Path, name: &str, outputs: &Outputs) -> Result<()> {
+        let to = table_dir.join(name);
+        outputs.will_write(&to);
+        self.disk.env.fs.hard_link(file, &to).map_err(Error::io(&to))
+    }
+
+    /// Returns the symbol files of the new table: links to those of then, and one for the codes that no file held.
+    fn link_symbols(&self, then: &TableState, table: &TableState, outputs: &Outputs) -> Result<Vec<SymbolFileMeta>> {
+        let (from, dir) = (then.path(&self.disk.layout), table.path(&self.disk.layout));
+        let mut files = Vec::new();
+        for (column, symbols) in then.symbols.iter().filter(|(_, symbols)| symbols.len > 0) {
+            self.make_table_dir(&dir, SYMBOLS_DIR)?;
+            let new_name = || format!("{SYMBOLS_DIR}/{column}.{}.arrow", FileId::new(&self.disk.env, self.timeline));
+            for known in symbols.files.iter() {
+                let name = new_name();
+                self.link_as(&from.join(&known.file), &dir, &name, outputs)?;
+                files.push(SymbolFileMeta { file: name, ..known.clone() });
+            }
+            if symbols.len > symbols.persisted {
+                let (name, origin) = (new_name(), (table.id, self.timeline));
+                outputs.will_write(&dir.join(&name));
+                let codes = symbols.persisted as usize..symbols.len as usize;
+                files.extend(write_symbols(&self.disk.env, &dir, &name, origin, &symbols.dictionary, codes)?);
+            }
+        }
+        if !files.is_empty() {
+            let symbols_dir = dir.join(SYMBOLS_DIR);
+            self.disk.env.fs.sync_dir(&symbols_dir).map_err(Error::io(&symbols_dir))?;
+        }
+        Ok(files)
+    }
+
+    /// Writes the list of a table's segments, which the frame names.
+    fn write_list(&self, table: &TableState, outputs: &Outputs) -> Result<Option<crate::snapshot::FileRef>> {
+        if table.segments.is_empty() {
+            return Ok(None);
+        }
+        let make_dir = |dir: &Path| self.make_table_dir(dir, TABLE_BASE_DIR);
+        let list = write_table_base(&self.disk, self.timeline, table, &make_dir, &|path| outputs.will_write(path))?;
+        Ok(Some(list))
+    }
+}
+
+/// Checks that no table has the name.
+fn check_free(state: &DbState, name: &TableName) -> Result<()> {
+    match state.table_named(&name.folded()) {
+        None => Ok(()),
+        Some(table) => Err(Error::Exists(format!(
+            "table already exists: {}; bring it back AS another name, or rename or drop that one first",
+            table.name
+        ))),
+    }
+}
+
+/// Returns a schema of then for rows that are all in segments: which commits the rules began with does not matter any more.
+fn settled(then: &Schema) -> Schema {
+    let mut schema = then.clone();
+    let last = schema.dedup.pop().filter(|rule| !rule.keys.is_empty());
+    schema.dedup = last.into_iter().map(|rule| DedupRule { since: Seq::ZERO, ..rule }).collect();
+    schema
+}
