@@ -136,6 +136,9 @@ async fn serve(root: PathBuf, env: Env) -> Result<(), Failure> {
     let mut signals = signals::listen().map_err(|e| format!("cannot listen for signals: {e}"))?;
     let manager = Arc::new(Notifier::from_environment());
     let limits = machine::raise_open_files();
+    if let Some(why) = machine::refusal(&root) {
+        return Err(Failure::Refused(why));
+    }
     let config = load_config(&root, env.fs.as_ref())?;
     let warnings = machine::warnings(&root, env.fs.as_ref(), &limits);
     let (unknown, without_effect) = (config.warnings.clone(), config.without_effect.clone());

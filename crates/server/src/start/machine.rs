@@ -72,6 +72,18 @@ pub fn warnings(root: &Path, fs: &dyn Fs, limits: &Limits) -> Vec<Warning> {
     warnings
 }
 
+/// Returns why no server may use a root, if its file system is one that loses writes by design. QuestDB refuses NFS too.
+pub fn refusal(root: &Path) -> Option<String> {
+    let existing = root.ancestors().find(|path| path.exists())?;
+    let found = file_system(existing).filter(|found| found.name == "nfs")?;
+    Some(format!(
+        "{} lies on a network file system ({}), whose locks and syncs a database cannot build on: choose a root on a local disk \
+         with -d, and copy snapshots there",
+        root.display(),
+        found.name
+    ))
+}
+
 /// Returns the kernel's limit of maps per process, where there is one.
 fn memory_maps(fs: &dyn Fs) -> Option<u64> {
     let bytes = fs.read(Path::new("/proc/sys/vm/max_map_count")).ok()?;
@@ -85,10 +97,15 @@ struct FileSystem {
 
 #[cfg(target_os = "linux")]
 fn file_system(path: &Path) -> Option<FileSystem> {
+    Some(of_magic(rustix::fs::statfs(path).ok()?.f_type as u64 & 0xffff_ffff))
+}
+
+/// What `statfs` tells of a file system, by the numbers of Linux's `magic.h`.
+#[cfg(target_os = "linux")]
+fn of_magic(magic: u64) -> FileSystem {
     let network = Some("a network file system may lose or reorder writes; use a local disk");
     let layered = Some("an overlay is slow and copies whole files; use a volume");
     let user = Some("what a user-space file system keeps after a power cut is unknown; use a local disk");
-    let magic = rustix::fs::statfs(path).ok()?.f_type as u64 & 0xffff_ffff;
     let (name, unfit) = match magic {
         0xef53 => ("ext4", None),
         0x5846_5342 => ("xfs", None),
@@ -102,12 +119,36 @@ fn file_system(path: &Path) -> Option<FileSystem> {
         0x00c3_6400 => ("ceph", network),
         0x0102_1997 => ("9p", network),
         0x6573_5546 => ("fuse", user),
-        _ => return Some(FileSystem { name: format!("file system 0x{magic:x}"), unfit: None }),
+        0x5346_414f | 0x6b41_4653 => ("afs", network),
+        0x0bd0_0bd0 => ("lustre", network),
+        0x4750_4653 => ("gpfs", network),
+        _ => return FileSystem { name: format!("file system 0x{magic:x}"), unfit: None },
     };
-    Some(FileSystem { name: name.to_owned(), unfit })
+    FileSystem { name: name.to_owned(), unfit }
 }
 
 #[cfg(not(target_os = "linux"))]
 fn file_system(_: &Path) -> Option<FileSystem> {
     None
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_file_systems_are_told_from_disks() {
+        for (magic, name, fit) in [
+            (0xef53, "ext4", true),
+            (0x9123_683e, "btrfs", true),
+            (0x6969, "nfs", false),
+            (0xff53_4d42, "smb", false),
+            (0x6573_5546, "fuse", false),
+            (0x1234_5678, "file system 0x12345678", true),
+        ] {
+            let found = of_magic(magic);
+            assert_eq!((found.name.as_str(), found.unfit.is_none()), (name, fit));
+        }
+        assert_eq!(refusal(&std::env::temp_dir()), None);
+    }
 }
