@@ -55,6 +55,7 @@ pub struct Base {
 pub struct BaseTable {
     pub id: TableId,
     pub name: TableName,
+    #[serde(deserialize_with = "crate::layout::relative_table_dir")]
     pub dir: String,
     pub schema: Schema,
     pub flushed_through: Seq,
@@ -220,7 +221,7 @@ pub(crate) fn write_table_base(
 pub fn read(disk: &Disk, name: BaseName) -> Result<(Base, FileRef)> {
     let file = format!("_base/{name}");
     let path = disk.layout.db().join(&file);
-    let bytes = disk.env.fs.read(&path).map_err(Error::io(&path))?;
+    let bytes = document::read_whole(&disk.env, &path, None)?;
     let base: Base = document::decode(&bytes).map_err(|why| Error::corrupt(&path, why))?;
     check_version(&path, base.format)?;
     Ok((base, document::reference(file, &bytes)))
@@ -239,6 +240,13 @@ pub fn read_table(disk: &Disk, named: &FileRef) -> Result<TableBase> {
     let path = disk.layout.db().join(&named.file);
     let file: TableBase = document::read_named(&disk.env, &path, named)?;
     check_version(&path, file.format)?;
+    let mut files = HashSet::new();
+    for AddedSegment { segment, .. } in &file.segments {
+        segment.check().map_err(|why| Error::corrupt(&path, why))?;
+        if !files.insert(&segment.file) {
+            return Err(Error::corrupt(&path, format!("segment {:?} stands there twice", segment.file)));
+        }
+    }
     Ok(file)
 }
 
@@ -278,6 +286,7 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
         table_files.insert(table.id, (named.clone(), segments.clone()));
         own.push((table, segments));
     }
+    let mut dirs = HashSet::new();
     for table in &base.tables {
         let segments = Arc::new(load_segments(disk, &table.dir, table.segments.as_ref())?);
         if let Some(file) = &table.segments {
@@ -287,7 +296,14 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
     }
     let symbol_files = symbol_files(own.iter().map(|(table, _)| table));
     for (table, segments) in own {
-        names.insert(table.name.folded(), table.id);
+        let has_name = names.insert(table.name.folded(), table.id).is_some();
+        if has_name || !dirs.insert(table.dir.clone()) || state.tables.get(table.id).is_some() {
+            let detail = format!(
+                "table {} ({}, {}) stands there twice, by name, directory or id",
+                table.name, table.id, table.dir
+            );
+            return Err(Error::corrupt(&path, detail));
+        }
         state.tables.insert(load_table(disk, &table, segments)?);
     }
     state.names = Arc::new(names);

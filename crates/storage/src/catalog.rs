@@ -204,6 +204,9 @@ impl DbState {
     fn apply_catalog(&mut self, change: CatalogChange, seq: Seq, garbage: &mut Vec<Garbage>) -> Result<()> {
         match change {
             CatalogChange::Create { table, name, dir, schema } => {
+                if self.tables.get(table).is_some() || self.names.contains_key(&name.folded()) {
+                    return Err(Error::Conflict(format!("table {name} ({table}) exists already")));
+                }
                 Arc::make_mut(&mut self.names).insert(name.folded(), table);
                 self.next_table = self.next_table.max(table.0 + 1);
                 self.tables.insert(TableState::new(table, name, &dir, schema, seq));

@@ -9,10 +9,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::env::Env;
-use crate::env::fs::write_all_at;
+use crate::env::fs::{FileKind, write_all_at};
 use crate::snapshot::FileRef;
 use crate::{Error, Result};
 
+/// Longest file that is read as a whole: 2 GiB of text in a symbol file and its offsets are less.
+const MAX_BYTES: u64 = 4 << 30;
 const TAIL_BYTES: usize = r#","crc32c":"00000000"}"#.len() + 1;
 
 /// Returns the bytes of a document.
@@ -44,21 +46,47 @@ pub fn write(env: &Env, path: &Path, bytes: &[u8]) -> Result<()> {
     file.sync().map_err(Error::io(path))
 }
 
+/// Reads a whole file: a plain one, of the length that is expected where one is, and never more than a document can have.
+///
+/// # Errors
+/// [`Error::Corrupt`] when it is something else, [`Error::Io`] when it cannot be read.
+pub fn read_whole(env: &Env, path: &Path, len_bytes: Option<u64>) -> Result<Vec<u8>> {
+    let found = env.fs.metadata(path).map_err(Error::io(path))?;
+    if !matches!(found.kind, FileKind::File | FileKind::Symlink) {
+        return Err(Error::corrupt(path, "is not a plain file; the copy is not whole, use another copy"));
+    }
+    if let Some(len_bytes) = len_bytes
+        && found.kind == FileKind::File
+        && found.len_bytes != len_bytes
+    {
+        let detail = format!(
+            "length or checksum differs from what names it: {} bytes long, {len_bytes} were written",
+            found.len_bytes
+        );
+        return Err(Error::corrupt(path, detail));
+    }
+    if found.len_bytes > MAX_BYTES {
+        return Err(Error::corrupt(path, format!("{} bytes are more than such a file can have", found.len_bytes)));
+    }
+    env.fs.read(path).map_err(Error::io(path))
+}
+
 /// Reads a document.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when the checksum differs, [`Error::Io`] when it cannot be read.
 pub fn read<T: DeserializeOwned>(env: &Env, path: &Path) -> Result<T> {
-    let bytes = env.fs.read(path).map_err(Error::io(path))?;
+    let bytes = read_whole(env, path, None)?;
     decode(&bytes).map_err(|why| Error::corrupt(path, why))
 }
 
 /// Reads a document that another one names with length and checksum of all its bytes.
 pub fn read_named<T: DeserializeOwned>(env: &Env, path: &Path, named: &FileRef) -> Result<T> {
-    let bytes = match env.fs.read(path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Error::corrupt(path, "file is missing")),
-        Err(e) => return Err(Error::io(path)(e)),
+    let bytes = match read_whole(env, path, Some(named.len_bytes)) {
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::corrupt(path, "file is missing"));
+        }
+        read => read?,
     };
     if bytes.len() as u64 != named.len_bytes || crc32c::crc32c(&bytes) != named.crc32c {
         return Err(Error::corrupt(path, "length or checksum differs from what names it"));

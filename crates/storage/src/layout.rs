@@ -7,6 +7,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use types::{Invalid, Seq, TableId, TableName, TimelineId};
 
 use crate::env::Env;
@@ -112,6 +114,45 @@ pub fn parse_table_dir(dir: &str) -> Option<TableId> {
     let (name, id) = dir.rsplit_once('~')?;
     let number: u64 = id.parse().ok()?;
     (!name.is_empty() && id == number.to_string()).then_some(TableId(number))
+}
+
+/// Most steps of a path that a document names: a table's directory, a folder in it, a file.
+const MAX_STEPS: usize = 3;
+/// Longest step of such a path: what file systems take.
+const MAX_STEP_BYTES: usize = 255;
+
+/// Checks a path that a document or a frame names and that becomes one below `db/`: relative, of few plain steps, none of
+/// which leads up or holds what some system reads as more than a letter. A document is hostile input until this was asked.
+///
+/// # Errors
+/// A sentence that shows the path.
+pub fn check_relative(path: &str) -> Result<(), Invalid> {
+    let is_plain = |step: &str| {
+        !matches!(step, "" | "." | "..")
+            && step.len() <= MAX_STEP_BYTES
+            && !step.chars().any(|c| c.is_ascii_control() || matches!(c, '\\' | ':'))
+    };
+    if path.split('/').count() <= MAX_STEPS && path.split('/').all(is_plain) {
+        return Ok(());
+    }
+    let shown: String = path.chars().take(100).collect();
+    Err(Invalid(format!("an unsafe path: {shown:?}")))
+}
+
+/// Reads a path of [`check_relative`]; stands at each member of a document that becomes one.
+pub(crate) fn relative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    check_relative(&path).map_err(D::Error::custom)?;
+    Ok(path)
+}
+
+/// Reads the name of a table's directory.
+pub(crate) fn relative_table_dir<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let dir = relative(deserializer)?;
+    if dir.contains('/') || parse_table_dir(&dir).is_none() {
+        return Err(D::Error::custom(format!("not a table's directory: {dir:?}")));
+    }
+    Ok(dir)
 }
 
 /// Name of a log file: `<timeline>-<number>.wal`, the number with at least six digits.

@@ -75,6 +75,7 @@ pub enum CatalogChange {
     Create {
         table: TableId,
         name: TableName,
+        #[serde(deserialize_with = "crate::layout::relative_table_dir")]
         dir: String,
         schema: Schema,
     },
@@ -198,6 +199,7 @@ impl std::fmt::Debug for Adopted {
 pub struct AdoptedTable {
     pub table: TableId,
     pub name: TableName,
+    #[serde(deserialize_with = "crate::layout::relative_table_dir")]
     pub dir: String,
     pub schema: Schema,
     /// Symbol files by column, in the order of their codes.
@@ -331,7 +333,11 @@ pub fn decode(payload: &[u8]) -> Result<Vec<Record>, String> {
         records.push(match kind {
             KIND_ROWS => Record::Rows(decode_rows(body)?),
             KIND_CATALOG => Record::Catalog(parse(body)?),
-            KIND_EDIT => Record::Edit(parse(body)?),
+            KIND_EDIT => {
+                let edit: Edit = parse(body)?;
+                edit.added.iter().try_for_each(|added| added.segment.check())?;
+                Record::Edit(edit)
+            }
             KIND_ADOPT => Record::Adopt(Box::new(Adopted { says: parse(body)?, ready: None })),
             KIND_CUT => Record::Cut(parse(body)?),
             KIND_RELEASE => Record::Release { id: parse::<ReleaseBody>(body)?.id },

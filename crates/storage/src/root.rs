@@ -78,6 +78,7 @@ pub fn read_marker(disk: &Disk) -> Result<Marker> {
             disk.layout.root().display()
         )));
     }
+    refuse_symlink(disk, &path)?;
     document::read(&disk.env, &path)
 }
 

@@ -199,12 +199,11 @@ pub fn read(disk: &Disk, id: TimelineId) -> Result<(Timeline, Vec<u8>)> {
 
 fn read_any(disk: &Disk, id: TimelineId) -> Result<(Timeline, Vec<u8>)> {
     let path = disk.layout.timeline().join(format!("{id}.json"));
-    let bytes = match disk.env.fs.read(&path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+    let bytes = match document::read_whole(&disk.env, &path, None) {
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::corrupt(&path, "timeline is missing; restore a snapshot or the file"));
         }
-        Err(e) => return Err(Error::io(&path)(e)),
+        read => read?,
     };
     let line: Timeline = document::decode(&bytes).map_err(|why| Error::corrupt(&path, why))?;
     if !(1..=TIMELINE_FORMAT_VERSION).contains(&line.format) {

@@ -12,10 +12,14 @@ use types::{Seq, TimelineId};
 use super::frame::{self, FrameRef};
 use super::header::{self, FIRST_FRAME_OFFSET, HeaderRead, LogHeader};
 use crate::env::Env;
+use crate::env::fs::FileKind;
 use crate::layout::{Disk, LogName};
 use crate::planted::Planted;
 use crate::root;
 use crate::{Error, Result};
+
+/// Longest log file: one that was made for a single frame of the greatest length.
+const MAX_LOG_BYTES: u64 = 2 * frame::MAX_PAYLOAD_BYTES as u64 + (1 << 20);
 
 /// The log files that lie in a root, by name only.
 #[derive(Debug, Default)]
@@ -163,6 +167,14 @@ fn link(disk: &Disk, files: &LogFiles, database_id: u128, name: LogName, end: Op
         Error::corrupt(&disk.layout.log().join(name.to_string()), "log file is missing; restore a snapshot or the file")
     })?;
     root::refuse_symlink(disk, &path)?;
+    let found = disk.env.fs.metadata(&path).map_err(Error::io(&path))?;
+    let len_bytes = found.len_bytes;
+    if found.kind != FileKind::File {
+        return Err(Error::corrupt(&path, "is not a plain file; restore a snapshot or the file"));
+    }
+    if len_bytes > MAX_LOG_BYTES {
+        return Err(Error::corrupt(&path, format!("{len_bytes} bytes are more than a log file can have")));
+    }
     let header = read_header(&disk.env, &path)?
         .ok_or_else(|| Error::corrupt(&path, "log header is damaged at offset 0; restore a snapshot or the file"))?;
     if header.name != name || header.database_id != database_id {
@@ -171,7 +183,6 @@ fn link(disk: &Disk, files: &LogFiles, database_id: u128, name: LogName, end: Op
             format!("log header belongs to {} of another place or database", header.name),
         ));
     }
-    let len_bytes = disk.env.fs.metadata(&path).map_err(Error::io(&path))?.len_bytes;
     if let Some((used_bytes, _)) = end
         && len_bytes < used_bytes
     {

@@ -7,6 +7,7 @@ use std::path::Path;
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 
+use crate::document::read_whole;
 use crate::env::Env;
 use crate::env::fs::write_all_at;
 use crate::{Error, Result};
@@ -17,6 +18,7 @@ const REMEDY: &str = "restore from a snapshot; other tables are unaffected";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadMeta {
     /// Path below the table's directory, e.g. `2024-01-01/01HK….dead`.
+    #[serde(deserialize_with = "crate::layout::relative")]
     pub file: String,
     /// Number of dead rows.
     pub rows: u64,
@@ -47,8 +49,8 @@ pub fn write_dead(env: &Env, table_dir: &Path, file: &str, rows: &RoaringBitmap)
 /// `Io` when it cannot be read; `Corrupt` when it is not what `meta` says.
 pub fn read_dead(env: &Env, path: &Path, meta: &DeadMeta, segment_rows: u64) -> Result<RoaringBitmap> {
     let corrupt = |detail: &str| Error::corrupt(path, format!("{detail}; {REMEDY}"));
-    let bytes = env.fs.read(path).map_err(Error::io(path))?;
-    if bytes.len() as u64 != meta.len_bytes || crc32c::crc32c(&bytes) != meta.crc32c {
+    let bytes = read_whole(env, path, Some(meta.len_bytes))?;
+    if crc32c::crc32c(&bytes) != meta.crc32c {
         return Err(corrupt("checksum of the delete vector differs"));
     }
     let rows = RoaringBitmap::deserialize_from(&bytes[..]).map_err(|e| corrupt(&format!("not understood: {e}")))?;

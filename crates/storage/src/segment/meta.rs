@@ -10,10 +10,14 @@ pub const SEGMENT_VERSION: &str = "1";
 /// Key of that version.
 pub const SEGMENT_VERSION_KEY: &str = "stillpoint.segment";
 
+/// Most bytes before the first and behind the last column: a head and a footer of thousands of columns are a few megabytes.
+const MAX_ENVELOPE_BYTES: u64 = 64 << 20;
+
 /// One segment, as the edit that added it describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentMeta {
     /// Path below the table's directory, e.g. `2024-01-01/01HK….arrow`.
+    #[serde(deserialize_with = "crate::layout::relative")]
     pub file: String,
     /// How the rows are stored: `arrow` or `parquet`.
     pub format: String,
@@ -60,6 +64,31 @@ impl SegmentMeta {
     pub const ARROW: &str = "arrow";
     /// Stands in [`SegmentMeta::format`] of Parquet segments.
     pub const PARQUET: &str = "parquet";
+
+    /// Checks what no segment that was written here can be; a document or a frame is hostile input until this was asked.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        let wrong = |why: &str| Err(format!("segment {:?}: {why}", self.file));
+        if self.rows > u64::from(u32::MAX) {
+            return wrong("more rows than a segment can have");
+        }
+        if self.dead.as_ref().is_some_and(|dead| dead.rows > self.rows) {
+            return wrong("more dead rows than rows");
+        }
+        if !self.columns.is_sorted_by(|a, b| a.id < b.id) {
+            return wrong("its columns are not in the order of their ids");
+        }
+        if self.columns.iter().any(|c| c.start > c.end || c.end > self.len_bytes) {
+            return wrong("a column lies outside of the file");
+        }
+        let (start, end) = (self.columns.first().map_or(0, |c| c.start), self.columns.last().map_or(0, |c| c.end));
+        if start.saturating_add(self.len_bytes.saturating_sub(end)) > MAX_ENVELOPE_BYTES {
+            return wrong("more bytes around its columns than a head and a footer take");
+        }
+        Ok(())
+    }
 
     /// Returns the number of rows that are not dead.
     pub fn live_rows(&self) -> u64 {

@@ -282,6 +282,11 @@ fn too_short() -> String {
 /// # Errors
 /// `Io` when it cannot be read, `Corrupt` when it differs.
 pub fn verify_whole(env: &Env, path: &Path, meta: &SegmentMeta) -> Result<()> {
+    // A file that is far too long is not read to its end.
+    let found = env.fs.metadata(path).map_err(Error::io(path))?.len_bytes;
+    if found != meta.len_bytes {
+        return Err(Error::corrupt(path, format!("{found} bytes long, {} were written", meta.len_bytes)));
+    }
     let (len, crc) = checksum_file(env, path)?;
     if len != meta.len_bytes {
         return Err(Error::corrupt(path, format!("{len} bytes long, {} were written", meta.len_bytes)));

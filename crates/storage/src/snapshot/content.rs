@@ -38,6 +38,9 @@ pub fn read(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> Result
             for table in base.tables.iter().filter_map(|t| t.segments.as_ref()).chain(&base.table_files) {
                 check(&table.file)?;
             }
+            for file in base::symbol_files(base.tables.iter()) {
+                check(&file)?;
+            }
             let (state, handle) = base::load(disk, &base, named.clone())?;
             (state, Some(handle.log))
         }
@@ -207,6 +210,13 @@ pub fn history(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> Res
         check(&named.file)?;
         let path = disk.layout.db().join(&named.file);
         let line: Timeline = document::read_named(&disk.env, &path, named)?;
+        let parent = line.parent.as_ref().map(|parent| parent.timeline);
+        if parent != history.as_ref().map(|before| before.current().timeline) {
+            return Err(Error::corrupt(
+                &path,
+                "the timeline inside does not go on from the one that the snapshot names before it",
+            ));
+        }
         let bytes = document::encode(&line);
         history = Some(match history {
             None => History::begin(line, &bytes),

@@ -11,6 +11,7 @@ pub const PIN_FORMAT_VERSION: u32 = 3;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRef {
     /// Relative to `db/`.
+    #[serde(deserialize_with = "crate::layout::relative")]
     pub file: String,
     pub len_bytes: u64,
     pub crc32c: u32,

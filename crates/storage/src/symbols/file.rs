@@ -14,6 +14,7 @@ use types::{ColumnId, ColumnType, TableId, TimelineId};
 
 use super::Dictionary;
 use crate::arrow_type::arrow_field;
+use crate::document::read_whole;
 use crate::env::Env;
 use crate::ipc::{IpcFile, check_offsets, encode, write_file};
 use crate::{Error, Result};
@@ -26,6 +27,7 @@ const REMEDY: &str = "restore from a snapshot; other tables are unaffected";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SymbolFileMeta {
     /// Path below the table's directory, e.g. `_symbols/3.01HK….arrow`.
+    #[serde(deserialize_with = "crate::layout::relative")]
     pub file: String,
     pub column: ColumnId,
     /// Code of the first text.
@@ -101,7 +103,7 @@ pub fn load(env: &Env, table_dir: &Path, column: ColumnId, files: &[SymbolFileMe
                 meta.first_code
             )));
         }
-        let bytes = env.fs.read(&path).map_err(Error::io(&path))?;
+        let bytes = read_whole(env, &path, Some(meta.len_bytes))?;
         let (block, ends) = decode(bytes, meta).map_err(corrupt)?;
         inner.texts.push_block(block, ends);
     }
@@ -116,7 +118,7 @@ pub fn load(env: &Env, table_dir: &Path, column: ColumnId, files: &[SymbolFileMe
 /// # Errors
 /// `Io` when it cannot be read; `Corrupt` when it is not what its meta says.
 pub fn verify_whole(env: &Env, path: &Path, meta: &SymbolFileMeta) -> Result<()> {
-    let bytes = env.fs.read(path).map_err(Error::io(path))?;
+    let bytes = read_whole(env, path, Some(meta.len_bytes))?;
     decode(bytes, meta).map(drop).map_err(|detail| Error::corrupt(path, format!("{detail}; {REMEDY}")))
 }
 
