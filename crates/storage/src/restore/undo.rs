@@ -3,7 +3,7 @@
 //! It is a restore like any other: everything is proven before anything changes, a new timeline goes on from there, and
 //! what was in force stays for a grace time of its own. gc holds what it needs: [`crate::gc::left`].
 
-use types::{TimelineId, TimestampUs};
+use types::{Seq, TimelineId, TimestampUs};
 
 use super::trigger::Depth;
 use super::validate::{require_plain_path, verify_lengths, verify_tables};
@@ -109,6 +109,8 @@ pub fn files_of(found: &Recovered) -> Vec<String> {
         files.extend(base.table_files.values().map(|(file, _)| file.file.clone()));
         files.extend(base.symbol_files.iter().cloned());
     }
+    let base_seq = found.base.as_ref().map_or(Seq::ZERO, |base| base.name.seq);
+    files.extend(found.state.files_read_after(base_seq).map(|named| named.file.clone()));
     files.sort();
     files.dedup();
     files
