@@ -131,6 +131,12 @@ pub struct StorageConfig {
     pub snapshot_lease: Option<Duration>,
     /// How long what a restore leaves behind stays.
     pub restore_grace: Duration,
+    /// PREPARE makes the whole file systems durable.
+    pub snapshot_syncfs: bool,
+    /// Percent of the disk that snapshots hold at which there is a warning.
+    pub snapshot_warn_share: u64,
+    /// Percent of the disk that is free below which expired snapshots go.
+    pub snapshot_shed_free: u64,
 }
 
 /// The text log.

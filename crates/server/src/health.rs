@@ -59,7 +59,11 @@ fn tell(watch: &Watch, path: &str) -> Response<Body> {
     }
     let reasons = watch.reasons();
     let (status, text) = match reasons.is_empty() {
-        true => (StatusCode::OK, "Status: Healthy".to_owned()),
+        true => {
+            let warnings = watch.database.guard_warnings();
+            let warnings: String = warnings.iter().map(|warning| format!("\nWarning: {warning}")).collect();
+            (StatusCode::OK, format!("Status: Healthy{warnings}"))
+        }
         false => (StatusCode::INTERNAL_SERVER_ERROR, format!("Status: Unhealthy\n{}\n", reasons.join("\n"))),
     };
     plain(status, "text/plain", text)

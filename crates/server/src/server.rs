@@ -337,6 +337,9 @@ async fn open(
     options.log_files_max = config.storage.log_files;
     options.snapshot_lease_us = config.storage.snapshot_lease.map(|lease| lease.as_micros() as i64);
     options.restore_grace_us = i64::try_from(config.storage.restore_grace.as_micros()).unwrap_or(i64::MAX);
+    options.snapshot_syncfs = config.storage.snapshot_syncfs;
+    options.snapshot_warn_share = config.storage.snapshot_warn_share;
+    options.snapshot_shed_free = config.storage.snapshot_shed_free;
     let root = config.root.clone();
     let opened = tokio::task::spawn_blocking(move || {
         start::make_root(env.fs.as_ref(), &root)

@@ -78,6 +78,8 @@ impl Watch {
         gauge("stillpoint_snapshot_age_seconds", "Age of the oldest of them.", age_us as u64 / 1_000_000);
         let held = status.snapshots.iter().map(|s| s.held_bytes).max().unwrap_or(0);
         gauge("stillpoint_snapshot_held_bytes", "Most bytes that one of them keeps.", held);
+        gauge("stillpoint_snapshot_pinned_bytes", "Bytes that all of them keep.", status.pinned_bytes);
+        gauge("stillpoint_snapshot_warnings", "Warnings that snapshots fill the disk.", status.warnings.len() as u64);
     }
 
     fn ask_machine(&self) {

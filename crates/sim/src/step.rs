@@ -276,10 +276,10 @@ impl Step {
             }
             Step::Prepare(name) => db.prepare_snapshot(name),
             Step::PrepareKept(name) => {
-                db.prepare_snapshot_with(name, Terms { keep: true, lease_us: None, owner: "admin".to_owned() })
+                db.prepare_snapshot_with(name, Terms { keep: true, owner: "admin".to_owned(), ..Terms::default() })
             }
             Step::PrepareLeased(name) => {
-                db.prepare_snapshot_with(name, Terms { keep: false, lease_us: Some(1), owner: String::new() })
+                db.prepare_snapshot_with(name, Terms { lease_us: Some(1), ..Terms::default() })
             }
             Step::Renew(name) => db.renew_snapshot(name, None),
             Step::Leases => db.step_leases(),

@@ -48,6 +48,10 @@ pub struct Status {
     pub memtable_rows: u64,
     pub memtable_bytes: u64,
     pub snapshots: Vec<SnapshotInfo>,
+    /// Bytes that would come back if all of them were completed.
+    pub pinned_bytes: u64,
+    /// What an operator should know of snapshots and the disk.
+    pub warnings: Vec<String>,
 }
 
 impl Database {
@@ -71,6 +75,8 @@ impl Database {
             files: self.disk.env.fs.counts(),
             tables: view.state().tables.len() as u64,
             snapshots: self.snapshots(),
+            pinned_bytes: self.pinned_bytes(),
+            warnings: self.guard_warnings(),
             ..Status::default()
         };
         for table in view.state().tables.iter() {

@@ -25,6 +25,7 @@ use crate::log::writer::{LogWriter, Urgency};
 use crate::log::{Frame, FrameKind, Place};
 use crate::read_view::ReadView;
 use crate::record::{self, Record};
+use crate::snapshot::guard::Guard;
 use crate::snapshot::keep::{Cut, Leases};
 use crate::timeline::History;
 use crate::{Error, Result};
@@ -81,6 +82,12 @@ pub struct Options {
     pub snapshot_lease_us: Option<i64>,
     /// How long what a restore leaves behind stays, so that the restore can be undone.
     pub restore_grace_us: i64,
+    /// PREPARE makes the whole file systems durable, also when it does not say so.
+    pub snapshot_syncfs: bool,
+    /// Percent of the disk that snapshots may hold before it is worth a warning; 0: never.
+    pub snapshot_warn_share: u64,
+    /// Percent of the disk that is free below which snapshots whose leases have run out go; 0: never.
+    pub snapshot_shed_free: u64,
     /// How independent syncs run; one after the other where nothing may start threads.
     pub join: Join,
     /// Faults planted to prove that the simulator finds them; `None` but in its tests.
@@ -101,6 +108,9 @@ impl Options {
             compact_fan_in: 4,
             snapshot_lease_us: Some(24 * 60 * 60 * 1_000_000),
             restore_grace_us: 24 * 60 * 60 * 1_000_000,
+            snapshot_syncfs: false,
+            snapshot_warn_share: 20,
+            snapshot_shed_free: 5,
             join: |first, second| {
                 first();
                 second();
@@ -142,6 +152,7 @@ pub struct Database {
     /// States at the cuts of live snapshots, by the ids of their pins; of a former run's only those that were asked for.
     pub(crate) cuts: Mutex<HashMap<String, Cut>>,
     pub(crate) leases: Mutex<Leases>,
+    pub(crate) guard: Mutex<Guard>,
     /// Held while the files of a snapshot are found.
     pub(crate) pinning: Mutex<()>,
     memtables: Mutex<Share>,

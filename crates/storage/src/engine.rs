@@ -127,11 +127,12 @@ struct Background {
 type Step = fn(&Database) -> Result<()>;
 
 /// Steps in the order of a tick.
-const STEPS: [(&str, Step); 6] = [
+const STEPS: [(&str, Step); 7] = [
     ("memory", Database::step_memory),
     ("flush", |db| db.step_flush().map(drop)),
     ("base", |db| db.step_base().map(drop)),
     ("leases", Database::step_leases),
+    ("guard", Database::step_guard),
     ("settle", |db| db.step_settle().map(drop)),
     ("gc", |db| db.step_gc().map(drop)),
 ];

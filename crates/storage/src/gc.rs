@@ -60,6 +60,11 @@ impl GcState {
         self.paths.extend(paths);
     }
 
+    /// Returns whether files wait to be removed.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.paths.is_empty() || !self.released.is_empty()
+    }
+
     /// Takes a snapshot that is released.
     pub(crate) fn let_go(&mut self, released: Released) {
         self.released.push(released);

@@ -1,10 +1,11 @@
 //! Snapshots: named, durable pins, each on one Seq of the whole database.
 //!
 //! [`pin`] is the file and the record of one; [`open`] is PREPARE and COMPLETE, `keep` KEEP, RENEW and what time does to a
-//! snapshot; `settle` gives a kept one a base of its own; `content` is which files it names and the state that they give. Restoring from one: [`crate::restore`].
+//! snapshot; `settle` gives a kept one a base of its own; `guard` looks after the disk; `content` is which files it names and the state that they give. Restoring from one: [`crate::restore`].
 //! Page: `docs/format/snapshot.md`.
 
 pub(crate) mod content;
+pub(crate) mod guard;
 pub(crate) mod keep;
 pub mod open;
 pub mod pin;

@@ -87,7 +87,7 @@ pub struct Snapshot {
 /// What is done with a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SnapshotStep {
-    Prepare { lease: Option<Lease>, keep: bool },
+    Prepare { lease: Option<Lease>, keep: bool, sync: bool },
     Complete,
     Keep(Option<Lease>),
     Renew(Lease),

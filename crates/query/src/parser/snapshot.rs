@@ -12,7 +12,7 @@ const MAX_LEASE_US: i64 = 100 * 366 * 86_400 * 1_000_000;
 pub fn snapshot(cursor: &mut Cursor, spelled_snapshot: bool) -> Result<Statement, SqlError> {
     if !spelled_snapshot {
         let step = if cursor.take_word("create") {
-            SnapshotStep::Prepare { lease: None, keep: false }
+            SnapshotStep::Prepare { lease: None, keep: false, sync: false }
         } else if cursor.take_word("release") {
             SnapshotStep::Complete
         } else {
@@ -23,7 +23,8 @@ pub fn snapshot(cursor: &mut Cursor, spelled_snapshot: bool) -> Result<Statement
     let (name, step) = if cursor.take_word("prepare") {
         let name = optional_name(cursor)?;
         let lease = if cursor.take_word("lease") { Some(lease(cursor)?) } else { None };
-        (name, SnapshotStep::Prepare { lease, keep: cursor.take_word("keep") })
+        let keep = cursor.take_word("keep");
+        (name, SnapshotStep::Prepare { lease, keep, sync: cursor.take_word("sync") })
     } else if cursor.take_word("complete") {
         (optional_name(cursor)?, SnapshotStep::Complete)
     } else if cursor.take_word("keep") {

@@ -15,12 +15,15 @@ impl Session {
         let Snapshot { name, spelling, step } = statement;
         let target = name.as_ref().map_or(DEFAULT, |name| &name.name).to_owned();
         match step {
-            SnapshotStep::Prepare { lease, keep } => {
+            SnapshotStep::Prepare { lease, keep, sync } => {
                 let owner = self.user.to_string();
                 let prepared = self.blocking(move |database| {
                     let usual = if keep { None } else { database.usual_lease_us() };
                     let lease_us = lease.map_or(usual, |lease| lease.us);
-                    found(database.prepare_snapshot_with(&target, Terms { lease_us, keep, owner }))
+                    found(database.prepare_snapshot_with(
+                        &target,
+                        Terms { lease_us, keep, sync: sync || database.syncs_usually(), owner },
+                    ))
                 });
                 prepared.await?.map_err(|why| match (&name, spelling) {
                     (Some(name), _) => SqlError::new(name.position, why),

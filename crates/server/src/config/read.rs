@@ -104,11 +104,21 @@ pub fn storage(properties: &Properties) -> Result<StorageConfig, ConfigError> {
         base_bytes: bytes("storage.base.bytes")?,
         restore_grace: properties.duration("restore.grace")?,
         snapshot_lease: Some(properties.duration("snapshot.lease")?).filter(|lease| !lease.is_zero()),
+        snapshot_syncfs: properties.bool("snapshot.syncfs")?,
+        snapshot_warn_share: percent(properties, "snapshot.warn.share")?,
+        snapshot_shed_free: percent(properties, "snapshot.shed.free")?,
         log_files: match properties.count("storage.log.files")? {
             0 | 1 => return Err(properties.bad("storage.log.files", "a number above 1")),
             files => files,
         },
     })
+}
+
+fn percent(properties: &Properties, key: &str) -> Result<u64, ConfigError> {
+    match properties.count(key)? {
+        percent @ 0..=100 => Ok(percent as u64),
+        _ => Err(properties.bad(key, "a percentage, 0 to 100")),
+    }
 }
 
 /// Reads the keys of the text log.

@@ -155,6 +155,12 @@ const SECTIONS: &[Section] = &[
             ("storage.log.files", "Log files at which tables are flushed, whatever their size."),
             ("restore.grace", "How long what a restore leaves behind stays, so that it can be undone."),
             ("snapshot.lease", "How long a snapshot stays open when SNAPSHOT PREPARE does not say; 0 for no end."),
+            (
+                "snapshot.warn.share",
+                "Percent of the disk that snapshots may hold before there is a warning; 0 for none.",
+            ),
+            ("snapshot.shed.free", "Percent of the disk below whose being free expired snapshots go; 0 for never."),
+            ("snapshot.syncfs", "Whether each SNAPSHOT PREPARE syncs the whole file system, as with SYNC at its end."),
         ],
     ),
 ];

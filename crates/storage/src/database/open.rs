@@ -129,6 +129,7 @@ impl Database {
             basing: Mutex::default(),
             cuts: Mutex::default(),
             leases: Mutex::new(leases),
+            guard: Mutex::default(),
             pinning: Mutex::default(),
             more_bytes: AtomicUsize::new(0),
             durable_dirs: Mutex::default(),

@@ -33,6 +33,16 @@ pub struct Metadata {
     pub len_bytes: u64,
     pub inode: u64,
     pub access: Access,
+    /// Tells file systems apart while they are mounted.
+    pub device: u64,
+}
+
+/// How full a file system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that this process may still take.
+    pub free_bytes: u64,
+    pub total_bytes: u64,
 }
 
 /// Who may do what with a file, as POSIX tells it.
@@ -91,6 +101,8 @@ pub trait Fs: Send + Sync {
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
     /// Returns what is known of a path; `NotFound` when there is nothing.
     fn metadata(&self, path: &Path) -> io::Result<Metadata>;
+    /// Returns how full the file system of a directory is.
+    fn space(&self, dir: &Path) -> io::Result<Space>;
     /// Makes one directory; its parent must exist, it must not.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Gives a file a second name, which must not exist.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fs::{Access, DirEntry, FileKind, Fs, FsCounts, FsFile, Mapped, Metadata};
+use super::fs::{Access, DirEntry, FileKind, Fs, FsCounts, FsFile, Mapped, Metadata, Space};
 
 /// The machine's file systems, through the standard library.
 ///
@@ -104,8 +104,19 @@ impl Fs for OsFs {
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
         self.counters.call();
         let found = std::fs::symlink_metadata(path)?;
-        let access = Access { mode: found.mode() & 0o7777, user: found.uid(), group: found.gid() };
-        Ok(Metadata { kind: kind_of(found.file_type()), len_bytes: found.len(), inode: found.ino(), access })
+        Ok(Metadata {
+            kind: kind_of(found.file_type()),
+            len_bytes: found.len(),
+            inode: found.ino(),
+            access: Access { mode: found.mode() & 0o7777, user: found.uid(), group: found.gid() },
+            device: found.dev(),
+        })
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        self.counters.call();
+        let found = rustix::fs::statvfs(dir)?;
+        Ok(Space { free_bytes: found.f_bavail * found.f_frsize, total_bytes: found.f_blocks * found.f_frsize })
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

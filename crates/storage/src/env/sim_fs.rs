@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::io::Errno;
 
-use super::fs::{Access, DirEntry, FileKind, Fs, FsCounts, FsFile, Mapped, Metadata};
+use super::fs::{Access, DirEntry, FileKind, Fs, FsCounts, FsFile, Mapped, Metadata, Space};
 
 mod content;
 mod crash;
@@ -31,6 +31,9 @@ pub use tree::{CopyMode, CopyTree, TreeEntry};
 
 use file::SimFile;
 use machine::{Machine, Node};
+
+/// What the disk of a simulated machine says of its size.
+const DISK_BYTES: u64 = 1 << 30;
 
 /// A process on a simulated machine. Clones are the same process.
 #[derive(Clone)]
@@ -223,7 +226,14 @@ impl Fs for SimFs {
         let inode = machine.resolve_link(path)?;
         let len_bytes = machine.file(inode).map_or(0, |file| file.volatile.len_bytes());
         let access = Access { mode: 0o644, user: 0, group: 0 };
-        Ok(Metadata { kind: machine.kind(inode), len_bytes, inode, access })
+        Ok(Metadata { kind: machine.kind(inode), len_bytes, inode, access, device: 0 })
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<Space> {
+        let mut machine = self.machine();
+        machine.look(self.process, OpKind::Metadata, dir)?;
+        machine.resolve(dir)?;
+        Ok(Space { free_bytes: machine.free_bytes.unwrap_or(DISK_BYTES).min(DISK_BYTES), total_bytes: DISK_BYTES })
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

@@ -132,6 +132,11 @@ impl Pins {
             |pinned: &Pinned| bytes_of(&pinned.files) + pinned.lists.iter().map(|list| of_lists[&**list]).sum::<u64>();
         self.by_snapshot.iter().map(|(id, pinned)| (&**id, of_snapshot(pinned))).collect()
     }
+
+    /// Returns the bytes of all files that snapshots name and `counts` says to count, each once.
+    pub fn all_bytes(&self, counts: impl Fn(&Path) -> bool) -> u64 {
+        self.files.iter().filter(|(path, _)| counts(path)).map(|(_, (_, len_bytes))| len_bytes).sum()
+    }
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub enum SnapshotState {
     Open,
     /// Its lease has run out: it holds the files that it names, until it is completed or taken anew.
     Expired,
+    /// Its copying was ended early, because the disk was nearly full: it holds the files that it names.
+    Ended,
     /// It holds the files that it names, log files among them.
     Kept,
     /// It is kept and has a base of its own: it holds segments, symbol files and lists of these.
@@ -41,6 +43,7 @@ impl SnapshotState {
         match self {
             SnapshotState::Open => "open",
             SnapshotState::Expired => "expired",
+            SnapshotState::Ended => "ended",
             SnapshotState::Kept => "kept",
             SnapshotState::Settled => "settled",
         }
@@ -60,6 +63,8 @@ pub struct SnapshotInfo {
     /// Bytes of files that snapshots keep from being removed: of an open one all such files, of another those it names.
     pub held_bytes: u64,
     pub owner: String,
+    /// Directories outside the root's file system that a copy must hold too, as they were at the cut.
+    pub places: Vec<String>,
 }
 
 /// The state at a cut, in memory.
@@ -116,7 +121,7 @@ impl Leases {
         self.0.remove(id);
     }
 
-    fn ends_us(&self, id: &str) -> Option<i64> {
+    pub(crate) fn ends_us(&self, id: &str) -> Option<i64> {
         self.0.get(id).and_then(|running| running.ends_us)
     }
 }
@@ -147,15 +152,15 @@ impl Database {
     /// # Errors
     /// [`Error::NotFound`] when there is none of that name.
     pub fn keep_snapshot(&self, name: &str, for_us: Option<i64>) -> Result<()> {
-        self.stand(name, |_| Standing { kept: true, lease_us: for_us })
+        self.stand(name, |_| Standing { kept: true, lease_us: for_us, ended: false })
     }
 
-    /// Gives a snapshot another lease from now on. One whose lease had run out is open again.
+    /// Gives a snapshot another lease from now on. One whose copying had ended is open again.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none of that name.
     pub fn renew_snapshot(&self, name: &str, lease_us: Option<i64>) -> Result<()> {
-        self.stand(name, |standing| Standing { lease_us, ..standing })
+        self.stand(name, |standing| Standing { lease_us, ended: false, ..standing })
     }
 
     fn stand(&self, name: &str, change: impl FnOnce(Standing) -> Standing) -> Result<()> {
@@ -168,7 +173,7 @@ impl Database {
         Ok(())
     }
 
-    fn commit_standing(&self, snapshot: &Snapshot, standing: Standing) -> Result<()> {
+    pub(crate) fn commit_standing(&self, snapshot: &Snapshot, standing: Standing) -> Result<()> {
         let id = snapshot.pin.id.clone();
         let record = Record::Stand { id: id.clone(), standing };
         let seq = self.commit_records(Urgency::Urgent, vec![record], |state| {
@@ -182,6 +187,11 @@ impl Database {
     /// Returns how long a snapshot is open when PREPARE does not say.
     pub fn usual_lease_us(&self) -> Option<i64> {
         self.options.snapshot_lease_us
+    }
+
+    /// Returns whether PREPARE makes whole file systems durable when it does not say so.
+    pub fn syncs_usually(&self) -> bool {
+        self.options.snapshot_syncfs
     }
 
     /// Notes what is left of leases, warns of those that end soon, and does what their end asks for.
@@ -199,7 +209,8 @@ impl Database {
         let by_wall = self.disk.has(Planted::LeaseByWallClock);
         let now_us = if by_wall { clock.now_us() } else { clock.monotonic_us() };
         let Some(running) = leases.0.get_mut(&snapshot.pin.id) else { return Ok(()) };
-        let kept = snapshot.standing().kept;
+        let standing = snapshot.standing();
+        let kept = standing.kept;
         let name = &snapshot.pin.name;
         let outcome = match running.due(now_us) {
             None => return Ok(()),
@@ -211,20 +222,20 @@ impl Database {
             }
             Some(Due::Note(left_us)) => {
                 running.noted_us = now_us;
-                self.commit_standing(snapshot, Standing { kept, lease_us: Some(left_us) })
+                self.commit_standing(snapshot, Standing { lease_us: Some(left_us), ..standing })
             }
             Some(Due::End) if kept => {
                 drop(leases);
                 tracing::info!("snapshot {name} was kept for as long as it was asked to be: it is released");
                 return self.release(&snapshot.pin);
             }
-            Some(Due::End) if !snapshot.is_open() => return Ok(()),
+            Some(Due::End) if snapshot.is_expired() => return Ok(()),
             Some(Due::End) => {
                 tracing::warn!(
                     "the lease of snapshot {name} has run out: files that it does not name go from now on; complete it, \
                      or SNAPSHOT RENEW it"
                 );
-                self.commit_standing(snapshot, Standing { kept, lease_us: Some(0) })
+                self.commit_standing(snapshot, Standing { lease_us: Some(0), ..standing })
             }
         };
         match outcome {
@@ -382,7 +393,8 @@ impl Database {
                 Standing { kept: true, .. } if pin.settled.is_some() => SnapshotState::Settled,
                 Standing { kept: true, .. } => SnapshotState::Kept,
                 _ if snapshot.is_open() => SnapshotState::Open,
-                _ => SnapshotState::Expired,
+                _ if snapshot.is_expired() => SnapshotState::Expired,
+                _ => SnapshotState::Ended,
             };
             SnapshotInfo {
                 name: pin.name.clone(),
@@ -396,6 +408,7 @@ impl Database {
                     _ => pinned.get(&*pin.id).copied().unwrap_or(0),
                 },
                 owner: pin.owner.clone(),
+                places: pin.places.clone(),
             }
         };
         snapshots.values().map(|snapshot| info(snapshot)).collect()

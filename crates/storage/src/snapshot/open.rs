@@ -30,6 +30,9 @@ pub struct Terms {
     pub lease_us: Option<i64>,
     /// It is not opened for copying, but kept at once.
     pub keep: bool,
+    /// Everything on the file systems below the root is made durable before the answer: for copies of volumes that will be
+    /// mounted without their journal.
+    pub sync: bool,
     pub owner: String,
 }
 
@@ -39,22 +42,33 @@ impl Database {
     /// # Errors
     /// As [`Database::prepare_snapshot_with`].
     pub fn prepare_snapshot(&self, name: &str) -> Result<()> {
-        self.prepare_snapshot_with(name, Terms { lease_us: self.options.snapshot_lease_us, ..Terms::default() })
+        let (lease_us, sync) = (self.options.snapshot_lease_us, self.options.snapshot_syncfs);
+        self.prepare_snapshot_with(name, Terms { lease_us, sync, ..Terms::default() })
     }
 
     /// Takes a snapshot. When this returns, a copy of the root restores to this moment, until the snapshot is completed or
     /// its lease ends. One of that name whose lease has run out is completed first.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when there is one of that name already, [`Error::Invalid`] for a name that cannot be a file's.
+    /// [`Error::Conflict`] when there is one of that name already, [`Error::Invalid`] for a name that cannot be a file's,
+    /// [`Error::Unavailable`] when the disk is nearly full and another snapshot should be completed first.
     pub fn prepare_snapshot_with(&self, name: &str, terms: Terms) -> Result<()> {
         check_name(name)?;
         let former = self.lock_head().state.snapshots.get(name).cloned();
-        if let Some(former) = former.filter(|s| !s.is_open() && !s.standing().kept) {
+        if let Some(former) = former.filter(|s| s.is_expired()) {
             self.release(&former.pin)?;
         }
-        let pin = self.cut(name, terms)?;
+        let places = {
+            let guard = self.guard.lock().expect("no holder of this lock panics");
+            if let Some(why) = &guard.no_room {
+                return Err(Error::Unavailable(why.clone()));
+            }
+            guard.places.clone()
+        };
+        let syncs = terms.sync;
+        let pin = self.cut(name, terms, places)?;
         let outcome = self.make_cut_durable(&pin);
+        let outcome = outcome.and_then(|()| if syncs { self.sync_devices() } else { Ok(()) });
         self.publish();
         if let Err(e) = outcome {
             // The frame may stand in the log: without a release the snapshot would be open after the next start.
@@ -63,20 +77,24 @@ impl Database {
             }
             return Err(e);
         }
+        if !pin.places.is_empty() {
+            tracing::info!("snapshot {name}: a copy of the root must hold these places too: {}", pin.places.join(", "));
+        }
         // A batch of unlinks that began before the cut must end before a copy may begin.
         drop(self.gc.lock().expect("no holder of the gc lock panics"));
         Ok(())
     }
 
     /// Numbers the cut and queues its frame: no I/O, no work per table.
-    fn cut(&self, name: &str, terms: Terms) -> Result<Pin> {
-        let room = 4096 + terms.owner.len() * 6 + self.history.files().len() * 256;
+    fn cut(&self, name: &str, terms: Terms, places: Vec<String>) -> Result<Pin> {
+        let names: usize = places.iter().chain([&terms.owner]).map(|name| name.len() * 6 + 8).sum();
+        let room = 4096 + names + self.history.files().len() * 256;
         let mut head = self.head_with_room(Urgency::Ordinary, room)?;
         if head.state.snapshots.contains_key(name) {
             return Err(Error::Conflict(format!("there is a snapshot named {name} already: complete it first")));
         }
         let (seq, commit_us) = self.number(&head.state);
-        let mut pin = self.new_pin(&head.state, name, terms, seq, commit_us);
+        let mut pin = Pin { places, ..self.new_pin(&head.state, name, terms, seq, commit_us) };
         let (payload, placement) = self.place_cut(&mut pin);
         self.apply(&mut head, vec![Record::Cut(pin.clone())], seq, commit_us)?;
         let frame = Frame { kind: FrameKind::Commit, seq, commit_us, durable_seq: Seq::ZERO, payload };
@@ -116,6 +134,7 @@ impl Database {
             lease_us: terms.lease_us,
             kept: terms.keep,
             owner: terms.owner,
+            places: Vec::new(),
             settled: None,
         }
     }
@@ -170,6 +189,8 @@ impl Database {
         let seq = self.commit_records(Urgency::Urgent, vec![record], |_| Ok(()))?;
         self.log.wait_durable(seq)?;
         self.leases.lock().expect("no holder of this lock panics").forget(&pin.id);
+        // What there is to say of a full disk may be another thing now.
+        self.guard.lock().expect("no holder of this lock panics").no_room = None;
         let dir = self.disk.layout.snapshot();
         let mut paths = Vec::new();
         for (file, found) in pin_files(&self.disk, Some(&pin.name))? {
@@ -273,7 +294,7 @@ mod tests {
         let db = Database::open(env, Options::new("/root")).unwrap();
         db.step_spare().unwrap();
         let before = fs.counts();
-        let pin = db.cut("default", Terms::default()).unwrap();
+        let pin = db.cut("default", Terms::default(), Vec::new()).unwrap();
         assert_eq!(fs.counts(), before);
         db.make_cut_durable(&pin).unwrap();
         assert_eq!(fs.counts().syncs, before.syncs + 4);

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use types::{Seq, TimelineId};
 
-/// Version of the pin's format. Version 1 has no lease, owner and `kept`, version 2 no `settled`.
+/// Version of the pin's format. Version 1 has no lease, owner and `kept`, version 2 no `places` and `settled`.
 pub const PIN_FORMAT_VERSION: u32 = 3;
 
 /// A file that must be present with exactly these bytes.
@@ -54,6 +54,9 @@ pub struct Pin {
     /// The user who took it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
+    /// Other directories that a copy of the root must hold: they lie on other devices, or behind links.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
     /// The snapshot's own base at the cut: a restore needs it and what it names, and neither `base` nor the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled: Option<FileRef>,
@@ -66,6 +69,9 @@ pub struct Standing {
     /// What was left of the lease when this was written; 0: it has run out; `None`: it has no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_us: Option<i64>,
+    /// Its copying was ended before its lease, because the disk was nearly full: it holds the files that it names.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
 }
 
 /// A snapshot that is not released: its pin and what has become of it since. In a base it is the pin's object with one
@@ -96,13 +102,19 @@ impl Snapshot {
 
     /// Returns its standing now.
     pub fn standing(&self) -> Standing {
-        self.since.unwrap_or(Standing { kept: self.pin.kept, lease_us: self.pin.lease_us })
+        self.since.unwrap_or(Standing { kept: self.pin.kept, lease_us: self.pin.lease_us, ended: false })
     }
 
     /// Returns whether it may be being copied, so that nothing below the root may go.
     pub fn is_open(&self) -> bool {
         let standing = self.standing();
-        !standing.kept && standing.lease_us != Some(0)
+        !standing.kept && !standing.ended && standing.lease_us != Some(0)
+    }
+
+    /// Returns whether the lease of its copying has run out.
+    pub fn is_expired(&self) -> bool {
+        let standing = self.standing();
+        !standing.kept && standing.lease_us == Some(0)
     }
 }
 

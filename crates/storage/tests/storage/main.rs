@@ -9,6 +9,7 @@ mod dedup;
 mod faults;
 mod fixture;
 mod foreign_copies;
+mod guard;
 mod hostile;
 mod life;
 mod many_snapshots;

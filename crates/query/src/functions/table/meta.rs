@@ -309,11 +309,13 @@ pub fn snapshots(call: &Call, tables: &Tables) -> Provider {
         ("tables", Kind::Long),
         ("pinned_bytes", Kind::Long),
         ("owner", Kind::String),
+        ("places", Kind::String),
     ];
     let rows = tables.database.snapshots().into_iter().map(|s| {
         let (created, lease_end) = (timestamp(Some(s.created_us)), timestamp(s.lease_end_us));
         let (tables, held) = (long(s.tables as i64), long(s.held_bytes as i64));
-        vec![text(s.name), text(s.state.name()), long(s.seq.0 as i64), created, lease_end, tables, held, text(s.owner)]
+        let (seq, state, places) = (long(s.seq.0 as i64), text(s.state.name()), text(s.places.join(", ")));
+        vec![text(s.name), state, seq, created, lease_end, tables, held, text(s.owner), places]
     });
     table(columns, rows.collect())
 }

@@ -1,0 +1,174 @@
+//! Snapshots on a disk that fills, and those that make whole file systems durable.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use storage::env::clock::ManualClock;
+use storage::env::rng::SeededRng;
+use storage::env::sim_fs::{CopyMode, OpKind, SimFs};
+use storage::{Database, Env, Error, Options, SnapshotState, Terms};
+
+use crate::support::*;
+
+const SECOND_US: i64 = 1_000_000;
+/// A hundredth of the simulated disk, and more.
+const WIDE_BYTES: usize = 11 << 20;
+
+fn machine_with_clock() -> (Arc<SimFs>, Env, Arc<ManualClock>) {
+    let fs = Arc::new(SimFs::new(7));
+    let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
+    let env = Env { fs: fs.clone(), clock: clock.clone(), rng: Arc::new(SeededRng::new(7)) };
+    (fs, env, clock)
+}
+
+fn leased(lease_us: i64) -> Terms {
+    Terms { lease_us: Some(lease_us), ..Terms::default() }
+}
+
+/// Stores a row that is worth removing, in a segment.
+fn store_much(db: &Database) {
+    let text: &'static str = String::leak("x".repeat(WIDE_BYTES));
+    insert(db, "t", &[(DAY_US, Some("a"), 1, Some(text))]);
+    db.flush_table(db.view().table("t").unwrap().id()).unwrap();
+}
+
+fn states(db: &Database) -> Vec<(String, SnapshotState)> {
+    db.snapshots().into_iter().map(|s| (s.name, s.state)).collect()
+}
+
+fn tick(db: &Database, clock: &ManualClock) {
+    clock.advance_us(SECOND_US);
+    db.step_guard().unwrap();
+    while db.step_gc().unwrap() {}
+}
+
+#[test]
+fn near_a_full_disk_expired_snapshots_go_and_then_copying_ends_that_stays_good() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = open(&env).unwrap();
+    let id = create(&db, "t");
+    insert(&db, "t", &[(DAY_US, Some("a"), 7, Some("at the cut"))]);
+    db.prepare_snapshot_with("old", leased(60 * SECOND_US)).unwrap();
+    clock.advance_us(60 * SECOND_US);
+    db.step_leases().unwrap();
+    db.prepare_snapshot_with("copy", leased(3_600 * SECOND_US)).unwrap();
+    let cut = rows(&db, "t");
+    store_much(&db);
+    db.truncate(id).unwrap();
+    db.write_base().unwrap();
+    tick(&db, &clock);
+    use SnapshotState::{Ended, Expired, Open};
+    assert_eq!(states(&db), [("copy".to_owned(), Open), ("old".to_owned(), Expired)], "there is room");
+    let held = db.snapshots()[0].held_bytes;
+    assert!(held >= WIDE_BYTES as u64, "{held}");
+
+    fs.set_free_bytes(Some(40 << 20));
+    tick(&db, &clock);
+    assert_eq!(states(&db), [("copy".to_owned(), Open)], "the expired one goes first");
+    tick(&db, &clock);
+    assert_eq!(states(&db), [("copy".to_owned(), Ended)]);
+    assert!(!fs.files_below(Path::new(ROOT)).iter().any(|p| p.to_string_lossy().contains("1970-01-02/")));
+    // It is durable, is not released, and what it names is all there.
+    drop(db);
+    let env = on(&env, fs.kill());
+    let db = open(&env).unwrap();
+    (0..5).for_each(|_| tick(&db, &clock));
+    assert_eq!(states(&db), [("copy".to_owned(), Ended)]);
+    fs.set_free_bytes(None);
+    fs.copy_tree(Path::new(ROOT), Path::new("/copy"), CopyMode::Copy, &["db/_live", "log"], 1).finish();
+    fs.write_file(Path::new("/copy/_restore"), b"");
+    assert_eq!(rows(&open_at(&env, "/copy").unwrap(), "t"), cut);
+    db.renew_snapshot("copy", Some(60 * SECOND_US)).unwrap();
+    assert_eq!(states(&db), [("copy".to_owned(), Open)]);
+    clock.advance_us(60 * SECOND_US);
+    db.step_leases().unwrap();
+    assert_eq!(states(&db), [("copy".to_owned(), Expired)]);
+}
+
+#[test]
+fn near_a_full_disk_prepare_says_which_snapshot_to_complete() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = open(&env).unwrap();
+    let id = create(&db, "t");
+    store_much(&db);
+    db.prepare_snapshot_with("large", Terms { keep: true, ..Terms::default() }).unwrap();
+    db.prepare_snapshot_with("small", Terms { keep: true, ..Terms::default() }).unwrap();
+    db.truncate(id).unwrap();
+    while db.step_settle().unwrap() {}
+    fs.set_free_bytes(Some(40 << 20));
+    tick(&db, &clock);
+    assert_eq!(states(&db).len(), 2, "what is kept is never released");
+    match db.prepare_snapshot("default") {
+        Err(Error::Unavailable(why)) => {
+            assert!(why.contains("complete snapshot") && why.contains("bytes are free"), "{why}")
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(db.status().warnings.len(), 1);
+    insert(&db, "t", &[(DAY_US, Some("a"), 1, None)]);
+    for name in ["large", "small"] {
+        db.complete_snapshot(name).unwrap();
+    }
+    tick(&db, &clock);
+    db.prepare_snapshot("default").unwrap();
+    assert_eq!(db.status().warnings, Vec::<String>::new());
+}
+
+#[test]
+fn snapshots_that_hold_much_of_the_disk_are_told_of() {
+    let (_, env, clock) = machine_with_clock();
+    let mut options = Options::new(ROOT);
+    options.snapshot_warn_share = 1;
+    let db = Database::open(env, options).unwrap();
+    let id = create(&db, "t");
+    store_much(&db);
+    db.prepare_snapshot("default").unwrap();
+    tick(&db, &clock);
+    assert_eq!(db.status().warnings, Vec::<String>::new());
+    db.truncate(id).unwrap();
+    clock.advance_us(60 * SECOND_US);
+    tick(&db, &clock);
+    let status = db.status();
+    assert!(status.warnings[0].contains("more than 1 percent"), "{:?}", status.warnings);
+    assert!(status.pinned_bytes >= WIDE_BYTES as u64);
+}
+
+#[test]
+fn prepare_with_sync_makes_one_call_for_each_file_system() {
+    let (fs, env, _) = machine_with_clock();
+    let db = open(&env).unwrap();
+    for n in 0..10 {
+        create(&db, &format!("t{n}"));
+    }
+    fs.record_trace(true);
+    let syncs = || fs.take_trace().iter().filter(|op| op.site.kind == OpKind::SyncFileSystem).count();
+    db.prepare_snapshot("without").unwrap();
+    assert_eq!(syncs(), 0);
+    db.prepare_snapshot_with("with", Terms { sync: true, ..Terms::default() }).unwrap();
+    assert_eq!(syncs(), 1);
+    assert!(db.snapshots()[0].places.is_empty());
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test lays out the root as an operator does")]
+fn a_table_behind_a_link_is_told_as_a_place_that_a_copy_must_hold() {
+    let root = std::env::temp_dir().join(format!("stillpoint-places-{}", std::process::id()));
+    let elsewhere = std::env::temp_dir().join(format!("stillpoint-elsewhere-{}", std::process::id()));
+    std::fs::create_dir_all(&root).unwrap();
+    std::fs::create_dir_all(&elsewhere).unwrap();
+    {
+        let db = Database::open(Env::os(), Options::new(&root)).unwrap();
+        let id = create(&db, "t");
+        insert(&db, "t", &[(DAY_US, Some("a"), 1, None)]);
+        db.flush_table(id).unwrap();
+        let dir = root.join("db").join(db.view().table("t").unwrap().directory());
+        let moved = elsewhere.join("t");
+        std::fs::rename(&dir, &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, &dir).unwrap();
+        db.step_guard().unwrap();
+        db.prepare_snapshot_with("default", Terms { sync: true, ..Terms::default() }).unwrap();
+        assert_eq!(db.snapshots()[0].places, [dir.display().to_string()]);
+    }
+    std::fs::remove_dir_all(&root).unwrap();
+    std::fs::remove_dir_all(&elsewhere).unwrap();
+}
