@@ -84,7 +84,6 @@ const TOOLS: [Tool; 22] = [
         give_back: Some("mkdir {x} && tar -xf {o}/a.tar -C {x}"),
         also: &[1],
         remark: "1: a file appeared in a directory",
-        ..PLAIN
     },
     Tool {
         name: "GNU tar -g, levels 0 and 1",
@@ -93,7 +92,6 @@ const TOOLS: [Tool; 22] = [
         give_back: Some("mkdir {x} && tar -g /dev/null -xf {o}/0.tar -C {x} && tar -g /dev/null -xf {o}/1.tar -C {x}"),
         also: &[1],
         remark: "1: a file appeared in a directory",
-        ..PLAIN
     },
     Tool {
         name: "bsdtar",

@@ -86,7 +86,7 @@ impl Database {
         let mut gc = self.gc.lock().expect("no holder of this lock panics");
         gc.left.looked = true;
         for (held, files) in found {
-            gc.pins.add(&pin_id(&held.left), files.into_iter());
+            gc.pins.add(&pin_id(&held.left), files);
             gc.left.held.push(held);
         }
         Ok(())

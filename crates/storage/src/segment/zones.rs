@@ -27,8 +27,11 @@ pub struct ZonesOf<T: Number> {
     values: ScalarBuffer<T>,
     nulls: Option<NullBuffer>,
     zone_rows: usize,
-    pieces: Box<[OnceLock<Box<[Zone<T>]>>]>,
+    pieces: Box<[OnceLock<Piece<T>>]>,
 }
+
+/// Neighbouring zones that are measured together.
+type Piece<T> = Box<[Zone<T>]>;
 
 /// What is known of the values of a zone that are not NULL.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -4,7 +4,7 @@
 //! [`LEASE_NOTE_US`] more. At its end a snapshot that is open stops being open: gc goes on, and the snapshot holds the files
 //! that it names, until it is completed, taken anew or renewed. One that is kept is released.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use types::Seq;
@@ -384,7 +384,7 @@ impl Database {
         };
         let is_open = snapshots.values().any(|s| s.is_open());
         let waiting_bytes = if is_open { self.waiting_bytes() } else { 0 };
-        let needed = snapshots.values().any(|s| !s.is_open()).then(|| self.needed_files()).unwrap_or_default();
+        let needed = if snapshots.values().any(|s| !s.is_open()) { self.needed_files() } else { HashSet::new() };
         let gc = self.gc.lock().expect("no holder of the gc lock panics");
         let pinned = gc.pins.bytes(|path| !needed.contains(path));
         let info = |snapshot: &Snapshot| {

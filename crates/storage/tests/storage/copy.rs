@@ -71,7 +71,7 @@ fn a_copy_made_under_changes_is_the_cut() {
     let turn = AtomicU64::new(0);
     let progress = |_| match turn.fetch_add(1, Ordering::Relaxed) {
         0 => fill(&db, 5),
-        1 => drop(db.flush_table(id).unwrap()),
+        1 => db.flush_table(id).unwrap(),
         2 => drop(db.step_compact().unwrap()),
         3 => db.drop_table(dropped).unwrap(),
         4 => db.write_base().unwrap(),

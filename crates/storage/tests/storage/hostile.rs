@@ -195,6 +195,8 @@ fn ask(what: &str, door: impl FnOnce() -> storage::Result<()> + Send + 'static) 
 }
 
 type Make = Box<dyn Fn(&Copy)>;
+/// Gives a hostile name for a name and the directory that it stands below.
+type Renamed = fn(&str, &Path) -> String;
 
 /// Every name that a document holds, with how it is changed: from the name as it is and the way out of its directory.
 fn hostile_names() -> Vec<(String, Make)> {
@@ -213,7 +215,7 @@ fn hostile_names() -> Vec<(String, Make)> {
         }),
         ("segment", |c, to| c.segments(|list| put(&mut list["segments"][0]["segment"]["file"], &c.db("t~1"), to))),
     ];
-    let names: [(&str, fn(&str, &Path) -> String); 15] = [
+    let names: [(&str, Renamed); 15] = [
         ("leads out by ..", |name, dir| {
             let up =
                 dir.components().count() - dir.ancestors().find(|a| a.ends_with("copy")).unwrap().components().count();
@@ -265,7 +267,7 @@ fn hostile_kinds(template: &Path) -> Vec<(String, Make)> {
     let (files, dirs) = places(template);
     assert!(files.len() >= 7 && dirs.len() >= 9, "{files:?} {dirs:?}");
     let mut cases: Vec<(String, Make)> = Vec::new();
-    for path in files.iter().chain(&dirs).cloned() {
+    for path in files.iter().chain(&dirs) {
         let out = path.clone();
         cases.push((
             format!("{} is a link out", path.display()),

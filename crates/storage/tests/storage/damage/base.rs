@@ -11,8 +11,8 @@ fn newest(copy: &Copy) -> PathBuf {
 }
 
 fn table_base(copy: &Copy, table: &str) -> PathBuf {
-    let files = copy.files(&format!("db/{table}~")).into_iter();
-    files.filter(|path| path.to_str().unwrap().contains("/_base/")).next_back().unwrap()
+    let mut files = copy.files(&format!("db/{table}~")).into_iter();
+    files.rfind(|path| path.to_str().unwrap().contains("/_base/")).unwrap()
 }
 
 #[test]
