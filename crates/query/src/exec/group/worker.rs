@@ -135,6 +135,7 @@ impl Worker {
     ) -> Result<()> {
         let stretches: Vec<(i64, Range<usize>)> = stretches.collect();
         if let (Keys::Slots(slots), Some(groups)) = (keys, self.numbering.by_slot())
+            && self.states.iter().any(|(state, _)| state.is_dense())
             && dense::is_worth(rows, stretches.len(), groups.len())
         {
             return self.add_dense(&stretches, slots, keys, arguments);

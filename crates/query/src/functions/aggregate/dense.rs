@@ -36,30 +36,36 @@ impl<'a> Dense<'a> {
     /// Returns the sum of the rows' values by slot.
     pub fn sums(&self, values: &[f64]) -> Vec<f64> {
         let mut lanes = vec![[0.0; LANES]; self.counts.len()];
-        each_in_lanes(self.slots, values, |slot, lane, value| lanes[slot][lane] += value);
-        lanes.into_iter().map(|lanes| lanes.iter().sum()).collect()
+        let (fours, rest) = self.slots.as_chunks::<LANES>();
+        let (four_values, rest_values) = values.as_chunks::<LANES>();
+        // no iterator within the loop: a call of its constructor for each four rows would cost more than they do
+        for ([a, b, c, d], [of_a, of_b, of_c, of_d]) in fours.iter().zip(four_values) {
+            lanes[*a as usize][0] += of_a;
+            lanes[*b as usize][1] += of_b;
+            lanes[*c as usize][2] += of_c;
+            lanes[*d as usize][3] += of_d;
+        }
+        for (slot, value) in rest.iter().zip(rest_values) {
+            lanes[*slot as usize][0] += value;
+        }
+        lanes.iter().map(|[a, b, c, d]| (a + b) + (c + d)).collect()
     }
 }
 
 /// Returns how many rows each of `size` slots has.
 pub fn counts(slots: &[u32], size: usize) -> Vec<u32> {
     let mut lanes = vec![[0u32; LANES]; size];
-    each_in_lanes(slots, slots, |slot, lane, _| lanes[slot][lane] += 1);
-    lanes.into_iter().map(|lanes| lanes.iter().sum()).collect()
-}
-
-/// Calls `each` with slot, lane and value of each row.
-fn each_in_lanes<V: Copy>(slots: &[u32], values: &[V], mut each: impl FnMut(usize, usize, V)) {
     let (fours, rest) = slots.as_chunks::<LANES>();
-    let (four_values, rest_values) = values.as_chunks::<LANES>();
-    for (slots, values) in fours.iter().zip(four_values) {
-        for (lane, (slot, value)) in slots.iter().zip(values).enumerate() {
-            each(*slot as usize, lane, *value);
-        }
+    for [a, b, c, d] in fours {
+        lanes[*a as usize][0] += 1;
+        lanes[*b as usize][1] += 1;
+        lanes[*c as usize][2] += 1;
+        lanes[*d as usize][3] += 1;
     }
-    for (lane, (slot, value)) in rest.iter().zip(rest_values).enumerate() {
-        each(*slot as usize, lane, *value);
+    for slot in rest {
+        lanes[*slot as usize][0] += 1;
     }
+    lanes.iter().map(|[a, b, c, d]| a + b + c + d).collect()
 }
 
 /// Most slots that are counted in this way: their lanes stay in a core's nearest cache, or nearly.
