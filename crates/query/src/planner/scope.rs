@@ -304,7 +304,9 @@ impl<'s> Scope<'s> {
         if let [Tree { kind: ExprKind::Query(query), .. }] = list {
             return Err(in_query_error(&value, query.position));
         }
-        let list = list.iter().map(|e| self.bind_wanted(e, value.kind)).collect::<Result<Vec<_>, _>>()?;
+        // A parameter whose type the client leaves open may hold an interval where a text may: `ts IN $1`.
+        let wanted = if value.kind.is_time() { Kind::Varchar } else { value.kind };
+        let list = list.iter().map(|e| self.bind_wanted(e, wanted)).collect::<Result<Vec<_>, _>>()?;
         if value.kind.is_time() {
             return moments::in_list(self, value, list, negated, is_time, position);
         }

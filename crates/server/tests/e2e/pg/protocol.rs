@@ -260,6 +260,35 @@ fn parameters_take_their_types_from_the_statement() {
 }
 
 #[test]
+fn a_time_in_an_open_parameter_may_be_an_interval() {
+    let (_server, mut client) = served();
+    check(&mut client, TABLE, &["C OK", "Z I"]);
+    let rows = "insert into t (ts, l) select timestamp_sequence(0, 1000000), x from long_sequence(200)";
+    check(&mut client, rows, &["C INSERT 0 200", "Z I"]);
+    const VARCHAR: u32 = 1043;
+    const TIMESTAMP: u32 = 1114;
+    let minute = "1970-01-01T00:00";
+    for (condition, hint, bound, count) in [
+        ("ts in $1", 0, minute, 60),
+        ("ts in ($1)", 0, minute, 60),
+        ("ts not in $1", 0, minute, 140),
+        ("ts in $1", VARCHAR, minute, 60),
+        ("ts in $1", 0, "1970-01-01T00:00;10s;60s;2", 20),
+        ("ts in $1", 0, "1970-01-01T00:00:05.000000Z", 1),
+        // a client that says what it sends means a moment
+        ("ts in $1", TIMESTAMP, minute, 1),
+    ] {
+        let told = if hint == TIMESTAMP { TIMESTAMP } else { VARCHAR };
+        let sql = format!("select count() from t where {condition}");
+        check_extended(
+            &mut client,
+            &[parse("", &sql, &[hint]), describe('S', ""), bind("", "", &[Some(bound)]), execute("", 0), sync()],
+            &["1", &format!("t {told}"), "T count():20:0", "2", &format!("D {count}"), "C SELECT 1", "Z I"],
+        );
+    }
+}
+
+#[test]
 fn the_type_of_a_result_does_not_depend_on_the_size_of_a_parameter() {
     let (_server, mut client) = served();
     let prepared = client.extended(&[parse("s", "select $1 x", &[20]), describe('S', "s"), sync()]);
