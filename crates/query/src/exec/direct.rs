@@ -34,10 +34,10 @@ pub mod work;
 
 pub use backward::Backward;
 pub use block::{Block, Selection};
-pub use delivered::{Delivery, delivered};
+pub use delivered::{Delivery, delivered, few};
 pub use fold::{fold, fold_streamed, reservation};
 pub use outputs::Outputs;
-pub use sent::{by_time, sent};
+pub use sent::{FEW_ROWS, by_time, made, sent};
 pub use source::Source;
 pub use work::{Morsel, Order, Work};
 

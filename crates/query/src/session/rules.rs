@@ -15,6 +15,8 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
+use crate::exec::latest_on::LatestOn;
+
 /// What a plan has beyond projections.
 pub type Parts = usize;
 const SCAN: Parts = 1;
@@ -68,7 +70,8 @@ const NEEDS: &[(&str, Parts)] = &[
     ("EnsureRequirements", LIMIT | SORT | GROUP),
     ("CombinePartialFinalAggregate", GROUP),
     ("OptimizeAggregateOrder", GROUP),
-    ("ProjectionPushdown", FILTER | SORT | GROUP),
+    // above a filter over a scan our own operator does what this would
+    ("ProjectionPushdown", SORT | GROUP),
     ("LimitAggregation", GROUP),
     ("LimitPushPastWindows", OTHER),
     ("HashJoinBuffering", OTHER),
@@ -161,6 +164,8 @@ fn parts(plan: &LogicalPlan) -> Parts {
                 groups += 1;
                 GROUP
             }
+            // what is asked of its input, and of what goes through it, is asked of groups and sorts too
+            LogicalPlan::Extension(own) if own.node.as_any().is::<LatestOn>() => FILTER | SORT | GROUP,
             _ => OTHER,
         };
         if found < ALL && asks(node)? {

@@ -15,7 +15,7 @@ use types::{ColumnId, ColumnType, TimeRange};
 
 use super::block::{Block, Selection};
 use super::source::Source;
-use super::work::{Order, Reading, failed};
+use super::work::{Reading, failed};
 
 /// Rows of the first window, unless more are asked for.
 const FIRST_ROWS: usize = if cfg!(test) { 64 } else { 2 << 10 };
@@ -41,17 +41,14 @@ impl Backward {
     /// Returns the reader of a source of a table with a designated timestamp; `wanted` is the number of rows that are most likely
     /// enough. Call it on a blocking thread.
     pub fn new(source: &Source, wanted: usize) -> Result<Backward> {
-        let reading = source.work(Order::Any)?.reading;
+        let mut runs: Vec<(usize, Run)> = source.runs()?.into_iter().enumerate().collect();
+        runs.retain(|(_, run)| run.rows() > 0);
+        let reading = Arc::new(Reading::of(source, runs.iter().map(|(_, run)| run))?);
+        runs.retain(|(_, run)| reading.conjuncts.may_meet(|place| run.known(reading.columns[place].0)));
         let Some(designated) = reading.designated else {
             return internal_err!("{} has no designated timestamp", source.view().name());
         };
         let ranges = source.ranges().to_vec();
-        let whole = match (ranges.first(), ranges.last()) {
-            (Some(first), Some(last)) => TimeRange { start_us: first.start_us, end_us: last.end_us },
-            _ => TimeRange::EMPTY,
-        };
-        let mut runs: Vec<(usize, Run)> = source.view().runs(whole).map_err(failed)?.into_iter().enumerate().collect();
-        runs.retain(|(_, run)| run.rows() > 0);
         runs.sort_by_key(|(_, run)| run.ts_max);
         let mut columns = reading.columns.clone();
         if columns.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! Whoever is free takes the next morsel and puts its channel into the queue, under one lock: so the queue has the order of
 //! morsels, and no thread ever waits for one that was not started. The queue and each channel are short: that is how far
-//! threads run ahead.
+//! threads run ahead. Few rows are made by whoever asks for them: [`few`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -62,6 +62,33 @@ where
         Ok::<_, DataFusionError>(Delivered { morsels, batches: None, left, is_over: false })
     };
     Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::once(begun).try_flatten().boxed()))
+}
+
+/// Returns the batches that are made of the morsels of little work, at most `fetch` rows of them, and what failed.
+pub fn few(
+    work: &Work,
+    fetch: Option<usize>,
+    make: impl Fn(&Morsel, &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool>,
+) -> Vec<Result<RecordBatch>> {
+    let mut left = fetch.unwrap_or(usize::MAX);
+    let mut batches = Vec::new();
+    for morsel in work.morsels() {
+        let mut take = |batch: RecordBatch| {
+            let batch = batch.slice(0, batch.num_rows().min(left));
+            left -= batch.num_rows();
+            batches.push(Ok(batch));
+            left > 0
+        };
+        match make(morsel, &mut take) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                batches.push(Err(error));
+                break;
+            }
+        }
+    }
+    batches
 }
 
 struct Maker<M> {

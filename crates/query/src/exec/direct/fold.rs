@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -104,9 +104,10 @@ pub(super) fn workers(work: &Work) -> usize {
     cores().min(work.rows().div_ceil(ROWS_A_WORKER)).min(work.morsels().len()).max(1)
 }
 
-/// Returns how many threads the machine runs at a time.
+/// Returns how many threads the machine runs at a time. It is asked once: the answer is in several files of the system's.
 pub(super) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+    static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
+    *CORES
 }
 
 /// Returns the morsels of one thread of several, of about equally many rows.

@@ -10,15 +10,20 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use datafusion::common::Statistics;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::StatisticsContext;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, StatisticsArgs};
+use futures::future::{self, Either};
+use futures::{TryStreamExt, stream};
 
-use super::{Delivery, Morsel, Notes, Order, Source, delivered};
+use super::{Delivery, FEW_ROWS, Morsel, Notes, Order, Source, Work, delivered, few};
 use crate::provider::StoredScan;
 
 /// Rows of a batch: what the operators above take at a time.
@@ -28,6 +33,8 @@ const BATCH_ROWS: usize = 8192;
 const AHEAD_BATCHES: usize = 16;
 const AHEAD_BYTES: usize = 16 << 20;
 const TEXT_BYTES: usize = 16;
+/// Of so many runs the stretches within bounds are soon found.
+const NEAR_RUNS: usize = 16;
 
 /// Rows of one table that meet its filters, in the order of time.
 pub struct DirectRowsExec {
@@ -39,21 +46,43 @@ pub struct DirectRowsExec {
     plain: Arc<dyn ExecutionPlan>,
 }
 
-/// Recognises a filter over a scan, and a scan that reads columns to its end.
+/// Recognises a filter over a scan, and a scan that reads columns to its end, with a choice of their columns by other names.
 pub fn recognise(plan: &Arc<dyn ExecutionPlan>, _notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let fetch = match plan.downcast_ref::<FilterExec>() {
+    let place = |expr: &Arc<dyn PhysicalExpr>| expr.downcast_ref::<Column>().map(Column::index);
+    let mut rows = plan;
+    let mut chosen: Option<Vec<usize>> = None;
+    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+        let Some(places) = projection.expr().iter().map(|e| place(&e.expr)).collect() else { return Ok(None) };
+        (rows, chosen) = (projection.input(), Some(places));
+        if let Some(same) = rows.downcast_ref::<CooperativeExec>() {
+            rows = same.input();
+        }
+    }
+    let fetch = match rows.downcast_ref::<FilterExec>() {
         Some(filter) => filter.fetch(),
-        None if plan.downcast_ref::<StoredScan>().is_some() && !plan.schema().fields().is_empty() => None,
+        None if rows.downcast_ref::<StoredScan>().is_some() && !plan.schema().fields().is_empty() => None,
         None => return Ok(None),
     };
     let unlimited = match fetch {
-        Some(_) => plan.with_fetch(None),
-        None => Some(plan.clone()),
+        Some(_) => rows.with_fetch(None),
+        None => Some(rows.clone()),
     };
     let Some((source, outputs)) = unlimited.as_ref().and_then(Source::beneath) else { return Ok(None) };
-    let place = |expr: &Arc<dyn PhysicalExpr>| expr.downcast_ref::<Column>().map(Column::index);
-    let Some(outputs) = outputs.iter().map(place).collect() else { return Ok(None) };
+    let Some(mut outputs) = outputs.iter().map(place).collect::<Option<Vec<usize>>>() else { return Ok(None) };
+    if let Some(chosen) = chosen {
+        let Some(of) = chosen.iter().map(|place| outputs.get(*place).copied()).collect() else { return Ok(None) };
+        outputs = of;
+    }
     Ok(Some(Arc::new(DirectRowsExec { source, outputs, fetch, plain: plan.clone() })))
+}
+
+/// Returns the stretches of rows if they are soon found: of a small table, or of few runs within bounds of time.
+fn near_work(source: &Source) -> Result<Option<Work>> {
+    let is_near = match source.is_bounded() {
+        true => source.runs()?.len() <= NEAR_RUNS,
+        false => source.view().row_count().is_ok_and(|rows| rows <= FEW_ROWS as u64),
+    };
+    if is_near { source.work(Order::Time).map(Some) } else { Ok(None) }
 }
 
 impl fmt::Debug for DirectRowsExec {
@@ -112,8 +141,18 @@ impl ExecutionPlan for DirectRowsExec {
             }
             Ok(true)
         };
-        let begin = async move { Ok(move || Ok((source.work(Order::Time)?, make))) };
-        Ok(delivered(schema, Delivery { ahead, fetch: self.fetch }, begin))
+        let (fetch, delivery) = (self.fetch, Delivery { ahead, fetch: self.fetch });
+        let output = schema.clone();
+        // nothing may begin before the first batch is asked for: filters may wait for a sub-query until then
+        let begun = async move {
+            let work = near_work(&source)?;
+            if let Some(work) = work.as_ref().filter(|work| work.rows() <= FEW_ROWS) {
+                return Ok(Either::Left(stream::iter(few(work, fetch, make))));
+            }
+            let begin = move || Ok((work.map_or_else(|| source.work(Order::Time), Ok)?, make));
+            Ok::<_, DataFusionError>(Either::Right(delivered(output, delivery, future::ok(begin))))
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(begun).try_flatten())))
     }
 
     fn fetch(&self) -> Option<usize> {

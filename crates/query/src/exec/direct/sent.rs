@@ -1,4 +1,5 @@
-//! Batches that one blocking thread makes and hands out as it goes: [`sent`], and what such a stream promises: [`by_time`].
+//! Batches that one blocking thread makes and hands out as it goes: [`sent`]; few that are made at once: [`made`]; and what such a
+//! stream promises: [`by_time`].
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,6 +16,10 @@ use datafusion::physical_plan::metrics::BaselineMetrics;
 use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
 use futures::{TryStreamExt, stream};
 
+use super::fold::fold_streamed;
+
+/// Rows that are sooner read than another thread wakes.
+pub const FEW_ROWS: usize = if cfg!(test) { 100 } else { 8 << 10 };
 /// Batches that may wait for their reader.
 const AHEAD_BATCHES: usize = 2;
 
@@ -42,6 +47,25 @@ pub fn sent<T: Send + 'static>(
         Ok::<SendableRecordBatchStream, DataFusionError>(builder.build())
     };
     Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(begun).try_flatten()))
+}
+
+/// Returns the batches that `send` makes when the first is asked for, all by whoever asks. For at most about [`FEW_ROWS`], read
+/// without a search.
+pub fn made(
+    schema: SchemaRef,
+    metrics: BaselineMetrics,
+    send: impl FnOnce(&dyn Fn() -> bool, &mut dyn FnMut(RecordBatch) -> bool) -> Result<()> + Send + 'static,
+) -> SendableRecordBatchStream {
+    let batches = async move {
+        let mut batches = Vec::new();
+        send(&|| false, &mut |batch| {
+            metrics.record_output(batch.num_rows());
+            batches.push(batch);
+            true
+        })?;
+        Ok(batches)
+    };
+    fold_streamed(schema, batches)
 }
 
 /// Returns the properties of one stream of batches that rises by the timestamp at that place, if it has one.

@@ -14,7 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
-use storage::TableView;
+use storage::{Run, TableView};
 use types::{ColumnDef, ColumnType, TimeRange};
 
 use super::work::{Order, Work};
@@ -141,6 +141,18 @@ impl Source {
         Some((source, self.columns.len()))
     }
 
+    /// Returns whether rows are in ranges of time that have a beginning or an end.
+    pub fn is_bounded(&self) -> bool {
+        self.ranges[..] != [TimeRange::ALL]
+    }
+
+    /// Returns the runs that may have rows in the ranges of time, and perhaps others between those.
+    pub fn runs(&self) -> Result<Vec<Run>> {
+        let (Some(first), Some(last)) = (self.ranges.first(), self.ranges.last()) else { return Ok(Vec::new()) };
+        let whole = TimeRange { start_us: first.start_us, end_us: last.end_us };
+        self.view.runs(whole).map_err(|e| SqlError::from_storage(&e).into_datafusion())
+    }
+
     /// Returns the stretches of rows to read. Maps segments and searches their times: call it on a blocking thread.
     pub fn work(&self, order: Order) -> Result<Work> {
         Work::of(self, order)
@@ -157,7 +169,7 @@ impl fmt::Debug for Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.view.name())?;
-        if self.ranges[..] != [TimeRange::ALL] {
+        if self.is_bounded() {
             write!(f, " intervals: {}", crate::provider::shown_ranges(&self.ranges))?;
         }
         for (i, conjunct) in self.conjuncts.iter().enumerate() {

@@ -66,25 +66,29 @@ enum Rows {
     Merged { runs: Vec<Run>, ranges: Vec<TimeRange>, about: usize },
 }
 
-impl Work {
-    pub(super) fn of(source: &Source, order: Order) -> Result<Work> {
+impl Reading {
+    /// Returns how the rows of these runs of a source are read.
+    pub fn of<'a>(source: &Source, runs: impl Iterator<Item = &'a Run>) -> Result<Reading> {
         let table = source.view.schema();
         let typed = |place: &usize| table.columns.get(*place).map(|c| (c.id, c.column_type));
         let Some(columns) = source.columns.iter().map(typed).collect::<Option<Vec<_>>>() else {
             return internal_err!("a source reads a column that its table lacks");
         };
         let designated = table.designated_index().and_then(|place| typed(&place));
-        let mut runs = Vec::new();
-        if let (Some(first), Some(last)) = (source.ranges.first(), source.ranges.last()) {
-            let whole = TimeRange { start_us: first.start_us, end_us: last.end_us };
-            runs = source.view.runs(whole).map_err(failed)?;
-        }
-        runs.retain(|run| run.rows() > 0);
         let dictionaries = (0..columns.len()).map(|place| source.dictionary(place)).collect::<Result<Vec<_>>>()?;
-        let rows = runs.iter().map(|run| rows_within(run, &source.ranges)).sum();
+        let rows = runs.map(|run| rows_within(run, &source.ranges)).sum();
         let conjuncts = Conjuncts::compile(&source.conjuncts, &source.schema, &dictionaries, rows)?;
-        runs.retain(|run| conjuncts.may_meet(|place| run.known(columns[place].0)));
-        let reading = Arc::new(Reading { columns, schema: source.schema.clone(), dictionaries, conjuncts, designated });
+        Ok(Reading { columns, schema: source.schema.clone(), dictionaries, conjuncts, designated })
+    }
+}
+
+impl Work {
+    pub(super) fn of(source: &Source, order: Order) -> Result<Work> {
+        let mut runs = source.runs()?;
+        runs.retain(|run| run.rows() > 0);
+        let reading = Arc::new(Reading::of(source, runs.iter())?);
+        let (columns, designated) = (&reading.columns, reading.designated);
+        runs.retain(|run| reading.conjuncts.may_meet(|place| run.known(columns[place].0)));
         let mut work = Work { morsels: Vec::new(), reading };
         match order {
             Order::Time if designated.is_some() => {

@@ -71,6 +71,9 @@ async fn fewer_rules_make_the_same_plan() {
         "select count_distinct(n) from t where b",
         "select s, sum(v) from t where ts in '1970-01-01' group by s",
         "select max(n) from t where s = null",
+        "select * from t latest on ts partition by s",
+        "select s, v from t where s = 'a' and n > 3 latest on ts partition by s, b",
+        "select s, v + 1 x from t where ts < '1970-01-01T01' latest on ts partition by s order by x limit 2",
         "select case when n > 5 then 'a' else 'b' end k, count() from t",
     ] {
         let (parts, fewer, all) = plans(&session, sql).await;
@@ -88,7 +91,6 @@ async fn plans_of_other_nodes_get_all_rules() {
         "select distinct s from t",
         "select * from t where s in (select s from u)",
         "select row_number() over (order by ts) from t",
-        "select * from t latest on ts partition by s",
         "select ts, avg(v) from t sample by 1h fill(prev)",
         "select a.n from (select n, v + 1 y from t where b) a where a.y > 3",
         "select * from (select * from t where s = 'a') where ts < '1970-01-01T01'",

@@ -51,6 +51,9 @@ fn a_limit_ends_the_reading() {
         ("select * from t where s = 's1' limit 7", Any),
         ("select * from t where s = 's1' limit 3, 9", Any),
         ("select x from (select i * 2 x, s from t where d > 1) where s is null limit 5", Any),
+        ("select * from t where ts in '2024-03-31T01' limit 7", Any),
+        ("select s a, s b, ts from t where ts in '2024-03-31T00;3h' and s = 's1' limit 2, 5", Any),
+        ("select d + 1 x, v from t where ts in '2024-03-31T01' and b limit 3", Any),
     ]);
 }
 
