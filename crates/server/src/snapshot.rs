@@ -19,7 +19,7 @@ use storage::{Database, Error, Options, Terms};
 
 use crate::migrate::http::Http;
 use crate::signals::{self, Signal, Signals};
-use crate::start::{Owner, load_config, owner_of};
+use crate::start::{Owner, Refusal, load_config, owner_of, refuse};
 
 /// Exit code of a refusal, as of a start.
 const REFUSED: u8 = 55;
@@ -66,46 +66,47 @@ pub struct CopyArguments {
     /// Remove earlier copies of the same name from the directory, and files that no snapshot in it names
     #[arg(long, conflicts_with = "tar")]
     prune: bool,
-    /// Say what was done, or why not, as JSON (beside an archive on stdout: on stderr)
-    #[arg(long)]
-    json: bool,
 }
 
 /// Runs the command.
-pub fn run(verb: &SnapshotVerb, root: PathBuf, env: &Env) -> ExitCode {
+pub fn run(verb: &SnapshotVerb, root: PathBuf, json: bool, env: &Env) -> ExitCode {
     let SnapshotVerb::Copy(arguments) = verb;
     let root = arguments.from.clone().unwrap_or(root);
     let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(copy(arguments, &root, env)),
-        Err(error) => Err(Failure { code: 1, why: format!("cannot start threads: {error}") }),
+        Ok(runtime) => runtime.block_on(copy(arguments, &root, json, env)),
+        Err(error) => Err(Failure::stopped(format!("cannot start threads: {error}"))),
     };
-    tell(arguments, outcome)
+    tell(arguments, json, outcome)
 }
 
 /// Why there is no copy.
 struct Failure {
     code: u8,
-    why: String,
+    why: Refusal,
 }
 
 impl Failure {
     fn refused(why: impl Into<String>) -> Failure {
-        Failure { code: REFUSED, why: why.into() }
+        Failure { code: REFUSED, why: Refusal::new(why.into(), None) }
+    }
+
+    fn stopped(why: String) -> Failure {
+        Failure { code: 1, why: Refusal::new(why, None) }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let code = if matches!(error, Error::Refused(_) | Error::Corrupt { .. }) { REFUSED } else { 1 };
-        Failure { code, why: error.to_string() }
+        Failure { code, why: Refusal::of_storage(&error, None) }
     }
 }
 
-fn tell(arguments: &CopyArguments, outcome: Result<Report, Failure>) -> ExitCode {
+fn tell(arguments: &CopyArguments, json: bool, outcome: Result<Report, Failure>) -> ExitCode {
     let on_stdout = arguments.tar.as_deref() != Some(Path::new("-"));
     let say = |line: &str| if on_stdout { println!("{line}") } else { eprintln!("{line}") };
     match outcome {
-        Ok(report) if arguments.json => {
+        Ok(report) if json => {
             say(&as_json(&report).to_string());
             ExitCode::SUCCESS
         }
@@ -116,13 +117,7 @@ fn tell(arguments: &CopyArguments, outcome: Result<Report, Failure>) -> ExitCode
             }
             ExitCode::SUCCESS
         }
-        Err(Failure { code, why }) => {
-            if arguments.json {
-                say(&json!({"error": why, "exit": code}).to_string());
-            }
-            eprintln!("stillpoint: {why}");
-            ExitCode::from(code)
-        }
+        Err(Failure { code, why }) => refuse(&why, code, json),
     }
 }
 
@@ -144,13 +139,13 @@ fn as_json(report: &Report) -> serde_json::Value {
 }
 
 /// Copies a snapshot that there is, or one that is taken for it.
-async fn copy(arguments: &CopyArguments, root: &Path, env: &Env) -> Result<Report, Failure> {
+async fn copy(arguments: &CopyArguments, root: &Path, json: bool, env: &Env) -> Result<Report, Failure> {
     // Paths in their true form, so that one that lies in the other is seen.
     let root = root.canonicalize().map_err(|e| Failure::refused(format!("{}: {e}", root.display())))?;
     // From here on a signal ends the copy and not the process, so that the snapshot is completed.
     let listening = signals::listen();
-    let signals = &mut listening.map_err(|e| Failure { code: 1, why: format!("cannot listen for signals: {e}") })?;
-    let work = Work::new(arguments, &root, env)?;
+    let signals = &mut listening.map_err(|e| Failure::stopped(format!("cannot listen for signals: {e}")))?;
+    let work = Work::new(arguments, &root, json, env)?;
     let owner = owner_of(&root, env.fs.as_ref()).map_err(|e| Failure::refused(format!("{}: {e}", root.display())))?;
     match (&arguments.snapshot, owner) {
         (Some(name), Owner::Nobody) => {
@@ -216,15 +211,20 @@ async fn beside_server(arguments: &CopyArguments, work: &Work, signals: &mut Sig
     };
     let completed = ask(format!("SNAPSHOT COMPLETE '{name}'")).await;
     match copied {
-        Err(Failure { why, .. }) if why.starts_with("there is no snapshot/") => Err(Failure::refused(format!(
-            "the server at {url} took the snapshot, but not in {}: it is another root's; {remedy}",
-            work.root.display()
-        ))),
+        Err(Failure { why, .. }) if why.sentence().starts_with("there is no snapshot/") => {
+            Err(Failure::refused(format!(
+                "the server at {url} took the snapshot, but not in {}: it is another root's; {remedy}",
+                work.root.display()
+            )))
+        }
         Err(failure) => Err(failure),
         // The copy is whole; the lease ends soon.
         Ok(report) => {
             if let Err(Failure { why, .. }) = completed {
-                eprintln!("warning: snapshot {name} could not be completed and ends by its lease in {LEASE}: {why}");
+                eprintln!(
+                    "warning: snapshot {name} could not be completed and ends by its lease in {LEASE}: {}",
+                    why.sentence()
+                );
             }
             Ok(report)
         }
@@ -256,12 +256,14 @@ struct Work {
     to: Option<PathBuf>,
     /// Of the snapshot that is taken for it: the same for the same directory, so that a restore takes the latest.
     name: String,
+    /// Nothing is told on the way.
+    quiet: bool,
     env: Env,
     stop: Arc<AtomicBool>,
 }
 
 impl Work {
-    fn new(arguments: &CopyArguments, root: &Path, env: &Env) -> Result<Work, Failure> {
+    fn new(arguments: &CopyArguments, root: &Path, json: bool, env: &Env) -> Result<Work, Failure> {
         let to = arguments.to.as_deref().map(true_path).transpose()?;
         let tag =
             match &to {
@@ -275,6 +277,7 @@ impl Work {
             root: root.to_owned(),
             to,
             name: format!("copy-{tag:08x}"),
+            quiet: json,
             env: env.clone(),
             stop: Arc::default(),
         })
@@ -287,7 +290,7 @@ impl Work {
         loop {
             tokio::select! {
                 copied = &mut copying => {
-                    return copied.unwrap_or_else(|e| Err(Failure { code: 1, why: format!("the copy died: {e}") }));
+                    return copied.unwrap_or_else(|e| Err(Failure::stopped(format!("the copy died: {e}"))));
                 }
                 Signal::Stop(_) = signals.next() => self.stop.store(true, Ordering::Relaxed),
             }
@@ -296,7 +299,7 @@ impl Work {
 
     fn run(&self, snapshot: &str) -> Result<Report, Failure> {
         let plan = Plan::new(&self.env, &self.root, snapshot)?;
-        let bar = Bar::new(&self.env);
+        let bar = Bar::new(&self.env, self.quiet);
         let progress = |progress| bar.show(progress);
         let watch = Watch { progress: &progress, stop: &self.stop };
         let copied = match (&self.to, &self.arguments.tar) {
@@ -363,6 +366,7 @@ fn true_path(path: &Path) -> Result<PathBuf, Failure> {
 /// The progress on stderr: a line that is written over on a terminal, elsewhere one now and then.
 struct Bar {
     env: Env,
+    quiet: bool,
     on_terminal: bool,
     began_us: i64,
     last_us: AtomicI64,
@@ -370,17 +374,25 @@ struct Bar {
 }
 
 impl Bar {
-    fn new(env: &Env) -> Bar {
+    fn new(env: &Env, quiet: bool) -> Bar {
         let began_us = env.clock.monotonic_us();
         let on_terminal = std::io::stderr().is_terminal();
-        Bar { env: env.clone(), on_terminal, began_us, last_us: AtomicI64::new(began_us), shown: Mutex::new(false) }
+        Bar {
+            env: env.clone(),
+            quiet,
+            on_terminal,
+            began_us,
+            last_us: AtomicI64::new(began_us),
+            shown: Mutex::new(false),
+        }
     }
 
     fn show(&self, progress: Progress) {
         let now_us = self.env.clock.monotonic_us();
         let last_us = self.last_us.load(Ordering::Relaxed);
         let pause_us = if self.on_terminal { TERMINAL_US } else { PLAIN_US };
-        if now_us - last_us < pause_us
+        if self.quiet
+            || now_us - last_us < pause_us
             || self.last_us.compare_exchange(last_us, now_us, Ordering::Relaxed, Ordering::Relaxed).is_err()
         {
             return;

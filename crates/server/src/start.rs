@@ -2,7 +2,7 @@
 //!
 //! Owns what the operator sees (lines on stdout, one plain message when the start is refused, the exit code) and the
 //! order of a start: configuration, addresses, storage, and only then, when storage has found the root good, the folders
-//! and files beside it. So a root that is refused, or copied badly, is not touched. Read next: [`arguments`],
+//! and files beside it. So a root that is refused, or copied badly, is not touched. Read next: [`arguments`], [`refusal`],
 //! [`configuration`], [`root`], [`machine`], [`text_log`], [`notify`], then [`crate::server`]; [`service`] and [`owner`]
 //! start, find and stop servers in the background.
 
@@ -12,12 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use serde_json::json;
 use storage::Database;
 use storage::env::Env;
+use storage::restore::Whole;
+use types::TimestampUs;
 
 use crate::config::LogConfig;
 use crate::migrate;
-use crate::server::{Progress, Server};
+use crate::server::{Progress, Server, StartError};
 use crate::signals::{self, Signal};
 use crate::snapshot;
 
@@ -26,6 +29,7 @@ mod configuration;
 mod machine;
 mod notify;
 mod owner;
+mod refusal;
 mod root;
 mod service;
 mod text_log;
@@ -35,6 +39,7 @@ pub use configuration::load as load_config;
 pub use machine::Warning;
 use notify::Notifier;
 pub(crate) use owner::{Owner, of as owner_of};
+pub(crate) use refusal::{Refusal, refuse};
 pub use root::make_folder as make_root;
 use text_log::TextLog;
 
@@ -49,46 +54,47 @@ const REFUSAL_LINES: usize = 6;
 
 /// Why a run ends with another exit code than 0.
 enum Failure {
-    Refused(String),
+    Refused(Refusal),
     Unclean(String),
 }
 
 /// What goes wrong before clients are served is a refusal.
 impl From<String> for Failure {
     fn from(why: String) -> Failure {
-        Failure::Refused(why)
+        Failure::Refused(Refusal::new(why, None))
     }
 }
 
 /// Runs a server until a signal stops it, and returns the exit code: 0 after a clean stop, 1 after one that was not, 55
 /// for a refused start.
 pub fn run(arguments: Arguments) -> ExitCode {
+    let json = arguments.json;
     let root = match arguments.root.map_or_else(default_root, |root| Ok(absolute(root))) {
         Ok(root) => root,
-        Err(why) => return fail(REFUSED, &why),
+        Err(why) => return refuse(&Refusal::new(why, None), REFUSED, json),
     };
     let env = Env::os();
     match arguments.verb {
-        Some(Verb::Start) => return service::start(&root, &env),
+        Some(Verb::Start) => return service::start(&root, json, &env),
         Some(Verb::Stop) => return service::stop(&root, &env),
         Some(Verb::Status) => return service::status(&root, &env),
         Some(Verb::Import(import)) => return migrate::run(&import, root, &env),
-        Some(Verb::Snapshot { verb }) => return snapshot::run(&verb, root, &env),
-        Some(Verb::Verify { copy, snapshot }) => return verify(&copy, snapshot.as_deref(), &env),
-        None if arguments.check_config => return check_config(&root, &env),
+        Some(Verb::Snapshot { verb }) => return snapshot::run(&verb, root, json, &env),
+        Some(Verb::Verify { copy, snapshot }) => return verify(&copy, snapshot.as_deref(), json, &env),
+        None if arguments.check_config => return check_config(&root, json, &env),
         None => {}
     }
     log_panics();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(REFUSED, &format!("cannot start threads: {error}")),
+        Err(error) => return refuse(&Refusal::new(format!("cannot start threads: {error}"), None), REFUSED, json),
     };
-    let ended = runtime.block_on(serve(root, env));
+    let ended = runtime.block_on(serve(root, json, env));
     // work that still runs for clients that are gone must not hold the exit
     runtime.shutdown_background();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Refused(why)) => fail(REFUSED, &why),
+        Err(Failure::Refused(refusal)) => refuse(&refusal, REFUSED, json),
         Err(Failure::Unclean(why)) => fail(UNCLEAN, &why),
     }
 }
@@ -103,19 +109,49 @@ fn log_panics() {
 }
 
 /// Proves that a copy is whole.
-fn verify(copy: &Path, snapshot: Option<&str>, env: &Env) -> ExitCode {
-    match storage::restore::verify(env, copy, snapshot, &|doing| eprintln!("{doing}")) {
-        Ok(lines) => {
-            lines.iter().for_each(|line| println!("{line}"));
+fn verify(copy: &Path, snapshot: Option<&str>, json: bool, env: &Env) -> ExitCode {
+    let progress = |doing: &str| {
+        if !json {
+            eprintln!("{doing}");
+        }
+    };
+    match storage::restore::verify(env, copy, snapshot, &progress) {
+        Ok(whole) if json => {
+            let snapshots: Vec<_> = whole.iter().map(whole_as_json).collect();
+            println!("{}", json!({"whole": true, "snapshots": snapshots}));
             ExitCode::SUCCESS
         }
-        Err(error) => fail(REFUSED, &error.to_string()),
+        Ok(whole) => {
+            whole.iter().for_each(|line| println!("{line}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => refuse(&Refusal::of_storage(&error, Some(copy)), REFUSED, json),
     }
 }
 
+fn whole_as_json(whole: &Whole) -> serde_json::Value {
+    json!({
+        "snapshot": whole.snapshot,
+        "seq": whole.seq.0,
+        "created": TimestampUs(whole.created_us).to_string(),
+        "tables": whole.tables,
+        "rows": whole.rows,
+        "bytes": whole.bytes,
+        "files": whole.files,
+    })
+}
+
 /// Prints what a start would find in the configuration.
-fn check_config(root: &Path, env: &Env) -> ExitCode {
+fn check_config(root: &Path, json: bool, env: &Env) -> ExitCode {
     let found = configuration::check(root, env.fs.as_ref());
+    let in_order = found.refusals.is_empty() && found.warnings.is_empty();
+    if json {
+        println!(
+            "{}",
+            json!({"in_order": in_order, "refused": found.refusals, "warnings": found.warnings, "notes": found.advice})
+        );
+        return if in_order { ExitCode::SUCCESS } else { ExitCode::from(UNCLEAN) };
+    }
     for line in &found.refusals {
         println!("refused: {line}");
     }
@@ -125,25 +161,32 @@ fn check_config(root: &Path, env: &Env) -> ExitCode {
     for line in &found.advice {
         println!("note: {line}");
     }
-    if !found.refusals.is_empty() || !found.warnings.is_empty() {
+    if !in_order {
         return ExitCode::from(UNCLEAN);
     }
     println!("the configuration of {} is in order", root.display());
     ExitCode::SUCCESS
 }
 
-async fn serve(root: PathBuf, env: Env) -> Result<(), Failure> {
+async fn serve(root: PathBuf, json: bool, env: Env) -> Result<(), Failure> {
     let mut signals = signals::listen().map_err(|e| format!("cannot listen for signals: {e}"))?;
     let manager = Arc::new(Notifier::from_environment());
     let limits = machine::raise_open_files();
     if let Some(why) = machine::refusal(&root) {
-        return Err(Failure::Refused(why));
+        return Err(Failure::Refused(Refusal::new(why, Some(&root))));
     }
-    let config = load_config(&root, env.fs.as_ref())?;
+    let wrong = |why| Failure::Refused(Refusal::new(why, Some(&root)));
+    let config = load_config(&root, env.fs.as_ref()).map_err(wrong)?;
     let warnings = machine::warnings(&root, env.fs.as_ref(), &limits);
     let (unknown, without_effect) = (config.warnings.clone(), config.without_effect.clone());
-    let progress = progress(&env, manager.clone());
-    let mut server = Server::start(config, env.clone(), warnings.clone(), progress).await.map_err(|e| e.to_string())?;
+    let progress = progress(&env, manager.clone(), json);
+    let started = Server::start(config, env.clone(), warnings.clone(), progress).await;
+    let mut server = started.map_err(|error| {
+        Failure::Refused(match &error {
+            StartError::Storage(inner) => Refusal::of_storage(inner, Some(&root)),
+            other => Refusal::new(other.to_string(), Some(&root)),
+        })
+    })?;
     let canonical = root.canonicalize().unwrap_or_else(|_| root.clone());
     let log_config = server.log_config().clone();
     let log = root::furnish(&canonical, env.fs.as_ref())
@@ -206,15 +249,18 @@ async fn keep_logs_short(folder: PathBuf, env: Env, config: LogConfig, database:
     }
 }
 
-/// Returns a listener that shows a line a second on stderr: a restore of a thousand tables need not print them all.
-fn progress(env: &Env, manager: Arc<Notifier>) -> Progress {
+/// Returns a listener that shows a line a second on stderr: a restore of a thousand tables need not print them all. A script
+/// finds nothing but the refusal there.
+fn progress(env: &Env, manager: Arc<Notifier>, json: bool) -> Progress {
     let clock = env.clock.clone();
     let last_us = AtomicI64::new(clock.monotonic_us());
     Box::new(move |line| {
         let now_us = clock.monotonic_us();
         if now_us - last_us.load(Ordering::Relaxed) >= 1_000_000 {
             last_us.store(now_us, Ordering::Relaxed);
-            eprintln!("{line}");
+            if !json {
+                eprintln!("{line}");
+            }
             manager.status(line);
         }
     })

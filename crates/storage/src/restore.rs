@@ -35,7 +35,7 @@ use trigger::{Depth, Target, Trigger};
 pub(crate) use undo::files_of as undo_files;
 pub(crate) use validate::require_plain_path;
 use validate::{verify_lengths, verify_tables};
-pub use verify::verify;
+pub use verify::{Whole, verify};
 
 /// What a restore did, for the operator.
 #[derive(Debug, Clone)]

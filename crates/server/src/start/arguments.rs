@@ -24,6 +24,9 @@ pub struct Arguments {
     /// Look through the configuration and start nothing: exit code 1 if a start would be refused or a key is unknown
     #[arg(long)]
     pub check_config: bool,
+    /// Say why a start, a check or a copy was refused as one JSON object in one line of stderr; what is answered is JSON too
+    #[arg(long, global = true)]
+    pub json: bool,
     /// Accepted for scripts written for QuestDB; a hang-up never stops this server
     #[arg(short = 'n', hide = true, global = true)]
     no_hangup: bool,

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use storage::Env;
 
 use super::owner::{self, Owner};
-use super::{REFUSED, fail, notify};
+use super::{REFUSED, Refusal, fail, notify, refuse};
 
 /// Exit code of `status` when no server runs, and of whatever did not succeed.
 const NOT_RUNNING: u8 = 1;
@@ -72,13 +72,14 @@ pub fn stop(root: &Path, env: &Env) -> ExitCode {
 }
 
 /// Starts a server in the background and waits until it serves clients or has ended.
-pub fn start(root: &Path, env: &Env) -> ExitCode {
+pub fn start(root: &Path, json: bool, env: &Env) -> ExitCode {
+    let refused = |why: String| refuse(&Refusal::new(why, Some(root)), REFUSED, json);
     if let Ok(Owner::Process(pid)) = owner::of(root, env.fs.as_ref()) {
-        return fail(REFUSED, &format!("a server runs on {} already, process {pid}", root.display()));
+        return refused(format!("a server runs on {} already, process {pid}", root.display()));
     }
-    match Background::spawn(root) {
+    match Background::spawn(root, json) {
         Ok(background) => background.wait(root),
-        Err(error) => fail(REFUSED, &format!("cannot start a server: {error}")),
+        Err(error) => refused(format!("cannot start a server: {error}")),
     }
 }
 
@@ -91,14 +92,14 @@ struct Background {
 }
 
 impl Background {
-    fn spawn(root: &Path) -> std::io::Result<Background> {
+    fn spawn(root: &Path, json: bool) -> std::io::Result<Background> {
         let socket = std::env::temp_dir().join(format!("stillpoint-start-{}", std::process::id()));
         let manager = UnixDatagram::bind(&socket)?;
         manager.set_read_timeout(Some(PAUSE))?;
         // not a pipe: nobody would read it after this process has ended
         let errors = nameless_file(&socket.with_extension("err"))?;
         let mut server = Command::new(std::env::current_exe()?);
-        server.arg("-d").arg(root).env(notify::VARIABLE, &socket).process_group(0);
+        server.arg("-d").arg(root).args(json.then_some("--json")).env(notify::VARIABLE, &socket).process_group(0);
         server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors.try_clone()?);
         let child = server.spawn();
         if child.is_err() {

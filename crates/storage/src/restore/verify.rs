@@ -1,8 +1,9 @@
 //! Proves that a copy is whole without serving it: [`verify`]. Nothing is changed, no trigger is needed.
 
+use std::fmt;
 use std::path::Path;
 
-use types::TimestampUs;
+use types::{Seq, TimestampUs};
 
 use super::validate::{require_plain_path, verify_tables};
 use super::{PinFile, read_pins};
@@ -12,12 +13,33 @@ use crate::root;
 use crate::snapshot::content;
 use crate::{Error, Result};
 
-/// Reads every byte of a copy's snapshots (or of those with that name) and returns a sentence about each.
+/// A snapshot that is whole, in a copy or a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    pub snapshot: String,
+    pub seq: Seq,
+    pub created_us: i64,
+    pub tables: usize,
+    pub rows: u64,
+    pub bytes: u64,
+    pub files: usize,
+}
+
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Whole { snapshot, seq, created_us, tables, rows, bytes, files } = self;
+        let time = TimestampUs(*created_us);
+        write!(f, "snapshot {snapshot} of {time} (seq {seq}) is whole: ")?;
+        write!(f, "{tables} tables, {rows} rows, {bytes} bytes in {files} files")
+    }
+}
+
+/// Reads every byte of a copy's snapshots (or of those with that name) and returns what each holds.
 ///
 /// # Errors
 /// [`Error::Refused`] when there is no such snapshot or no database; [`Error::Corrupt`] naming the file that is missing or
 /// damaged.
-pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &dyn Fn(&str)) -> Result<Vec<String>> {
+pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &dyn Fn(&str)) -> Result<Vec<Whole>> {
     let disk = Disk { env: env.clone(), layout: Layout::new(root), planted: None };
     root::refuse_symlink(&disk, &disk.layout.db())?;
     let marker_path = disk.layout.marker();
@@ -36,7 +58,7 @@ pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &dyn Fn(&str
     pins.iter().map(|found| verify_one(&disk, found, &marker.database_id, progress).map_err(Error::of_copy)).collect()
 }
 
-fn verify_one(disk: &Disk, found: &PinFile, database_id: &str, progress: &dyn Fn(&str)) -> Result<String> {
+fn verify_one(disk: &Disk, found: &PinFile, database_id: &str, progress: &dyn Fn(&str)) -> Result<Whole> {
     let PinFile { path, pin } = found;
     if pin.database_id != database_id {
         return Err(Error::corrupt(path, "the snapshot is of another database than db/_stillpoint"));
@@ -48,13 +70,13 @@ fn verify_one(disk: &Disk, found: &PinFile, database_id: &str, progress: &dyn Fn
     for table in state.tables.iter() {
         rows += table.rows()?;
     }
-    Ok(format!(
-        "snapshot {} of {} (seq {}) is whole: {} tables, {rows} rows, {} bytes in {} files",
-        pin.name,
-        TimestampUs(pin.created_us),
-        pin.seq,
-        state.tables.len(),
-        files.iter().map(|(_, len_bytes)| len_bytes).sum::<u64>(),
-        files.len()
-    ))
+    Ok(Whole {
+        snapshot: pin.name.clone(),
+        seq: pin.seq,
+        created_us: pin.created_us,
+        tables: state.tables.len(),
+        rows,
+        bytes: files.iter().map(|(_, len_bytes)| len_bytes).sum(),
+        files: files.len(),
+    })
 }

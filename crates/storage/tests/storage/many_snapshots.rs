@@ -262,8 +262,12 @@ fn a_copy_is_proven_whole_without_a_restore_and_nothing_changes() {
     let before = fs.tree_digest(Path::new("/copy"));
     let verify = |name| storage::restore::verify(&env, Path::new("/copy"), name, &|_| {});
     let lines = verify(None).unwrap();
-    assert!(lines[0].contains("snapshot first of") && lines[0].contains("1 tables, 1 rows"), "{lines:?}");
-    assert!(lines[1].contains("snapshot second of") && lines[1].contains("1 tables, 2 rows"), "{lines:?}");
+    let [first, second] = &lines[..] else { panic!("{lines:?}") };
+    assert!(
+        first.to_string().contains("snapshot first of") && first.to_string().contains("1 tables, 1 rows"),
+        "{first}"
+    );
+    assert_eq!((&*second.snapshot, second.tables, second.rows), ("second", 1, 2));
     assert_eq!(verify(Some("first")).unwrap(), lines[..1]);
     assert!(matches!(verify(Some("third")), Err(Error::Refused(_))));
     assert_eq!(fs.tree_digest(Path::new("/copy")), before);

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::http::client::new_root;
+use crate::http::client::{Running, new_root};
 
 /// Runs the binary and returns its exit code and what it printed.
 fn run(root: &Path, arguments: &[&str]) -> (i32, String) {
@@ -57,4 +57,43 @@ fn a_configuration_is_checked_without_a_start() {
     check(&root, &["start"], 55, &["server.conf line 1", "true or false"]);
     assert!(!root.join("db").exists(), "nothing was started");
     std::fs::remove_dir_all(root).unwrap();
+}
+
+/// Runs the binary and returns its exit code and the one JSON object that it printed in one line.
+fn json(root: &Path, arguments: &[&str]) -> (i32, serde_json::Value) {
+    let (code, text) = run(root, &[arguments, &["--json"]].concat());
+    assert_eq!(text.lines().count(), 1, "{arguments:?}: {text}");
+    (code, serde_json::from_str(&text).unwrap_or_else(|e| panic!("{arguments:?}: {e}: {text}")))
+}
+
+#[test]
+fn a_refusal_is_one_json_object_with_file_fault_and_remedy_when_asked_for() {
+    let server = Running::start();
+    assert_eq!(server.write("a v=1 1000000000\n").status, 204);
+    assert_eq!(server.exec("SNAPSHOT PREPARE 'night'").status, 200);
+    let root = server.root.to_str().unwrap();
+    let (code, whole) = json(&new_root(), &["verify", root]);
+    let found = &whole["snapshots"][0];
+    assert!(code == 0 && whole["whole"] == true && found["snapshot"] == "night" && found["rows"] == 1, "{whole}");
+
+    let (code, refused) = json(&new_root(), &["verify", root, "--snapshot", "none"]);
+    assert!(code == 55 && refused["refused"] == true && refused["exit_code"] == 55, "{refused}");
+    let (code, refused) = json(&server.root, &[]);
+    assert!(code == 55 && refused["message"].as_str().is_some_and(|why| why.contains("in use")), "{refused}");
+
+    let empty = new_root();
+    std::fs::create_dir_all(empty.join("conf")).unwrap();
+    std::fs::write(empty.join("_restore"), "").unwrap();
+    let (code, refused) = json(&empty, &[]);
+    assert_eq!((code, refused["file"].as_str()), (55, empty.join("_restore").to_str()), "{refused}");
+    assert!(refused["fault"].as_str().is_some_and(|fault| fault.contains("no snapshot/default")), "{refused}");
+    assert!(refused["remedy"].as_str().is_some_and(|remedy| remedy.starts_with("put a whole copy")), "{refused}");
+    std::fs::write(empty.join("conf/server.conf"), "pg.enabled=maybe\n").unwrap();
+    for arguments in [&["start"][..], &[]] {
+        let (code, refused) = json(&empty, arguments);
+        assert!(code == 55 && refused["fault"].as_str().is_some_and(|fault| fault.contains("line 1")), "{refused}");
+    }
+    let (code, checked) = json(&empty, &["--check-config"]);
+    assert!(code == 1 && checked["in_order"] == false && checked["refused"].is_array(), "{checked}");
+    std::fs::remove_dir_all(empty).unwrap();
 }
