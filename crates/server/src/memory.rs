@@ -14,12 +14,24 @@ pub fn limit_bytes(config: &MemoryLimit, fs: &dyn Fs) -> usize {
     match *config {
         MemoryLimit::Bytes(bytes) => bytes,
         MemoryLimit::Percent(percent) => {
-            let machine = rustix::system::sysinfo();
-            let machine_bytes = machine.totalram * u64::from(machine.mem_unit);
+            let machine_bytes = machine_bytes();
             let all = cgroup_bytes(fs).map_or(machine_bytes, |limit| limit.min(machine_bytes));
             usize::try_from(all / 100 * percent as u64).unwrap_or(usize::MAX)
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn machine_bytes() -> u64 {
+    let machine = rustix::system::sysinfo();
+    machine.totalram * u64::from(machine.mem_unit)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn machine_bytes() -> u64 {
+    let mut machine = sysinfo::System::new();
+    machine.refresh_memory();
+    machine.total_memory()
 }
 
 /// Returns what the cgroup of this process allows, of version 2 or 1; none where there is no limit.

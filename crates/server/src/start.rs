@@ -27,6 +27,10 @@ use crate::snapshot;
 mod arguments;
 mod configuration;
 mod machine;
+#[cfg(unix)]
+mod notify;
+#[cfg(not(unix))]
+#[path = "start/notify_nobody.rs"]
 mod notify;
 mod owner;
 mod refusal;

@@ -105,9 +105,8 @@ impl Watch {
         gauge("stillpoint_healthy", "1 while a probe is answered well.", u64::from(self.reasons().is_empty()));
     }
 
-    fn space(&self) -> Option<Space> {
-        let found = rustix::fs::statvfs(&self.root).ok()?;
-        Some(Space { free_bytes: found.f_bavail * found.f_frsize, total_bytes: found.f_blocks * found.f_frsize })
+    fn space(&self) -> Option<storage::env::fs::Space> {
+        self.env.fs.space(&self.root).ok()
     }
 
     /// The kernel says it in kilobytes.
@@ -117,9 +116,4 @@ impl Watch {
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
     }
-}
-
-struct Space {
-    free_bytes: u64,
-    total_bytes: u64,
 }

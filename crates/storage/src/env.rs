@@ -10,12 +10,14 @@ pub mod clock;
 pub mod fs;
 pub mod os_fs;
 pub mod rng;
+#[cfg(unix)]
 pub mod sim_fs;
 
 pub use clock::Clock;
 pub use fs::{Fs, FsFile};
 pub use os_fs::OsFs;
 pub use rng::Rng;
+#[cfg(unix)]
 pub use sim_fs::SimFs;
 
 /// Files, clock and random source of one process or one simulation.

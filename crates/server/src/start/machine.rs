@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use storage::env::Fs;
 
 /// Fewer open files, or maps, than a large database needs.
@@ -29,13 +28,21 @@ pub struct Limits {
 }
 
 /// Raises the number of files that may be open to the most that the system grants, and returns what holds now.
+#[cfg(unix)]
 pub fn raise_open_files() -> Limits {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         // refused on some systems; then the old limit stays, and is shown
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
     Limits { open_files: getrlimit(Resource::Nofile).current }
+}
+
+/// Windows has no such limit.
+#[cfg(not(unix))]
+pub fn raise_open_files() -> Limits {
+    Limits { open_files: None }
 }
 
 /// Returns lines that describe the machine.
@@ -90,6 +97,8 @@ fn memory_maps(fs: &dyn Fs) -> Option<u64> {
     String::from_utf8(bytes).ok()?.trim().parse().ok()
 }
 
+const NETWORK: &str = "a network file system may lose or reorder writes; use a local disk";
+
 struct FileSystem {
     name: String,
     unfit: Option<&'static str>,
@@ -103,7 +112,7 @@ fn file_system(path: &Path) -> Option<FileSystem> {
 /// What `statfs` tells of a file system, by the numbers of Linux's `magic.h`.
 #[cfg(target_os = "linux")]
 fn of_magic(magic: u64) -> FileSystem {
-    let network = Some("a network file system may lose or reorder writes; use a local disk");
+    let network = Some(NETWORK);
     let layered = Some("an overlay is slow and copies whole files; use a volume");
     let user = Some("what a user-space file system keeps after a power cut is unknown; use a local disk");
     let (name, unfit) = match magic {
@@ -127,7 +136,29 @@ fn of_magic(magic: u64) -> FileSystem {
     FileSystem { name: name.to_owned(), unfit }
 }
 
-#[cfg(not(target_os = "linux"))]
+/// The name stands in the answer itself.
+#[cfg(target_vendor = "apple")]
+fn file_system(path: &Path) -> Option<FileSystem> {
+    let found = rustix::fs::statfs(path).ok()?;
+    let letters = found.f_fstypename.iter().map(|letter| *letter as u8).take_while(|letter| *letter != 0);
+    let name = String::from_utf8_lossy(&letters.collect::<Vec<u8>>()).into_owned();
+    let is_network = matches!(name.as_str(), "nfs" | "smbfs" | "afpfs" | "webdav");
+    Some(FileSystem { name, unfit: is_network.then_some(NETWORK) })
+}
+
+/// A share is known by its path; what lies on a local volume is not asked further.
+#[cfg(windows)]
+fn file_system(path: &Path) -> Option<FileSystem> {
+    use std::path::{Component, Prefix};
+    let full = path.canonicalize().ok()?;
+    let Some(Component::Prefix(prefix)) = full.components().next() else { return None };
+    match prefix.kind() {
+        Prefix::UNC(..) | Prefix::VerbatimUNC(..) => Some(FileSystem { name: "smb".to_owned(), unfit: Some(NETWORK) }),
+        _ => None,
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple", windows)))]
 fn file_system(_: &Path) -> Option<FileSystem> {
     None
 }

@@ -1,16 +1,24 @@
 //! The real machine's files: [`OsFs`].
 //!
 //! Owns the translation of [`Fs`] into system calls and the counting of them; decides nothing. The only module with
-//! `unsafe`, for one map. Next: `sim_fs` for the same contract on a machine that loses power.
+//! `unsafe`, for one map. What the systems do not share stands in `os_fs/unix.rs` and `os_fs/windows.rs`: the same
+//! functions, once for each. Next: `sim_fs` for the same contract on a machine that loses power.
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fs::{Access, DirEntry, FileKind, Fs, FsCounts, FsFile, Mapped, Metadata, Space};
+use super::fs::{Access, DirEntry, Fs, FsCounts, FsFile, Mapped, Metadata, Space};
+use system::{kind_of, open_for_reading};
+
+#[cfg(unix)]
+#[path = "os_fs/unix.rs"]
+mod system;
+#[cfg(windows)]
+#[path = "os_fs/windows.rs"]
+mod system;
 
 /// The machine's file systems, through the standard library.
 ///
@@ -103,20 +111,12 @@ impl Fs for OsFs {
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
         self.counters.call();
-        let found = std::fs::symlink_metadata(path)?;
-        Ok(Metadata {
-            kind: kind_of(found.file_type()),
-            len_bytes: found.len(),
-            inode: found.ino(),
-            access: Access { mode: found.mode() & 0o7777, user: found.uid(), group: found.gid() },
-            device: found.dev(),
-        })
+        system::metadata(path)
     }
 
     fn space(&self, dir: &Path) -> io::Result<Space> {
         self.counters.call();
-        let found = rustix::fs::statvfs(dir)?;
-        Ok(Space { free_bytes: found.f_bavail * found.f_frsize, total_bytes: found.f_blocks * found.f_frsize })
+        system::space(dir)
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -131,7 +131,7 @@ impl Fs for OsFs {
 
     fn clone_file(&self, existing: &Path, new: &Path) -> io::Result<()> {
         self.counters.call();
-        clone_file(existing, new)
+        system::clone_file(existing, new)
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the file system of Env")]
@@ -142,14 +142,7 @@ impl Fs for OsFs {
 
     fn set_access(&self, path: &Path, access: Access) -> io::Result<()> {
         self.counters.call();
-        match std::os::unix::fs::chown(path, Some(access.user), Some(access.group)) {
-            // Only the machine's administrator gives files away; theirs is the mode all the same.
-            Err(e) if e.kind() != io::ErrorKind::PermissionDenied && e.kind() != io::ErrorKind::Unsupported => {
-                return Err(e);
-            }
-            _ => {}
-        }
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(access.mode))
+        system::set_access(path, access)
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the file system of Env")]
@@ -165,30 +158,17 @@ impl Fs for OsFs {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.counters.sync();
-        open_for_reading(dir)?.sync_all()
+        system::sync_dir(dir)
     }
 
     fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
         self.counters.sync();
-        #[cfg(target_os = "linux")]
-        rustix::fs::syncfs(open_for_reading(dir)?)?;
-        #[cfg(not(target_os = "linux"))]
-        {
-            open_for_reading(dir)?;
-            rustix::fs::sync();
-        }
-        Ok(())
+        system::sync_file_system(dir)
     }
 
     fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>> {
         self.counters.call();
-        let opened = open_for_reading(dir)?;
-        if !opened.metadata()?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        // `flock` on the directory itself: a lock file would be shared by a copy made of hard links.
-        opened.try_lock().map_err(io::Error::from)?;
-        Ok(Box::new(opened))
+        Ok(Box::new(system::lock_dir(dir)?))
     }
 
     fn counts(&self) -> FsCounts {
@@ -211,11 +191,11 @@ struct OsFile {
 impl FsFile for OsFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         self.counters.write(bytes.len());
-        self.file.write_at(bytes, offset)
+        system::write_at(&self.file, offset, bytes)
     }
 
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-        let got = self.file.read_at(bytes, offset);
+        let got = system::read_at(&self.file, offset, bytes);
         self.counters.read(*got.as_ref().unwrap_or(&0));
         got
     }
@@ -237,68 +217,13 @@ impl FsFile for OsFile {
     }
 }
 
-/// Opens a file or directory. Anything else is refused, and not waited for: a fifo in the place of a file would hold a start for
-/// ever.
-fn open_for_reading(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    match kind_of(file.metadata()?.file_type()) {
-        FileKind::File | FileKind::Dir => Ok(file),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a plain file")),
-    }
-}
-
-/// Shares blocks by `FICLONE` (btrfs, xfs with reflinks, bcachefs, ocfs2, overlayfs above them).
-#[cfg(target_os = "linux")]
-fn clone_file(existing: &Path, new: &Path) -> io::Result<()> {
-    use rustix::io::Errno;
-    let source = open_for_reading(existing)?;
-    let target = OpenOptions::new().write(true).create_new(true).open(new)?;
-    rustix::fs::ioctl_ficlone(&target, &source).map_err(|errno| {
-        drop(target);
-        // Nothing is left of a clone that was not made, so that the caller can copy in its place.
-        let removed = remove_file(new);
-        match (removed, errno) {
-            (Err(e), _) => e,
-            (Ok(()), Errno::NOTTY | Errno::OPNOTSUPP | Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
-                io::ErrorKind::Unsupported.into()
-            }
-            (Ok(()), errno) => errno.into(),
-        }
-    })
-}
-
-/// `std::fs::copy` clones on APFS, but does not say whether it did.
-#[cfg(not(target_os = "linux"))]
-fn clone_file(_: &Path, _: &Path) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-#[cfg(target_os = "linux")]
-#[expect(clippy::disallowed_methods, reason = "this is the file system of Env")]
-fn remove_file(path: &Path) -> io::Result<()> {
-    std::fs::remove_file(path)
-}
-
-fn kind_of(found: std::fs::FileType) -> FileKind {
-    if found.is_file() {
-        FileKind::File
-    } else if found.is_dir() {
-        FileKind::Dir
-    } else if found.is_symlink() {
-        FileKind::Symlink
-    } else {
-        debug_assert!(found.is_fifo() || found.is_socket() || found.is_block_device() || found.is_char_device());
-        FileKind::Other
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::path::PathBuf;
 
     use super::*;
     use crate::env::Rng;
+    use crate::env::fs::FileKind;
     use crate::env::fs::write_all_at;
     use crate::env::rng::OsRng;
 

@@ -1,8 +1,6 @@
 //! Random bits for file names and timelines, and a seeded source for simulations.
 
-use std::fs::File;
-use std::io::Read;
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
 
 /// A source of random bits. Not for secrets.
 pub trait Rng: Send + Sync {
@@ -14,14 +12,29 @@ pub trait Rng: Send + Sync {
 pub struct OsRng;
 
 impl Rng for OsRng {
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the kernel for random bits")]
     fn next_u64(&self) -> u64 {
-        static SOURCE: OnceLock<File> = OnceLock::new();
-        let source = SOURCE.get_or_init(|| File::open("/dev/urandom").expect("every Unix has /dev/urandom"));
-        let mut bytes = [0u8; 8];
-        (&mut &*source).read_exact(&mut bytes).expect("/dev/urandom never ends");
-        u64::from_le_bytes(bytes)
+        from_kernel()
     }
+}
+
+#[cfg(unix)]
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the kernel for random bits")]
+fn from_kernel() -> u64 {
+    use std::fs::File;
+    use std::io::Read;
+    use std::sync::OnceLock;
+    static SOURCE: OnceLock<File> = OnceLock::new();
+    let source = SOURCE.get_or_init(|| File::open("/dev/urandom").expect("every Unix has /dev/urandom"));
+    let mut bytes = [0u8; 8];
+    (&mut &*source).read_exact(&mut bytes).expect("/dev/urandom never ends");
+    u64::from_le_bytes(bytes)
+}
+
+/// The keys of a new hasher come from the system, and differ from those of all others of this process.
+#[cfg(not(unix))]
+fn from_kernel() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0u64)
 }
 
 /// The SplitMix64 generator (Steele, Lea, Flood 2014): the same seed gives the same bits.
