@@ -43,6 +43,8 @@ pub struct Zone<T> {
     pub sum: T,
     /// How many values are not NULL.
     pub valid: u32,
+    /// Whether any is NULL.
+    pub has_null: bool,
     /// False when nothing else is known: the sum does not fit, or a value is no number.
     pub is_known: bool,
 }
@@ -122,6 +124,43 @@ impl<T: Number> ZonesOf<T> {
         }
     }
 
+    /// Computes the zones of a stretch of rows, where nobody has.
+    ///
+    /// # Panics
+    /// When a row is beyond the column's.
+    pub fn measure(&self, rows: Range<usize>) {
+        for piece in self.pieces_of(&rows) {
+            self.piece(piece);
+        }
+    }
+
+    /// Calls `each` with the zones that a stretch of rows is in and with the rows of the stretch in each, in their order, when all
+    /// have been computed; returns whether they have.
+    ///
+    /// # Panics
+    /// When a row is beyond the column's.
+    pub fn each_measured(&self, rows: Range<usize>, mut each: impl FnMut(&Zone<T>, Range<usize>)) -> bool {
+        let pieces = self.pieces_of(&rows);
+        let first = pieces.start * PIECE_ZONES;
+        let measured: Option<Vec<&Piece<T>>> = self.pieces[pieces].iter().map(OnceLock::get).collect();
+        let Some(measured) = measured else { return false };
+        let zones = measured.into_iter().flat_map(|piece| piece.iter()).enumerate();
+        for (place, zone) in zones.skip(rows.start / self.zone_rows - first) {
+            let start = (first + place) * self.zone_rows;
+            if start >= rows.end {
+                break;
+            }
+            each(zone, start.max(rows.start)..(start + self.zone_rows).min(rows.end));
+        }
+        true
+    }
+
+    fn pieces_of(&self, rows: &Range<usize>) -> Range<usize> {
+        let piece_rows = self.zone_rows * PIECE_ZONES;
+        let first = rows.start / piece_rows;
+        first..if rows.is_empty() { first } else { rows.end.div_ceil(piece_rows) }
+    }
+
     fn piece(&self, piece: usize) -> &[Zone<T>] {
         self.pieces[piece].get_or_init(|| {
             let rows = piece * PIECE_ZONES * self.zone_rows;
@@ -132,7 +171,8 @@ impl<T: Number> ZonesOf<T> {
     }
 
     fn measured(&self, rows: Range<usize>) -> Zone<T> {
-        let mut zone = Zone { min: T::GREATEST, max: T::LEAST, sum: T::ZERO, valid: 0, is_known: true };
+        let mut zone =
+            Zone { min: T::GREATEST, max: T::LEAST, sum: T::ZERO, valid: 0, has_null: false, is_known: true };
         let values = &self.values[rows.clone()];
         let mut add = |values: &[T]| {
             zone.valid += values.len() as u32;
@@ -143,6 +183,7 @@ impl<T: Number> ZonesOf<T> {
             None => add(values),
             Some(nulls) => nulls.valid_slices().for_each(|(start, end)| add(&values[start..end])),
         }
+        zone.has_null = (zone.valid as usize) < rows.len();
         zone
     }
 }
@@ -234,6 +275,7 @@ mod tests {
                 let bounds = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
                 assert_eq!((zone.min, zone.max), bounds);
                 assert_eq!((zone.sum, zone.valid as usize), (values.iter().sum(), values.len()));
+                assert_eq!(zone.has_null, values.len() < zones.at(row).1.len());
                 assert!(zone.is_known);
             }
         }
@@ -266,6 +308,25 @@ mod tests {
             });
             assert_eq!(next, end.max(start));
             assert!(looked_at <= 48, "{looked_at} of {start}..{end}");
+        }
+    }
+
+    #[test]
+    fn the_zones_of_a_stretch_are_told_once_all_are_computed() {
+        let zones = doubles((0..5_000).map(|row| Some(f64::from(row))).collect(), 16);
+        assert!(!zones.each_measured(0..1, |_, _| panic!("none is computed")));
+        zones.measure(3_000..3_001);
+        assert!(!zones.each_measured(0..5_000, |_, _| panic!("some are not computed")));
+        assert!(zones.each_measured(3_000..3_001, |zone, rows| assert_eq!((zone.min, rows), (2992.0, 3_000..3_001))));
+        zones.measure(0..5_000);
+        for (start, end) in [(0, 5_000), (0, 16), (15, 17), (1_023, 1_025), (2_048, 2_048), (4_999, 5_000)] {
+            let mut next = start;
+            let told = zones.each_measured(start..end, |zone, rows| {
+                assert_eq!((rows.start, zone.min), (next, (next / 16 * 16) as f64));
+                assert!(rows.end <= end && rows.len() <= 16 && zone.max >= (rows.end - 1) as f64);
+                next = rows.end;
+            });
+            assert_eq!((told, next), (true, end));
         }
     }
 

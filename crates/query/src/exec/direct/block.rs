@@ -12,9 +12,9 @@ use storage::run::OpenRun;
 use super::work::{Reading, failed};
 use crate::provider::shown;
 
-mod zones;
+pub(super) mod zones;
 
-pub use zones::{BlockZones, Bounds};
+pub use zones::{BlockZones, Bounds, Values};
 
 /// Which rows of a block count.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -67,29 +67,57 @@ pub async fn fold<S: Send + 'static>(
     start: impl Fn(&Work) -> Result<S> + Send + Sync + 'static,
     each: impl Fn(&mut S, Block) -> Result<()> + Send + Sync + 'static,
 ) -> Result<Vec<S>> {
-    let stop = StopAtDrop(Stop::default());
-    let work = Arc::new(on_thread(move |_| source.work(order)).await?);
-    let workers = workers(&work);
-    let next = Arc::new(AtomicUsize::new(0));
-    let (start, each) = (Arc::new(start), Arc::new(each));
+    let work = on_thread(move |_| source.work(order)).await?;
+    let (workers, next) = (workers(&work), AtomicUsize::new(0));
+    on_threads(workers, move |worker, stop| {
+        let mut state = start(&work)?;
+        let stretch = stretch(&work, worker, workers);
+        let mut in_order = work.morsels()[stretch].iter();
+        loop {
+            let morsel = match order {
+                super::Order::Any => work.morsels().get(next.fetch_add(1, Ordering::Relaxed)),
+                super::Order::Time => in_order.next(),
+            };
+            let Some(morsel) = morsel else { return Ok(state) };
+            stop.check()?;
+            each(&mut state, morsel.read()?)?;
+        }
+    })
+    .await
+}
+
+/// Gives parts, of about `rows` rows together, to whichever thread is free; `each` takes one into the state of its thread.
+///
+/// # Errors
+/// Those of `start` and `each`; the others stop then.
+pub async fn fold_parts<P: Send + Sync + 'static, S: Send + 'static>(
+    parts: Vec<P>,
+    rows: usize,
+    start: impl Fn() -> Result<S> + Send + Sync + 'static,
+    each: impl Fn(&mut S, &P) -> Result<()> + Send + Sync + 'static,
+) -> Result<Vec<S>> {
+    let (workers, next) = (worth_it(rows, parts.len()), AtomicUsize::new(0));
+    on_threads(workers, move |_, stop| {
+        let mut state = start()?;
+        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            stop.check()?;
+            each(&mut state, part)?;
+        }
+        Ok(state)
+    })
+    .await
+}
+
+/// Runs `work` on so many threads where it may block, each with its number; returns what each does, in their order.
+async fn on_threads<S: Send + 'static>(
+    workers: usize,
+    work: impl Fn(usize, &Stop) -> Result<S> + Send + Sync + 'static,
+) -> Result<Vec<S>> {
+    let (stop, work) = (StopAtDrop(Stop::default()), Arc::new(work));
     let mut threads = JoinSet::new();
     for worker in 0..workers {
-        let (work, next, start, each) = (work.clone(), next.clone(), start.clone(), each.clone());
-        let stop = stop.0.clone();
-        threads.spawn_blocking(move || {
-            let mut state = start(&work)?;
-            let stretch = stretch(&work, worker, workers);
-            let mut in_order = work.morsels()[stretch].iter();
-            loop {
-                let morsel = match order {
-                    super::Order::Any => work.morsels().get(next.fetch_add(1, Ordering::Relaxed)),
-                    super::Order::Time => in_order.next(),
-                };
-                let Some(morsel) = morsel else { return Ok((worker, state)) };
-                stop.check()?;
-                each(&mut state, morsel.read()?)?;
-            }
-        });
+        let (work, stop) = (work.clone(), stop.0.clone());
+        threads.spawn_blocking(move || Ok((worker, work(worker, &stop)?)));
     }
     let mut states: Vec<Option<S>> = (0..workers).map(|_| None).collect();
     while let Some(done) = threads.join_next().await {
@@ -101,7 +129,16 @@ pub async fn fold<S: Send + 'static>(
 
 /// Returns how many threads are worth it.
 pub(super) fn workers(work: &Work) -> usize {
-    cores().min(work.rows().div_ceil(ROWS_A_WORKER)).min(work.morsels().len()).max(1)
+    worth_it(work.rows(), work.morsels().len())
+}
+
+fn worth_it(rows: usize, parts: usize) -> usize {
+    cores().min(rows.div_ceil(ROWS_A_WORKER)).min(parts).max(1)
+}
+
+/// Returns whether so many rows are left to one thread.
+pub fn are_few(rows: usize) -> bool {
+    worth_it(rows, usize::MAX) == 1
 }
 
 /// Returns how many threads the machine runs at a time. It is asked once: the answer is in several files of the system's.

@@ -3,6 +3,7 @@
 //! Rows of one run that no other run reaches into are read where they lie. Where an order of time is asked for and runs
 //! overlap, the rows of the whole cluster are merged, in pieces of time.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
@@ -15,7 +16,8 @@ use storage::run::OpenRun;
 use storage::{Run, TableScan};
 use types::{ColumnId, ColumnType, TimeRange};
 
-use super::block::{Block, Selection};
+use super::block::zones::ZONE_ROWS;
+use super::block::{Block, BlockZones, Selection};
 use super::conjuncts::Conjuncts;
 use super::source::Source;
 use crate::error::SqlError;
@@ -229,6 +231,25 @@ impl Morsel {
                 (first.max(start), last.min(ranges.last().map_or(last, |range| range.end_us)))
             }
         }
+    }
+
+    /// Returns some of the rows, counted from the first one; of merged ones there are no parts.
+    pub fn part(&self, rows: Range<usize>) -> Result<Morsel> {
+        let Rows::Run { run, start, len } = &self.rows else {
+            return internal_err!("a part of merged rows was asked for");
+        };
+        debug_assert!(rows.end <= *len, "rows {rows:?} of {len}");
+        let rows = Rows::Run { run: run.clone(), start: start + rows.start, len: rows.len() };
+        Ok(Morsel { reading: self.reading.clone(), rows })
+    }
+
+    /// Returns what is known of stretches of a column, without reading it; None where nothing is. Rows that do not count are among
+    /// them.
+    pub fn zones(&self, place: usize) -> Result<Option<BlockZones>> {
+        let Rows::Run { run, start, len } = &self.rows else { return Ok(None) };
+        let open = run.open().map_err(failed)?;
+        let zones = open.zones(self.reading.columns[place].0, ZONE_ROWS).map_err(failed)?;
+        Ok(zones.map(|zones| BlockZones::new(zones, *start, *len)))
     }
 
     /// Returns the rows. Merged ones are copied; where very many share one moment there are as many in the block.

@@ -2,11 +2,12 @@
 //!
 //! Each thread keeps the best rows that it has seen and passes over all others by one comparison with the worst of them. A
 //! value of any type is an unsigned number that rises in the wanted order ([`rank`]), symbols by their place among the sorted
-//! texts. Of rows that no key tells apart the earlier ones count. Only the rows that win are materialised.
+//! texts. Of rows that no key tells apart the earlier ones count. Only the rows that win are materialised. Where bounds of zones
+//! are known, the zones are looked at in the order of these, and most not at all ([`pieces`]).
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -23,12 +24,15 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::TryStreamExt;
 use types::ColumnType;
 
-use crate::exec::direct::{Notes, Order, Outputs, Source, fold, fold_streamed, reservation};
+use crate::exec::direct::fold::{Stop, are_few, fold_parts, on_thread};
+use crate::exec::direct::{Notes, Order, Outputs, Source, Work, fold_streamed, reservation};
 
 mod best;
+mod pieces;
 mod rank;
 
 use best::Best;
+use pieces::{Pieces, Stretch};
 use rank::{Key, text_ranks};
 
 /// More rows than these are left to the plain sort.
@@ -98,26 +102,27 @@ fn is_ranked(source: &Source, place: usize) -> bool {
 
 impl DirectTopExec {
     async fn best(self, context: Arc<TaskContext>) -> Result<Vec<RecordBatch>> {
-        let (keys, rows, texts) = (self.keys.clone(), self.rows, OnceLock::new());
-        let bar = Arc::new(AtomicU64::new(u64::MAX));
-        let start = move |work: &crate::exec::direct::Work| {
-            let memory = reservation(&context, "DirectTopExec");
-            memory.try_grow(Best::bytes(rows, keys.len()))?;
-            let sorted = || keys.iter().map(|key| work.dictionary(key.place).map(|texts| text_ranks(texts))).collect();
-            let texts: &Arc<Vec<Option<Vec<u64>>>> = texts.get_or_init(|| Arc::new(sorted()));
-            Ok((Best::new(keys.clone(), texts.clone(), rows, bar.clone()), memory))
-        };
-        let each = |state: &mut (Best, MemoryReservation), block| state.0.offer(block);
-        let states = fold(self.source.clone(), Order::Any, start, each).await?;
-        let mut ranks: Vec<Vec<u64>> = Vec::new();
+        let operator = self.clone();
+        let mut begun = on_thread(move |stop| operator.begun(context, stop)).await?;
+        let rows = begun.left.iter().map(Stretch::rows).sum();
+        let (search, mut states) = (begun.search, vec![begun.best]);
+        if !begun.left.is_empty() {
+            let start = {
+                let search = search.clone();
+                move || search.best()
+            };
+            let each = move |state: &mut Charged, stretch: &Stretch| search.look(&mut state.0, stretch);
+            states.extend(fold_parts(std::mem::take(&mut begun.left), rows, start, each).await?);
+        }
+        let mut found = Vec::new();
         let mut gathered = Vec::new();
         for (best, _memory) in states {
-            let (found, part) = best.finish(&self.outputs)?;
-            ranks.extend(found);
+            let (rows, part) = best.finish(&self.outputs)?;
+            found.extend(rows);
             gathered.push(part);
         }
-        let mut order: Vec<u32> = (0..ranks.len() as u32).collect();
-        order.sort_by(|a, b| ranks[*a as usize].cmp(&ranks[*b as usize]));
+        let mut order: Vec<u32> = (0..found.len() as u32).collect();
+        order.sort_unstable_by(|a, b| found[*a as usize].cmp(&found[*b as usize]));
         order.truncate(self.rows);
         let joined = self.outputs.joined(&gathered)?;
         let rows = match joined.num_columns() {
@@ -125,6 +130,73 @@ impl DirectTopExec {
             _ => take_record_batch(&joined, &UInt32Array::from(order))?,
         };
         Ok(vec![self.outputs.computed(&rows)?])
+    }
+}
+
+/// The best rows of a thread, and what is noted of their memory.
+type Charged = (Best, MemoryReservation);
+
+/// What all threads of a statement share.
+struct Search {
+    work: Work,
+    keys: Vec<Key>,
+    rows: usize,
+    /// By key, for symbols.
+    texts: Arc<Vec<Option<Vec<u64>>>>,
+    bar: Arc<AtomicU64>,
+    context: Arc<TaskContext>,
+}
+
+/// A search after one thread has looked at the most promising rows.
+struct Begun {
+    search: Arc<Search>,
+    best: Charged,
+    /// Rows for other threads.
+    left: Vec<Stretch>,
+}
+
+impl Search {
+    /// Returns the best of no rows yet.
+    fn best(&self) -> Result<Charged> {
+        let memory = reservation(&self.context, "DirectTopExec");
+        memory.try_grow(Best::bytes(self.rows, self.keys.len()))?;
+        Ok((Best::new(self.keys.clone(), self.texts.clone(), self.rows, self.bar.clone()), memory))
+    }
+
+    /// Looks at rows, unless all come after the worst that is wanted.
+    fn look(&self, best: &mut Best, stretch: &Stretch) -> Result<()> {
+        if stretch.least > self.bar.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        best.offer(stretch.number, stretch.read(&self.work)?)
+    }
+}
+
+impl DirectTopExec {
+    /// Looks at the rows of the best zones, and at all others if these are few.
+    fn begun(&self, context: Arc<TaskContext>, stop: &Stop) -> Result<Begun> {
+        let work = self.source.work(Order::Any)?;
+        let texts = self.keys.iter().map(|key| work.dictionary(key.place).map(|texts| text_ranks(texts))).collect();
+        let bar = Arc::new(AtomicU64::new(u64::MAX));
+        let search = Search { work, keys: self.keys.clone(), rows: self.rows, texts: Arc::new(texts), bar, context };
+        let (mut best, memory) = search.best()?;
+        let mut pieces = Pieces::of(&search.work, &self.keys[0])?;
+        let listed = memory.new_empty();
+        listed.try_grow(pieces.bytes())?;
+        for stretch in pieces.take_best(self.rows) {
+            stop.check()?;
+            search.look(&mut best, &stretch)?;
+            best.raise_bar();
+            pieces.is_done(&stretch);
+        }
+        let mut left = pieces.left(search.bar.load(Ordering::Relaxed));
+        if are_few(left.iter().map(Stretch::rows).sum()) {
+            for stretch in std::mem::take(&mut left) {
+                stop.check()?;
+                search.look(&mut best, &stretch)?;
+            }
+        }
+        Ok(Begun { search: Arc::new(search), best: (best, memory), left })
     }
 }
 

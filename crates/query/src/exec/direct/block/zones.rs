@@ -4,11 +4,11 @@ use std::any::{Any, TypeId};
 use std::ops::Range;
 use std::sync::Arc;
 
-use storage::segment::zones::{Number, Part, Zones, ZonesOf};
+use storage::segment::zones::{Number, Part, Zone, Zones, ZonesOf};
 
 /// Rows of a zone: what is known of them takes a small part of what they take, and most of it is of use where few rows
 /// are wanted. Tests have several in a morsel.
-pub(super) const ZONE_ROWS: usize = if cfg!(test) { 16 } else { 1024 };
+pub const ZONE_ROWS: usize = if cfg!(test) { 16 } else { 1024 };
 
 /// The zones of a block's column, over the block's rows.
 pub struct BlockZones {
@@ -19,7 +19,7 @@ pub struct BlockZones {
 }
 
 impl BlockZones {
-    pub(super) fn new(zones: Arc<Zones>, start: usize, rows: usize) -> BlockZones {
+    pub fn new(zones: Arc<Zones>, start: usize, rows: usize) -> BlockZones {
         BlockZones { zones, start, rows }
     }
 
@@ -72,29 +72,70 @@ impl BlockZones {
         left
     }
 
-    /// Returns what is known of the zone of a row, where it is one of numbers like these and known, and the row after the
-    /// zone's in the block.
+    /// Returns what is known of the zone of a row, and the row after the zone's in the block.
     pub fn at(&self, row: usize) -> (Bounds, usize) {
         let (bounds, end) = match &*self.zones {
             Zones::Doubles(zones) => {
                 let (zone, rows) = zones.at(self.start + row);
-                let full = zone.is_known && zone.valid as usize == rows.len();
-                (full.then_some(Bounds::Doubles(zone.min, zone.max)), rows.end)
+                (Bounds::of(zone, Values::Doubles), rows.end)
             }
             Zones::Wholes(zones) => {
                 let (zone, rows) = zones.at(self.start + row);
-                let full = zone.is_known && zone.valid as usize == rows.len();
-                (full.then_some(Bounds::Wholes(zone.min, zone.max)), rows.end)
+                (Bounds::of(zone, Values::Wholes), rows.end)
             }
         };
-        (bounds.unwrap_or(Bounds::Unknown), (end - self.start).min(self.rows))
+        (bounds, (end - self.start).min(self.rows))
+    }
+
+    /// Computes what is not known yet.
+    pub fn measure(&self) {
+        let rows = self.start..self.start + self.rows;
+        match &*self.zones {
+            Zones::Doubles(zones) => zones.measure(rows),
+            Zones::Wholes(zones) => zones.measure(rows),
+        }
+    }
+
+    /// Calls `each` with what is known of the zones and with the block's rows in each, in their order, when nothing is still to be
+    /// computed; returns whether nothing is.
+    pub fn each_measured(&self, mut each: impl FnMut(Bounds, Range<usize>)) -> bool {
+        let (rows, start) = (self.start..self.start + self.rows, self.start);
+        match &*self.zones {
+            Zones::Doubles(zones) => zones.each_measured(rows, |zone, rows| {
+                each(Bounds::of(zone, Values::Doubles), rows.start - start..rows.end - start);
+            }),
+            Zones::Wholes(zones) => zones.each_measured(rows, |zone, rows| {
+                each(Bounds::of(zone, Values::Wholes), rows.start - start..rows.end - start);
+            }),
+        }
     }
 }
 
-/// The least and the greatest value of a zone without NULL.
+/// What is known of the values of a zone.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Bounds {
+pub struct Bounds {
+    pub values: Values,
+    /// False when none is NULL.
+    pub may_be_null: bool,
+}
+
+/// The least and the greatest value of a zone that are not NULL.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Values {
     Unknown,
+    /// There are none.
+    None,
     Doubles(f64, f64),
     Wholes(i64, i64),
+}
+
+impl Bounds {
+    fn of<N: Number>(zone: &Zone<N>, values: fn(N, N) -> Values) -> Bounds {
+        let values = match (zone.is_known, zone.valid) {
+            (false, _) => Values::Unknown,
+            (true, 0) => Values::None,
+            (true, _) => values(zone.min, zone.max),
+        };
+        Bounds { values, may_be_null: zone.has_null }
+    }
 }

@@ -10,7 +10,7 @@ use arrow::datatypes::*;
 use datafusion::common::{Result, internal_err};
 use types::ColumnType;
 
-use crate::exec::direct::block::Bounds;
+use crate::exec::direct::block::{Bounds, Values};
 
 const SIGN: u64 = 1 << 63;
 
@@ -23,6 +23,32 @@ pub struct Key {
 }
 
 impl Key {
+    /// Returns the rank of NULL: the first or the last of all.
+    fn null(&self) -> u64 {
+        if self.nulls_first { 0 } else { u64::MAX }
+    }
+
+    /// Returns a rank that no row comes before of whose values this is known.
+    pub fn least_of(&self, bounds: &Bounds) -> u64 {
+        let least = match bounds.values {
+            Values::Unknown => return 0,
+            Values::None => return self.null(),
+            Values::Doubles(min, max) => {
+                let first = if self.descending { max } else { min };
+                // bounds do not tell zeros apart, ranks do
+                let zero = if self.descending { 0.0 } else { -0.0 };
+                of_double(if first == 0.0 { zero } else { first })
+            }
+            Values::Wholes(min, max) => of_integer(if self.descending { max } else { min }),
+        };
+        let least = in_order(least, self.flip(), self.null());
+        if bounds.may_be_null { least.min(self.null()) } else { least }
+    }
+
+    fn flip(&self) -> u64 {
+        if self.descending { u64::MAX } else { 0 }
+    }
+
     /// Returns whether values of a type keep apart from NULL where this key puts it.
     pub fn is_exact(&self, column_type: ColumnType) -> bool {
         match column_type {
@@ -34,13 +60,13 @@ impl Key {
 
 /// The values of one key in a block.
 pub struct Ranked<'a> {
-    values: Values<'a>,
+    values: Numbers<'a>,
     nulls: Option<&'a NullBuffer>,
     flip: u64,
     null: u64,
 }
 
-enum Values<'a> {
+enum Numbers<'a> {
     Boolean(&'a BooleanArray),
     Int8(&'a [i8]),
     Int16(&'a [i16]),
@@ -59,6 +85,12 @@ pub fn text_ranks(texts: &StringViewArray) -> Vec<u64> {
     let mut ranks = vec![0; texts.len()];
     sorted.into_iter().enumerate().for_each(|(rank, code)| ranks[code] = rank as u64 + 1);
     ranks
+}
+
+/// Returns the rank of a value that is not NULL in the wanted order, apart from NULL's.
+fn in_order(rank: u64, flip: u64, null: u64) -> u64 {
+    let rank = rank ^ flip;
+    if null == 0 { rank.max(1) } else { rank.min(u64::MAX - 1) }
 }
 
 fn of_integer(value: i64) -> u64 {
@@ -85,29 +117,28 @@ impl<'a> Ranked<'a> {
     /// Returns the values of a stored column; `texts` are the ranks of a symbol's codes.
     pub fn new(key: &Key, column: &'a ArrayRef, texts: Option<&'a Vec<u64>>) -> Result<Ranked<'a>> {
         let values = match (column.data_type(), texts) {
-            (DataType::Int32, Some(texts)) => Values::Codes(column.as_primitive::<Int32Type>().values(), texts),
-            (DataType::Boolean, _) => Values::Boolean(column.as_boolean()),
-            (DataType::Int8, _) => Values::Int8(column.as_primitive::<Int8Type>().values()),
-            (DataType::Int16, _) => Values::Int16(column.as_primitive::<Int16Type>().values()),
-            (DataType::Int32, None) => Values::Int32(column.as_primitive::<Int32Type>().values()),
-            (DataType::Int64, _) => Values::Int64(column.as_primitive::<Int64Type>().values()),
-            (DataType::UInt32, _) => Values::UInt32(column.as_primitive::<UInt32Type>().values()),
-            (DataType::Float32, _) => Values::Float32(column.as_primitive::<Float32Type>().values()),
-            (DataType::Float64, _) => Values::Float64(column.as_primitive::<Float64Type>().values()),
+            (DataType::Int32, Some(texts)) => Numbers::Codes(column.as_primitive::<Int32Type>().values(), texts),
+            (DataType::Boolean, _) => Numbers::Boolean(column.as_boolean()),
+            (DataType::Int8, _) => Numbers::Int8(column.as_primitive::<Int8Type>().values()),
+            (DataType::Int16, _) => Numbers::Int16(column.as_primitive::<Int16Type>().values()),
+            (DataType::Int32, None) => Numbers::Int32(column.as_primitive::<Int32Type>().values()),
+            (DataType::Int64, _) => Numbers::Int64(column.as_primitive::<Int64Type>().values()),
+            (DataType::UInt32, _) => Numbers::UInt32(column.as_primitive::<UInt32Type>().values()),
+            (DataType::Float32, _) => Numbers::Float32(column.as_primitive::<Float32Type>().values()),
+            (DataType::Float64, _) => Numbers::Float64(column.as_primitive::<Float64Type>().values()),
             (DataType::Timestamp(TimeUnit::Millisecond, _), _) => {
-                Values::Int64(column.as_primitive::<TimestampMillisecondType>().values())
+                Numbers::Int64(column.as_primitive::<TimestampMillisecondType>().values())
             }
             (DataType::Timestamp(TimeUnit::Microsecond, _), _) => {
-                Values::Int64(column.as_primitive::<TimestampMicrosecondType>().values())
+                Numbers::Int64(column.as_primitive::<TimestampMicrosecondType>().values())
             }
             (DataType::Timestamp(TimeUnit::Nanosecond, _), _) => {
-                Values::Int64(column.as_primitive::<TimestampNanosecondType>().values())
+                Numbers::Int64(column.as_primitive::<TimestampNanosecondType>().values())
             }
             (other, _) => return internal_err!("{other} has no ranks"),
         };
         let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
-        let flip = if key.descending { u64::MAX } else { 0 };
-        Ok(Ranked { values, nulls, flip, null: if key.nulls_first { 0 } else { u64::MAX } })
+        Ok(Ranked { values, nulls, flip: key.flip(), null: key.null() })
     }
 
     /// Returns the number of a row's value: the least comes first.
@@ -116,35 +147,17 @@ impl<'a> Ranked<'a> {
             return self.null;
         }
         let rank = match &self.values {
-            Values::Boolean(flags) => u64::from(flags.value(row)) + 1,
-            Values::Int8(values) => of_integer(values[row].into()),
-            Values::Int16(values) => of_integer(values[row].into()),
-            Values::Int32(values) => of_integer(values[row].into()),
-            Values::Int64(values) => of_integer(values[row]),
-            Values::UInt32(values) => u64::from(values[row]) + 1,
-            Values::Float32(values) => of_float(values[row]),
-            Values::Float64(values) => of_double(values[row]),
-            Values::Codes(codes, texts) => texts[codes[row] as usize],
+            Numbers::Boolean(flags) => u64::from(flags.value(row)) + 1,
+            Numbers::Int8(values) => of_integer(values[row].into()),
+            Numbers::Int16(values) => of_integer(values[row].into()),
+            Numbers::Int32(values) => of_integer(values[row].into()),
+            Numbers::Int64(values) => of_integer(values[row]),
+            Numbers::UInt32(values) => u64::from(values[row]) + 1,
+            Numbers::Float32(values) => of_float(values[row]),
+            Numbers::Float64(values) => of_double(values[row]),
+            Numbers::Codes(codes, texts) => texts[codes[row] as usize],
         };
-        let rank = rank ^ self.flip;
-        if self.null == 0 { rank.max(1) } else { rank.min(u64::MAX - 1) }
-    }
-
-    /// Returns whether values between these bounds, none of them NULL, all come after the rank `worst`; perhaps false where they do.
-    pub fn all_after(&self, bounds: Bounds, worst: u64) -> bool {
-        let (worst, descending) = (worst ^ self.flip, self.flip != 0);
-        match (bounds, &self.values) {
-            // equal values may be told apart by their signs, or by further keys
-            (Bounds::Doubles(min, max), Values::Float64(_)) => match descending {
-                true => max < double_of(worst),
-                false => min > double_of(worst),
-            },
-            (Bounds::Wholes(min, max), Values::Int64(_)) => match descending {
-                true => max < (worst ^ SIGN) as i64,
-                false => min > (worst ^ SIGN) as i64,
-            },
-            _ => false,
-        }
+        in_order(rank, self.flip, self.null)
     }
 
     /// Returns whether some of the rows `start..end` may come before or with the rank `worst`; perhaps true where none does.
@@ -155,7 +168,7 @@ impl<'a> Ranked<'a> {
         let worst = worst ^ self.flip;
         let descending = self.flip != 0;
         match &self.values {
-            Values::Float64(values) => {
+            Numbers::Float64(values) => {
                 let (values, worst) = (&values[start..end], double_of(worst));
                 // what cannot be compared may come before
                 match descending {
@@ -163,21 +176,21 @@ impl<'a> Ranked<'a> {
                     false => any(values, |value| value.partial_cmp(&worst) != Some(std::cmp::Ordering::Greater)),
                 }
             }
-            Values::Int64(values) => {
+            Numbers::Int64(values) => {
                 let (values, worst) = (&values[start..end], (worst ^ SIGN) as i64);
                 match descending {
                     true => any(values, |value| *value >= worst),
                     false => any(values, |value| *value <= worst),
                 }
             }
-            Values::Int32(values) => {
+            Numbers::Int32(values) => {
                 let (values, worst) = (&values[start..end], (worst ^ SIGN) as i64);
                 match descending {
                     true => any(values, |value| i64::from(*value) >= worst),
                     false => any(values, |value| i64::from(*value) <= worst),
                 }
             }
-            Values::Codes(codes, texts) => {
+            Numbers::Codes(codes, texts) => {
                 let codes = &codes[start..end];
                 match descending {
                     true => any(codes, |code| texts[*code as usize] >= worst),
@@ -230,6 +243,42 @@ mod tests {
         assert!(ranks(&flags, false, true).is_sorted_by(|a, b| a < b));
         assert!(ranks(&flags, true, false).is_sorted_by(|a, b| a > b));
         assert_eq!(text_ranks(&StringViewArray::from(vec!["b", "", "a"])), [3, 1, 2]);
+    }
+
+    #[test]
+    fn no_row_comes_before_what_the_bounds_of_its_zone_say() {
+        let values = [f64::NEG_INFINITY, -7.0, -0.0, 0.0, 3.0, f64::INFINITY];
+        let longs = [i64::MIN + 1, -7, -1, 0, 3, i64::MAX];
+        for descending in [false, true] {
+            for nulls_first in [false, true] {
+                let key = Key { place: 0, descending, nulls_first };
+                for (low, high) in (0..6).flat_map(|low| (low..6).map(move |high| (low, high))) {
+                    let mut doubles: Vec<Option<f64>> = values[low..=high].iter().copied().map(Some).collect();
+                    let mut wholes: Vec<Option<i64>> = longs[low..=high].iter().copied().map(Some).collect();
+                    for may_be_null in [false, true] {
+                        if may_be_null {
+                            doubles.push(None);
+                            wholes.push(None);
+                        }
+                        let bounds = |values| Bounds { values, may_be_null };
+                        let (min, max) = (values[low], values[high]);
+                        let least =
+                            ranks(&(Arc::new(Float64Array::from(doubles.clone())) as _), descending, nulls_first);
+                        // either zero may be what a zone says
+                        for (min, max) in [(min, max), (min + 0.0, max + 0.0), (-(0.0 - min), -(0.0 - max))] {
+                            let bound = key.least_of(&bounds(Values::Doubles(min, max)));
+                            assert!(least.iter().all(|rank| *rank >= bound), "{doubles:?} {descending} {nulls_first}");
+                        }
+                        let least = ranks(&(Arc::new(Int64Array::from(wholes.clone())) as _), descending, nulls_first);
+                        let bound = key.least_of(&bounds(Values::Wholes(longs[low], longs[high])));
+                        assert_eq!(least.iter().min(), Some(&bound), "{wholes:?} {descending} {nulls_first}");
+                    }
+                }
+                assert_eq!(key.least_of(&Bounds { values: Values::Unknown, may_be_null: true }), 0);
+                let none = Bounds { values: Values::None, may_be_null: true };
+                assert_eq!(key.least_of(&none), if nulls_first { 0 } else { u64::MAX });
+            }
+        }
     }
 
     #[test]
