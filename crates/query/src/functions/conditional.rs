@@ -138,6 +138,7 @@ pub fn case(
             Some(operand) => {
                 seen.push(when.expr.clone());
                 let place = when.position;
+                let when = if operand.kind == Kind::Boolean { truth(when) } else { when };
                 compare(Comparison::Eq, operand.clone(), when, place)?.expr
             }
         };
@@ -149,6 +150,15 @@ pub fn case(
     };
     let case = Case { expr: None, when_then_expr: when_then, else_expr: Some(Box::new(otherwise)) };
     Ok(Typed::new(Expr::Case(case), kind, position))
+}
+
+/// Returns the boolean that a constant names as PostgreSQL's clients do: `CASE attnotnull WHEN 't'`.
+fn truth(value: Typed) -> Typed {
+    match value.as_text() {
+        Some("t" | "true") => Typed::boolean(true, value.position),
+        Some("f" | "false") => Typed::boolean(false, value.position),
+        _ => value,
+    }
 }
 
 fn branch(value: Typed, kind: Kind) -> Result<Expr, SqlError> {

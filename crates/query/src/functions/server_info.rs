@@ -48,7 +48,8 @@ pub fn find(name: &str) -> Option<Binding> {
         "array_to_string" => array_to_string,
         "pg_encoding_to_char" => |call, _| Ok(text(call, "UTF8")),
         "format_type" => format_type,
-        "pg_get_expr"
+        "pg_tablespace_location"
+        | "pg_get_expr"
         | "pg_get_partkeydef"
         | "pg_get_indexdef"
         | "pg_get_constraintdef"

@@ -15,8 +15,10 @@ const MAX_JOINS: usize = 200;
 
 /// Parses what stands behind FROM, joins included.
 pub fn from(cursor: &mut Cursor) -> Result<From, SqlError> {
-    let first = source(cursor)?;
-    let mut joins = Vec::new();
+    let (first, mut joins) = match is_group_of_joins(cursor) {
+        true => group_of_joins(cursor)?,
+        false => (source(cursor)?, Vec::new()),
+    };
     while let Some(join) = join(cursor)? {
         joins.push(join);
         if joins.len() > MAX_JOINS {
@@ -25,6 +27,42 @@ pub fn from(cursor: &mut Cursor) -> Result<From, SqlError> {
     }
     Ok(From { first, joins })
 }
+
+/// Parses `(a JOIN b …)` in front of further joins, as ODBC drivers write them: the same as without parentheses.
+fn group_of_joins(cursor: &mut Cursor) -> Result<(Source, Vec<Join>), SqlError> {
+    cursor.next();
+    let From { first, joins } = from(cursor)?;
+    cursor.expect_sign(")")?;
+    Ok((first, joins))
+}
+
+/// Returns whether `(a JOIN b …) JOIN` follows: no query of its own, and no alias that would hide the tables' names.
+fn is_group_of_joins(cursor: &Cursor) -> bool {
+    let opening = (0..MAX_JOINS).take_while(|n| cursor.peek_at(*n).is_sign("(")).count();
+    let first = cursor.peek_at(opening);
+    if opening == 0 || opening == MAX_JOINS || ["select", "with", "declare"].iter().any(|word| first.is_word(word)) {
+        return false;
+    }
+    let (mut depth, mut has_join, mut n) = (0, false, 0);
+    loop {
+        let token = cursor.peek_at(n);
+        match token.kind {
+            TokenKind::End => return false,
+            TokenKind::Sign if token.is_sign("(") => depth += 1,
+            TokenKind::Sign if token.is_sign(")") && depth == 1 => break,
+            TokenKind::Sign if token.is_sign(")") => depth -= 1,
+            TokenKind::Word if depth == 1 && token.is_word("join") => has_join = true,
+            TokenKind::Word if depth == 1 && ENDS_A_FROM.iter().any(|word| token.is_word(word)) => return false,
+            _ => {}
+        }
+        n += 1;
+    }
+    let next = cursor.peek_at(n + 1);
+    has_join && (next.is_word("join") || JOIN_WORDS.iter().any(|(words, _)| next.is_word(words[0])))
+}
+
+/// What stands behind a FROM belongs to a query.
+const ENDS_A_FROM: [&str; 9] = ["where", "order", "limit", "sample", "latest", "group", "union", "except", "intersect"];
 
 fn source(cursor: &mut Cursor) -> Result<Source, SqlError> {
     let position = cursor.peek().position;

@@ -77,10 +77,14 @@ const CLASS: &[Column] = &[
     ("relpartbound", Kind::String),
     ("relhasoids", Kind::Boolean),
     ("xmin", Kind::Long),
+    ("tableoid", Kind::Int),
 ];
 
+/// What pg_class says of itself.
+const PG_CLASS: i32 = 1259;
+
 fn class(tables: &[TableView]) -> Vec<Vec<ScalarValue>> {
-    let own = class_row(1259, "pg_class", CATALOG, "u", false);
+    let own = class_row(PG_CLASS, "pg_class", CATALOG, "u", false);
     let tables = tables.iter().map(|t| class_row(t.id().0 as i32, t.name().as_str(), PUBLIC, "p", true));
     std::iter::once(own).chain(tables).collect()
 }
@@ -93,7 +97,7 @@ fn class_row(oid: i32, name: &str, namespace: i32, persistence: &str, populated:
     row.extend((0..5).map(|_| flag(false)));
     row.extend([flag(populated), text("d"), flag(false), int(0), long(0), long(0)]);
     row.extend((0..3).map(|_| text_or_null(None)));
-    row.extend([flag(false), long(0)]);
+    row.extend([flag(false), long(0), int(PG_CLASS)]);
     row
 }
 
