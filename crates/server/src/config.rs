@@ -137,6 +137,10 @@ pub struct StorageConfig {
     pub snapshot_warn_share: u64,
     /// Percent of the disk that is free below which expired snapshots go.
     pub snapshot_shed_free: u64,
+    /// How far back every moment can be restored.
+    pub log_retention: Option<Duration>,
+    /// What that may cost on disk.
+    pub log_retention_bytes: Option<u64>,
 }
 
 /// The text log.

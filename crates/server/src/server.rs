@@ -340,6 +340,8 @@ async fn open(
     options.snapshot_syncfs = config.storage.snapshot_syncfs;
     options.snapshot_warn_share = config.storage.snapshot_warn_share;
     options.snapshot_shed_free = config.storage.snapshot_shed_free;
+    options.log_retention_us = config.storage.log_retention.map(|retention| retention.as_micros() as i64);
+    options.log_retention_bytes = config.storage.log_retention_bytes;
     let root = config.root.clone();
     let opened = tokio::task::spawn_blocking(move || {
         start::make_root(env.fs.as_ref(), &root)

@@ -80,6 +80,7 @@ impl Watch {
         gauge("stillpoint_snapshot_held_bytes", "Most bytes that one of them keeps.", held);
         gauge("stillpoint_snapshot_pinned_bytes", "Bytes that all of them keep.", status.pinned_bytes);
         gauge("stillpoint_snapshot_warnings", "Warnings that snapshots fill the disk.", status.warnings.len() as u64);
+        gauge("stillpoint_restore_window_bytes", "Bytes that only log.retention keeps.", status.restore_window_bytes);
     }
 
     fn ask_machine(&self) {

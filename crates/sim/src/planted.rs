@@ -8,6 +8,7 @@ use storage::planted::Planted;
 
 use crate::crash::{CrashPlan, crash_everywhere};
 use crate::damage;
+use crate::moments::{self, MomentsPlan};
 use crate::snapshot_cycle::{self, CyclePlan};
 
 /// A planted fault.
@@ -69,6 +70,10 @@ impl Plant {
         plan.lies = self.lies(seed);
         plan.cut = true;
         snapshot_cycle::run(&plan)?;
+        let mut plan = MomentsPlan::new(seed);
+        plan.options.planted = self.in_storage();
+        plan.lies = self.lies(seed);
+        moments::run(&plan)?;
         damage::spot_check(seed, self.in_storage())
     }
 }

@@ -18,7 +18,7 @@ use crate::log::chain::LogFrom;
 use crate::record::{AddedSegment, AdoptedTable};
 use crate::segment::{SegmentHandle, SegmentMeta};
 use crate::snapshot::{FileRef, Snapshot};
-use crate::symbols::{SymbolFileMeta, file::load as load_dictionary};
+use crate::symbols::{Dictionary, SymbolFileMeta, file::load as load_dictionary};
 use crate::table::{SegmentMap, SymbolState, TableState, live_rows};
 use crate::{Error, Result};
 
@@ -95,10 +95,20 @@ impl TableBase {
     }
 }
 
+/// How much of a table is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// All that a query needs.
+    Whole,
+    /// Which files there are: dictionaries stay empty.
+    Files,
+}
+
 /// What the newest base is made of.
 #[derive(Clone)]
 pub struct BaseHandle {
     pub name: BaseName,
+    pub commit_us: i64,
     pub file: FileRef,
     /// Where the log goes on that a recovery needs beside the base.
     pub log: LogFrom,
@@ -171,7 +181,8 @@ pub fn write(
     disk.env.fs.sync_dir(&disk.layout.base()).map_err(Error::io(&disk.layout.base()))?;
     let file = document::reference(format!("_base/{name}"), &bytes);
     let log = LogFrom::File(first_log);
-    Ok(BaseHandle { name, file, log, table_files, symbol_files: symbol_files(base.tables.iter()) })
+    let commit_us = base.commit_us;
+    Ok(BaseHandle { name, commit_us, file, log, table_files, symbol_files: symbol_files(base.tables.iter()) })
 }
 
 /// Returns what a base says of a table beside its segments.
@@ -275,27 +286,13 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
         generation: base.generation,
         ..DbState::default()
     };
-    let mut table_files = HashMap::new();
-    let mut names = HashMap::new();
-    let mut own = Vec::with_capacity(base.table_files.len());
-    for named in &base.table_files {
-        let file = read_table(disk, named)?;
-        let what = "is not a table's file that a snapshot's base names; use another copy";
-        let table = file.state.ok_or_else(|| Error::corrupt(&disk.layout.db().join(&named.file), what))?;
-        let segments = Arc::new(segment_map(disk, &table.dir, file.segments));
-        table_files.insert(table.id, (named.clone(), segments.clone()));
-        own.push((table, segments));
-    }
-    let mut dirs = HashSet::new();
-    for table in &base.tables {
-        let segments = Arc::new(load_segments(disk, &table.dir, table.segments.as_ref())?);
+    let own = tables_of(disk, base)?;
+    let symbol_files = symbol_files(own.iter().map(|(table, _)| table));
+    let (mut table_files, mut names, mut dirs) = (HashMap::new(), HashMap::new(), HashSet::new());
+    for (table, segments) in own {
         if let Some(file) = &table.segments {
             table_files.insert(table.id, (file.clone(), segments.clone()));
         }
-        own.push((table.clone(), segments));
-    }
-    let symbol_files = symbol_files(own.iter().map(|(table, _)| table));
-    for (table, segments) in own {
         let has_name = names.insert(table.name.folded(), table.id).is_some();
         if has_name || !dirs.insert(table.dir.clone()) || state.tables.get(table.id).is_some() {
             let detail = format!(
@@ -304,24 +301,51 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
             );
             return Err(Error::corrupt(&path, detail));
         }
-        state.tables.insert(load_table(disk, &table, segments)?);
+        state.tables.insert(load_table(disk, &table, segments, Read::Whole)?);
     }
     state.names = Arc::new(names);
     state.snapshots = Arc::new(base.snapshots.iter().map(|s| (s.pin.name.clone(), Arc::new(s.clone()))).collect());
     let name = BaseName { timeline: base.timeline, seq: base.seq };
-    Ok((state, BaseHandle { name, file: bytes, log, table_files, symbol_files }))
+    let commit_us = base.commit_us;
+    Ok((state, BaseHandle { name, commit_us, file: bytes, log, table_files, symbol_files }))
+}
+
+/// Returns the tables, segments and symbol files of a base: a state that tells which files there are, and has no dictionary.
+pub fn load_files(disk: &Disk, base: &Base) -> Result<DbState> {
+    let mut state = DbState { seq: base.seq, commit_us: base.commit_us, ..DbState::default() };
+    for (table, segments) in tables_of(disk, base)? {
+        state.tables.insert(load_table(disk, &table, segments, Read::Files)?);
+    }
+    Ok(state)
+}
+
+/// Returns what a base says of its tables, each with the file that lists its segments, and the segments.
+fn tables_of(disk: &Disk, base: &Base) -> Result<Vec<(BaseTable, Arc<SegmentMap>)>> {
+    let mut own = Vec::with_capacity(base.table_files.len() + base.tables.len());
+    for named in &base.table_files {
+        let file = read_table(disk, named)?;
+        let what = "is not a table's file that a snapshot's base names; use another copy";
+        let table = file.state.ok_or_else(|| Error::corrupt(&disk.layout.db().join(&named.file), what))?;
+        let segments = Arc::new(segment_map(disk, &table.dir, file.segments));
+        own.push((BaseTable { segments: Some(named.clone()), ..table }, segments));
+    }
+    for table in &base.tables {
+        let segments = Arc::new(load_segments(disk, &table.dir, table.segments.as_ref())?);
+        own.push((table.clone(), segments));
+    }
+    Ok(own)
 }
 
 /// Returns the table that a frame names by its files.
 ///
 /// # Errors
 /// As [`load`].
-pub(crate) fn load_adopted(disk: &Disk, says: &AdoptedTable) -> Result<TableState> {
+pub(crate) fn load_adopted(disk: &Disk, says: &AdoptedTable, read: Read) -> Result<TableState> {
     let segments = load_segments(disk, &says.dir, says.segments.as_ref())?;
     let mut table = TableState::new(says.table, says.name.clone(), &says.dir, says.schema.clone(), Seq::ZERO);
     table.segment_rows = live_rows(&segments);
     table.segments = Arc::new(segments);
-    load_symbols(disk, &mut table, &says.symbol_files)?;
+    load_symbols(disk, &mut table, &says.symbol_files, read)?;
     Ok(table)
 }
 
@@ -339,18 +363,18 @@ fn segment_map(disk: &Disk, table_dir: &str, segments: Vec<AddedSegment>) -> Seg
     map
 }
 
-fn load_table(disk: &Disk, table: &BaseTable, segments: Arc<SegmentMap>) -> Result<TableState> {
+fn load_table(disk: &Disk, table: &BaseTable, segments: Arc<SegmentMap>, read: Read) -> Result<TableState> {
     let mut state = TableState::new(table.id, table.name.clone(), &table.dir, table.schema.clone(), table.last_seq);
     state.flushed_through = table.flushed_through;
     state.truncate_seq = table.truncate_seq;
     state.segment_rows = live_rows(&segments);
     state.segments = segments;
-    load_symbols(disk, &mut state, &table.symbol_files)?;
+    load_symbols(disk, &mut state, &table.symbol_files, read)?;
     Ok(state)
 }
 
 /// Reads the dictionaries of a table.
-pub(crate) fn load_symbols(disk: &Disk, table: &mut TableState, files: &[SymbolFileMeta]) -> Result<()> {
+pub(crate) fn load_symbols(disk: &Disk, table: &mut TableState, files: &[SymbolFileMeta], read: Read) -> Result<()> {
     let dir = table.path(&disk.layout);
     let mut by_column: BTreeMap<ColumnId, Vec<SymbolFileMeta>> = BTreeMap::new();
     for file in files {
@@ -358,7 +382,10 @@ pub(crate) fn load_symbols(disk: &Disk, table: &mut TableState, files: &[SymbolF
     }
     let symbols = Arc::make_mut(&mut table.symbols);
     for (column, files) in by_column {
-        let dictionary = load_dictionary(&disk.env, &dir, column, &files)?;
+        let dictionary = match read {
+            Read::Whole => load_dictionary(&disk.env, &dir, column, &files)?,
+            Read::Files => Dictionary::new(column),
+        };
         let len = dictionary.len() as u32;
         symbols.insert(column, SymbolState::loaded(dictionary, len, files));
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use types::{DedupRule, PartitionKey, Schema, Seq, TableId, TableName};
 
-use crate::base::{load_symbols, write_table_base};
+use crate::base::{Read, load_symbols, write_table_base};
 use crate::catalog::DbState;
 use crate::changes::Outputs;
 use crate::database::Database;
@@ -50,15 +50,10 @@ impl Database {
 
     /// Commits tables whose files are there, if `check` finds them in order. Durable on return.
     fn commit_adopted(&self, tables: Vec<Adopted>, check: impl FnOnce(&DbState) -> Result<()>) -> Result<()> {
-        let lists: Vec<String> =
-            tables.iter().filter_map(|t| t.says.segments.as_ref()).map(|list| list.file.clone()).collect();
         let records: Vec<Record> = tables.into_iter().map(|table| Record::Adopt(Box::new(table))).collect();
         let bytes = record::encode(&records).len();
         let seq = self.commit(Urgency::Ordinary, bytes, |state| check(state).map(|()| records))?;
-        self.log.wait_durable(seq)?;
-        let mut gc = self.gc.lock().expect("no holder of this lock panics");
-        lists.into_iter().for_each(|file| gc.discard_behind(seq, self.disk.layout.db().join(file)));
-        Ok(())
+        self.log.wait_durable(seq)
     }
 
     /// Gives the files of a table's state second names in the directory of a new table. Files and names are durable on
@@ -83,7 +78,7 @@ impl Database {
         table.memtable = Default::default();
         table.dedup = Default::default();
         table.symbols = Arc::default();
-        load_symbols(&self.disk, &mut table, &symbol_files)?;
+        load_symbols(&self.disk, &mut table, &symbol_files, Read::Whole)?;
         table.match_symbols();
         let segments = self.write_list(&table, outputs)?;
         let says = AdoptedTable {

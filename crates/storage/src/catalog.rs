@@ -1,13 +1,14 @@
 //! The whole database at one Seq: [`DbState`]. Commits and recovery change it by the same function, [`DbState::apply`].
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use types::{Seq, TableId};
 
 use crate::base;
 use crate::chunk::Chunk;
-use crate::layout::Disk;
+use crate::layout::{Disk, Layout};
 use crate::record::{Adopted, CatalogChange, Record};
 use crate::segment::SegmentHandle;
 use crate::snapshot::{FileRef, Snapshot};
@@ -87,6 +88,33 @@ pub enum Garbage {
     /// The delete vector of a handle; its segment stays, with another one.
     Dead(Arc<SegmentHandle>),
     Table(Arc<TableState>),
+    /// Files below `db/`, with their lengths, that a start still reads until a base is behind the change: symbol files of
+    /// columns that are gone, and the list that the frame of a table that comes back names.
+    UntilBase(Vec<(String, u64)>),
+}
+
+impl Garbage {
+    /// Returns the files that nothing but older states needs, with their lengths.
+    pub fn files(&self, layout: &Layout) -> Vec<(PathBuf, u64)> {
+        let dead = |segment: &SegmentHandle| segment.dead_path().zip(segment.meta().dead.as_ref().map(|d| d.len_bytes));
+        let segment = |segment: &SegmentHandle| {
+            let own = (segment.path().to_owned(), segment.meta().len_bytes);
+            [Some(own), dead(segment)].into_iter().flatten().collect::<Vec<_>>()
+        };
+        match self {
+            Garbage::Segment(handle) => segment(handle),
+            Garbage::Dead(former) => dead(former).into_iter().collect(),
+            Garbage::UntilBase(files) => {
+                files.iter().map(|(file, len_bytes)| (layout.db().join(file), *len_bytes)).collect()
+            }
+            Garbage::Table(table) => {
+                let segments = table.segments.values().flatten().flat_map(|s| segment(s));
+                let symbols = table.symbols.values().flat_map(|s| s.files.iter());
+                let symbols = symbols.map(|file| (table.path(layout).join(&file.file), file.len_bytes));
+                segments.chain(symbols).collect()
+            }
+        }
+    }
 }
 
 /// The whole database at one Seq. A clone shares everything.
@@ -166,7 +194,7 @@ impl DbState {
                 garbage.extend(removed);
                 self.tables.insert(table);
             }
-            Record::Adopt(adopted) => self.adopt(disk, *adopted, seq)?,
+            Record::Adopt(adopted) => self.adopt(disk, *adopted, seq, garbage)?,
             Record::Cut(pin) => {
                 self.generation = pin.generation;
                 Arc::make_mut(&mut self.snapshots).insert(pin.name.clone(), Arc::new(Snapshot::new(pin)));
@@ -188,13 +216,15 @@ impl DbState {
         Ok(())
     }
 
-    fn adopt(&mut self, disk: &Disk, adopted: Adopted, seq: Seq) -> Result<()> {
+    fn adopt(&mut self, disk: &Disk, adopted: Adopted, seq: Seq, garbage: &mut Vec<Garbage>) -> Result<()> {
         let Adopted { says, ready } = adopted;
         let table = match ready {
             Some(ready) => ready.begun_at(seq),
-            None => base::load_adopted(disk, &says)?.begun_at(seq),
+            None => base::load_adopted(disk, &says, base::Read::Whole)?.begun_at(seq),
         };
         Arc::make_mut(&mut self.read_by_replay).extend(says.files().map(|file| (seq, file)));
+        // The next base makes a list of its own.
+        garbage.extend(says.segments.map(|list| Garbage::UntilBase(vec![(list.file, list.len_bytes)])));
         Arc::make_mut(&mut self.names).insert(says.name.folded(), says.table);
         self.next_table = self.next_table.max(says.table.0 + 1);
         self.tables.insert(table);
@@ -227,7 +257,14 @@ impl DbState {
             }
             CatalogChange::Alter { table, schema } => {
                 let mut state = self.owned(table)?;
+                let former = state.symbols.clone();
                 state.alter(schema, seq);
+                let gone = former.iter().filter(|(column, _)| !state.symbols.contains_key(column));
+                let files = gone.flat_map(|(_, symbols)| symbols.files.iter());
+                let files: Vec<_> = files.map(|f| (format!("{}/{}", state.dir, f.file), f.len_bytes)).collect();
+                if !files.is_empty() {
+                    garbage.push(Garbage::UntilBase(files));
+                }
                 self.tables.insert(state);
             }
             CatalogChange::Expire { table, before_us } => {

@@ -52,6 +52,8 @@ pub struct Status {
     pub pinned_bytes: u64,
     /// What an operator should know of snapshots and the disk.
     pub warnings: Vec<String>,
+    /// Bytes on disk that only past moments need.
+    pub restore_window_bytes: u64,
 }
 
 impl Database {
@@ -77,6 +79,7 @@ impl Database {
             snapshots: self.snapshots(),
             pinned_bytes: self.pinned_bytes(),
             warnings: self.guard_warnings(),
+            restore_window_bytes: self.restore_window_bytes(),
             ..Status::default()
         };
         for table in view.state().tables.iter() {

@@ -23,6 +23,7 @@ use crate::gc::GcState;
 use crate::layout::Disk;
 use crate::log::writer::{LogWriter, Urgency};
 use crate::log::{Frame, FrameKind, Place};
+use crate::moment::scan::Scan;
 use crate::read_view::ReadView;
 use crate::record::{self, Record};
 use crate::snapshot::guard::Guard;
@@ -88,6 +89,10 @@ pub struct Options {
     pub snapshot_warn_share: u64,
     /// Percent of the disk that is free below which snapshots whose leases have run out go; 0: never.
     pub snapshot_shed_free: u64,
+    /// How far back every moment can be restored; `None`: not at all.
+    pub log_retention_us: Option<i64>,
+    /// What that may cost: when more is held, the oldest moments are given up.
+    pub log_retention_bytes: Option<u64>,
     /// How independent syncs run; one after the other where nothing may start threads.
     pub join: Join,
     /// Faults planted to prove that the simulator finds them; `None` but in its tests.
@@ -111,6 +116,8 @@ impl Options {
             snapshot_syncfs: false,
             snapshot_warn_share: 20,
             snapshot_shed_free: 5,
+            log_retention_us: None,
+            log_retention_bytes: None,
             join: |first, second| {
                 first();
                 second();
@@ -153,6 +160,8 @@ pub struct Database {
     pub(crate) cuts: Mutex<HashMap<String, Cut>>,
     pub(crate) leases: Mutex<Leases>,
     pub(crate) guard: Mutex<Guard>,
+    /// What former runs left of the restorable window, while it is looked through; taken before the lock of gc.
+    pub(crate) scan: Mutex<Option<Scan>>,
     /// Held while the files of a snapshot are found.
     pub(crate) pinning: Mutex<()>,
     memtables: Mutex<Share>,

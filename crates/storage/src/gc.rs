@@ -17,8 +17,10 @@ use crate::counters::add;
 use crate::database::Database;
 use crate::detach::is_detached_dir;
 use crate::env::fs::FileKind;
-use crate::layout::{BaseName, FileId, LogName, TABLE_BASE_DIR, parse_table_dir};
+use crate::layout::{BaseName, FileId, LogName, SYMBOLS_DIR, TABLE_BASE_DIR, parse_table_dir};
 use crate::log::chain::{LogFiles, LogFrom};
+use crate::moment::anchor::{self, Anchor};
+use crate::moment::window::{Freed, Window};
 use crate::planted::Planted;
 use crate::table::TableState;
 use crate::{Error, Result};
@@ -43,13 +45,13 @@ pub struct GcState {
     dirs: VecDeque<PathBuf>,
     /// Symbol files and directories of dropped tables, with the Seq of the drop: a start reads every symbol file that
     /// the newest base names, so they stay until a base is behind the drop.
-    until_base: VecDeque<(Seq, Vec<PathBuf>, PathBuf)>,
-    /// Files that a replay of a frame reads and nothing else, with the Seq of the frame.
-    until_read: Vec<(Seq, PathBuf)>,
+    until_base: VecDeque<(Seq, Vec<PathBuf>, Option<PathBuf>)>,
     /// What a former run left was looked for.
     swept: bool,
     /// What snapshots hold by name.
     pub(crate) pins: Pins,
+    /// What the restorable window holds; `None` while `log.retention` is off.
+    pub(crate) window: Option<Window>,
     released: Vec<Released>,
     left: left::LeftTimelines,
 }
@@ -70,11 +72,6 @@ impl GcState {
         self.released.push(released);
     }
 
-    /// Takes a file that is needed until a base is behind that Seq.
-    pub(crate) fn discard_behind(&mut self, seq: Seq, path: PathBuf) {
-        self.until_read.push((seq, path));
-    }
-
     /// As [`GcState::discard`], with the directory that held them.
     pub fn discard_dir(&mut self, paths: Vec<PathBuf>, dir: PathBuf) {
         self.paths.extend(paths);
@@ -86,11 +83,12 @@ impl Database {
     /// Writes a base when the log has grown enough since the last one. Returns whether it did.
     pub fn step_base(&self) -> Result<bool> {
         let written = self.log.progress().written_bytes;
-        let due = {
+        let log_is_long = {
             let base = self.base.lock().expect("no holder of this lock panics");
             written.saturating_sub(base.log_bytes) >= self.options.base_bytes
                 || self.log.chain_len() > MAX_LOG_FILES.min(self.options.log_files_max)
         };
+        let due = log_is_long || self.window_wants_base();
         if due {
             self.write_base()?;
         }
@@ -137,17 +135,34 @@ impl Database {
     /// Hands what the former base and the log before the new one held over to gc.
     fn forget_former(&self, former: Option<&BaseHandle>, newest: &BaseHandle) {
         let mut gc = self.gc.lock().expect("no holder of this lock panics");
+        let forgotten = match newest.log {
+            LogFrom::File(first_log) => self.log.forget_before(first_log),
+            LogFrom::Behind(_) => Vec::new(),
+        };
+        if let Some(window) = &mut gc.window {
+            let dense = window.add_base(Anchor::of(newest), anchor::files_of(&self.disk, newest));
+            for (name, first_seq) in forgotten {
+                window.add_log(name, first_seq, self.log_file_bytes(name));
+            }
+            gc.paths.extend(dense);
+            return;
+        }
         if let Some(former) = former {
             gc.paths.push_back(self.disk.layout.db().join(&former.file.file));
             let kept: HashSet<&str> = newest.table_files.values().map(|(file, _)| file.file.as_str()).collect();
             let gone = former.table_files.values().filter(|(file, _)| !kept.contains(file.file.as_str()));
             gc.paths.extend(gone.map(|(file, _)| self.disk.layout.db().join(&file.file)));
         }
-        let LogFrom::File(first_log) = newest.log else { return };
-        for name in self.log.forget_before(first_log) {
+        for (name, _) in forgotten {
             gc.paths.push_back(self.disk.layout.log().join(name.to_string()));
             gc.paths.push_back(self.disk.layout.live().join(name.to_string()));
         }
+    }
+
+    /// Returns the length of a log file that is full; 0 when nobody knows.
+    fn log_file_bytes(&self, name: LogName) -> u64 {
+        let path = self.disk.layout.log().join(name.to_string());
+        self.disk.env.fs.metadata(&path).map_or(0, |found| found.len_bytes)
     }
 
     /// Runs `remove` unless a snapshot is open: while one is, nothing below the root may go. PREPARE waits for it.
@@ -157,8 +172,12 @@ impl Database {
         (!is_open).then(remove)
     }
 
-    /// Unlinks a batch of files that nothing needs. Returns whether it unlinked any.
+    /// Unlinks a batch of files that nothing needs. Returns whether it unlinked any, or has still to find out what the
+    /// restorable window needs.
     pub fn step_gc(&self) -> Result<bool> {
+        if self.step_scan()? {
+            return Ok(true);
+        }
         let snapshots = self.lock_head().state.snapshots.clone();
         let ignores = self.disk.has(Planted::GcIgnoresSnapshot);
         if snapshots.values().any(|s| s.is_open()) && !ignores {
@@ -183,6 +202,9 @@ impl Database {
             gc.swept = true;
         }
         self.collect(&mut gc);
+        if let Some(freed) = gc.window.as_mut().map(|window| window.advance(self.disk.env.clock.now_us())) {
+            self.take_freed(&mut gc, freed);
+        }
         let discarded = self.log.take_discarded();
         gc.paths.extend(discarded.iter().map(|n| self.disk.layout.live().join(n.to_string())));
         drop(quiet);
@@ -223,6 +245,7 @@ impl Database {
         let paths: Vec<PathBuf> = free.into_iter().flat_map(|r| gc.pins.remove(&r.id)).collect();
         let mut needed = self.needed_files();
         needed.extend(self.waiting_files(gc));
+        needed.extend(self.files_of_window(gc));
         let db = self.disk.layout.db();
         let tables: HashSet<PathBuf> =
             self.lock_head().state.tables.iter().map(|t| t.path(&self.disk.layout)).collect();
@@ -271,19 +294,32 @@ impl Database {
                 Garbage::Segment(segment) => Arc::strong_count(segment) == 1 && segment.is_last_of_its_file(),
                 Garbage::Dead(former) => Arc::strong_count(former) == 1,
                 Garbage::Table(table) => self.table_is_free(table),
+                Garbage::UntilBase(..) => true,
             };
             let free = is_durable && is_unread;
             if !free {
                 kept.push_back((seq, garbage));
                 continue;
             }
-            match garbage {
-                Garbage::Segment(segment) => {
-                    gc.paths.push_back(segment.path().to_owned());
-                    gc.paths.extend(segment.dead_path());
+            let files = garbage.files(&self.disk.layout);
+            let dir = match &garbage {
+                Garbage::Table(table) => Some(table.path(&self.disk.layout)),
+                _ => None,
+            };
+            if let Some(window) = gc.window.as_mut().filter(|_| !self.disk.has(Planted::GcIgnoresWindow)) {
+                window.add_removed(seq, files, dir);
+                continue;
+            }
+            let paths = files.into_iter().map(|(path, _)| path);
+            match &garbage {
+                Garbage::Segment(_) | Garbage::Dead(_) => gc.paths.extend(paths),
+                Garbage::UntilBase(..) => gc.until_base.push_back((seq, paths.collect(), None)),
+                Garbage::Table(table) => {
+                    let is_symbols = |path: &PathBuf| path.parent().is_some_and(|dir| dir.ends_with(SYMBOLS_DIR));
+                    let (symbols, others) = paths.partition(is_symbols);
+                    gc.paths.extend::<Vec<_>>(others);
+                    gc.until_base.push_back((seq, symbols, Some(table.path(&self.disk.layout))));
                 }
-                Garbage::Dead(former) => gc.paths.extend(former.dead_path()),
-                Garbage::Table(table) => self.table_files(&table, seq, gc),
             }
         }
         head.garbage = kept;
@@ -292,10 +328,8 @@ impl Database {
         while gc.until_base.front().is_some_and(|(seq, ..)| is_unread(*seq)) {
             let (_, files, dir) = gc.until_base.pop_front().expect("front() has just seen it");
             gc.paths.extend(files);
-            gc.dirs.push_back(dir);
+            gc.dirs.extend(dir);
         }
-        let read = gc.until_read.extract_if(.., |(seq, _)| base_seq.is_some_and(|base| base >= *seq));
-        gc.paths.extend(read.map(|(_, path)| path));
     }
 
     fn table_is_free(&self, table: &Arc<TableState>) -> bool {
@@ -309,19 +343,12 @@ impl Database {
             && segments.into_iter().all(|s| Arc::strong_count(s) == 1 && s.is_last_of_its_file())
     }
 
-    fn table_files(&self, table: &TableState, dropped: Seq, gc: &mut GcState) {
-        let dir = table.path(&self.disk.layout);
-        let segments = table.segments.values().flatten();
-        gc.paths.extend(segments.flat_map(|segment| [Some(segment.path().to_owned()), segment.dead_path()]).flatten());
-        let symbols = table.symbols.values().flat_map(|s| s.files.iter());
-        gc.until_base.push_back((dropped, symbols.map(|file| dir.join(&file.file)).collect(), dir));
-    }
-
     /// A log file that is linked into `_log/` needs its `_live/` name no longer.
     fn collect_sealed_live(&self, gc: &mut GcState) -> Result<()> {
         let files = LogFiles::list(&self.disk)?;
         let open: BTreeSet<LogName> = self.log.open_files().into_iter().collect();
-        let chain: BTreeSet<LogName> = self.log.chain().into_iter().collect();
+        let mut chain: BTreeSet<LogName> = self.log.chain().into_iter().collect();
+        chain.extend(gc.window.iter().flat_map(|window| window.logs()).map(|(name, _)| name));
         let sealed: Vec<LogName> = files
             .live
             .intersection(&files.sealed)
@@ -341,7 +368,8 @@ impl Database {
     fn sweep(&self, gc: &mut GcState) -> Result<()> {
         let fs = &self.disk.env.fs;
         let layout = &self.disk.layout;
-        let open: HashSet<LogName> = self.log.open_files().into_iter().chain(self.log.chain()).collect();
+        let mut open: HashSet<LogName> = self.log.open_files().into_iter().chain(self.log.chain()).collect();
+        open.extend(gc.window.iter().flat_map(|window| window.logs()).map(|(name, _)| name));
         let files = LogFiles::list(&self.disk)?;
         let ours = |name: &LogName| self.log.is_of_former_run(name) && !open.contains(name);
         gc.paths.extend(files.live.iter().filter(|n| ours(n)).map(|n| layout.live().join(n.to_string())));
@@ -349,10 +377,14 @@ impl Database {
         let base = self.base.lock().expect("no holder of this lock panics").handle.clone();
         for entry in fs.list(&layout.base()).map_err(Error::io(&layout.base()))? {
             let Ok(name) = entry.name.parse::<BaseName>() else { continue };
-            if name.timeline == self.timeline && base.as_ref().is_none_or(|b| name < b.name) {
-                gc.paths.push_back(layout.base().join(&entry.name));
+            let path = layout.base().join(&entry.name);
+            let is_anchor = gc.window.as_ref().is_some_and(|window| window.names(&path));
+            if name.timeline == self.timeline && base.as_ref().is_none_or(|b| name < b.name) && !is_anchor {
+                gc.paths.push_back(path);
             }
         }
+        let of_window = self.files_of_window(gc);
+        let unnamed = gc.paths.len();
         let others = self.other_timelines(gc)?;
         let mut seen = HashSet::new();
         self.sweep_own_bases(base.as_deref(), &others, gc)?;
@@ -361,7 +393,10 @@ impl Database {
                 self.sweep_table(id, &entry.name, base.as_deref(), (&others, &mut seen), gc)?;
             }
         }
-        self.sweep_others(gc, &others, &seen)
+        self.sweep_others(gc, &others, &seen)?;
+        let found = gc.paths.split_off(unnamed);
+        gc.paths.extend(found.into_iter().filter(|path| !of_window.contains(path)));
+        Ok(())
     }
 
     /// What snapshots that settle write, and no snapshot and no base names.
@@ -444,22 +479,34 @@ impl Database {
         found.map(|file| (file.inode, file.len_bytes)).collect::<std::collections::HashMap<_, _>>().values().sum()
     }
 
+    /// Files that only past moments need.
+    fn files_of_window(&self, gc: &GcState) -> HashSet<PathBuf> {
+        let Some(window) = &gc.window else { return HashSet::new() };
+        let mut files = window.files();
+        files.extend(window.logs().map(|(name, _)| self.disk.layout.log().join(name.to_string())));
+        files
+    }
+
+    /// Lets go what the restorable window does not hold any more.
+    pub(crate) fn take_freed(&self, gc: &mut GcState, freed: Freed) {
+        let Freed { paths, logs, dirs } = freed;
+        if !paths.is_empty() {
+            let needed = self.needed_files();
+            gc.paths.extend(paths.into_iter().filter(|path| !needed.contains(path)));
+        }
+        for name in logs {
+            gc.paths.push_back(self.disk.layout.log().join(name.to_string()));
+            gc.paths.push_back(self.disk.layout.live().join(name.to_string()));
+        }
+        gc.dirs.extend(dirs);
+    }
+
     /// Files that left the state in this run and wait until no reader, base or frame that is not durable needs them.
     fn waiting_files(&self, gc: &GcState) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = gc.until_base.iter().flat_map(|(_, files, _)| files.iter().cloned()).collect();
-        for (_, garbage) in &self.lock_head().garbage {
-            match garbage {
-                Garbage::Segment(segment) => {
-                    files.push(segment.path().to_owned());
-                    files.extend(segment.dead_path());
-                }
-                Garbage::Dead(former) => files.extend(former.dead_path()),
-                Garbage::Table(table) => {
-                    let dir = table.path(&self.disk.layout);
-                    files.extend(table.files().map(|file| dir.join(file)));
-                }
-            }
-        }
+        let head = self.lock_head();
+        let garbage = head.garbage.iter().flat_map(|(_, garbage)| garbage.files(&self.disk.layout));
+        files.extend(garbage.map(|(path, _)| path));
         files
     }
 

@@ -3,7 +3,7 @@
 //! Reading order: [`env`] and [`layout`]; [`log`] (the only commit point) and [`record`] (what a frame says);
 //! [`chunk`], [`segment`], [`symbols`], [`run`], [`merge`], `dedup` (rows); [`memtable`], `ttl`, [`table`], [`catalog`] (the state in memory);
 //! [`database`] (commits and views), [`flush`], [`rewrite`], `compaction`, `bring_back`, [`gc`] (what follows them), [`check`], [`counters`]; [`timeline`], [`base`],
-//! [`snapshot`], [`recovery`], [`restore`], [`copy`]; [`engine`] (the thread). A module uses those before it.
+//! [`snapshot`], [`recovery`], [`moment`], [`restore`], [`copy`]; [`engine`] (the thread). A module uses those before it.
 
 pub mod arrow_type;
 pub mod base;
@@ -30,6 +30,7 @@ pub mod layout;
 pub mod log;
 pub mod memtable;
 pub mod merge;
+pub mod moment;
 mod partition_format;
 #[doc(hidden)]
 pub mod planted;
@@ -55,6 +56,7 @@ pub use engine::Engine;
 pub use env::Env;
 pub use error::{Error, Result};
 pub use merge::TableScan;
+pub use moment::{Gap, Moment, Stretch};
 pub use partition_format::PartitionFormat;
 pub use read_view::{PartitionInfo, ReadView, TableView};
 pub use run::Run;

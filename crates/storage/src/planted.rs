@@ -13,6 +13,8 @@ pub enum Planted {
     GcIgnoresSnapshot,
     /// Files are unlinked that a kept snapshot names.
     GcIgnoresPins,
+    /// Files are unlinked that a moment of the restorable window needs.
+    GcIgnoresWindow,
     /// Files are unlinked while a reader holds them.
     GcIgnoresReader,
     /// A start applies an edit twice.

@@ -323,6 +323,15 @@ fn put_json(out: &mut Vec<u8>, body: &impl Serialize) {
 /// # Errors
 /// What is wrong with the bytes; their checksum was right, so another version wrote them.
 pub fn decode(payload: &[u8]) -> Result<Vec<Record>, String> {
+    decode_but(payload, |_| false)
+}
+
+/// As [`decode`], without the rows.
+pub fn decode_changes(payload: &[u8]) -> Result<Vec<Record>, String> {
+    decode_but(payload, |kind| kind == KIND_ROWS)
+}
+
+fn decode_but(payload: &[u8], skip: impl Fn(u8) -> bool) -> Result<Vec<Record>, String> {
     let mut reader = Reader { bytes: payload };
     let mut records = Vec::new();
     while !reader.bytes.is_empty() {
@@ -330,6 +339,9 @@ pub fn decode(payload: &[u8]) -> Result<Vec<Record>, String> {
         let len = u32::from_le_bytes(head[4..8].try_into().expect("four bytes were sliced")) as usize;
         let kind = head[0];
         let body = reader.take(len)?;
+        if skip(kind) {
+            continue;
+        }
         records.push(match kind {
             KIND_ROWS => Record::Rows(decode_rows(body)?),
             KIND_CATALOG => Record::Catalog(parse(body)?),

@@ -37,8 +37,8 @@ pub struct Recovered {
     pub carried: Vec<Frame>,
     /// Where the newest log file was written, if there is one.
     pub last_place: Option<Place>,
-    /// What left the state during replay: its files may still lie there.
-    pub garbage: Vec<Garbage>,
+    /// What left the state during replay, with the Seq of the frame that says so: its files may still lie there.
+    pub garbage: Vec<(Seq, Garbage)>,
     pub replayed_frames: u64,
 }
 
@@ -127,10 +127,12 @@ pub struct Replay<'a> {
     /// Frames that are not known to be durable yet.
     volatile: VecDeque<Frame>,
     end: Option<chain::FileEnd>,
-    garbage: Vec<Garbage>,
+    garbage: Vec<(Seq, Garbage)>,
     frames: u64,
     /// The state of the base has been looked at, which may be a cut that a restore served.
     begun: bool,
+    /// Rows are passed over: the state shows what there is on disk, not what a query would see.
+    without_rows: bool,
 }
 
 impl<'a> Replay<'a> {
@@ -147,7 +149,23 @@ impl<'a> Replay<'a> {
             garbage: Vec::new(),
             frames: 0,
             begun: false,
+            without_rows: false,
         }
+    }
+
+    /// Returns a replay that follows which files are part of the state, and looks at no row.
+    pub fn of_files(disk: &'a Disk, state: DbState, history: &'a History) -> Replay<'a> {
+        Replay { without_rows: true, ..Replay::new(disk, state, history) }
+    }
+
+    /// Returns the state at the end, and what left it with the Seq of the frame that says so.
+    pub fn into_parts(self) -> (DbState, Vec<(Seq, Garbage)>) {
+        (self.state, self.garbage)
+    }
+
+    /// Returns how many files and tables have left the state so far.
+    pub fn removed(&self) -> usize {
+        self.garbage.len()
     }
 
     /// Returns the state so far.
@@ -185,25 +203,29 @@ impl<'a> Replay<'a> {
     }
 
     /// A snapshot's own base gives the cut with no frame that would say so.
-    fn begin(&mut self) -> Result<()> {
+    pub(crate) fn begin(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.begun, true) { Ok(()) } else { self.leave_parent(self.base_seq) }
     }
 
     /// Applies one frame: rows that the base lacks, and everything behind the base.
     pub fn frame(&mut self, frame: FrameRef<'_>) -> Result<()> {
         self.frames += 1;
-        if frame.kind == FrameKind::Commit {
-            let mut records = record::decode(frame.payload).map_err(Error::Invalid)?;
-            let behind_base = frame.seq > self.base_seq;
+        let behind_base = frame.seq > self.base_seq;
+        if frame.kind == FrameKind::Commit && (behind_base || !self.without_rows) {
+            let decode = if self.without_rows { record::decode_changes } else { record::decode };
+            let mut records = decode(frame.payload).map_err(Error::Invalid)?;
+            if self.without_rows {
+                records.iter_mut().try_for_each(|record| self.pass_over_symbols(record))?;
+            }
             if !behind_base {
                 records.retain_mut(|record| self.is_lacking(record, frame.seq));
             }
             if self.disk.has(Planted::ReplayTwice) && behind_base && matches!(records.first(), Some(Record::Edit(_))) {
-                self.state.apply(self.disk, records.clone(), frame.seq, frame.commit_us, &mut self.garbage)?;
+                self.apply(records.clone(), frame)?;
             }
             let (seq, commit_us) = (self.state.seq, self.state.commit_us);
             let expired = if behind_base { Vec::new() } else { expiries(&mut records) };
-            self.state.apply(self.disk, records, frame.seq, frame.commit_us, &mut self.garbage)?;
+            self.apply(records, frame)?;
             if !behind_base {
                 (self.state.seq, self.state.commit_us) = (seq, commit_us);
                 expired.into_iter().try_for_each(|(table, before_us)| self.state.expire_memory(table, before_us))?;
@@ -211,7 +233,23 @@ impl<'a> Replay<'a> {
         }
         if frame.seq > self.base_seq {
             self.state.seq = frame.seq;
+            self.state.commit_us = self.state.commit_us.max(frame.commit_us);
             self.leave_parent(frame.seq)?;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, records: Vec<Record>, frame: FrameRef<'_>) -> Result<()> {
+        let mut garbage = Vec::new();
+        self.state.apply(self.disk, records, frame.seq, frame.commit_us, &mut garbage)?;
+        self.garbage.extend(garbage.into_iter().map(|g| (frame.seq, g)));
+        Ok(())
+    }
+
+    /// Of a table that comes back, too, a replay of files looks at what there is.
+    fn pass_over_symbols(&self, record: &mut Record) -> Result<()> {
+        if let Record::Adopt(adopted) = record {
+            adopted.ready = Some(base::load_adopted(self.disk, &adopted.says, base::Read::Files)?);
         }
         Ok(())
     }
@@ -302,7 +340,8 @@ fn expiries(records: &mut Vec<Record>) -> Vec<(TableId, i64)> {
     expired
 }
 
-fn branch_end(history: &History) -> Option<ChainEnd> {
+/// Where the log of the parent ends that the timeline in force goes on from.
+pub(crate) fn branch_end(history: &History) -> Option<ChainEnd> {
     let parent = history.current().parent.as_ref()?;
     let last = parent.last_log.as_ref()?;
     Some(ChainEnd { name: last.name()?, end: Some((last.used_bytes, parent.seq)) })

@@ -52,6 +52,13 @@ pub struct Parent {
     pub kept: Vec<String>,
 }
 
+impl Parent {
+    /// Returns whether a restore made the timeline: before it another state than the one at the branch point was in force.
+    pub fn is_of_restore(&self) -> bool {
+        self.served_snapshot.is_some() || self.restored
+    }
+}
+
 /// End of the parent's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastLog {
@@ -97,6 +104,12 @@ impl History {
         &self.lines[0]
     }
 
+    /// Returns the timelines, newest first, each with the Seq where its child left it; `None`: it is in force.
+    pub fn lines(&self) -> impl Iterator<Item = (&Timeline, Option<Seq>)> {
+        let left = self.lines.iter().map(|child| child.parent.as_ref().map(|parent| parent.seq));
+        self.lines.iter().zip(std::iter::once(None).chain(left))
+    }
+
     /// Returns the files of all timelines of the history, oldest first.
     pub fn files(&self) -> &[FileRef] {
         &self.files
@@ -104,14 +117,12 @@ impl History {
 
     /// Returns the branch points of restores: behind each of these Seqs no snapshot of the parent is open.
     pub fn restores(&self) -> impl Iterator<Item = &Parent> {
-        self.lines.iter().filter_map(|l| l.parent.as_ref()).filter(|p| p.served_snapshot.is_some() || p.restored)
+        self.lines.iter().filter_map(|l| l.parent.as_ref()).filter(|p| p.is_of_restore())
     }
 
     /// Returns the timelines, newest first, each with the last Seq of it that counts; of the newest all do.
     pub fn lineage(&self) -> impl Iterator<Item = (TimelineId, Seq)> {
-        let left_at = |line: &Timeline| line.parent.as_ref().map(|p| p.seq);
-        let ends = [Some(Seq(u64::MAX))].into_iter().chain(self.lines.iter().map(left_at));
-        self.lines.iter().zip(ends).filter_map(|(line, end)| Some((line.timeline, end?)))
+        self.lines().map(|(line, left)| (line.timeline, left.unwrap_or(Seq(u64::MAX))))
     }
 
     /// Returns whether a kept snapshot of this timeline or an ancestor went on up to a later cut of this one.
@@ -122,8 +133,7 @@ impl History {
                 return pin.seq < end;
             }
             let Some(parent) = &line.parent else { return false };
-            let is_restore = parent.served_snapshot.is_some() || parent.restored;
-            if is_restore && !parent.kept.contains(&pin.id) {
+            if parent.is_of_restore() && !parent.kept.contains(&pin.id) {
                 return false;
             }
             end = parent.seq.next();

@@ -44,6 +44,7 @@ fn find(name: &str) -> Option<Bind> {
         "wal_tables" => meta::wal_tables,
         "checkpoint_status" => meta::checkpoint_status,
         "snapshots" => meta::snapshots,
+        "restore_window" => meta::restore_window,
         "query_activity" => meta::query_activity,
         "materialized_views" => meta::materialized_views,
         "keywords" => meta::keywords,

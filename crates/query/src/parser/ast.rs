@@ -503,6 +503,8 @@ pub enum Show {
     Partitions(Ident),
     CreateTable(Ident),
     Parameters,
+    /// The moments that can be restored.
+    RestoreWindow,
     /// A fixed setting for PostgreSQL clients: column name and value.
     Setting(Setting),
 }

@@ -34,6 +34,9 @@ pub fn show(cursor: &mut Cursor) -> Result<Show, SqlError> {
     if cursor.take_word("parameters") {
         return Ok(Show::Parameters);
     }
+    if cursor.take_words(&["restore", "window"]) {
+        return Ok(Show::RestoreWindow);
+    }
     if cursor.take_word("columns") {
         cursor.expect_word("from")?;
         return Ok(Show::Columns(table_name(cursor)?));

@@ -30,6 +30,9 @@ pub fn relation(planner: &Planner, show: &Show) -> Result<Relation, SqlError> {
             rows(planner, vec![("ddl", Kind::Varchar, texts([Some(create_text(&table))]))])
         }
         Show::Parameters => parameters(planner),
+        Show::RestoreWindow => {
+            planner.scan(functions::table::bind(&Call::new("restore_window", 0, Vec::new()), &planner.tables())?, 0)
+        }
         Show::Setting(setting) => {
             let (name, value) = setting_value(*setting);
             let column = match setting {

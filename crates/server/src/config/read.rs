@@ -107,6 +107,8 @@ pub fn storage(properties: &Properties) -> Result<StorageConfig, ConfigError> {
         snapshot_syncfs: properties.bool("snapshot.syncfs")?,
         snapshot_warn_share: percent(properties, "snapshot.warn.share")?,
         snapshot_shed_free: percent(properties, "snapshot.shed.free")?,
+        log_retention: Some(properties.duration("log.retention")?).filter(|retention| !retention.is_zero()),
+        log_retention_bytes: Some(properties.size("log.retention.bytes")? as u64).filter(|bytes| *bytes > 0),
         log_files: match properties.count("storage.log.files")? {
             0 | 1 => return Err(properties.bad("storage.log.files", "a number above 1")),
             files => files,

@@ -161,6 +161,11 @@ const SECTIONS: &[Section] = &[
             ),
             ("snapshot.shed.free", "Percent of the disk below whose being free expired snapshots go; 0 for never."),
             ("snapshot.syncfs", "Whether each SNAPSHOT PREPARE syncs the whole file system, as with SYNC at its end."),
+            (
+                "log.retention",
+                "How far back every moment can be restored (RESTORE TABLE … TO TIMESTAMP), such as 7d; 0: not at all.",
+            ),
+            ("log.retention.bytes", "Bytes of disk at which the oldest of these moments are given up; 0: no limit."),
         ],
     ),
 ];

@@ -15,7 +15,7 @@ const SEEDS: [u64; 12] = [0, 3, 1, 7, 2, 11, 4, 5, 6, 8, 9, 10];
 /// Faults that these seeds may miss; a longer run (more seeds) finds them.
 const MISSED: usize = 2;
 
-const PLANTS: [Plant; 26] = [
+const PLANTS: [Plant; 27] = [
     Plant::NoSync("_live/*.wal"),
     Plant::NoSync("_log/"),
     Plant::NoSync("table/partition/*.arrow"),
@@ -30,6 +30,7 @@ const PLANTS: [Plant; 26] = [
     Plant::Storage(Planted::BaseAheadOfLog),
     Plant::Storage(Planted::GcIgnoresSnapshot),
     Plant::Storage(Planted::GcIgnoresPins),
+    Plant::Storage(Planted::GcIgnoresWindow),
     Plant::Storage(Planted::GcIgnoresReader),
     Plant::Storage(Planted::ReplayTwice),
     Plant::Storage(Planted::FlushedThroughLess),

@@ -17,6 +17,7 @@ use crate::layout::{Disk, Layout, list_or_none};
 use crate::log::Place;
 use crate::log::chain::LogFiles;
 use crate::log::writer::{LogStart, LogWriter, RunIdentity};
+use crate::moment;
 use crate::planted::Planted;
 use crate::recovery::{self, Recovered};
 use crate::restore::{self, RestoreReport};
@@ -101,14 +102,20 @@ impl Database {
         report: StartReport,
         lock: Box<dyn Send + Sync>,
     ) -> Database {
-        let seq = recovered.state.seq;
         let leases = Leases::of(&recovered.state, disk.env.clock.monotonic_us());
         let mut gc = GcState::default();
         gc.discard(stale_pins);
+        let scan = options.log_retention_us.map(|retention_us| {
+            let limits = (retention_us, options.log_retention_bytes);
+            let first_log = log.file_with(Seq::ZERO);
+            let (window, scan) = moment::scan::begin(&disk, &history, &recovered, first_log, limits);
+            gc.window = Some(window);
+            scan
+        });
         let head = Head {
             state: recovered.state.clone(),
             pending: VecDeque::new(),
-            garbage: recovered.garbage.into_iter().map(|g| (seq, g)).collect(),
+            garbage: recovered.garbage.into(),
             marked: false,
         };
         Database {
@@ -130,6 +137,7 @@ impl Database {
             cuts: Mutex::default(),
             leases: Mutex::new(leases),
             guard: Mutex::default(),
+            scan: Mutex::new(scan),
             pinning: Mutex::default(),
             more_bytes: AtomicUsize::new(0),
             durable_dirs: Mutex::default(),

@@ -12,7 +12,7 @@ use types::{Seq, TimelineId};
 use super::frame::{self, FrameRef};
 use super::header::{self, FIRST_FRAME_OFFSET, HeaderRead, LogHeader};
 use crate::env::Env;
-use crate::env::fs::FileKind;
+use crate::env::fs::{FileKind, Mapped};
 use crate::layout::{Disk, LogName};
 use crate::planted::Planted;
 use crate::root;
@@ -162,6 +162,27 @@ pub fn links(
     }
 }
 
+/// Returns the files of the chain that are there, oldest first: back from `end` to the first file of all, or behind one that
+/// is missing or is not what its successor names.
+///
+/// # Errors
+/// Of the disk, and as [`links`] for the file at the end.
+pub fn links_as_far_as_there(disk: &Disk, files: &LogFiles, database_id: u128, end: ChainEnd) -> Result<Vec<Link>> {
+    let mut links = vec![link(disk, files, database_id, end.name, end.end)?];
+    while let Some((last, before)) = links.last().and_then(|l| Some((l, l.header.predecessor?))) {
+        if before.name >= last.name || before.last_seq.next() != last.header.first_seq {
+            break;
+        }
+        match link(disk, files, database_id, before.name, Some((before.used_bytes, before.last_seq))) {
+            Ok(link) => links.push(link),
+            Err(Error::Corrupt { .. }) => break,
+            Err(e) => return Err(e),
+        }
+    }
+    links.reverse();
+    Ok(links)
+}
+
 fn link(disk: &Disk, files: &LogFiles, database_id: u128, name: LogName, end: Option<(u64, Seq)>) -> Result<Link> {
     let path = files.path(disk, name).ok_or_else(|| {
         Error::corrupt(&disk.layout.log().join(name.to_string()), "log file is missing; restore a snapshot or the file")
@@ -245,6 +266,38 @@ pub fn replay(
     end.durable_seq = end.durable_seq.min(end.last_seq);
     end.durable_bytes = ends.iter().rev().find(|(seq, _)| *seq <= end.durable_seq).map_or(FIRST_FRAME_OFFSET, |e| e.1);
     Ok(end)
+}
+
+/// Calls `take` with each frame of the file, in order, until it refuses one. Returns the offset behind the last one taken.
+///
+/// # Errors
+/// [`Error::Corrupt`] when the file has fewer frames than its successor says; errors of `take`.
+pub fn read_until(disk: &Disk, link: &Link, mut take: impl FnMut(FrameRef<'_>) -> Result<bool>) -> Result<u64> {
+    // The newest file may be cut while it is read, which a map would not survive.
+    let bytes = match link.end {
+        Some(_) => disk.env.fs.map(&link.path),
+        None => disk.env.fs.read(&link.path).map(Mapped::new),
+    };
+    let bytes = bytes.map_err(Error::io(&link.path))?;
+    let limit = link.end.map_or(bytes.len() as u64, |(used, _)| used).min(bytes.len() as u64);
+    let (mut end_bytes, mut last) = (FIRST_FRAME_OFFSET, Seq(link.header.first_seq.0 - 1));
+    while let Some((frame, len)) = frame::decode(&bytes[..limit as usize], end_bytes as usize, link.header.salt) {
+        if frame.seq != last.next() {
+            break;
+        }
+        if !take(frame)? {
+            return Ok(end_bytes);
+        }
+        end_bytes += len as u64;
+        last = frame.seq;
+    }
+    match link.end {
+        Some((used_bytes, last_seq)) if (used_bytes, last_seq) != (end_bytes, last) => {
+            let detail = format!("damaged frame at offset {end_bytes}: the log goes on to offset {used_bytes}");
+            Err(Error::corrupt(&link.path, detail))
+        }
+        _ => Ok(end_bytes),
+    }
 }
 
 /// Decides whether what follows the last good frame is the unsynced tail.

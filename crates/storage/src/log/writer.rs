@@ -521,11 +521,12 @@ impl LogWriter {
         queue.chain[after.saturating_sub(1)].0
     }
 
-    /// Forgets the files before `first`, which nothing needs any more, and returns their names.
-    pub fn forget_before(&self, first: LogName) -> Vec<LogName> {
+    /// Forgets the files before `first`, which no recovery needs any more, and returns them with the Seqs of their first
+    /// frames.
+    pub fn forget_before(&self, first: LogName) -> Vec<(LogName, Seq)> {
         let mut queue = self.lock_queue();
         match queue.chain.iter().position(|(name, _)| *name == first) {
-            Some(n) => queue.chain.drain(..n).map(|(name, _)| name).collect(),
+            Some(n) => queue.chain.drain(..n).collect(),
             None => Vec::new(),
         }
     }
@@ -538,6 +539,11 @@ impl LogWriter {
     /// Returns the files of the log, oldest first; the last one is being written.
     pub fn chain(&self) -> Vec<LogName> {
         self.lock_queue().chain.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Returns the files of the log with the Seqs of their first frames, oldest first.
+    pub fn chain_with_seqs(&self) -> Vec<(LogName, Seq)> {
+        self.lock_queue().chain.iter().copied().collect()
     }
 
     /// Returns why writing has stopped, if it has.

@@ -1,9 +1,10 @@
 //! Snapshots and a disk that fills: [`Database::step_guard`]. Ingestion is never the first to suffer.
 //!
 //! Below `snapshot.shed.free` of the disk, one a second while it stays so: the snapshot whose lease ran out longest ago is
-//! released; then the copying of the oldest open one is ended. That breaks no copy: the snapshot goes on and holds every
-//! file that it names, which is all that a restore reads; only files that it does not name go. What is not expired is never released:
-//! the log, PREPARE and the health page say which one to complete.
+//! released; then the oldest moments that `log.retention` keeps are given up; then the copying of the oldest open snapshot is
+//! ended. That breaks no copy: the snapshot goes on and holds every file that it names, which is all that a restore reads;
+//! only files that it does not name go. What is not expired is never released: the log, PREPARE and the health page say
+//! which one to complete.
 //!
 //! It also knows which places below the root lie on other devices or behind links: a copy must hold them too.
 
@@ -58,7 +59,9 @@ impl Database {
             self.weigh(space, oldest_first.is_empty());
         }
         let floor_bytes = space.total_bytes / 100 * self.options.snapshot_shed_free;
-        if space.free_bytes >= floor_bytes || oldest_first.is_empty() {
+        let worth_bytes = floor_bytes / 5;
+        let has_moments = self.restore_window_bytes() >= worth_bytes.max(1);
+        if space.free_bytes >= floor_bytes || (oldest_first.is_empty() && !has_moments) {
             self.guard.lock().expect("no holder of this lock panics").no_room = None;
             return Ok(());
         }
@@ -69,10 +72,10 @@ impl Database {
             }
             guard.shed_us = Some(now_us);
         }
-        self.shed(space, floor_bytes / 5, &oldest_first)
+        self.shed(space, worth_bytes, &oldest_first)
     }
 
-    /// Lets one snapshot go, or its copying end, where that gives back as much as is worth it.
+    /// Lets one snapshot go, or old moments, or copying end, where that gives back as much as is worth it.
     fn shed(&self, space: Space, worth_bytes: u64, oldest_first: &[&Snapshot]) -> Result<()> {
         self.ask_to_complete(space, worth_bytes);
         let open = oldest_first.iter().find(|s| s.is_open());
@@ -85,6 +88,15 @@ impl Database {
             let name = &expired.pin.name;
             tracing::warn!("{free_bytes} bytes are free: snapshot {name}, whose lease has run out, is released");
             return self.release(&expired.pin);
+        }
+        // What goes of the moments waits for the end of the copying, too.
+        if open.is_none_or(|_| self.waiting_bytes() < worth_bytes) && self.restore_window_bytes() >= worth_bytes.max(1)
+        {
+            let given_bytes = self.give_up_moments(worth_bytes)?;
+            if given_bytes > 0 {
+                tracing::warn!("{free_bytes} bytes are free: the oldest moments that log.retention keeps are given up");
+            }
+            return Ok(());
         }
         let Some(open) = open.filter(|_| self.waiting_bytes() >= worth_bytes) else { return Ok(()) };
         tracing::warn!(

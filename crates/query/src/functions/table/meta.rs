@@ -9,7 +9,7 @@ use types::{ColumnType, Schema, Ttl};
 
 use super::super::maths::size_text;
 use super::super::typed::Call;
-use super::rows::{Column, flag, int, long, table, text, text_or_null, timestamp};
+use super::rows::{Column, flag, int, long, long_or_null, table, text, text_or_null, timestamp};
 use super::{Tables, named_table, storage_error};
 use crate::error::SqlError;
 use crate::kind::Kind;
@@ -318,6 +318,33 @@ pub fn snapshots(call: &Call, tables: &Tables) -> Provider {
         vec![text(s.name), state, seq, created, lease_end, tables, held, text(s.owner), places]
     });
     table(columns, rows.collect())
+}
+
+/// Binds restore_window(): the moments that can be restored, a row for each timeline, and the gaps between them.
+pub fn restore_window(call: &Call, tables: &Tables) -> Provider {
+    no_args(call)?;
+    let columns: &[Column] = &[
+        ("state", Kind::String),
+        ("timeline", Kind::String),
+        ("from_seq", Kind::Long),
+        ("from_time", Kind::Timestamp),
+        ("to_seq", Kind::Long),
+        ("to_time", Kind::Timestamp),
+        ("bytes", Kind::Long),
+    ];
+    let no_number = long_or_null(None);
+    let mut rows = Vec::new();
+    for stretch in tables.database.restore_window().map_err(storage_error)? {
+        rows.extend(stretch.gap.map(|gap| {
+            let (from, to) = (timestamp(Some(gap.from_us)), timestamp(Some(gap.to_us)));
+            vec![text("gap"), text_or_null(None), no_number.clone(), from, no_number.clone(), to, no_number.clone()]
+        }));
+        let (from, to) = (timestamp(Some(stretch.from_us)), timestamp(Some(stretch.to_us)));
+        let (from_seq, to_seq) = (long(stretch.from_seq.0 as i64), long(stretch.to_seq.0 as i64));
+        let timeline = text(stretch.timeline.to_string());
+        rows.push(vec![text("restorable"), timeline, from_seq, from, to_seq, to, long(stretch.bytes as i64)]);
+    }
+    table(columns, rows)
 }
 
 /// Binds query_activity(): the statements that run now, this one among them. The worker is the session.

@@ -63,6 +63,11 @@ pub fn flag(value: bool) -> ScalarValue {
     ScalarValue::Boolean(Some(value))
 }
 
+/// Returns a LONG or NULL.
+pub fn long_or_null(value: Option<i64>) -> ScalarValue {
+    ScalarValue::Int64(value)
+}
+
 /// Returns a TIMESTAMP or NULL.
 pub fn timestamp(us: Option<i64>) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(us, None)
