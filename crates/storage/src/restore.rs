@@ -7,7 +7,7 @@
 //! 3. [`publish`]: a new timeline that leaves the parent at the cut; then the trigger goes, then the served pins.
 //!
 //! A crash at any step is retried to the right end by the next start. What was in force before stays for a grace time, and
-//! [`undo`] goes back to it. Pages: `docs/format/snapshot.md`, `docs/format/timeline.md`.
+//! [`undo`] goes back to it; [`moment`] goes back to any moment that `log.retention` has kept. Pages: `docs/format/snapshot.md`, `docs/format/timeline.md`.
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,7 @@ use crate::{Error, Result};
 
 mod kept;
 mod left_behind;
+mod moment;
 mod trigger;
 mod undo;
 mod validate;
@@ -82,6 +83,9 @@ pub fn run(disk: &Disk, grace_us: i64, progress: &dyn Fn(&str)) -> Result<Option
     let branch = match trigger::read(disk)? {
         Trigger { target: Target::EndOf(timeline), depth } => {
             undo::validate(disk, &marker, timeline, depth, grace_us, progress).map_err(undo::of_undo)?
+        }
+        Trigger { target: Target::Moment(moment), depth } => {
+            moment::validate(disk, &marker, moment, depth, progress).map_err(moment::of_moment)?
         }
         Trigger { target: Target::Snapshot { name, timeline }, depth } => {
             let plan = choose(disk, &marker, name.as_deref(), timeline);

@@ -1,8 +1,9 @@
 //! Microseconds since 1970-01-01T00:00Z and half-open ranges of them.
 
 use std::fmt;
+use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, Timelike};
+use chrono::{DateTime, Datelike, NaiveDateTime, Timelike};
 use serde::{Deserialize, Serialize};
 
 /// A moment in microseconds since 1970-01-01T00:00:00Z (proleptic Gregorian calendar, no leap seconds).
@@ -33,6 +34,19 @@ impl fmt::Display for TimestampUs {
             ),
             None => write!(f, "{}us", self.0),
         }
+    }
+}
+
+impl FromStr for TimestampUs {
+    type Err = crate::Invalid;
+
+    /// Reads what `Display` writes, and RFC 3339; a time without a zone is in UTC.
+    fn from_str(text: &str) -> Result<TimestampUs, crate::Invalid> {
+        let zoned = DateTime::parse_from_rfc3339(text).map(|t| t.timestamp_micros());
+        let in_utc =
+            || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|t| t.and_utc().timestamp_micros());
+        let us = zoned.or_else(|_| in_utc());
+        us.map(TimestampUs).map_err(|_| crate::Invalid(format!("no time such as 2026-03-01T09:59:00Z: {text:?}")))
     }
 }
 

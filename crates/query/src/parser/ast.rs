@@ -93,7 +93,7 @@ pub enum SnapshotStep {
     Renew(Lease),
 }
 
-/// RESTORE TABLE table [AS other] FROM ….
+/// RESTORE TABLE table [AS other] FROM …, TO ….
 #[derive(Debug, Clone, PartialEq)]
 pub struct RestoreTable {
     pub table: Ident,
@@ -107,6 +107,8 @@ pub struct RestoreTable {
 pub enum Past {
     /// The cut of the snapshot of that name.
     Snapshot(Ident),
+    /// A moment of the restorable window, and where it stands in the text.
+    Moment(storage::Moment, usize),
 }
 
 /// LEASE '2h', LEASE NONE, FOR '30d'.

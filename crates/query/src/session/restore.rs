@@ -24,6 +24,13 @@ impl Session {
                 });
                 read.await?.map_err(|why| SqlError::new(snapshot.position, why))?
             }
+            Past::Moment(moment, position) => {
+                let read = self.blocking(move |database| match database.view_at_moment(moment) {
+                    Err(Error::Invalid(why)) => Ok(Err(why)),
+                    other => other.map(Ok),
+                });
+                read.await?.map_err(|why| SqlError::new(position, why))?
+            }
         };
         let of_then = then.table(&name).ok_or_else(|| missing_table(&table))?;
         let to = new_name.unwrap_or_else(|| of_then.name().clone());

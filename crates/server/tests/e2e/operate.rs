@@ -3,4 +3,5 @@
 mod commands;
 mod configuration;
 mod health;
+mod moments;
 mod snapshot;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use types::TimelineId;
+use types::{Seq, TimelineId, TimestampUs};
 
 use crate::env::fs::FileKind;
 use crate::layout::Disk;
+use crate::moment::Moment;
 use crate::timeline;
 use crate::{Error, Result};
 
@@ -25,6 +26,8 @@ pub enum Target {
     Snapshot { name: Option<String>, timeline: Option<TimelineId> },
     /// The end of a timeline that a restore left behind.
     EndOf(TimelineId),
+    /// The database after a Seq, or at a time.
+    Moment(Moment),
 }
 
 /// What the trigger asks for.
@@ -35,9 +38,10 @@ pub struct Trigger {
 }
 
 /// The keys.
-const KEYS: [&str; 3] = ["snapshot", "timeline", "verify"];
+const KEYS: [&str; 5] = ["snapshot", "timeline", "seq", "timestamp", "verify"];
 /// What may be written.
-const LINES: &str = "snapshot=<name>, timeline=<number>, verify=full, verify=fast";
+const LINES: &str =
+    "snapshot=<name>, timeline=<number>, seq=<number>, timestamp=2026-03-01T09:59:00Z, verify=full, verify=fast";
 
 /// Reads the trigger. An empty file, or a directory, names nothing.
 ///
@@ -56,6 +60,9 @@ pub fn read(disk: &Disk) -> Result<Trigger> {
         Some("fast") => Depth::Fast,
         Some(other) => return Err(not_understood(disk, &format!("verify={other}"))),
     };
+    if let Some(moment) = moment(&mut values).map_err(|why| not_understood(disk, &why))? {
+        return Ok(Trigger { target: Target::Moment(moment), depth });
+    }
     let timeline = values.remove("timeline").map(|text| find_timeline(disk, &text)).transpose()?;
     let target = match (values.remove("snapshot"), timeline) {
         (None, Some(timeline)) => Target::EndOf(timeline),
@@ -80,6 +87,23 @@ fn parse(text: &str) -> Result<BTreeMap<&'static str, String>, String> {
         }
     }
     Ok(values)
+}
+
+/// Takes the moment that is asked for, which nothing else may stand beside but `verify`; the error is what stands there.
+fn moment(values: &mut BTreeMap<&'static str, String>) -> Result<Option<Moment>, String> {
+    let seq = values.remove("seq").map(|text| match text.parse() {
+        Ok(seq) => Ok(Moment::Seq(Seq(seq))),
+        Err(_) => Err(format!("seq={text}")),
+    });
+    let time = values.remove("timestamp").map(|text| match text.parse() {
+        Ok(TimestampUs(time_us)) => Ok(Moment::Time(time_us)),
+        Err(_) => Err(format!("timestamp={text}")),
+    });
+    match (seq.transpose()?, time.transpose()?, values.keys().next()) {
+        (Some(_), Some(_), _) => Err("seq and timestamp beside each other".to_owned()),
+        (Some(_), _, Some(key)) | (_, Some(_), Some(key)) => Err(format!("{key} beside a moment")),
+        (seq, time, _) => Ok(seq.or(time)),
+    }
 }
 
 fn not_understood(disk: &Disk, what: &str) -> Error {
@@ -121,5 +145,28 @@ mod tests {
         {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_moment_stands_alone() {
+        let read = |text: &str| moment(&mut parse(text).unwrap());
+        assert_eq!(read("seq = 7"), Ok(Some(Moment::Seq(Seq(7)))));
+        assert_eq!(read("snapshot=nightly"), Ok(None));
+        let at = Ok(Some(Moment::Time(1_772_359_140_000_000)));
+        for time in
+            ["2026-03-01T09:59:00Z", "2026-03-01T09:59:00.000000Z", "2026-03-01T09:59:00", "2026-03-01T10:59:00+01:00"]
+        {
+            assert_eq!(read(&format!("timestamp={time}")), at, "{time}");
+        }
+        let bad =
+            ["seq=-1", "seq=last", "seq=1.5", "timestamp=yesterday", "timestamp=2026-02-30T00:00:00Z", "timestamp=7"];
+        for text in bad {
+            assert_eq!(read(text), Err(text.to_owned()));
+        }
+        assert_eq!(read("seq=1\nsnapshot=a"), Err("snapshot beside a moment".to_owned()));
+        assert_eq!(
+            read("seq=1\ntimestamp=2026-03-01T09:59:00Z"),
+            Err("seq and timestamp beside each other".to_owned())
+        );
     }
 }

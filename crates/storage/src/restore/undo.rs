@@ -3,11 +3,14 @@
 //! It is a restore like any other: everything is proven before anything changes, a new timeline goes on from there, and
 //! what was in force stays for a grace time of its own. gc holds what it needs: [`crate::gc::left`].
 
+use std::path::PathBuf;
+
 use types::{Seq, TimelineId, TimestampUs};
 
 use super::trigger::Depth;
 use super::validate::{require_plain_path, verify_lengths, verify_tables};
 use super::{Branch, duration, kept};
+use crate::catalog::DbState;
 use crate::document;
 use crate::layout::{Disk, list_or_none};
 use crate::log::chain::LogFiles;
@@ -116,7 +119,8 @@ pub fn files_of(found: &Recovered) -> Vec<String> {
     files
 }
 
-fn branch(disk: &Disk, timeline: TimelineId, found: Recovered) -> Result<Branch> {
+/// Returns the ids of the kept snapshots of a state that go on, the pin files that go, and sentences about these.
+pub fn snapshots_at(disk: &Disk, state: &DbState) -> Result<(Vec<String>, Vec<PathBuf>, Vec<String>)> {
     let mut pins = Vec::new();
     let mut lines = Vec::new();
     let mut released = Vec::new();
@@ -131,12 +135,17 @@ fn branch(disk: &Disk, timeline: TimelineId, found: Recovered) -> Result<Branch>
             }
         }
     }
-    let (kept, gone) = kept::find_at_end(disk, &found.state, &pins.iter().map(|(_, pin)| pin).collect::<Vec<_>>());
+    let (kept, gone) = kept::find_at_end(disk, state, &pins.iter().map(|(_, pin)| pin).collect::<Vec<_>>());
     lines.extend(gone);
     for (path, pin) in pins.into_iter().filter(|(_, pin)| !kept.contains(&pin.id)) {
         lines.push(format!("snapshot {} (seq {}) is gone: no snapshot is open after a restore", pin.name, pin.seq));
         released.push(path);
     }
+    Ok((kept, released, lines))
+}
+
+fn branch(disk: &Disk, timeline: TimelineId, found: Recovered) -> Result<Branch> {
+    let (kept, released, lines) = snapshots_at(disk, &found.state)?;
     // Behind a snapshot's own base there may be no log at all.
     let last_log = found.predecessor.map(|p| LastLog {
         file: p.name.to_string(),

@@ -13,6 +13,7 @@ mod guard;
 mod hostile;
 mod life;
 mod many_snapshots;
+mod moments;
 mod partitions;
 mod peer_cases;
 mod settle;

@@ -167,7 +167,7 @@ fn only_a_timeline_that_a_restore_left_can_be_gone_back_to() {
     for (text, reason) in [
         ("timeline=1", "no restore has left"),
         ("timeline=9", "db/_timeline holds 1-"),
-        ("timeline=", "snapshot=<name>, timeline=<number>, verify=full, verify=fast"),
+        ("timeline=", "snapshot=<name>, timeline=<number>, seq=<number>, timestamp="),
         ("snapshot=before\nsnapshot=after", "snapshot more than once"),
         ("snapshot=other", "which holds before (seq"),
         ("recover=1", "does not understand"),

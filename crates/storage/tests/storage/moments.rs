@@ -1,0 +1,474 @@
+//! Moments that `log.retention` keeps: looked at, one table brought back from them, and the whole database.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use storage::env::clock::ManualClock;
+use storage::env::rng::SeededRng;
+use storage::env::sim_fs::{SimFs, Survive};
+use storage::env::{Clock, Fs};
+use storage::{Database, Env, Error, Moment, Options, Terms};
+use types::{Seq, TableName, TimestampUs};
+
+use crate::support::*;
+
+const SECOND_US: i64 = 1_000_000;
+const HOUR_US: i64 = 3_600 * SECOND_US;
+/// Where the frames of a log file begin.
+const LOG_FRAMES: usize = storage::log::header::FIRST_FRAME_OFFSET as usize;
+
+fn machine_with_clock() -> (Arc<SimFs>, Env, Arc<ManualClock>) {
+    let fs = Arc::new(SimFs::new(7));
+    let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
+    let env = Env { fs: fs.clone(), clock: clock.clone(), rng: Arc::new(SeededRng::new(7)) };
+    (fs, env, clock)
+}
+
+/// Keeps the moments of an hour.
+fn options() -> Options {
+    Options { log_retention_us: Some(HOUR_US), ..Options::new(ROOT) }
+}
+
+fn start(env: &Env) -> storage::Result<Database> {
+    Database::open(env.clone(), options())
+}
+
+fn ask(fs: &SimFs, text: &str) {
+    fs.write_file(&Path::new(ROOT).join("_restore"), text.as_bytes());
+}
+
+fn clean_up(db: &Database) {
+    db.write_base().unwrap();
+    while db.step_gc().unwrap() {}
+}
+
+fn refusal<T>(result: storage::Result<T>) -> String {
+    match result {
+        Err(Error::Refused(text) | Error::Invalid(text)) => text,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("not refused"),
+    }
+}
+
+fn rows_at(db: &Database, moment: Moment, table: &str) -> Vec<String> {
+    db.view_at_moment(moment).unwrap().table(table).map(|view| rows_of(&view)).unwrap_or_default()
+}
+
+/// What a table was, when and at which Seq.
+struct Past {
+    seq: Seq,
+    at_us: i64,
+    rows: Vec<String>,
+}
+
+fn note(db: &Database, clock: &ManualClock) -> Past {
+    let past = Past { seq: db.view().seq(), at_us: clock.now_us(), rows: rows(db, "t") };
+    clock.advance_us(60 * SECOND_US);
+    past
+}
+
+/// A table in segments and in memory, with bases between, whose rows of the first day go in the end.
+fn live(db: &Database, clock: &ManualClock) -> Vec<Past> {
+    let id = create(db, "t");
+    let mut past = vec![note(db, clock)];
+    for day in 1..5 {
+        insert(db, "t", &[(day * DAY_US, Some(["a", "b", "c", "d", "e"][day as usize]), day, Some("x"))]);
+        past.push(note(db, clock));
+        if day % 2 == 0 {
+            db.flush_table(id).unwrap();
+            clean_up(db);
+            past.push(note(db, clock));
+        }
+    }
+    db.truncate(id).unwrap();
+    clean_up(db);
+    past.push(note(db, clock));
+    insert(db, "t", &[(9 * DAY_US, Some("new"), 9, None)]);
+    past.push(note(db, clock));
+    past
+}
+
+#[test]
+fn a_table_comes_back_as_it_was_after_a_seq_or_at_a_time() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    for restarts in [false, true] {
+        let db = if restarts { &start(&on(&env, fs.kill())).unwrap() } else { &db };
+        for (number, Past { seq, at_us, rows: then }) in past.iter().enumerate() {
+            for (how, moment) in [("seq", Moment::Seq(*seq)), ("time", Moment::Time(*at_us))] {
+                let name = format!("{how}{number}");
+                let view = db.view_at_moment(moment).unwrap();
+                db.restore_table(&view, "t", &TableName::new(&name).unwrap()).unwrap();
+                assert_eq!(&rows(db, &name), then, "{moment}");
+                db.drop_table(db.view().table(&name).unwrap().id()).unwrap();
+            }
+        }
+        clean_up(db);
+        assert_eq!(rows(db, "t"), past.last().unwrap().rows);
+    }
+}
+
+#[test]
+fn what_came_back_from_the_past_is_part_of_the_past_too() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    let then = db.view_at_moment(Moment::Seq(past[3].seq)).unwrap();
+    let id = db.restore_table(&then, "t", &TableName::new("back").unwrap()).unwrap();
+    drop(then);
+    let came = db.view().seq();
+    clean_up(&db);
+    insert(&db, "back", &[(1, Some("own"), 1, None)]);
+    db.flush_table(id).unwrap();
+    let went_on = (db.view().seq(), rows(&db, "back"));
+    db.drop_table(id).unwrap();
+    clean_up(&db);
+    insert(&db, "t", &[(DAY_US, None, 1, None)]);
+    for restarts in [false, true] {
+        let db = if restarts { &start(&on(&env, fs.kill())).unwrap() } else { &db };
+        assert_eq!(rows_at(db, Moment::Seq(came), "back"), past[3].rows);
+        assert_eq!(rows_at(db, Moment::Seq(went_on.0), "back"), went_on.1);
+        assert!(db.view_at_moment(Moment::Seq(db.view().seq())).unwrap().table("back").is_none());
+        clean_up(db);
+    }
+    // When the window has moved on, nothing of it is left.
+    clock.advance_us(2 * HOUR_US);
+    let db = start(&on(&env, fs.kill())).unwrap();
+    insert(&db, "t", &[(DAY_US, None, 2, None)]);
+    (0..3).for_each(|_| clean_up(&db));
+    let left = fs.files_below(Path::new(ROOT));
+    assert!(!left.iter().any(|path| path.to_string_lossy().contains("back~")), "{left:#?}");
+}
+
+#[test]
+fn a_moment_outside_of_the_window_is_refused_with_what_the_window_is() {
+    let db = open(&machine().1).unwrap();
+    assert!(refusal(db.view_at_moment(Moment::Seq(Seq(1)))).contains("log.retention is 0"));
+    assert_eq!(db.restore_window().unwrap(), []);
+    let (_, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    clock.advance_us(2 * HOUR_US);
+    clean_up(&db);
+    insert(&db, "t", &[(DAY_US, None, 1, None)]);
+    clean_up(&db);
+    let window = db.restore_window().unwrap();
+    let [only] = &window[..] else { panic!("{window:?}") };
+    assert!(only.gap.is_none() && only.from_seq > past[3].seq && only.to_seq == db.view().seq(), "{only:?}");
+    let whole = format!(
+        "the restorable window begins at {} (seq {}) and ends at {} (seq {})",
+        TimestampUs(only.from_us),
+        only.from_seq,
+        TimestampUs(only.to_us),
+        only.to_seq
+    );
+    let (early, later) = (past[2].at_us, clock.now_us() + HOUR_US);
+    let cases = [
+        (Moment::Seq(past[2].seq), format!("seq {} is not kept: {whole}", past[2].seq)),
+        (Moment::Time(early), format!("{} is not kept: {whole}", TimestampUs(early))),
+        (Moment::Seq(Seq(999)), format!("seq 999 is not there yet: {whole}")),
+        (Moment::Time(later), format!("{} is not over yet: {whole}", TimestampUs(later))),
+    ];
+    for (moment, why) in cases {
+        assert_eq!(refusal(db.view_at_moment(moment)), why);
+    }
+}
+
+#[test]
+fn a_crash_while_a_table_comes_back_from_a_moment_brings_all_of_it_or_nothing() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    fs.capture_crash_points(true);
+    let then = db.view_at_moment(Moment::Seq(past[4].seq)).unwrap();
+    db.restore_table(&then, "t", &TableName::new("back").unwrap()).unwrap();
+    let (mut came, mut did_not) = (0, 0);
+    for point in fs.take_crash_points() {
+        for survive in [Survive::Nothing, Survive::Subset(point.op.number), Survive::NamesOnly] {
+            let fs = Arc::new(point.power_cut(survive));
+            let db = start(&on_arc(&env, fs.clone())).unwrap();
+            clean_up(&db);
+            assert_eq!(rows_at(&db, Moment::Seq(past[4].seq), "t"), past[4].rows);
+            assert_eq!(rows(&db, "t"), past.last().unwrap().rows);
+            match db.view().table("back") {
+                Some(view) => {
+                    assert_eq!(rows_of(&view), past[4].rows);
+                    view.check_files().unwrap();
+                    came += 1;
+                }
+                None => {
+                    let left = fs.files_below(Path::new(ROOT));
+                    assert!(!left.iter().any(|path| path.to_string_lossy().contains("back~")), "{left:#?}");
+                    did_not += 1;
+                }
+            }
+        }
+    }
+    assert!(came > 0 && did_not > 10, "{came} {did_not}");
+}
+
+#[test]
+fn the_whole_database_goes_back_to_a_seq_or_a_time_and_on_from_there() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    create(&db, "later");
+    drop(db);
+    let fs = fs.kill();
+    for (number, Past { seq, at_us, rows: then }) in past.iter().enumerate() {
+        let fs = Arc::new(fs.fork());
+        match number % 2 {
+            0 => ask(&fs, &format!("seq={seq}\n")),
+            _ => ask(&fs, &format!("# back\ntimestamp={}\nverify=fast", TimestampUs(*at_us))),
+        }
+        let db = start(&on_arc(&env, fs.clone())).unwrap();
+        assert_eq!((&rows(&db, "t"), db.view().table("later").is_none()), (then, true));
+        let report = db.start_report().restore.clone().unwrap();
+        assert!(
+            report.lines[0].starts_with("restored the database as it was after the last commit of 20"),
+            "{report:?}"
+        );
+        assert!(report.lines[1].contains("are left behind on timeline 1-"), "{report:?}");
+        assert!(report.lines[2].contains("this can be undone: write timeline=1 into"), "{report:?}");
+        insert(&db, "t", &[(20 * DAY_US, Some("on"), 20, None)]);
+        clean_up(&db);
+        let on_from_there = rows(&db, "t");
+        assert_eq!(on_from_there.len(), then.len() + 1);
+        drop(db);
+        let fs = Arc::new(fs.kill());
+        assert_eq!(rows(&start(&on_arc(&env, fs.clone())).unwrap(), "t"), on_from_there);
+        // And it is undone like any other.
+        ask(&fs, "timeline=1");
+        let db = start(&on(&env, fs.kill())).unwrap();
+        assert_eq!(rows(&db, "t"), past.last().unwrap().rows);
+        assert!(db.view().table("later").is_some());
+    }
+}
+
+#[test]
+fn a_restore_of_a_moment_is_retried_to_the_right_end_after_a_power_cut_at_any_call() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    drop(db);
+    ask(&fs, &format!("seq={}", past[4].seq));
+    let fs = Arc::new(fs.kill());
+    fs.sync_all();
+    fs.capture_crash_points(true);
+    assert_eq!(rows(&start(&on_arc(&env, fs.clone())).unwrap(), "t"), past[4].rows);
+    let points = fs.take_crash_points();
+    assert!(points.len() > 10, "{}", points.len());
+    for point in points {
+        for survive in [Survive::Nothing, Survive::Subset(point.op.number), Survive::NamesOnly] {
+            let db = start(&on(&env, point.power_cut(survive))).unwrap();
+            assert_eq!(rows(&db, "t"), past[4].rows, "cut at {}, {survive:?}", point.op.site);
+            clean_up(&db);
+            assert_eq!(rows(&db, "t"), past[4].rows);
+        }
+    }
+}
+
+#[test]
+fn a_restore_of_a_moment_that_is_not_kept_is_refused_with_the_window_and_changes_nothing() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    clock.advance_us(2 * HOUR_US);
+    clean_up(&db);
+    insert(&db, "t", &[(DAY_US, None, 1, None)]);
+    clean_up(&db);
+    let last = db.restore_window().unwrap()[0].clone();
+    drop(db);
+    let fs = Arc::new(fs.kill());
+    let begins = "the restorable window begins at 20";
+    let ends = format!("and ends at {} (seq {})", TimestampUs(last.to_us), last.to_seq);
+    let later = TimestampUs(clock.now_us() + HOUR_US);
+    for (asked, why) in [
+        (format!("seq={}", past[4].seq), "it is not kept"),
+        (format!("timestamp={}", TimestampUs(past[5].at_us)), "it is not kept"),
+        (format!("seq={}\nverify=fast", past[6].seq), "it is not kept"),
+        ("seq=4000".to_owned(), "it is not there"),
+        (format!("timestamp={later}"), "it is not over yet"),
+    ] {
+        ask(&fs, &asked);
+        let before = fs.tree_digest(Path::new(ROOT));
+        let text = refusal(start(&on_arc(&env, fs.clone())));
+        for part in [asked.lines().next().unwrap(), why, begins, &ends, "remove _restore"] {
+            assert!(text.contains(part), "{part:?} is not in {text:?}");
+        }
+        assert_eq!(fs.tree_digest(Path::new(ROOT)), before);
+    }
+    for nonsense in ["seq=last", "timestamp=monday", "seq=1\ntimestamp=2026-01-01T00:00:00Z", "seq=1\nsnapshot=x"] {
+        ask(&fs, nonsense);
+        let text = refusal(start(&on_arc(&env, fs.clone())));
+        assert!(text.contains("does not understand") && text.contains("timestamp=2026"), "{text}");
+    }
+}
+
+#[test]
+fn a_moment_whose_files_are_damaged_is_refused_and_changes_nothing() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    drop(db);
+    // The present needs another log file than the past.
+    let fs = fs.kill();
+    let db = start(&on(&env, fs.another_process())).unwrap();
+    insert(&db, "t", &[(10 * DAY_US, None, 10, None)]);
+    clean_up(&db);
+    let now = rows(&db, "t");
+    drop(db);
+    let fs = Arc::new(fs.kill());
+    let below = fs.files_below(Path::new(ROOT));
+    let find = |part: &str| Path::new(ROOT).join(below.iter().find(|p| p.to_string_lossy().contains(part)).unwrap());
+    let (segment, log) = (find("1970-01-02/"), find("_log/"));
+    for (file, damage) in [(&segment, None), (&segment, Some(3)), (&log, None), (&log, Some(LOG_FRAMES + 40))] {
+        let fs = Arc::new(fs.fork());
+        match damage {
+            None => fs.unlink(file).unwrap(),
+            Some(at) => {
+                let mut bytes = fs.peek(file).unwrap();
+                bytes[at] ^= 1;
+                fs.write_file(file, &bytes);
+            }
+        }
+        ask(&fs, &format!("seq={}", past[4].seq));
+        let before = fs.tree_digest(Path::new(ROOT));
+        match start(&on_arc(&env, fs.clone())) {
+            Err(why @ (Error::Corrupt { .. } | Error::Refused(_))) => {
+                let why = why.to_string();
+                assert!(why.contains("remove") && why.contains("to start without restoring"), "{why}");
+            }
+            Err(other) => panic!("{other:?}"),
+            Ok(_) => panic!("{} is damaged", file.display()),
+        }
+        assert_eq!(fs.tree_digest(Path::new(ROOT)), before);
+        fs.unlink(&Path::new(ROOT).join("_restore")).unwrap();
+        assert_eq!(rows(&start(&on(&env, fs.kill())).unwrap(), "t"), now);
+    }
+}
+
+#[test]
+fn a_restore_that_went_back_leaves_a_gap_that_is_shown_and_refused() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    drop(db);
+    clock.advance_us(60 * SECOND_US);
+    ask(&fs, &format!("seq={}", past[3].seq));
+    let db = start(&on(&env, fs.kill())).unwrap();
+    clock.advance_us(SECOND_US);
+    insert(&db, "t", &[(20 * DAY_US, Some("on"), 20, None)]);
+    let window = db.restore_window().unwrap();
+    let [before, after] = &window[..] else { panic!("{window:?}") };
+    let gap = after.gap.unwrap();
+    assert!(before.gap.is_none());
+    assert_eq!((before.to_seq, after.from_seq, after.to_seq), (past[3].seq, past[3].seq.next(), db.view().seq()));
+    assert!(
+        gap.from_us == before.to_us && gap.to_us == after.from_us && gap.to_us - gap.from_us > 60 * SECOND_US,
+        "{window:?}"
+    );
+    let lost = past[5].at_us;
+    let why = refusal(db.view_at_moment(Moment::Time(lost)));
+    assert!(
+        why.contains(&format!("{} lies in a gap", TimestampUs(lost))) && why.contains("the last moment before it"),
+        "{why}"
+    );
+    assert_eq!(rows_at(&db, Moment::Time(past[1].at_us), "t"), past[1].rows);
+    assert_eq!(rows_at(&db, Moment::Time(clock.now_us()), "t"), rows(&db, "t"));
+    // As for a start that is to restore it.
+    drop(db);
+    let fs = Arc::new(fs.kill());
+    ask(&fs, &format!("timestamp={}", TimestampUs(lost)));
+    let why = refusal(start(&on_arc(&env, fs.clone())));
+    assert!(why.contains("lies in a gap") && why.contains("remove _restore"), "{why}");
+    ask(&fs, &format!("timestamp={}", TimestampUs(past[1].at_us)));
+    assert_eq!(rows(&start(&on(&env, fs.kill())).unwrap(), "t"), past[1].rows);
+}
+
+#[test]
+fn moments_around_a_restored_snapshot_are_shown_and_restored() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    db.prepare_snapshot_with("kept", Terms { keep: true, ..Terms::default() }).unwrap();
+    while db.step_settle().unwrap() {}
+    insert(&db, "t", &[(10 * DAY_US, None, 10, None)]);
+    clean_up(&db);
+    drop(db);
+    clock.advance_us(SECOND_US);
+    ask(&fs, "snapshot=kept");
+    let db = start(&on(&env, fs.kill())).unwrap();
+    let cut = (db.view().seq(), rows(&db, "t"));
+    clock.advance_us(SECOND_US);
+    insert(&db, "t", &[(20 * DAY_US, Some("on"), 20, None)]);
+    let after = (db.view().seq(), rows(&db, "t"));
+    clean_up(&db);
+    assert_eq!(rows_at(&db, Moment::Seq(cut.0), "t"), cut.1);
+    assert_eq!(rows_at(&db, Moment::Seq(after.0), "t"), after.1);
+    assert_eq!(rows_at(&db, Moment::Seq(past[2].seq), "t"), past[2].rows);
+    drop(db);
+    let fs = Arc::new(fs.kill());
+    for (seq, then) in [&after, &cut, &(past[2].seq, past[2].rows.clone())] {
+        let fs = Arc::new(fs.fork());
+        ask(&fs, &format!("seq={seq}"));
+        let db = start(&on_arc(&env, fs.clone())).unwrap();
+        assert_eq!(&rows(&db, "t"), then, "seq {seq}");
+        insert(&db, "t", &[(30 * DAY_US, None, 30, None)]);
+        clean_up(&db);
+        drop(db);
+        assert_eq!(rows(&start(&on(&env, fs.kill())).unwrap(), "t").len(), then.len() + 1);
+    }
+}
+
+#[test]
+fn near_a_full_disk_the_oldest_moments_are_given_up_before_writers_suffer() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let id = create(&db, "t");
+    let text: &'static str = String::leak("x".repeat(11 << 20));
+    insert(&db, "t", &[(DAY_US, Some("a"), 1, Some(text))]);
+    db.flush_table(id).unwrap();
+    let then = db.view().seq();
+    db.truncate(id).unwrap();
+    clean_up(&db);
+    assert!(db.restore_window_bytes() > 11 << 20);
+    assert_eq!(rows_at(&db, Moment::Seq(then), "t").len(), 1);
+    fs.set_free_bytes(Some(40 << 20));
+    for _ in 0..3 {
+        clock.advance_us(SECOND_US);
+        db.step_guard().unwrap();
+        while db.step_gc().unwrap() {}
+    }
+    assert!(refusal(db.view_at_moment(Moment::Seq(then))).contains("is not kept"));
+    assert!(!fs.files_below(Path::new(ROOT)).iter().any(|p| p.to_string_lossy().contains("1970-01-02/")));
+    insert(&db, "t", &[(DAY_US, Some("a"), 1, None)]);
+}
+
+#[test]
+fn what_was_let_go_before_the_retention_began_is_no_obstacle_to_tidying_up() {
+    let (fs, env, _) = machine_with_clock();
+    let db = open(&env).unwrap();
+    let id = create(&db, "t");
+    insert(&db, "t", &[(DAY_US, Some("a"), 1, None)]);
+    db.flush_table(id).unwrap();
+    db.prepare_snapshot_with("s", Terms { keep: true, ..Terms::default() }).unwrap();
+    db.restore_table(&db.view_at("s").unwrap(), "t", &TableName::new("back").unwrap()).unwrap();
+    db.complete_snapshot("s").unwrap();
+    let came = db.view().seq();
+    // The list that the frame names goes, and the log stays.
+    insert(&db, "t", &[(DAY_US, Some("a"), 2, None)]);
+    clean_up(&db);
+    drop(db);
+    let db = start(&on(&env, fs.kill())).unwrap();
+    clean_up(&db);
+    let window = db.restore_window().unwrap();
+    assert!(window[0].from_seq > came, "{window:?}");
+    assert!(refusal(db.view_at_moment(Moment::Seq(came))).contains("is not kept"));
+    let now = (db.view().seq(), rows(&db, "back"));
+    insert(&db, "back", &[(DAY_US, Some("b"), 3, None)]);
+    db.drop_table(db.view().table("back").unwrap().id()).unwrap();
+    clean_up(&db);
+    assert_eq!(rows_at(&db, Moment::Seq(now.0), "back"), now.1);
+}
