@@ -97,6 +97,8 @@ fn statement(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         "check" => after(cursor, write::check),
         "snapshot" | "checkpoint" => after(cursor, |c| snapshot::snapshot(c, name == "snapshot")),
         "restore" if cursor.peek_at(1).is_word("table") => after(cursor, restore::restore),
+        "undrop" if cursor.peek_at(1).is_word("table") => after(cursor, restore::undrop),
+        "purge" if cursor.peek_at(1).is_word("table") => after(cursor, restore::purge),
         "begin" | "commit" | "rollback" => after(cursor, |c| Ok(transaction(c, &name))),
         "set" | "reset" | "discard" | "deallocate" | "close" | "unlisten" => Ok(accepted(cursor)),
         "cancel" => after(cursor, cancel),

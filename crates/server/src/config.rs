@@ -127,6 +127,8 @@ pub struct StorageConfig {
     pub base_bytes: u64,
     /// Log files at which tables are flushed and a base is written.
     pub log_files: usize,
+    /// How long a dropped table may come back.
+    pub drop_grace: Duration,
     /// How long a snapshot stays open when PREPARE does not say.
     pub snapshot_lease: Option<Duration>,
     /// How long what a restore leaves behind stays.

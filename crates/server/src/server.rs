@@ -335,6 +335,7 @@ async fn open(
     options.memory = memory;
     options.base_bytes = config.storage.base_bytes;
     options.log_files_max = config.storage.log_files;
+    options.drop_grace_us = i64::try_from(config.storage.drop_grace.as_micros()).unwrap_or(i64::MAX);
     options.snapshot_lease_us = config.storage.snapshot_lease.map(|lease| lease.as_micros() as i64);
     options.restore_grace_us = i64::try_from(config.storage.restore_grace.as_micros()).unwrap_or(i64::MAX);
     options.snapshot_syncfs = config.storage.snapshot_syncfs;

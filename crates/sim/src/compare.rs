@@ -18,6 +18,7 @@ const CHUNK_ROWS: usize = 64;
 /// Compares tables and snapshots, and reads each of these at its cut.
 pub fn compare(model: &Model, db: &Database) -> Result<(), String> {
     compare_tables(model, db)?;
+    compare_dropped(model, db)?;
     // When a kept one settles is left to the background.
     let settled = |state| if state == SnapshotState::Settled { SnapshotState::Kept } else { state };
     let found: BTreeMap<String, SnapshotState> =
@@ -42,6 +43,18 @@ pub fn compare(model: &Model, db: &Database) -> Result<(), String> {
 /// Compares the tables alone.
 pub fn compare_tables(model: &Model, db: &Database) -> Result<(), String> {
     compare_view(model, &db.view())
+}
+
+fn compare_dropped(model: &Model, db: &Database) -> Result<(), String> {
+    let dropped = db.dropped_tables().map_err(|e| format!("dropped tables cannot be counted: {e}"))?;
+    let found: Vec<(String, u64)> =
+        dropped.into_iter().rev().map(|table| (table.name.as_str().to_owned(), table.rows)).collect();
+    let expected: Vec<(String, u64)> =
+        model.dropped.iter().map(|table| (table.name.clone(), table.rows.len() as u64)).collect();
+    if found != expected {
+        return Err(format!("dropped tables are {found:?}, expected {expected:?}"));
+    }
+    Ok(())
 }
 
 /// Compares the tables of a view, which may be an old one.

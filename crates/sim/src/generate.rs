@@ -66,10 +66,17 @@ impl Generator {
             return Step::Gc;
         }
         let step = self.choose(model);
-        use Step::{Compact, Convert, Drop, DropPartitions, SetTtl, Truncate, Update};
+        use Step::{Compact, Convert, Drop, DropPartitions, Purge, SetTtl, Truncate, Update};
         self.freed = matches!(
             step,
-            Drop(_) | Truncate(_) | Update { .. } | DropPartitions { .. } | SetTtl { .. } | Convert { .. } | Compact
+            Drop(_)
+                | Purge
+                | Truncate(_)
+                | Update { .. }
+                | DropPartitions { .. }
+                | SetTtl { .. }
+                | Convert { .. }
+                | Compact
         );
         step
     }
@@ -88,8 +95,8 @@ impl Generator {
             59..62 => Step::WriteBase,
             62..66 => Step::Gc,
             66..68 => Step::Idle,
-            68..72 if model.tables.len() < TABLES => self.create(),
-            72..73 if model.tables.len() > 1 => Step::Drop(table.name.clone()),
+            68..71 if model.tables.len() < TABLES => self.create(),
+            71..73 if model.tables.len() > 1 => self.drop_or_undrop(model, &table),
             73..74 => Step::Rename { table: table.name.clone(), to: self.name("t") },
             74..75 => Step::Truncate(table.name.clone()),
             75..78 if table.columns.len() < COLUMNS => {
@@ -184,6 +191,19 @@ impl Generator {
             table.append(&rows);
         }
         Step::Create(table)
+    }
+
+    /// Returns a step that drops a table, or does away with a dropped one, the one way or the other.
+    fn drop_or_undrop(&mut self, model: &Model, table: &ModelTable) -> Step {
+        match model.dropped.last() {
+            Some(dropped) if model.tables.len() <= TABLES && self.chance(40) => {
+                let name = dropped.name.clone();
+                let to = if model.tables.contains_key(&name) { self.name("t") } else { name.clone() };
+                Step::Undrop { table: name, to }
+            }
+            Some(_) if self.chance(30) => Step::Purge,
+            _ => Step::Drop(table.name.clone()),
+        }
     }
 
     /// Returns a step that brings a table of a snapshot back, under its own name where that is free.

@@ -38,6 +38,8 @@ pub struct ModelTable {
 #[derive(Debug, Clone, Default)]
 pub struct Model {
     pub tables: BTreeMap<String, Arc<ModelTable>>,
+    /// Tables that were dropped and may come back, the latest drop last.
+    pub dropped: Vec<Arc<ModelTable>>,
     /// Snapshots that are not completed.
     pub snapshots: BTreeMap<String, ModelSnapshot>,
 }
@@ -59,7 +61,7 @@ impl Model {
     pub fn prepare(&mut self, name: &str, kept: bool) {
         let snapshots = self.snapshots.iter().filter(|(_, s)| s.kept);
         let snapshots = snapshots.map(|(name, s)| (name.clone(), s.clone())).collect();
-        let cut = Arc::new(Model { tables: self.tables.clone(), snapshots });
+        let cut = Arc::new(Model { tables: self.tables.clone(), dropped: self.dropped.clone(), snapshots });
         self.snapshots.insert(name.to_owned(), ModelSnapshot { cut, kept, short: false, expired: false });
     }
 
@@ -81,6 +83,12 @@ impl Model {
     /// Returns the table of that name for a change.
     pub fn table_mut(&mut self, name: &str) -> &mut ModelTable {
         Arc::make_mut(self.tables.get_mut(name).unwrap_or_else(|| panic!("the model has no table {name}")))
+    }
+
+    /// Takes the latest dropped table of that name out of those.
+    pub fn take_dropped(&mut self, name: &str) -> Arc<ModelTable> {
+        let at = self.dropped.iter().rposition(|table| table.name == name);
+        self.dropped.remove(at.unwrap_or_else(|| panic!("the model has no dropped table {name}")))
     }
 
     /// Returns the number of rows of all tables.

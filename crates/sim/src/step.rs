@@ -20,6 +20,13 @@ pub enum Step {
     /// Rows of the table are stored by the same commit.
     Create(ModelTable),
     Drop(String),
+    /// The latest dropped table of that name comes back.
+    Undrop {
+        table: String,
+        to: String,
+    },
+    /// The table that was dropped first is gone.
+    Purge,
     Rename {
         table: String,
         to: String,
@@ -124,6 +131,8 @@ impl Step {
         match self {
             Step::Create(_) => "create",
             Step::Drop(_) => "drop",
+            Step::Undrop { .. } => "undrop",
+            Step::Purge => "purge",
             Step::Rename { .. } => "rename",
             Step::Truncate(_) => "truncate",
             Step::AddColumn { .. } => "add column",
@@ -158,7 +167,15 @@ impl Step {
                 model.tables.insert(table.name.clone(), Arc::new(table.clone()));
             }
             Step::Drop(name) => {
-                model.tables.remove(name);
+                model.dropped.push(model.tables.remove(name).expect("the step was made for this model"));
+            }
+            Step::Undrop { table, to } => {
+                let mut back = model.take_dropped(table);
+                Arc::make_mut(&mut back).name = to.clone();
+                model.tables.insert(to.clone(), back);
+            }
+            Step::Purge => {
+                model.dropped.remove(0);
             }
             Step::Rename { table, to } => {
                 let mut moved = model.tables.remove(table).expect("the step was made for this model");
@@ -260,6 +277,11 @@ impl Step {
         let done = match self {
             Step::Create(table) => create(db, table),
             Step::Drop(table) => db.drop_table(id(db, table)),
+            Step::Undrop { table, to } => {
+                let other = (table != to).then(|| table_name(to));
+                db.undrop_table(table, None, other.as_ref()).map(drop)
+            }
+            Step::Purge => purge_oldest(db),
             Step::Rename { table, to } => db.rename_table(id(db, table), &table_name(to)),
             Step::Truncate(table) => db.truncate(id(db, table)),
             Step::AddColumn { table, column } => db.add_column(id(db, table), new_column(column)).map(drop),
@@ -372,6 +394,12 @@ fn table_name(name: &str) -> TableName {
 
 fn new_column(column: &ModelColumn) -> NewColumn {
     NewColumn::new(&column.name, column.column_type)
+}
+
+fn purge_oldest(db: &Database) -> storage::Result<()> {
+    let dropped = db.dropped_tables()?;
+    let oldest = dropped.last().unwrap_or_else(|| panic!("the database has no dropped table"));
+    db.purge_table(oldest.name.as_str(), Some(oldest.id)).map(drop)
 }
 
 fn create(db: &Database, table: &ModelTable) -> storage::Result<()> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use types::{ColumnId, Schema, Seq, TableId, TableName, TimelineId};
 
-use crate::catalog::DbState;
+use crate::catalog::{DbState, Dropped};
 use crate::document;
 use crate::layout::{BaseName, Disk, FileId, LogName, TABLE_BASE_DIR};
 use crate::log::chain::LogFrom;
@@ -23,8 +23,8 @@ use crate::table::{SegmentMap, SymbolState, TableState, live_rows};
 use crate::{Error, Result};
 
 /// Version of the format of bases and table bases. In version 1 every snapshot is open and has no lease, in version 2 no
-/// snapshot has a base of its own.
-pub const BASE_FORMAT_VERSION: u32 = 3;
+/// snapshot has a base of its own, and up to version 3 no dropped table comes back.
+pub const BASE_FORMAT_VERSION: u32 = 4;
 
 /// Content of `db/_base/<timeline>-<seq>.json`, and of a snapshot's own base `db/_base/<id>.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,6 +48,17 @@ pub struct Base {
     /// which the table did not change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub table_files: Vec<FileRef>,
+    /// Which of the tables were dropped and may come back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<BaseDropped>,
+}
+
+/// A table of a base that was dropped and may come back.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct BaseDropped {
+    pub table: TableId,
+    pub seq: Seq,
+    pub dropped_us: i64,
 }
 
 /// One table in a base.
@@ -126,7 +137,7 @@ pub fn symbol_files<'a>(tables: impl Iterator<Item = &'a BaseTable>) -> HashSet<
 
 /// Returns the Seq of the first frame that recovery needs from the log beside a base at this state.
 pub fn first_needed_seq(state: &DbState) -> Seq {
-    state.tables.iter().filter_map(|table| first_needed_seq_of(table)).min().unwrap_or(state.seq.next())
+    state.tables_with_files().filter_map(|table| first_needed_seq_of(table)).min().unwrap_or(state.seq.next())
 }
 
 /// Returns the Seq of the first frame that holds rows or symbols of a table that no file holds yet.
@@ -146,8 +157,8 @@ pub fn write(
     make_dir: &dyn Fn(&Path) -> Result<()>,
 ) -> Result<BaseHandle> {
     let mut table_files = HashMap::new();
-    let mut tables = Vec::with_capacity(state.tables.len());
-    let mut by_id: Vec<&Arc<TableState>> = state.tables.iter().collect();
+    let mut tables = Vec::new();
+    let mut by_id: Vec<&Arc<TableState>> = state.tables_with_files().collect();
     by_id.sort_by_key(|t| t.id);
     for table in by_id {
         let known = former.and_then(|f| f.table_files.get(&table.id));
@@ -174,6 +185,7 @@ pub fn write(
         tables,
         snapshot: None,
         table_files: Vec::new(),
+        dropped: dropped(state),
     };
     let name = BaseName { timeline, seq: state.seq };
     let bytes = document::encode(&base);
@@ -183,6 +195,12 @@ pub fn write(
     let log = LogFrom::File(first_log);
     let commit_us = base.commit_us;
     Ok(BaseHandle { name, commit_us, file, log, table_files, symbol_files: symbol_files(base.tables.iter()) })
+}
+
+/// Returns what a base says of the tables that were dropped and may come back.
+pub fn dropped(state: &DbState) -> Vec<BaseDropped> {
+    let says = |of: &Dropped| BaseDropped { table: of.table.id, seq: of.seq, dropped_us: of.dropped_us };
+    state.dropped.values().map(says).collect()
 }
 
 /// Returns what a base says of a table beside its segments.
@@ -288,21 +306,34 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
     };
     let own = tables_of(disk, base)?;
     let symbol_files = symbol_files(own.iter().map(|(table, _)| table));
-    let (mut table_files, mut names, mut dirs) = (HashMap::new(), HashMap::new(), HashSet::new());
+    let mut of_dropped: HashMap<TableId, BaseDropped> = base.dropped.iter().map(|of| (of.table, *of)).collect();
+    let (mut table_files, mut names, mut dropped) = (HashMap::new(), HashMap::new(), BTreeMap::new());
+    let (mut dirs, mut ids) = (HashSet::new(), HashSet::new());
     for (table, segments) in own {
         if let Some(file) = &table.segments {
             table_files.insert(table.id, (file.clone(), segments.clone()));
         }
-        let has_name = names.insert(table.name.folded(), table.id).is_some();
-        if has_name || !dirs.insert(table.dir.clone()) || state.tables.get(table.id).is_some() {
+        let says = of_dropped.remove(&table.id);
+        let has_name = says.is_none() && names.insert(table.name.folded(), table.id).is_some();
+        if has_name || !dirs.insert(table.dir.clone()) || !ids.insert(table.id) {
             let detail = format!(
                 "table {} ({}, {}) stands there twice, by name, directory or id",
                 table.name, table.id, table.dir
             );
             return Err(Error::corrupt(&path, detail));
         }
-        state.tables.insert(load_table(disk, &table, segments, Read::Whole)?);
+        let loaded = load_table(disk, &table, segments, Read::Whole)?;
+        match says {
+            None => state.tables.insert(loaded),
+            Some(BaseDropped { table, seq, dropped_us }) => {
+                dropped.insert(table, Dropped { table: Arc::new(loaded), seq, dropped_us });
+            }
+        }
     }
+    if let Some(id) = of_dropped.keys().min() {
+        return Err(Error::corrupt(&path, format!("says that table {id} was dropped, which is not in it")));
+    }
+    state.dropped = Arc::new(dropped);
     state.names = Arc::new(names);
     state.snapshots = Arc::new(base.snapshots.iter().map(|s| (s.pin.name.clone(), Arc::new(s.clone()))).collect());
     let name = BaseName { timeline: base.timeline, seq: base.seq };
@@ -313,9 +344,18 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
 /// Returns the tables, segments and symbol files of a base: a state that tells which files there are, and has no dictionary.
 pub fn load_files(disk: &Disk, base: &Base) -> Result<DbState> {
     let mut state = DbState { seq: base.seq, commit_us: base.commit_us, ..DbState::default() };
+    let mut of_dropped: HashMap<TableId, BaseDropped> = base.dropped.iter().map(|of| (of.table, *of)).collect();
+    let mut dropped = BTreeMap::new();
     for (table, segments) in tables_of(disk, base)? {
-        state.tables.insert(load_table(disk, &table, segments, Read::Files)?);
+        let loaded = load_table(disk, &table, segments, Read::Files)?;
+        match of_dropped.remove(&table.id) {
+            None => state.tables.insert(loaded),
+            Some(BaseDropped { table, seq, dropped_us }) => {
+                dropped.insert(table, Dropped { table: Arc::new(loaded), seq, dropped_us });
+            }
+        }
     }
+    state.dropped = Arc::new(dropped);
     Ok(state)
 }
 

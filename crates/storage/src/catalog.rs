@@ -117,6 +117,15 @@ impl Garbage {
     }
 }
 
+/// A table that was dropped and may come back. No query sees it.
+#[derive(Clone)]
+pub struct Dropped {
+    pub table: Arc<TableState>,
+    /// Seq of the drop.
+    pub seq: Seq,
+    pub dropped_us: i64,
+}
+
 /// The whole database at one Seq. A clone shares everything.
 #[derive(Clone, Default)]
 pub struct DbState {
@@ -132,6 +141,8 @@ pub struct DbState {
     pub generation: u64,
     /// Snapshots that are not released, by name.
     pub snapshots: Arc<BTreeMap<String, Arc<Snapshot>>>,
+    /// Tables that were dropped and may come back.
+    pub dropped: Arc<BTreeMap<TableId, Dropped>>,
     /// Files that a replay of this run's and the replayed frames reads, with the Seqs of those frames, oldest first.
     pub read_by_replay: Arc<Vec<(Seq, FileRef)>>,
 }
@@ -145,6 +156,16 @@ impl DbState {
     /// Returns whether a snapshot may be being copied.
     pub fn has_open_snapshot(&self) -> bool {
         self.snapshots.values().any(|snapshot| snapshot.is_open())
+    }
+
+    /// Returns the table of that id, also one that was dropped and may come back.
+    pub fn table_with_files(&self, id: TableId) -> Option<&Arc<TableState>> {
+        self.tables.get(id).or_else(|| self.dropped.get(&id).map(|dropped| &dropped.table))
+    }
+
+    /// Returns all tables whose files stay: those that there are, and those that were dropped and may come back.
+    pub fn tables_with_files(&self) -> impl Iterator<Item = &Arc<TableState>> {
+        self.tables.iter().chain(self.dropped.values().map(|dropped| &dropped.table))
     }
 
     /// Returns the table of a folded name.
@@ -177,7 +198,7 @@ impl DbState {
             Record::Rows(rows) => {
                 let mut table = self.owned(rows.table)?;
                 table.append(disk, rows, seq, self.generation)?;
-                self.tables.insert(table);
+                self.put(table);
             }
             Record::Ready(ready) => {
                 let mut table = self.owned(ready.table)?;
@@ -185,14 +206,14 @@ impl DbState {
                     Chunk { first_seq: seq, last_seq: seq, generation: self.generation, ..ready.chunk },
                     seq,
                 )?;
-                self.tables.insert(table);
+                self.put(table);
             }
             Record::Catalog(change) => self.apply_catalog(change, seq, garbage)?,
             Record::Edit(edit) => {
                 let mut table = self.owned(edit.table)?;
                 let removed = table.edit(disk, &edit, seq)?;
                 garbage.extend(removed);
-                self.tables.insert(table);
+                self.put(table);
             }
             Record::Adopt(adopted) => self.adopt(disk, *adopted, seq, garbage)?,
             Record::Cut(pin) => {
@@ -246,6 +267,20 @@ impl DbState {
                 Arc::make_mut(&mut self.names).remove(&gone.name.folded());
                 garbage.push(Garbage::Table(gone));
             }
+            CatalogChange::SetAside { table, dropped_us } => {
+                let gone = self.tables.remove(table).ok_or_else(|| unknown(table))?;
+                Arc::make_mut(&mut self.names).remove(&gone.name.folded());
+                Arc::make_mut(&mut self.dropped).insert(table, Dropped { table: gone, seq, dropped_us });
+            }
+            CatalogChange::Undrop { table, name } => {
+                let back = Arc::make_mut(&mut self.dropped).remove(&table).ok_or_else(|| unknown(table))?;
+                Arc::make_mut(&mut self.names).insert(name.folded(), table);
+                self.tables.insert(TableState { name, last_seq: seq, ..TableState::clone(&back.table) });
+            }
+            CatalogChange::Purge { table } => {
+                let gone = Arc::make_mut(&mut self.dropped).remove(&table).ok_or_else(|| unknown(table))?;
+                garbage.push(Garbage::Table(gone.table));
+            }
             CatalogChange::Rename { table, name } => {
                 let mut state = self.owned(table)?;
                 let names = Arc::make_mut(&mut self.names);
@@ -285,15 +320,25 @@ impl DbState {
 
     /// Forgets rows in memory that were too old when a frame before the base was written.
     pub fn expire_memory(&mut self, id: TableId, before_us: i64) -> Result<()> {
-        let Some(table) = self.tables.get(id) else { return Ok(()) };
+        let Some(table) = self.table_with_files(id) else { return Ok(()) };
         let mut table = TableState::clone(table);
         table.expire_memory(before_us)?;
-        self.tables.insert(table);
+        self.put(table);
         Ok(())
     }
 
     fn owned(&self, id: TableId) -> Result<TableState> {
-        self.tables.get(id).map(|t| TableState::clone(t)).ok_or_else(|| unknown(id))
+        self.table_with_files(id).map(|t| TableState::clone(t)).ok_or_else(|| unknown(id))
+    }
+
+    /// Puts a table in the place of its older state.
+    fn put(&mut self, table: TableState) {
+        if !self.dropped.contains_key(&table.id) {
+            return self.tables.insert(table);
+        }
+        if let Some(dropped) = Arc::make_mut(&mut self.dropped).get_mut(&table.id) {
+            dropped.table = Arc::new(table);
+        }
     }
 }
 

@@ -34,6 +34,7 @@ use crate::{Error, Result};
 mod alter;
 mod append;
 mod ddl;
+mod dropped;
 mod memory;
 mod open;
 mod ready;
@@ -44,6 +45,7 @@ pub(crate) use alter::add_rule;
 pub use append::RowsByTable;
 pub(crate) use append::{Resolver, payload_bytes};
 pub use ddl::{NewColumn, NewTable};
+pub use dropped::DroppedTable;
 pub use open::StartReport;
 pub use write::{Target, Write};
 
@@ -79,6 +81,8 @@ pub struct Options {
     pub memory: Budget,
     /// Segments of about one size that compaction merges.
     pub compact_fan_in: usize,
+    /// How long a dropped table may come back; 0: it is gone at once.
+    pub drop_grace_us: i64,
     /// How long a snapshot stays open for copying when PREPARE does not say.
     pub snapshot_lease_us: Option<i64>,
     /// How long what a restore leaves behind stays, so that the restore can be undone.
@@ -111,6 +115,7 @@ impl Options {
             log_files_max: 256,
             memory: Budget::unlimited(),
             compact_fan_in: 4,
+            drop_grace_us: 24 * 60 * 60 * 1_000_000,
             snapshot_lease_us: Some(24 * 60 * 60 * 1_000_000),
             restore_grace_us: 24 * 60 * 60 * 1_000_000,
             snapshot_syncfs: false,

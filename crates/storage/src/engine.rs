@@ -127,12 +127,13 @@ struct Background {
 type Step = fn(&Database) -> Result<()>;
 
 /// Steps in the order of a tick.
-const STEPS: [(&str, Step); 7] = [
+const STEPS: [(&str, Step); 8] = [
     ("memory", Database::step_memory),
     ("flush", |db| db.step_flush().map(drop)),
     ("base", |db| db.step_base().map(drop)),
     ("leases", Database::step_leases),
     ("guard", Database::step_guard),
+    ("dropped", Database::step_dropped),
     ("settle", |db| db.step_settle().map(drop)),
     ("gc", |db| db.step_gc().map(drop)),
 ];

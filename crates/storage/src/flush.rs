@@ -39,6 +39,8 @@ impl Database {
         let mut due: Vec<TableId> = Vec::new();
         let too_many_files = self.log.chain_len() > self.options.log_files_max;
         let total: u64 = state.tables.iter().map(|t| t.memtable.bytes()).sum();
+        // Nobody adds to a dropped table, and it must not hold the log for as long as it may come back.
+        let dropped = state.dropped.values().map(|dropped| &dropped.table);
         for table in state.tables.iter().filter(|t| base::first_needed_seq_of(t).is_some()) {
             let large = table.memtable.bytes() >= self.options.flush_bytes;
             if large || too_many_files || total >= 4 * self.options.flush_bytes {
@@ -46,6 +48,7 @@ impl Database {
             }
         }
         due.sort();
+        due.extend(dropped.filter(|table| base::first_needed_seq_of(table).is_some()).map(|table| table.id));
         for id in &due {
             self.flush_table(*id)?;
         }
@@ -63,7 +66,7 @@ impl Database {
     pub(crate) fn flush_locked(&self, id: TableId) -> Result<()> {
         loop {
             let view = self.view();
-            let Some(table) = view.state().tables.get(id) else { return Ok(()) };
+            let Some(table) = view.state().table_with_files(id) else { return Ok(()) };
             let Some(last) = table.memtable.last_seq() else { return self.save_symbols(table) };
             let through = end_of_group(view.state(), table, last);
             let outputs = Outputs::new(self);
@@ -201,7 +204,10 @@ impl Database {
     pub(crate) fn commit_edit(&self, edit: Edit) -> Result<()> {
         let seq = self.commit_records(Urgency::Urgent, vec![Record::Edit(edit.clone())], |state| {
             let gone = || Error::Conflict(format!("table {} was dropped", edit.table));
-            let table = state.tables.get(edit.table).ok_or_else(gone)?;
+            // A dropped table may come back: what only moves its rows is done all the same.
+            let table =
+                if edit.cause.only_moves() { state.table_with_files(edit.table) } else { state.tables.get(edit.table) };
+            let table = table.ok_or_else(gone)?;
             table.conflict(&edit).map_or(Ok(()), |why| Err(Error::Conflict(why)))
         })?;
         self.log.wait_durable(seq)

@@ -248,7 +248,7 @@ impl Database {
         needed.extend(self.files_of_window(gc));
         let db = self.disk.layout.db();
         let tables: HashSet<PathBuf> =
-            self.lock_head().state.tables.iter().map(|t| t.path(&self.disk.layout)).collect();
+            self.lock_head().state.tables_with_files().map(|t| t.path(&self.disk.layout)).collect();
         for path in paths.into_iter().filter(|path| !needed.contains(path)) {
             let dir = path.strip_prefix(&db).ok().and_then(|below| below.iter().next()).map(|dir| db.join(dir));
             let of_table =
@@ -265,7 +265,7 @@ impl Database {
         let layout = &self.disk.layout;
         let state = self.lock_head().state.clone();
         let mut needed = HashSet::new();
-        for table in state.tables.iter() {
+        for table in state.tables_with_files() {
             let dir = table.path(layout);
             needed.extend(table.files().map(|file| dir.join(file)));
         }
@@ -443,7 +443,7 @@ impl Database {
         // Asked after the listing, in this order: a file that a change has just named was being written before.
         let writing = self.changes.writing();
         let view = self.view();
-        let table = view.state().tables.get(id).filter(|t| *t.dir == *name);
+        let table = view.state().table_with_files(id).filter(|t| *t.dir == *name);
         let mut named: HashSet<PathBuf> = table.into_iter().flat_map(|t| t.files()).map(|f| dir.join(f)).collect();
         let bases = base.into_iter().flat_map(|b| b.table_files.values());
         named.extend(bases.map(|(file, _)| self.disk.layout.db().join(&file.file)));

@@ -50,7 +50,9 @@ mod ttl;
 mod window;
 
 pub use arrow_type::arrow_type;
-pub use database::{ColumnChange, CommitMode, Database, NewColumn, NewTable, Options, StartReport, Target, Write};
+pub use database::{
+    ColumnChange, CommitMode, Database, DroppedTable, NewColumn, NewTable, Options, StartReport, Target, Write,
+};
 pub use detach::DetachedPartition;
 pub use engine::Engine;
 pub use env::Env;

@@ -79,7 +79,22 @@ pub enum CatalogChange {
         dir: String,
         schema: Schema,
     },
+    /// The table is gone at once.
     Drop {
+        table: TableId,
+    },
+    /// The table is dropped and may come back.
+    SetAside {
+        table: TableId,
+        dropped_us: i64,
+    },
+    /// A table that was set aside comes back.
+    Undrop {
+        table: TableId,
+        name: TableName,
+    },
+    /// A table that was set aside is gone.
+    Purge {
         table: TableId,
     },
     Rename {
@@ -115,6 +130,13 @@ pub enum EditCause {
     /// Rows that were detached come back, or rows go away that may come back.
     Attach,
     Detach,
+}
+
+impl EditCause {
+    /// Returns whether a query sees nothing of the edit.
+    pub fn only_moves(self) -> bool {
+        matches!(self, EditCause::Flush | EditCause::Compact | EditCause::ConvertPartitions)
+    }
 }
 
 /// Segments and symbol files that one table gains and loses.

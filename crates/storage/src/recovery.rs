@@ -263,7 +263,7 @@ impl<'a> Replay<'a> {
             Record::Catalog(CatalogChange::Expire { .. }) => return true,
             _ => return false,
         };
-        let Some(table) = self.state.tables.get(rows.table) else { return false };
+        let Some(table) = self.state.table_with_files(rows.table) else { return false };
         if seq <= table.flushed_through {
             rows.batch = Default::default();
         }

@@ -137,6 +137,17 @@ impl TableState {
         segments.chain(symbols)
     }
 
+    /// As [`TableState::files`], with their lengths in bytes.
+    pub fn sized_files(&self) -> impl Iterator<Item = (&str, u64)> {
+        let segments = self.segments.values().flatten().map(|segment| segment.meta());
+        let with_dead = segments.flat_map(|meta| {
+            let dead = meta.dead.as_ref().map(|dead| (&*dead.file, dead.len_bytes));
+            [Some((&*meta.file, meta.len_bytes)), dead].into_iter().flatten()
+        });
+        let symbols = self.symbols.values().flat_map(|s| s.files.iter());
+        with_dead.chain(symbols.map(|file| (&*file.file, file.len_bytes)))
+    }
+
     /// Gives each symbol column of the schema a dictionary, and forgets those of dropped columns.
     pub(crate) fn match_symbols(&mut self) {
         let wanted: Vec<ColumnId> =
@@ -302,7 +313,7 @@ impl TableState {
             self.memtable = self.memtable.after(through)?;
             self.flushed_through = self.flushed_through.max(through);
         }
-        if !matches!(edit.cause, EditCause::Flush | EditCause::Compact | EditCause::ConvertPartitions) {
+        if !edit.cause.only_moves() {
             self.last_seq = seq;
         }
         Ok(removed)

@@ -45,6 +45,7 @@ fn find(name: &str) -> Option<Bind> {
         "checkpoint_status" => meta::checkpoint_status,
         "snapshots" => meta::snapshots,
         "restore_window" => meta::restore_window,
+        "dropped_tables" => meta::dropped_tables,
         "query_activity" => meta::query_activity,
         "materialized_views" => meta::materialized_views,
         "keywords" => meta::keywords,

@@ -2,7 +2,7 @@
 //!
 //! Data only. Reading order: [`Statement`], [`Query`], [`Expr`].
 
-use types::{SymbolOptions, Ttl};
+use types::{SymbolOptions, TableId, Ttl};
 
 /// A name with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,8 @@ pub enum Statement {
     Alter(Alter),
     Snapshot(Snapshot),
     RestoreTable(RestoreTable),
+    Undrop(Undrop),
+    Purge(Purge),
     /// BEGIN, COMMIT, ROLLBACK.
     Transaction(Transaction),
     /// SET, RESET, DISCARD, DEALLOCATE, …: accepted without effect.
@@ -100,6 +102,23 @@ pub struct RestoreTable {
     /// `None`: under its own name.
     pub as_name: Option<Ident>,
     pub past: Past,
+}
+
+/// UNDROP TABLE table [ID n] [AS other].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Undrop {
+    pub table: Ident,
+    /// `None`: the latest that was dropped.
+    pub id: Option<TableId>,
+    pub as_name: Option<Ident>,
+}
+
+/// PURGE TABLE table [ID n]: a dropped table goes at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Purge {
+    pub table: Ident,
+    /// `None`: the latest that was dropped.
+    pub id: Option<TableId>,
 }
 
 /// A moment of the database that is no longer.

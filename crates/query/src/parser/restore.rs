@@ -1,9 +1,9 @@
-//! RESTORE TABLE: what was, back in the running server.
+//! RESTORE and UNDROP: what was, back in the running server. PURGE: what was dropped, gone for good.
 
 use storage::Moment;
-use types::Seq;
+use types::{Seq, TableId};
 
-use super::ast::{Past, RestoreTable, Statement};
+use super::ast::{Past, Purge, RestoreTable, Statement, Undrop};
 use super::cursor::Cursor;
 use super::lexer::TokenKind;
 use super::snapshot::snapshot_name;
@@ -19,6 +19,31 @@ pub fn restore(cursor: &mut Cursor) -> Result<Statement, SqlError> {
     let table = table_name(cursor)?;
     let as_name = if cursor.take_word("as") { Some(table_name(cursor)?) } else { None };
     Ok(Statement::RestoreTable(RestoreTable { table, as_name, past: past(cursor)? }))
+}
+
+/// Parses UNDROP …, the first word taken.
+pub fn undrop(cursor: &mut Cursor) -> Result<Statement, SqlError> {
+    cursor.expect_word("table")?;
+    let table = table_name(cursor)?;
+    let id = if cursor.take_word("id") { Some(table_id(cursor)?) } else { None };
+    let as_name = if cursor.take_word("as") { Some(table_name(cursor)?) } else { None };
+    Ok(Statement::Undrop(Undrop { table, id, as_name }))
+}
+
+/// Parses PURGE …, the first word taken.
+pub fn purge(cursor: &mut Cursor) -> Result<Statement, SqlError> {
+    cursor.expect_word("table")?;
+    let table = table_name(cursor)?;
+    let id = if cursor.take_word("id") { Some(table_id(cursor)?) } else { None };
+    Ok(Statement::Purge(Purge { table, id }))
+}
+
+fn table_id(cursor: &mut Cursor) -> Result<TableId, SqlError> {
+    let token = cursor.peek();
+    let id = token.text.parse().ok().filter(|_| token.kind == TokenKind::Number);
+    let id = id.ok_or_else(|| cursor.error("the table's id expected, as dropped_tables() shows it"))?;
+    cursor.next();
+    Ok(TableId(id))
 }
 
 fn past(cursor: &mut Cursor) -> Result<Past, SqlError> {

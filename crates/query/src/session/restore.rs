@@ -1,4 +1,5 @@
 //! RESTORE TABLE: a table as it was comes back beside what there is now.
+//! UNDROP TABLE: a dropped one comes back, PURGE TABLE: it is gone for good.
 
 use storage::Error;
 
@@ -6,7 +7,7 @@ use super::Session;
 use super::create::table_name;
 use crate::error::SqlError;
 use crate::outcome::Outcome;
-use crate::parser::ast::{Past, RestoreTable};
+use crate::parser::ast::{Past, Purge, RestoreTable, Undrop};
 use crate::planner::relation::{missing_table, unqualified};
 
 impl Session {
@@ -39,6 +40,32 @@ impl Session {
             other => other.map(|_| Ok(())),
         });
         restored.await?.map_err(|why| SqlError::new(position, why))?;
+        Ok(Outcome::Ddl)
+    }
+
+    pub(super) async fn undrop(&self, undrop: Undrop) -> Result<Outcome, SqlError> {
+        let Undrop { table, id, as_name } = undrop;
+        let new_name = as_name.as_ref().map(table_name).transpose()?;
+        let name = unqualified(&table.name).to_owned();
+        let back = self.blocking(move |database| match database.undrop_table(&name, id, new_name.as_ref()) {
+            Err(Error::NotFound(why)) => Ok(Err((false, why))),
+            Err(Error::Exists(why)) => Ok(Err((true, why))),
+            other => other.map(|_| Ok(())),
+        });
+        back.await?.map_err(|(taken, why)| {
+            let blamed = as_name.as_ref().filter(|_| taken).unwrap_or(&table);
+            SqlError::new(blamed.position, why)
+        })?;
+        Ok(Outcome::Ddl)
+    }
+
+    pub(super) async fn purge(&self, purge: Purge) -> Result<Outcome, SqlError> {
+        let name = unqualified(&purge.table.name).to_owned();
+        let gone = self.blocking(move |database| match database.purge_table(&name, purge.id) {
+            Err(Error::NotFound(why)) => Ok(Err(why)),
+            other => other.map(|_| Ok(())),
+        });
+        gone.await?.map_err(|why| SqlError::new(purge.table.position, why))?;
         Ok(Outcome::Ddl)
     }
 }

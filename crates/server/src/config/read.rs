@@ -103,6 +103,7 @@ pub fn storage(properties: &Properties) -> Result<StorageConfig, ConfigError> {
         flush_bytes: bytes("storage.flush.bytes")?,
         base_bytes: bytes("storage.base.bytes")?,
         restore_grace: properties.duration("restore.grace")?,
+        drop_grace: properties.duration("drop.grace")?,
         snapshot_lease: Some(properties.duration("snapshot.lease")?).filter(|lease| !lease.is_zero()),
         snapshot_syncfs: properties.bool("snapshot.syncfs")?,
         snapshot_warn_share: percent(properties, "snapshot.warn.share")?,

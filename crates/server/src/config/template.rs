@@ -154,6 +154,10 @@ const SECTIONS: &[Section] = &[
             ("storage.base.bytes", "Bytes of log after which a new starting point for recovery is written."),
             ("storage.log.files", "Log files at which tables are flushed, whatever their size."),
             ("restore.grace", "How long what a restore leaves behind stays, so that it can be undone."),
+            (
+                "drop.grace",
+                "How long UNDROP TABLE brings a dropped table back; its files take space meanwhile. 0: gone at once.",
+            ),
             ("snapshot.lease", "How long a snapshot stays open when SNAPSHOT PREPARE does not say; 0 for no end."),
             (
                 "snapshot.warn.share",

@@ -65,6 +65,7 @@ fn a_start_needs_no_symbol_file_of_a_table_dropped_behind_the_base() {
         Step::FlushTable("t".to_owned()),
         Step::WriteBase,
         Step::Drop("t".to_owned()),
+        Step::Purge,
         Step::Gc,
         Step::Gc,
     ]);

@@ -163,13 +163,6 @@ impl Database {
         Ok(id)
     }
 
-    /// Drops a table. Its files go when no snapshot and no reader needs them.
-    pub fn drop_table(&self, id: TableId) -> Result<()> {
-        let change = CatalogChange::Drop { table: id };
-        self.commit_records(Urgency::Urgent, vec![Record::Catalog(change)], |state| table(state, id).map(drop))?;
-        Ok(())
-    }
-
     /// Removes all rows of a table.
     pub fn truncate(&self, id: TableId) -> Result<()> {
         let change = CatalogChange::Truncate { table: id };

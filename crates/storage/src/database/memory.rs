@@ -19,7 +19,7 @@ impl Database {
     /// Counts all rows that no segment holds yet.
     pub fn step_memory(&self) -> Result<()> {
         let view = self.view();
-        let bytes: u64 = view.state().tables.iter().map(|table| table.memtable.bytes()).sum();
+        let bytes: u64 = view.state().tables_with_files().map(|table| table.memtable.bytes()).sum();
         let bytes = usize::try_from(bytes + self.bytes_of_cuts(view.state())).unwrap_or(usize::MAX);
         self.memtables.lock().unwrap_or_else(PoisonError::into_inner).set(bytes);
         Ok(())
@@ -32,8 +32,9 @@ impl Database {
         drop(cuts);
         let mut counted = HashSet::new();
         let mut bytes = 0;
-        for table in states.iter().flat_map(|state| state.tables.iter()).filter(|table| table.memtable.rows() > 0) {
-            let newest = newest.tables.get(table.id).map_or(&[][..], |newest| newest.memtable.parts());
+        for table in states.iter().flat_map(|state| state.tables_with_files()).filter(|table| table.memtable.rows() > 0)
+        {
+            let newest = newest.table_with_files(table.id).map_or(&[][..], |newest| newest.memtable.parts());
             for part in table.memtable.parts().iter().filter(|part| !newest.iter().any(|n| Arc::ptr_eq(n, part))) {
                 if counted.insert(Arc::as_ptr(part)) {
                     bytes += part.chunk().bytes as u64;

@@ -202,7 +202,7 @@ fn begin_history(disk: &Disk, database_id: &str, files: &LogFiles) -> Result<His
 /// Checks by name that every file of the recovered state is there, with one listing a directory, and that segments
 /// use no symbol that the dictionaries lack.
 fn verify_presence(disk: &Disk, recovered: &Recovered) -> Result<()> {
-    for table in recovered.state.tables.iter() {
+    for table in recovered.state.tables_with_files() {
         let mut listings: HashMap<PathBuf, HashSet<String>> = HashMap::new();
         for file in table.files() {
             let path = table.path(&disk.layout).join(&file);

@@ -8,7 +8,7 @@ use types::{Seq, TableId, TimelineId, TimestampUs};
 use crate::layout::Disk;
 use crate::log::chain::{self, Link, LogFiles};
 use crate::log::{FrameKind, frame::FrameRef};
-use crate::record::{self, CatalogChange, EditCause, Record};
+use crate::record::{self, CatalogChange, Record};
 use crate::timeline;
 
 /// What lies on the timeline in force that the restored state lacks.
@@ -108,14 +108,12 @@ fn changed_table(record: &Record) -> Option<TableId> {
     match record {
         Record::Rows(rows) if rows.batch.rows > 0 => Some(rows.table),
         Record::Adopt(adopted) => Some(adopted.says.table),
-        Record::Edit(edit)
-            if !matches!(edit.cause, EditCause::Flush | EditCause::Compact | EditCause::ConvertPartitions) =>
-        {
-            Some(edit.table)
-        }
+        Record::Edit(edit) if !edit.cause.only_moves() => Some(edit.table),
         Record::Catalog(
             CatalogChange::Create { table, .. }
             | CatalogChange::Drop { table }
+            | CatalogChange::SetAside { table, .. }
+            | CatalogChange::Undrop { table, .. }
             | CatalogChange::Rename { table, .. }
             | CatalogChange::Alter { table, .. }
             | CatalogChange::Truncate { table },

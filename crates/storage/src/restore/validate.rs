@@ -22,7 +22,7 @@ pub fn verify_lengths(disk: &Disk, files: &[(String, u64)]) -> Result<()> {
 
 /// Reads every segment and symbol file whole.
 pub fn verify_tables(disk: &Disk, state: &DbState, progress: &dyn Fn(&str)) -> Result<()> {
-    let mut tables: Vec<_> = state.tables.iter().collect();
+    let mut tables: Vec<_> = state.tables_with_files().collect();
     tables.sort_by_key(|t| t.id);
     let total = tables.len();
     for (i, table) in tables.into_iter().enumerate() {

@@ -111,13 +111,8 @@ pub fn files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result
 /// Returns the files below `db/` that the tables of a state name, with their lengths.
 pub fn table_files(state: &DbState) -> Vec<(String, u64)> {
     let mut files = Vec::new();
-    for table in state.tables.iter() {
-        let mut add = |file: &str, len_bytes| files.push((format!("{}/{file}", table.dir), len_bytes));
-        for meta in table.segments.values().flatten().map(|s| s.meta()) {
-            add(&meta.file, meta.len_bytes);
-            meta.dead.iter().for_each(|dead| add(&dead.file, dead.len_bytes));
-        }
-        table.symbols.values().flat_map(|s| s.files.iter()).for_each(|file| add(&file.file, file.len_bytes));
+    for table in state.tables_with_files() {
+        files.extend(table.sized_files().map(|(file, len_bytes)| (format!("{}/{file}", table.dir), len_bytes)));
     }
     files
 }
@@ -152,7 +147,7 @@ pub fn named_files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> 
             known.extend(table.symbol_files.iter().map(|f| (format!("{}/{}", table.dir, f.file), f.crc32c)));
         }
     }
-    for table in state.tables.iter() {
+    for table in state.tables_with_files() {
         let mut add = |file: &str, crc32c| {
             known.insert(format!("{}/{file}", table.dir), crc32c);
         };

@@ -1,10 +1,10 @@
 //! Snapshots and a disk that fills: [`Database::step_guard`]. Ingestion is never the first to suffer.
 //!
 //! Below `snapshot.shed.free` of the disk, one a second while it stays so: the snapshot whose lease ran out longest ago is
-//! released; then the oldest moments that `log.retention` keeps are given up; then the copying of the oldest open snapshot is
-//! ended. That breaks no copy: the snapshot goes on and holds every file that it names, which is all that a restore reads;
-//! only files that it does not name go. What is not expired is never released: the log, PREPARE and the health page say
-//! which one to complete.
+//! released; then the oldest moments that `log.retention` keeps are given up; then the table that was dropped first can come back
+//! no longer; then the copying of the oldest open snapshot is ended. That breaks no copy: the snapshot goes on and holds every file
+//! that it names, which is all that a restore reads; only files that it does not name go. What is not expired is never released: the
+//! log, PREPARE and the health page say which one to complete.
 //!
 //! It also knows which places below the root lie on other devices or behind links: a copy must hold them too.
 
@@ -61,7 +61,8 @@ impl Database {
         let floor_bytes = space.total_bytes / 100 * self.options.snapshot_shed_free;
         let worth_bytes = floor_bytes / 5;
         let has_moments = self.restore_window_bytes() >= worth_bytes.max(1);
-        if space.free_bytes >= floor_bytes || (oldest_first.is_empty() && !has_moments) {
+        let none = oldest_first.is_empty() && !has_moments && self.view().state().dropped.is_empty();
+        if space.free_bytes >= floor_bytes || none {
             self.guard.lock().expect("no holder of this lock panics").no_room = None;
             return Ok(());
         }
@@ -89,16 +90,20 @@ impl Database {
             tracing::warn!("{free_bytes} bytes are free: snapshot {name}, whose lease has run out, is released");
             return self.release(&expired.pin);
         }
-        // What goes of the moments waits for the end of the copying, too.
-        if open.is_none_or(|_| self.waiting_bytes() < worth_bytes) && self.restore_window_bytes() >= worth_bytes.max(1)
-        {
+        // What goes of moments and dropped tables waits for the end of the copying, too.
+        let waits = open.is_some() && self.waiting_bytes() >= worth_bytes;
+        if !waits && self.restore_window_bytes() >= worth_bytes.max(1) {
             let given_bytes = self.give_up_moments(worth_bytes)?;
             if given_bytes > 0 {
                 tracing::warn!("{free_bytes} bytes are free: the oldest moments that log.retention keeps are given up");
             }
             return Ok(());
         }
-        let Some(open) = open.filter(|_| self.waiting_bytes() >= worth_bytes) else { return Ok(()) };
+        // While a snapshot is open nothing of a table would go.
+        let Some(open) = open else { return self.shed_dropped(free_bytes, worth_bytes).map(drop) };
+        if !waits {
+            return Ok(());
+        }
         tracing::warn!(
             "{free_bytes} bytes are free: files that snapshot {} does not name go from now on, though its lease has not run \
              out; a copy of it is still good; complete it, or SNAPSHOT RENEW it when there is room",

@@ -80,7 +80,7 @@ impl Cut {
     /// Returns whether nobody reads it any more. The segments of a state of this run are watched over as garbage.
     pub fn is_unread(&self) -> bool {
         let unread = Arc::strong_count(&self.state) == 1;
-        let tables = || self.state.tables.iter();
+        let tables = || self.state.tables_with_files();
         let segments = || tables().flat_map(|t| t.segments.values().flatten());
         unread
             && (!self.loaded

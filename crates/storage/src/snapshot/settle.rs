@@ -91,7 +91,7 @@ impl Database {
         let known = newest.map(|newest| self.borrow_tables(newest, keys)).transpose()?.unwrap_or_default();
         let outputs = Outputs::new(self);
         let mut work = Work { database: self, pin, outputs, own: Vec::new(), known, tables: Vec::new() };
-        let mut tables: Vec<&Arc<TableState>> = state.tables.iter().collect();
+        let mut tables: Vec<&Arc<TableState>> = state.tables_with_files().collect();
         tables.sort_by_key(|t| t.id);
         for table in tables {
             let body = work.table_at_cut(table, keys)?;
@@ -170,7 +170,7 @@ impl<'a> Work<'a> {
         let edit = db.write_older(table, &outputs)?;
         let body = body(&with(db, table, &edit));
         let view = db.view();
-        let newest = view.state().tables.get(table.id);
+        let newest = view.state().table_with_files(table.id);
         if newest.is_some_and(|newest| newest.begins_with_rows_of(table)) {
             db.gc
                 .lock()
@@ -223,6 +223,7 @@ impl<'a> Work<'a> {
             tables: Vec::new(),
             snapshot: Some(self.pin.id.clone()),
             table_files: self.tables.iter().map(|(named, _)| named.clone()).collect(),
+            dropped: base::dropped(state),
         };
         let bytes = document::encode(&base);
         let file = self.new_file();

@@ -6,6 +6,7 @@ mod convert;
 mod copy;
 mod damage;
 mod dedup;
+mod dropped;
 mod faults;
 mod fixture;
 mod foreign_copies;

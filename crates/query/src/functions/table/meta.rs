@@ -347,6 +347,25 @@ pub fn restore_window(call: &Call, tables: &Tables) -> Provider {
     table(columns, rows)
 }
 
+/// Binds dropped_tables(): those that UNDROP TABLE brings back, the latest drop first.
+pub fn dropped_tables(call: &Call, tables: &Tables) -> Provider {
+    no_args(call)?;
+    let columns: &[Column] = &[
+        ("name", Kind::String),
+        ("id", Kind::Long),
+        ("dropped", Kind::Timestamp),
+        ("until", Kind::Timestamp),
+        ("rows", Kind::Long),
+        ("bytes", Kind::Long),
+    ];
+    let dropped = tables.database.dropped_tables().map_err(|e| SqlError::from_storage(&e))?;
+    let rows = dropped.into_iter().map(|t| {
+        let (id, rows, bytes) = (long(t.id.0 as i64), long(t.rows as i64), long(t.size_bytes as i64));
+        vec![text(t.name.as_str()), id, timestamp(Some(t.dropped_us)), timestamp(Some(t.until_us)), rows, bytes]
+    });
+    table(columns, rows.collect())
+}
+
 /// Binds query_activity(): the statements that run now, this one among them. The worker is the session.
 pub fn query_activity(call: &Call, tables: &Tables) -> Provider {
     no_args(call)?;
