@@ -96,7 +96,9 @@ fn statement(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         "reindex" => after(cursor, |c| write::maintain(c, true)),
         "check" => after(cursor, write::check),
         "snapshot" | "checkpoint" => after(cursor, |c| snapshot::snapshot(c, name == "snapshot")),
-        "restore" if cursor.peek_at(1).is_word("table") => after(cursor, restore::restore),
+        "restore" if ["table", "database"].iter().any(|what| cursor.peek_at(1).is_word(what)) => {
+            after(cursor, restore::restore)
+        }
         "undrop" if cursor.peek_at(1).is_word("table") => after(cursor, restore::undrop),
         "purge" if cursor.peek_at(1).is_word("table") => after(cursor, restore::purge),
         "begin" | "commit" | "rollback" => after(cursor, |c| Ok(transaction(c, &name))),

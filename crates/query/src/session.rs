@@ -156,6 +156,7 @@ impl Session {
             Statement::Accepted => Ok(Outcome::Set),
             Statement::Snapshot(snapshot) => self.snapshot(snapshot).await,
             Statement::RestoreTable(restore) => self.restore_table(restore).await,
+            Statement::RestoreDatabase(restore) => self.restore_database(restore).await,
             Statement::Undrop(undrop) => self.undrop(undrop).await,
             Statement::Purge(purge) => self.purge(purge).await,
             Statement::Maintain(table) => {

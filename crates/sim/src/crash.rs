@@ -94,7 +94,14 @@ impl<'a> Campaign<'a> {
             }
             let step = self.generator.next(&model);
             // A reader that began just before holds files that the step takes out of the state.
-            let frees = matches!(step, Step::Drop(_) | Step::Purge | Step::Truncate(_) | Step::DropPartitions { .. });
+            let frees = matches!(
+                step,
+                Step::Drop(_)
+                    | Step::Purge
+                    | Step::Truncate(_)
+                    | Step::DropPartitions { .. }
+                    | Step::RestoreDatabase(_)
+            );
             if frees && self.generator.below(2) == 0 {
                 self.held.push((model.clone(), db.view()));
             }

@@ -66,11 +66,12 @@ impl Generator {
             return Step::Gc;
         }
         let step = self.choose(model);
-        use Step::{Compact, Convert, Drop, DropPartitions, Purge, SetTtl, Truncate, Update};
+        use Step::{Compact, Convert, Drop, DropPartitions, Purge, RestoreDatabase, SetTtl, Truncate, Update};
         self.freed = matches!(
             step,
             Drop(_)
                 | Purge
+                | RestoreDatabase(_)
                 | Truncate(_)
                 | Update { .. }
                 | DropPartitions { .. }
@@ -123,10 +124,13 @@ impl Generator {
         // Of several that run out at one look some may do so before a cut and some not: the model knows one.
         let is_leased = model.snapshots.values().any(|s| s.short);
         let unkept: Vec<&String> = model.snapshots.iter().filter(|(_, s)| !s.kept).map(|(name, _)| name).collect();
-        match self.rng.below(13) {
+        match self.rng.below(14) {
+            13 if !all.is_empty() && all.len() <= SNAPSHOTS.len() && model.is_free("before-restore-2") => {
+                Step::RestoreDatabase((*self.pick(&all)).clone())
+            }
             10 if !absent.is_empty() && !is_leased => Step::PrepareLeased((*self.pick(&absent)).to_owned()),
             11 if !unkept.is_empty() && !is_leased => Step::Renew((*self.pick(&unkept)).clone()),
-            10..13 => Step::Leases,
+            10..14 => Step::Leases,
             0..3 if !open.is_empty() => Step::Keep((*self.pick(&open)).clone()),
             0..3 if all.len() > open.len() => Step::Settle,
             0..6 if !open.is_empty() => Step::Complete((*self.pick(&open)).clone()),

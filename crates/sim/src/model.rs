@@ -85,6 +85,14 @@ impl Model {
         Arc::make_mut(self.tables.get_mut(name).unwrap_or_else(|| panic!("the model has no table {name}")))
     }
 
+    /// Takes the snapshot that holds what a restore of the database takes away.
+    pub fn keep_way_back(&mut self) {
+        let numbered = (2..).map(|n| format!("before-restore-{n}"));
+        let mut names = std::iter::once("before-restore".to_owned()).chain(numbered);
+        let free = names.find(|name| !self.snapshots.contains_key(name)).expect("numbers do not end");
+        self.prepare(&free, true);
+    }
+
     /// Takes the latest dropped table of that name out of those.
     pub fn take_dropped(&mut self, name: &str) -> Arc<ModelTable> {
         let at = self.dropped.iter().rposition(|table| table.name == name);

@@ -18,6 +18,7 @@ use crate::generate::Generator;
 use crate::history::History;
 use crate::machine::Machine;
 use crate::model::Model;
+use crate::step::Step;
 
 /// What a look at past moments does.
 #[derive(Clone)]
@@ -52,6 +53,9 @@ pub fn run(plan: &MomentsPlan) -> Result<(), String> {
     let mut run = Run { plan, history, past: BTreeMap::new(), gone: Vec::new(), began_us: 0 };
     run.all().map_err(|e| format!("seed {}: {e}", plan.seed))
 }
+
+/// Longer than any history here.
+const WAY_BACK_STAYS_US: i64 = 86_400 * 1_000_000;
 
 /// What the database was after a Seq, and when.
 #[derive(Clone)]
@@ -89,7 +93,7 @@ impl Run<'_> {
             let place = match self.history.generator.below(15) {
                 0 => self.bring_back(number)?,
                 _ => {
-                    let step = self.history.generator.next(&self.history.model);
+                    let step = self.next_step();
                     let place = crate::step::describe(&step);
                     self.history.step(step)?;
                     place
@@ -106,6 +110,17 @@ impl Run<'_> {
             }
         }
         self.history.compare()
+    }
+
+    /// Returns a step that the model can tell: it knows a way back of a restore as one that stays.
+    fn next_step(&mut self) -> Step {
+        let stays = self.plan.options.restore_grace_us >= WAY_BACK_STAYS_US;
+        loop {
+            let step = self.history.generator.next(&self.history.model);
+            if stays || !matches!(step, Step::RestoreDatabase(_)) {
+                return step;
+            }
+        }
     }
 
     /// Notes what the database is now.

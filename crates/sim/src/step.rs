@@ -97,6 +97,8 @@ pub enum Step {
         table: String,
         to: String,
     },
+    /// All tables become what they were at a snapshot.
+    RestoreDatabase(String),
     /// The background flush.
     Flush,
     /// The flush of one table, however little it holds.
@@ -151,6 +153,7 @@ impl Step {
             Step::Complete(_) => "complete",
             Step::Settle => "settle",
             Step::RestoreTable { .. } => "restore table",
+            Step::RestoreDatabase(_) => "restore database",
             Step::Flush | Step::FlushTable(_) => "flush",
             Step::Base | Step::WriteBase => "base",
             Step::Gc => "gc",
@@ -250,6 +253,11 @@ impl Step {
                 Arc::make_mut(&mut back).name = to.clone();
                 model.tables.insert(to.clone(), back);
             }
+            Step::RestoreDatabase(snapshot) => {
+                let tables = model.snapshots[snapshot].cut.tables.clone();
+                model.keep_way_back();
+                model.tables = tables;
+            }
             Step::Flush | Step::FlushTable(_) | Step::Base | Step::WriteBase => {}
             Step::Gc | Step::Settle | Step::Compact | Step::Idle | Step::Refused(_) => {}
         }
@@ -264,6 +272,8 @@ impl Step {
             Step::Prepare(name) | Step::PrepareKept(name) | Step::PrepareLeased(name) => {
                 halfway.snapshots.remove(name)?;
             }
+            // The snapshot that holds what was before is taken first.
+            Step::RestoreDatabase(_) => halfway.keep_way_back(),
             _ => return None,
         }
         Some(halfway)
@@ -311,6 +321,7 @@ impl Step {
             Step::RestoreTable { snapshot, table, to } => {
                 db.view_at(snapshot).and_then(|then| db.restore_table(&then, table, &table_name(to)).map(drop))
             }
+            Step::RestoreDatabase(snapshot) => db.restore_database(snapshot, "admin").map(drop),
             Step::Flush => db.step_flush().map(drop),
             Step::FlushTable(table) => db.flush_table(id(db, table)),
             Step::Base => db.step_base().map(drop),

@@ -25,6 +25,8 @@ use crate::symbols::file::write_symbols;
 use crate::table::{SegmentMap, TableState, live_rows};
 use crate::{Error, Result};
 
+pub(crate) mod whole;
+
 /// Directory in a table's directory that holds second names of another state's segments, of all partitions: one directory
 /// to make and to sync, however many there are.
 const LINKED_DIR: &str = "_linked";

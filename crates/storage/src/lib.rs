@@ -50,6 +50,7 @@ mod ttl;
 mod window;
 
 pub use arrow_type::arrow_type;
+pub use bring_back::whole::{Difference, TableChange};
 pub use database::{
     ColumnChange, CommitMode, Database, DroppedTable, NewColumn, NewTable, Options, StartReport, Target, Write,
 };

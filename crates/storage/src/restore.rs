@@ -277,7 +277,7 @@ fn publish(disk: &Disk, marker: &Marker, branch: Branch, grace_us: i64) -> Resul
 }
 
 /// A time as an operator says it, rounded down.
-fn duration(us: i64) -> String {
+pub(crate) fn duration(us: i64) -> String {
     let minutes = us / 60_000_000;
     match minutes {
         0 => format!("{} s", us / 1_000_000),

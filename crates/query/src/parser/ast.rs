@@ -36,6 +36,7 @@ pub enum Statement {
     Alter(Alter),
     Snapshot(Snapshot),
     RestoreTable(RestoreTable),
+    RestoreDatabase(RestoreDatabase),
     Undrop(Undrop),
     Purge(Purge),
     /// BEGIN, COMMIT, ROLLBACK.
@@ -102,6 +103,16 @@ pub struct RestoreTable {
     /// `None`: under its own name.
     pub as_name: Option<Ident>,
     pub past: Past,
+}
+
+/// RESTORE DATABASE FROM SNAPSHOT 'name' [CONFIRM 'name'].
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestoreDatabase {
+    pub snapshot: Ident,
+    /// The name again: the statement is carried out. `None`: it tells what it would do.
+    pub confirmed: Option<Ident>,
+    /// Where CONFIRM stands or would have to.
+    pub end: usize,
 }
 
 /// UNDROP TABLE table [ID n] [AS other].

@@ -3,7 +3,7 @@
 use storage::Moment;
 use types::{Seq, TableId};
 
-use super::ast::{Past, Purge, RestoreTable, Statement, Undrop};
+use super::ast::{Past, Purge, RestoreDatabase, RestoreTable, Statement, Undrop};
 use super::cursor::Cursor;
 use super::lexer::TokenKind;
 use super::snapshot::snapshot_name;
@@ -13,12 +13,25 @@ use crate::interval::parse_timestamp;
 
 /// Parses RESTORE …, the first word taken.
 pub fn restore(cursor: &mut Cursor) -> Result<Statement, SqlError> {
+    if cursor.take_word("database") {
+        return database(cursor);
+    }
     if !cursor.take_word("table") {
-        return Err(cursor.error("'table' expected"));
+        return Err(cursor.error("'table' or 'database' expected"));
     }
     let table = table_name(cursor)?;
     let as_name = if cursor.take_word("as") { Some(table_name(cursor)?) } else { None };
     Ok(Statement::RestoreTable(RestoreTable { table, as_name, past: past(cursor)? }))
+}
+
+fn database(cursor: &mut Cursor) -> Result<Statement, SqlError> {
+    if !cursor.take_words(&["from", "snapshot"]) {
+        return Err(cursor.error("'from snapshot' expected"));
+    }
+    let snapshot = snapshot_name(cursor)?;
+    let end = cursor.peek().position;
+    let confirmed = if cursor.take_word("confirm") { Some(snapshot_name(cursor)?) } else { None };
+    Ok(Statement::RestoreDatabase(RestoreDatabase { snapshot, confirmed, end }))
 }
 
 /// Parses UNDROP …, the first word taken.

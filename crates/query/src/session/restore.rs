@@ -1,4 +1,4 @@
-//! RESTORE TABLE: a table as it was comes back beside what there is now.
+//! RESTORE TABLE: a table as it was comes back beside what there is now; RESTORE DATABASE: all of them, in its place.
 //! UNDROP TABLE: a dropped one comes back, PURGE TABLE: it is gone for good.
 
 use storage::Error;
@@ -7,7 +7,7 @@ use super::Session;
 use super::create::table_name;
 use crate::error::SqlError;
 use crate::outcome::Outcome;
-use crate::parser::ast::{Past, Purge, RestoreTable, Undrop};
+use crate::parser::ast::{Past, Purge, RestoreDatabase, RestoreTable, Undrop};
 use crate::planner::relation::{missing_table, unqualified};
 
 impl Session {
@@ -41,6 +41,32 @@ impl Session {
         });
         restored.await?.map_err(|why| SqlError::new(position, why))?;
         Ok(Outcome::Ddl)
+    }
+
+    /// Without the confirmation an error tells what the statement would do.
+    pub(super) async fn restore_database(&self, restore: RestoreDatabase) -> Result<Outcome, SqlError> {
+        let RestoreDatabase { snapshot, confirmed, end } = restore;
+        if let Some(other) = confirmed.as_ref().filter(|confirmed| confirmed.name != snapshot.name) {
+            let why = format!("the name of the same snapshot expected: CONFIRM '{}'", snapshot.name);
+            return Err(SqlError::new(other.position, why));
+        }
+        let (wanted, user) = (snapshot.name.clone(), self.user.to_string());
+        let done = self.blocking(move |database| {
+            let done = match confirmed {
+                Some(_) => database.restore_database(&wanted, &user).map(|_| None),
+                None => database.difference_to(&wanted).map(Some),
+            };
+            match done {
+                Err(Error::NotFound(why)) => Ok(Err(why)),
+                other => other.map(Ok),
+            }
+        });
+        match done.await?.map_err(|why| SqlError::new(snapshot.position, why))? {
+            None => Ok(Outcome::Ddl),
+            Some(difference) => {
+                Err(SqlError::new(end, format!("{difference}. To do it add CONFIRM '{}'", snapshot.name)))
+            }
+        }
     }
 
     pub(super) async fn undrop(&self, undrop: Undrop) -> Result<Outcome, SqlError> {

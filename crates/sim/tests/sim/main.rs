@@ -14,3 +14,4 @@ mod snapshot;
 mod space;
 mod tail;
 mod undo;
+mod whole_back;

@@ -234,6 +234,16 @@ impl LogWriter {
         fits.then_some(Placement { file: spare.name, end_bytes, begins_file: true })
     }
 
+    /// Returns whether a frame with that payload would have a place behind another one that ends its file. As
+    /// [`LogWriter::place`], to be asked under the caller's lock.
+    pub fn has_room_behind(&self, first_bytes: usize, payload_bytes: usize) -> bool {
+        let Some(first) = self.place(first_bytes, Urgency::Ordinary) else { return false };
+        let end_bytes = FIRST_FRAME_OFFSET + frame::frame_bytes(payload_bytes) as u64;
+        let queue = self.lock_queue();
+        let mut spares = queue.spares.iter().skip(usize::from(first.begins_file));
+        spares.next().is_some_and(|spare| end_bytes + URGENT_BYTES <= spare.capacity_bytes)
+    }
+
     /// Queues a frame at the place that [`LogWriter::place`] gave for it. With `seal` its file ends behind it.
     pub fn push(&self, frame: Frame, placement: Placement, seal: bool) {
         let mut queue = self.lock_queue();

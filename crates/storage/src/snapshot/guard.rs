@@ -96,8 +96,8 @@ impl Database {
             let given_bytes = self.give_up_moments(worth_bytes)?;
             if given_bytes > 0 {
                 tracing::warn!("{free_bytes} bytes are free: the oldest moments that log.retention keeps are given up");
+                return Ok(());
             }
-            return Ok(());
         }
         // While a snapshot is open nothing of a table would go.
         let Some(open) = open else { return self.shed_dropped(free_bytes, worth_bytes).map(drop) };

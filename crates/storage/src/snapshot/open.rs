@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use types::{Seq, TimelineId};
 
 use crate::catalog::DbState;
-use crate::database::Database;
+use crate::database::{Database, Head};
 use crate::document;
 use crate::gc::pins::Released;
 use crate::layout::{Disk, FileId, list_or_none};
@@ -58,13 +58,7 @@ impl Database {
         if let Some(former) = former.filter(|s| s.is_expired()) {
             self.release(&former.pin)?;
         }
-        let places = {
-            let guard = self.guard.lock().expect("no holder of this lock panics");
-            if let Some(why) = &guard.no_room {
-                return Err(Error::Unavailable(why.clone()));
-            }
-            guard.places.clone()
-        };
+        let places = self.room_for_snapshot()?;
         let syncs = terms.sync;
         let pin = self.cut(name, terms, places)?;
         let outcome = self.make_cut_durable(&pin);
@@ -85,27 +79,50 @@ impl Database {
         Ok(())
     }
 
+    /// Returns the places that a copy must hold too.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the disk is nearly full and a snapshot should be completed first.
+    pub(crate) fn room_for_snapshot(&self) -> Result<Vec<String>> {
+        let guard = self.guard.lock().expect("no holder of this lock panics");
+        guard.no_room.as_ref().map_or_else(|| Ok(guard.places.clone()), |why| Err(Error::Unavailable(why.clone())))
+    }
+
     /// Numbers the cut and queues its frame: no I/O, no work per table.
     fn cut(&self, name: &str, terms: Terms, places: Vec<String>) -> Result<Pin> {
-        let names: usize = places.iter().chain([&terms.owner]).map(|name| name.len() * 6 + 8).sum();
-        let room = 4096 + names + self.history.files().len() * 256;
-        let mut head = self.head_with_room(Urgency::Ordinary, room)?;
+        let mut head = self.head_with_room(Urgency::Ordinary, self.cut_bytes(&terms, &places))?;
         if head.state.snapshots.contains_key(name) {
             return Err(Error::Conflict(format!("there is a snapshot named {name} already: complete it first")));
         }
+        let pin = self.cut_in(&mut head, name, terms, places)?;
+        drop(head);
+        self.grant_lease(&pin);
+        Ok(pin)
+    }
+
+    /// Returns the bytes of a cut's payload at most.
+    pub(crate) fn cut_bytes(&self, terms: &Terms, places: &[String]) -> usize {
+        let names: usize = places.iter().chain([&terms.owner]).map(|name| name.len() * 6 + 8).sum();
+        4096 + names + self.history.files().len() * 256
+    }
+
+    /// Queues the frame of a cut, whose name is free. The log has room for it; its lease is granted when the lock is free.
+    pub(crate) fn cut_in(&self, head: &mut Head, name: &str, terms: Terms, places: Vec<String>) -> Result<Pin> {
         let (seq, commit_us) = self.number(&head.state);
         let mut pin = Pin { places, ..self.new_pin(&head.state, name, terms, seq, commit_us) };
         let (payload, placement) = self.place_cut(&mut pin);
-        self.apply(&mut head, vec![Record::Cut(pin.clone())], seq, commit_us)?;
+        self.apply(head, vec![Record::Cut(pin.clone())], seq, commit_us)?;
         let frame = Frame { kind: FrameKind::Commit, seq, commit_us, durable_seq: Seq::ZERO, payload };
         self.log.push(frame, placement, true);
         let used_us = self.disk.env.clock.monotonic_us();
         let cut = Cut { state: Arc::new(head.state.clone()), loaded: false, used_us };
         self.cuts.lock().expect("no holder of this lock panics").insert(pin.id.clone(), cut);
-        drop(head);
+        Ok(pin)
+    }
+
+    pub(crate) fn grant_lease(&self, pin: &Pin) {
         let now_us = self.disk.env.clock.monotonic_us();
         self.leases.lock().expect("no holder of this lock panics").grant(&pin.id, pin.lease_us, now_us);
-        Ok(pin)
     }
 
     fn new_pin(&self, state: &DbState, name: &str, terms: Terms, seq: Seq, created_us: i64) -> Pin {
@@ -153,7 +170,7 @@ impl Database {
         }
     }
 
-    fn make_cut_durable(&self, pin: &Pin) -> Result<()> {
+    pub(crate) fn make_cut_durable(&self, pin: &Pin) -> Result<()> {
         let seal = || self.log.wait_durable(pin.seq);
         let write = || {
             let path = self.disk.layout.snapshot().join(pin.file_name());

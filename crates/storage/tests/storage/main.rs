@@ -22,4 +22,5 @@ mod snapshots;
 mod support;
 mod ttl;
 mod undo;
+mod whole_back;
 mod writes;

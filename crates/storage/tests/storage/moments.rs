@@ -123,6 +123,7 @@ fn what_came_back_from_the_past_is_part_of_the_past_too() {
     db.flush_table(id).unwrap();
     let went_on = (db.view().seq(), rows(&db, "back"));
     db.drop_table(id).unwrap();
+    db.purge_table("back", None).unwrap();
     clean_up(&db);
     insert(&db, "t", &[(DAY_US, None, 1, None)]);
     for restarts in [false, true] {
