@@ -20,6 +20,11 @@ use crate::machine::Machine;
 use crate::model::Model;
 use crate::step::Step;
 
+/// Of how many calls of a restore one is cut.
+const CUT_OF_RESTORE: u64 = 8;
+/// Tables at which no further one comes back.
+const MAX_TABLES: usize = 6;
+
 /// What a look at past moments does.
 #[derive(Clone)]
 pub struct MomentsPlan {
@@ -141,6 +146,9 @@ impl Run<'_> {
     /// Makes a new table of what one was at a moment.
     fn bring_back(&mut self, number: usize) -> Result<String, String> {
         let Some((seq, past)) = self.choose()? else { return Ok("nothing to bring back".to_owned()) };
+        if self.history.model.tables.len() >= MAX_TABLES {
+            return Ok("tables enough".to_owned());
+        }
         let tables: Vec<_> = past.model.tables.values().cloned().collect();
         let at = self.history.generator.below(tables.len().max(1) as u64) as usize;
         let Some(mut table) = tables.get(at).cloned() else { return Ok("no table to bring back".to_owned()) };
@@ -157,7 +165,7 @@ impl Run<'_> {
         Ok(place)
     }
 
-    /// Restores the whole database to a moment, cutting the power at every call on the way.
+    /// Restores the whole database to a moment, cutting the power at some of the calls on the way.
     fn go_back(&mut self) -> Result<(), String> {
         let Some((seq, Past { mut model, at_us })) = self.choose()? else { return Ok(()) };
         // Whether the files of one that was kept then and is released now are all there, nobody knows.
@@ -188,7 +196,7 @@ impl Run<'_> {
         self.history.start().map_err(|e| format!("{text}: {e}"))?;
         let points = self.history.machine.fs.take_crash_points();
         self.history.machine.fs.capture_crash_points(false);
-        for point in &points {
+        for point in points.iter().filter(|_| self.history.generator.below(CUT_OF_RESTORE) == 0) {
             let mut machine = self.machine_after(point);
             let db = machine.open(&self.plan.options).map_err(|e| format!("the start was refused: {e}"));
             db.and_then(|db| compare(&model, &db)).map_err(|e| format!("{text}, {}: {e}", place_of(point)))?;

@@ -14,7 +14,10 @@ fn value(server: &Running, sql: &str) -> String {
 fn a_table_and_the_whole_database_go_back_to_a_moment() {
     let root = new_root();
     let mut server = Running::with(&root, &[("log.retention", "7d")]);
-    let done = |server: &Running, sql: &str| assert_eq!(server.exec(sql).status, 200, "{sql}");
+    let done = |server: &Running, sql: &str| {
+        let answer = server.exec(sql);
+        assert_eq!(answer.status, 200, "{sql}: {}", answer.body);
+    };
     let refused = |server: &Running, sql: &str, why: &str, position: usize| {
         let body = server.exec(sql).body;
         assert!(
@@ -31,8 +34,8 @@ fn a_table_and_the_whole_database_go_back_to_a_moment() {
     done(&server, "update prices set v = 0");
     done(&server, "drop table prices");
     done(&server, &format!("RESTORE TABLE prices TO SEQ {seq}"));
-    done(&server, &format!("restore table Prices as then to timestamp '{time}'"));
-    for table in ["prices", "then"] {
+    done(&server, &format!("restore table Prices as former to timestamp '{time}'"));
+    for table in ["prices", "former"] {
         assert_eq!(server.rows(&format!("select k, v from {table}")), r#"[["a",1.0],["b",2.0]]"#);
     }
     let window = "the restorable window begins at ";
