@@ -24,6 +24,8 @@ pub struct Rows {
     pub timestamp_index: Option<usize>,
     /// Errors in it are read by [`crate::error::SqlError::from_datafusion`].
     pub stream: SendableRecordBatchStream,
+    /// Whether each batch is soon there or waited for: nothing is computed for long by whoever asks for it.
+    pub is_prompt: bool,
 }
 
 impl Rows {

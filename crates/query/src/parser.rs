@@ -2,7 +2,7 @@
 //!
 //! Own lexer and own parser (docs/adr: none of sqlparser's dialects has the peer's order of operators, tokens or
 //! positions). Checks grammar only; names and types are the planner's. Reading order: `ast`, `lexer`, `cursor`,
-//! `expression`, `window`, `select`, `declare`, `pivot`, `source`, `sample`, `table_options`, `create`, `alter`, `write`, `snapshot`, `restore`, `show`, `text`.
+//! `expression`, `window`, `select`, `declare`, `pivot`, `source`, `sample`, `table_options`, `create`, `alter`, `write`, `snapshot`, `restore`, `show`, `text`; `varying` for what is said again.
 
 mod alter;
 pub mod ast;
@@ -21,6 +21,7 @@ mod snapshot;
 mod source;
 mod table_options;
 mod text;
+mod varying;
 mod window;
 mod write;
 
@@ -33,6 +34,7 @@ use crate::error::SqlError;
 pub use self::create::check_column_name;
 pub use self::expression::operator_text;
 pub use self::text::expression_text;
+pub use self::varying::{Varying, varying};
 
 /// Returns whether a text holds nothing but blanks, comments and `;`.
 pub fn is_blank(sql: &str) -> Result<bool, SqlError> {

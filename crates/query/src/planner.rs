@@ -8,7 +8,7 @@
 //! `order`, `set_operation`, `outputs` (names of results).
 
 mod catalogue;
-mod conjuncts;
+pub mod conjuncts;
 mod group;
 pub mod join;
 mod latest;

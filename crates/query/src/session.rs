@@ -33,7 +33,7 @@ use std::sync::Arc;
 use storage::{Database, ReadView};
 use types::{RowBatch, TableId};
 
-use crate::activity::Stopper;
+use crate::activity::{Running, Stopper};
 use crate::error::{SqlError, SqlErrorKind};
 use crate::functions::Environment;
 use crate::functions::environment::{Seeds, Surroundings};
@@ -46,6 +46,7 @@ use crate::settings::Settings;
 use crate::{kind::Kind, parser};
 
 pub(crate) use kept::Kept;
+use kept::{Entry, Known};
 pub(crate) use rules::Engine;
 pub(crate) use run::engine;
 
@@ -120,23 +121,32 @@ impl Session {
         if parser::is_blank(sql)? {
             return Ok(Outcome::Empty);
         }
-        let entry = self.settings.kept.statement(sql)?;
+        let now_us = self.settings.env.clock.now_us();
+        let entry = match self.settings.kept.known(sql, params.is_empty() && !self.settings.plain)? {
+            Known::Statement(entry) => entry,
+            Known::Shape(shape, varying) => match self.shaped(&shape, &varying.literals, params) {
+                Some(ready) => return self.rows(ready, self.begun(sql, now_us)).map(Outcome::Rows),
+                None => Arc::new(Entry::once(parser::parse(sql)?)),
+            },
+        };
         let statement = &entry.statement;
         if self.read_only && !statement.only_reads() {
             return Err(SqlError { kind: SqlErrorKind::Denied, ..SqlError::new(0, "Write permission denied") });
         }
-        let now_us = self.settings.env.clock.now_us();
-        let running = self.settings.activity.begin(self.id, &self.user, now_us, sql);
-        self.stopper.set(running.statement());
+        let running = self.begun(sql, now_us);
         match statement {
-            Statement::Query(query) => {
-                let planned = self.planned(&entry, query, &self.moment(), params)?;
-                self.rows(planned, running).await.map(Outcome::Rows)
-            }
+            Statement::Query(query) => self.query(sql, &entry, query, params, running).await.map(Outcome::Rows),
             Statement::Insert(insert) => self.insert(sql, insert, params).await,
             Statement::Explain(inner) => self.explain(inner, params).await,
             other => self.change(other.clone(), params, now_us).await,
         }
+    }
+
+    /// Lists a statement that begins.
+    fn begun(&self, sql: &str, now_us: i64) -> Running {
+        let running = self.settings.activity.begin(self.id, &self.user, now_us, sql);
+        self.stopper.set(running.statement());
+        running
     }
 
     /// Carries out a statement that changes something, or asks for it.
@@ -167,6 +177,12 @@ impl Session {
             Statement::Copy(copy) => self.copy(copy).await,
             other => self.change_tables(other).await,
         }
+    }
+
+    /// Returns whether a text is a query that is soon planned, and no deeper than what was planned before.
+    #[must_use]
+    pub fn knows(&self, sql: &str) -> bool {
+        !self.settings.plain && self.settings.kept.is_soon_planned(sql)
     }
 
     /// Returns whether a statement changes nothing.

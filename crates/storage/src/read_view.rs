@@ -125,6 +125,20 @@ impl TableView {
         TableView { table: Arc::new(table), disk: self.disk.clone() }
     }
 
+    /// Returns the view without rows and texts: it keeps no file, and nothing of them in memory.
+    #[must_use]
+    pub fn emptied(&self) -> TableView {
+        let table = TableState {
+            segments: Arc::default(),
+            segment_rows: 0,
+            memtable: Memtable::default(),
+            symbols: Arc::default(),
+            dedup: Default::default(),
+            ..TableState::clone(&self.table)
+        };
+        TableView { table: Arc::new(table), disk: self.disk.clone() }
+    }
+
     /// Returns the partitions that have rows, in the order of time.
     pub fn partitions(&self) -> Result<Vec<PartitionInfo>> {
         let mut found: BTreeMap<PartitionKey, PartitionInfo> = BTreeMap::new();

@@ -16,6 +16,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 
+mod again;
 #[cfg(test)]
 pub(crate) mod agree;
 mod backward;
@@ -32,6 +33,7 @@ pub mod source;
 pub mod wanted;
 pub mod work;
 
+pub use again::Again;
 pub use backward::Backward;
 pub use block::{Block, Selection};
 pub use delivered::{Delivery, delivered, few};
@@ -94,6 +96,21 @@ impl PhysicalOptimizerRule for Direct {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// Returns whether whoever asks a plan for a batch computes little for it: the operators read on threads of their own, or
+/// few rows, and nothing above them gathers rows.
+pub fn is_prompt(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    const PROMPT: [&str; 7] = [
+        "CooperativeExec",
+        "DirectEndsExec",
+        "DirectLastExec",
+        "DirectLatestExec",
+        "DirectRowsExec",
+        "PlaceholderRowExec",
+        "ProjectionExec",
+    ];
+    PROMPT.contains(&plan.name()) && plan.children().into_iter().all(is_prompt)
 }
 
 /// Why shapes that are nearly known stay with the plain operators: EXPLAIN shows it.

@@ -30,7 +30,7 @@ impl Session {
         let batch = RecordBatch::try_new(schema.clone(), arrays.collect());
         let batch = batch.map_err(|e| SqlError::internal(e.to_string()))?;
         let stream = Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)])));
-        Ok(Outcome::Rows(Rows { columns, timestamp_index: None, stream }))
+        Ok(Outcome::Rows(Rows { columns, timestamp_index: None, stream, is_prompt: false }))
     }
 }
 

@@ -34,7 +34,7 @@ impl Session {
         let lines = Arc::new(StringViewArray::from_iter_values(&lines));
         let batch = RecordBatch::try_new(schema.clone(), vec![lines]).map_err(|e| SqlError::internal(e.to_string()))?;
         let stream = Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)])));
-        Ok(Outcome::Rows(Rows { columns: vec![column()], timestamp_index: None, stream }))
+        Ok(Outcome::Rows(Rows { columns: vec![column()], timestamp_index: None, stream, is_prompt: false }))
     }
 
     /// Returns the physical plan of a query.

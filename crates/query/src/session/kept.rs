@@ -2,23 +2,26 @@
 //!
 //! Of every statement that was said twice its syntax tree, and of a query without parameters its optimized logical plan, with
 //! the tables taken out: nothing here holds a read view. Each time the plan is put over the statement's own read view,
-//! and only if its tables are still those, with the same columns. A plan for which anything else was looked at is made
-//! anew each time: the clock, chance, the user, what is in the database beyond the columns of the tables. Rows are
-//! never kept.
+//! and only if its tables are still those, with the same columns. Where our own operators read one table and little is done
+//! above them, the physical plan is kept too, and nothing is planned: of the same text, or of one that differs from it in
+//! literals of its conditions alone ([`Shape`]). A plan for which anything else was looked at is made anew each time: the
+//! clock, chance, the user, what is in the database beyond the columns of the tables. Rows are never kept.
 
 mod plan;
+mod shape;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::SqlError;
-use crate::parser;
 use crate::parser::ast::Statement;
+use crate::parser::{self, Varying};
 
-pub use plan::{KeptPlan, Planned};
+pub use plan::{KeptPlan, Planned, Ready};
+pub use shape::Shape;
 
 /// Most statements that are kept.
 const MOST: usize = 256;
@@ -30,19 +33,28 @@ const ONCE: usize = 1_024;
 /// The statements of all sessions of a server.
 pub struct Kept {
     hasher: RandomState,
-    texts: Mutex<Texts>,
+    texts: Mutex<Texts<Entry>>,
+    /// By their texts without literals.
+    shapes: Mutex<Texts<Shape>>,
 }
 
-struct Texts {
-    by_text: HashMap<Box<str>, Said>,
+struct Texts<T> {
+    by_text: HashMap<Box<str>, Said<T>>,
     /// Counts the statements said: the one whose turn is longest ago makes room.
     turn: u64,
     once: Box<[u64; ONCE]>,
 }
 
-struct Said {
-    entry: Arc<Entry>,
+struct Said<T> {
+    entry: Arc<T>,
     turn: u64,
+}
+
+/// What is known of a text.
+pub enum Known {
+    Statement(Arc<Entry>),
+    /// The text is new, but for its literals it is not.
+    Shape(Arc<Shape>, Varying),
 }
 
 /// One statement.
@@ -50,26 +62,45 @@ pub struct Entry {
     pub statement: Statement,
     /// None: nobody would find a plan again.
     plan: Option<Mutex<Option<Arc<KeptPlan>>>>,
+    /// Of a query with parameters.
+    shape: OnceLock<Option<Shape>>,
 }
 
 impl Entry {
+    /// Returns a statement of which nothing is kept.
+    pub fn once(statement: Statement) -> Entry {
+        Entry { statement, plan: None, shape: OnceLock::new() }
+    }
+
     /// Returns the plan that was kept.
     pub fn plan(&self) -> Option<Arc<KeptPlan>> {
         self.plan.as_ref().and_then(|plan| plan.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
-    /// Keeps a plan if the statement itself is kept; `make` returns None for one that may not be.
-    pub fn keep(&self, make: impl FnOnce() -> Option<KeptPlan>) {
-        if let Some(place) = &self.plan {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = make().map(Arc::new);
+    /// Keeps a plan if the statement itself is kept, and returns it; `make` returns None for one that may not be.
+    pub fn keep(&self, make: impl FnOnce() -> Option<KeptPlan>) -> Option<Arc<KeptPlan>> {
+        let place = self.plan.as_ref()?;
+        let plan = make().map(Arc::new);
+        place.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&plan);
+        plan
+    }
+
+    /// Returns the shape of the query with parameters.
+    pub fn shape(&self) -> Option<&Shape> {
+        self.shape.get()?.as_ref()
+    }
+
+    /// Keeps the shape of the query with parameters if the statement itself is kept.
+    pub fn keep_shape(&self, make: impl FnOnce() -> Option<Shape>) {
+        if self.plan.is_some() {
+            self.shape.get_or_init(make);
         }
     }
 }
 
 impl Default for Kept {
     fn default() -> Kept {
-        let texts = Texts { by_text: HashMap::new(), turn: 0, once: Box::new([0; ONCE]) };
-        Kept { hasher: RandomState::new(), texts: Mutex::new(texts) }
+        Kept { hasher: RandomState::new(), texts: Mutex::default(), shapes: Mutex::default() }
     }
 }
 
@@ -79,28 +110,82 @@ impl Kept {
     /// # Errors
     /// A text that cannot be parsed.
     pub fn statement(&self, sql: &str) -> Result<Arc<Entry>, SqlError> {
+        match self.known(sql, false)? {
+            Known::Statement(entry) => Ok(entry),
+            Known::Shape(..) => Err(SqlError::internal("a shape was found that nobody asked for")),
+        }
+    }
+
+    /// Returns what is known of a text; a shape only if it is asked for.
+    ///
+    /// # Errors
+    /// A text that cannot be parsed.
+    pub fn known(&self, sql: &str, or_shape: bool) -> Result<Known, SqlError> {
         if sql.len() > LONGEST_BYTES {
-            return Ok(Arc::new(Entry { statement: parser::parse(sql)?, plan: None }));
+            return Ok(Known::Statement(Arc::new(Entry::once(parser::parse(sql)?))));
         }
         if let Some(entry) = self.lock().find(sql) {
-            return Ok(entry);
+            return Ok(Known::Statement(entry));
+        }
+        let hash = self.hasher.hash_one(sql);
+        if or_shape
+            && !self.lock().is_said(hash)
+            && let Some(varying) = parser::varying(sql)
+            && let Some(shape) = shared(&self.shapes).find(&varying.key)
+        {
+            self.lock().was_said(hash);
+            return Ok(Known::Shape(shape, varying));
         }
         let statement = parser::parse(sql)?;
-        let again = self.lock().was_said(self.hasher.hash_one(sql));
-        let entry = Arc::new(Entry { statement, plan: again.then(Mutex::default) });
+        let again = self.lock().was_said(hash);
+        let entry = Arc::new(Entry { plan: again.then(Mutex::default), ..Entry::once(statement) });
         if again {
             self.lock().insert(sql, entry.clone());
         }
-        Ok(entry)
+        Ok(Known::Statement(entry))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Texts> {
-        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps the shape of a text if texts of that shape come again.
+    pub fn keep_shape(&self, sql: &str, make: impl FnOnce(Varying) -> Option<Shape>) {
+        let Some(varying) = (sql.len() <= LONGEST_BYTES).then(|| parser::varying(sql)).flatten() else { return };
+        let key = varying.key.clone();
+        let again = !varying.literals.is_empty()
+            && varying.params.1 == 0
+            && shared(&self.shapes).was_said(self.hasher.hash_one(&key));
+        if again && let Some(shape) = make(varying) {
+            shared(&self.shapes).insert(&key, Arc::new(shape));
+        }
+    }
+
+    /// Returns whether a text is soon planned: it or its shape is kept.
+    pub fn is_soon_planned(&self, sql: &str) -> bool {
+        let has_shape = |varying: Varying| shared(&self.shapes).by_text.contains_key(varying.key.as_str());
+        sql.len() <= LONGEST_BYTES && (self.has_plan(sql) || parser::varying(sql).is_some_and(has_shape))
+    }
+
+    /// Returns whether a plan of that text is kept.
+    fn has_plan(&self, sql: &str) -> bool {
+        let texts = self.lock();
+        texts.by_text.get(sql).is_some_and(|said| said.entry.plan().is_some())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Texts<Entry>> {
+        shared(&self.texts)
     }
 }
 
-impl Texts {
-    fn find(&mut self, sql: &str) -> Option<Arc<Entry>> {
+fn shared<T>(texts: &Mutex<Texts<T>>) -> MutexGuard<'_, Texts<T>> {
+    texts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T> Default for Texts<T> {
+    fn default() -> Texts<T> {
+        Texts { by_text: HashMap::new(), turn: 0, once: Box::new([0; ONCE]) }
+    }
+}
+
+impl<T> Texts<T> {
+    fn find(&mut self, sql: &str) -> Option<Arc<T>> {
         self.turn += 1;
         let said = self.by_text.get_mut(sql)?;
         said.turn = self.turn;
@@ -114,7 +199,11 @@ impl Texts {
         std::mem::replace(place, hash) == hash
     }
 
-    fn insert(&mut self, sql: &str, entry: Arc<Entry>) {
+    fn is_said(&self, hash: u64) -> bool {
+        self.once[hash as usize % ONCE] == hash
+    }
+
+    fn insert(&mut self, sql: &str, entry: Arc<T>) {
         if self.by_text.len() >= MOST {
             let oldest = self.by_text.iter().min_by_key(|(_, said)| said.turn).map(|(text, _)| text.clone());
             oldest.and_then(|text| self.by_text.remove(&text));

@@ -14,7 +14,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 
-use super::kept::{Entry, KeptPlan, Planned};
+use super::kept::{Entry, KeptPlan, Planned, Ready, Shape};
 use super::rules::Engine;
 use super::{Moment, Session, columns_of};
 use crate::activity::{self, Running};
@@ -22,7 +22,8 @@ use crate::error::SqlError;
 use crate::exec;
 use crate::memory::engine_runtime;
 use crate::outcome::Rows;
-use crate::parser::ast::Query;
+use crate::parser::ast::{ExprKind, Query};
+use crate::parser::{self, Varying};
 use crate::planner::Ctes;
 use crate::planner::parameters::{Param, Parameters};
 use crate::planner::relation::{Column, Relation};
@@ -66,25 +67,91 @@ pub fn engine(settings: &Settings) -> Engine {
         .with_physical_optimizer_rule(Arc::new(exec::Direct))
         .with_physical_optimizer_rule(Arc::new(exec::Bounded { memory_bytes: settings.memory.limit_bytes() }))
         .build();
-    Engine::new(state, settings.plain)
+    if settings.plain {
+        return Engine::new(state, true);
+    }
+    // it puts what is known of a table's rows into the plan: DirectEndsExec knows the same, and is right another time too
+    let rules = state.physical_optimizers().iter().filter(|rule| rule.name() != "aggregate_statistics");
+    let rules = rules.cloned().collect();
+    Engine::new(SessionStateBuilder::new_from_existing(state).with_physical_optimizer_rules(rules).build(), false)
 }
 
 impl Session {
-    /// Returns the rows of a planned query; the statement stays listed until they are read.
-    pub(super) async fn rows(&self, planned: Planned, running: Running) -> Result<Rows, SqlError> {
-        let stream = run(self.state.of_parts(planned.parts), &planned.plan).await?;
+    /// Returns the rows of a query; the statement stays listed until they are read.
+    pub(super) async fn query(
+        &self,
+        sql: &str,
+        entry: &Entry,
+        query: &Query,
+        params: &[Param],
+        running: Running,
+    ) -> Result<Rows, SqlError> {
+        if !self.settings.plain {
+            let ready = match params {
+                [] => entry.plan().and_then(|plan| plan.ready(&self.database.view())),
+                _ => entry.shape().and_then(|shape| self.shaped(shape, &shape.literals, params)),
+            };
+            if let Some(ready) = ready {
+                return self.rows(ready, running);
+            }
+        }
+        let moment = self.moment();
+        let planned = self.planned(entry, query, &moment, params)?;
+        let state = self.state.of_parts(planned.parts);
+        let physical = state.query_planner().create_physical_plan(&planned.plan, state).await;
+        let physical = physical.map_err(|e| SqlError::from_datafusion(&e))?;
+        if let Some(kept) = &planned.kept {
+            kept.keep_physical(&physical);
+        }
+        if planned.is_repeatable && !self.settings.plain && exec::direct::is_prompt(&physical) {
+            let make = |varying| self.shape(query, varying, &planned, &physical, &moment, params);
+            match params {
+                [] => self.settings.kept.keep_shape(sql, make),
+                _ => {
+                    entry.keep_shape(|| parser::varying(sql).filter(|varying| varying.has_all_params()).and_then(make))
+                }
+            }
+        }
+        let Planned { columns, timestamp_index, parts, .. } = planned;
+        self.rows(Ready { columns, timestamp_index, physical, parts }, running)
+    }
+
+    /// Returns the shape of a query that was planned just now.
+    fn shape(
+        &self,
+        query: &Query,
+        varying: Varying,
+        planned: &Planned,
+        physical: &Arc<dyn ExecutionPlan>,
+        moment: &Moment,
+        params: &[Param],
+    ) -> Option<Shape> {
+        let plan = KeptPlan::of(planned)?;
+        plan.keep_physical(physical);
+        let table = plan.tables_of(&moment.view)?.pop()?;
+        let planner = self.planner(moment, Parameters::bound(params));
+        Shape::of(&planner, self.state.of_parts(planned.parts), query, varying, plan, table)
+    }
+
+    /// Returns a query of a shape with these literals and parameters; None when it must be planned as a whole.
+    pub(super) fn shaped(&self, shape: &Shape, literals: &[ExprKind], params: &[Param]) -> Option<Ready> {
+        let moment = self.moment();
+        let table = shape.table(&moment.view)?;
+        let planner = self.planner(&moment, Parameters::bound(params));
+        shape.ready(&planner, self.state.of_parts(shape.parts()), literals, table)
+    }
+
+    /// Returns the rows of a plan.
+    pub(super) fn rows(&self, ready: Ready, running: Running) -> Result<Rows, SqlError> {
+        let Ready { columns, timestamp_index, physical, parts } = ready;
+        let is_prompt = exec::direct::is_prompt(&physical);
+        let stream = begun(self.state.of_parts(parts), physical)?;
         let stream = activity::listed(stream, running, self.stopper.clone());
-        Ok(Rows { columns: planned.columns, timestamp_index: planned.timestamp_index, stream })
+        Ok(Rows { columns, timestamp_index, stream, is_prompt })
     }
 
     /// Returns the optimized plan of a query: the one that was kept, over this moment's tables, or a new one.
-    pub(super) fn planned(
-        &self,
-        entry: &Entry,
-        query: &Query,
-        moment: &Moment,
-        params: &[Param],
-    ) -> Result<Planned, SqlError> {
+    fn planned(&self, entry: &Entry, query: &Query, moment: &Moment, params: &[Param]) -> Result<Planned, SqlError> {
         let may_keep = params.is_empty() && !self.settings.plain;
         if may_keep && let Some(planned) = entry.plan().and_then(|plan| plan.over(&moment.view)) {
             return Ok(planned);
@@ -92,9 +159,10 @@ impl Session {
         let planner = self.planner(moment, Parameters::bound(params));
         let relation = ordered(planner.query(query, Ctes::NONE)?)?;
         let planned = Planned::new(&self.state, &relation.plan, columns_of(&relation), relation.time);
-        let planned = planned.map_err(|e| SqlError::from_datafusion(&e))?;
+        let mut planned = planned.map_err(|e| SqlError::from_datafusion(&e))?;
+        planned.is_repeatable = planner.is_repeatable();
         if may_keep {
-            entry.keep(|| planner.is_repeatable().then(|| KeptPlan::of(&planned)).flatten());
+            planned.kept = entry.keep(|| planned.is_repeatable.then(|| KeptPlan::of(&planned)).flatten());
         }
         Ok(planned)
     }
@@ -124,14 +192,12 @@ pub fn ordered(relation: Relation) -> Result<Relation, SqlError> {
 /// Returns the stream of a plan; several partitions come one after the other.
 pub async fn stream(engine: &Engine, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
     let state = engine.of_plan(plan);
-    let plan = state.optimize(plan).map_err(|e| SqlError::from_datafusion(&e))?;
-    run(state, &plan).await
+    let physical = state.create_physical_plan(plan).await;
+    begun(state, physical.map_err(|e| SqlError::from_datafusion(&e))?)
 }
 
-/// Returns the stream of an optimized plan.
-async fn run(state: &SessionState, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
-    let physical = state.query_planner().create_physical_plan(plan, state).await;
-    let physical = physical.map_err(|e| SqlError::from_datafusion(&e))?;
+/// Returns the stream of a physical plan.
+fn begun(state: &SessionState, physical: Arc<dyn ExecutionPlan>) -> Result<SendableRecordBatchStream, SqlError> {
     // without the registered functions, which no running plan looks up: copying their names would cost more than a small plan
     let (id, config) = (state.session_id().to_owned(), state.config().clone());
     let (scalars, aggregates, windows) = Default::default();

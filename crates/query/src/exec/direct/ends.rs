@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
@@ -16,16 +16,17 @@ use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use types::ColumnType;
 
 use super::fold::Stop;
-use super::work::Morsel;
+use super::work::{Morsel, failed};
 use super::{Notes, Order, Selection, Source, fold_streamed};
 
 /// Aggregates without keys, known from the ends of a source without conjuncts.
 pub struct DirectEndsExec {
     source: Source,
     aggregates: Vec<Known>,
-    plain: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
 }
 
 #[derive(Clone)]
@@ -59,7 +60,7 @@ pub fn recognise(plan: &Arc<dyn ExecutionPlan>, _notes: &Notes) -> Result<Option
         Some(Known { aggregate: aggregate.clone(), by: decided_by(aggregate, &source, &outputs)? })
     };
     let Some(aggregates) = aggregate.aggr_expr().iter().map(known).collect() else { return Ok(None) };
-    Ok(Some(Arc::new(DirectEndsExec { source, aggregates, plain: plan.clone() })))
+    Ok(Some(Arc::new(DirectEndsExec { source, aggregates, properties: plan.properties().clone() })))
 }
 
 fn decided_by(aggregate: &AggregateFunctionExpr, source: &Source, outputs: &[Arc<dyn PhysicalExpr>]) -> Option<By> {
@@ -86,13 +87,29 @@ fn decided_by(aggregate: &AggregateFunctionExpr, source: &Source, outputs: &[Arc
 }
 
 impl DirectEndsExec {
+    /// Returns what is read.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Returns the operator over another source of the same columns.
+    pub fn over(&self, source: Source) -> DirectEndsExec {
+        DirectEndsExec { source, aggregates: self.aggregates.clone(), properties: self.properties.clone() }
+    }
+
     fn answers(source: &Source, aggregates: &[Known], stop: &Stop) -> Result<Vec<ScalarValue>> {
         let mut rows = 0;
-        for morsel in source.work(Order::Any)?.morsels() {
-            rows += morsel.live_rows()?;
+        let whole = Whole::of(source)?;
+        match &whole {
+            Some(whole) => rows = whole.rows,
+            None => {
+                for morsel in source.work(Order::Any)?.morsels() {
+                    rows += morsel.live_rows()?;
+                }
+            }
         }
         // overlapping runs are merged only where a row of them is asked for
-        let needs_ends = rows > 0 && aggregates.iter().any(|known| known.by != By::Rows);
+        let needs_ends = rows > 0 && aggregates.iter().any(|known| asks_row(known.by, source));
         let (first, last) = if needs_ends {
             let work = source.work(Order::Time)?;
             (end(work.morsels().iter(), false, stop)?, end(work.morsels().iter().rev(), true, stop)?)
@@ -102,8 +119,8 @@ impl DirectEndsExec {
         let answer = |known: &Known| {
             let value = match known.by {
                 By::Rows => return Ok(ScalarValue::Int64(Some(rows as i64))),
-                By::First(place) => first.as_ref().map(|row| row[place].clone()),
-                By::Last(place) => last.as_ref().map(|row| row[place].clone()),
+                By::First(place) => first.as_ref().map(|row| row[place].clone()).or_else(|| whole.as_ref()?.first()),
+                By::Last(place) => last.as_ref().map(|row| row[place].clone()).or_else(|| whole.as_ref()?.last()),
             };
             let mut accumulator = known.aggregate.create_accumulator()?;
             if let Some(value) = value {
@@ -112,6 +129,42 @@ impl DirectEndsExec {
             accumulator.evaluate()
         };
         aggregates.iter().map(answer).collect()
+    }
+}
+
+/// What is known of a whole table without a look at its runs.
+struct Whole {
+    rows: usize,
+    bounds_us: Option<(i64, i64)>,
+}
+
+impl Whole {
+    fn of(source: &Source) -> Result<Option<Whole>> {
+        if source.is_bounded() {
+            return Ok(None);
+        }
+        let rows = source.view().row_count().map_err(failed)?;
+        Ok(Some(Whole { rows: rows as usize, bounds_us: source.view().time_bounds() }))
+    }
+
+    fn first(&self) -> Option<ArrayRef> {
+        self.bounds_us.map(|(first, _)| Arc::new(TimestampMicrosecondArray::from(vec![first])) as ArrayRef)
+    }
+
+    fn last(&self) -> Option<ArrayRef> {
+        self.bounds_us.map(|(_, last)| Arc::new(TimestampMicrosecondArray::from(vec![last])) as ArrayRef)
+    }
+}
+
+/// Returns whether a row must be read for that.
+fn asks_row(by: By, source: &Source) -> bool {
+    match by {
+        By::Rows => false,
+        // of nanoseconds only the microseconds that the bounds lie in are known
+        By::First(place) | By::Last(place) => {
+            let is_time = source.time() == Some(place) && source.column(place).column_type == ColumnType::Timestamp;
+            source.is_bounded() || !is_time
+        }
     }
 }
 
@@ -152,7 +205,7 @@ impl ExecutionPlan for DirectEndsExec {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.plain.properties()
+        &self.properties
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
@@ -171,10 +224,10 @@ impl ExecutionPlan for DirectEndsExec {
     }
 
     fn execute(&self, _partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let (source, aggregates, schema) = (self.source.clone(), self.aggregates.clone(), self.plain.schema());
+        let (source, aggregates, schema) = (self.source.clone(), self.aggregates.clone(), self.schema());
         let given = schema.clone();
         // the number of rows of a whole table is known without a thread that may wait for them
-        let reads_rows = source.is_bounded() || aggregates.iter().any(|known| known.by != By::Rows);
+        let reads_rows = source.is_bounded() || aggregates.iter().any(|known| asks_row(known.by, &source));
         Ok(fold_streamed(schema, async move {
             let found = move |stop: &Stop| DirectEndsExec::answers(&source, &aggregates, stop);
             let values = if reads_rows { super::fold::on_thread(found).await? } else { found(&Stop::default())? };

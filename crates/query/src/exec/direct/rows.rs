@@ -42,8 +42,22 @@ pub struct DirectRowsExec {
     /// Places of the output's columns among the source's.
     outputs: Vec<usize>,
     fetch: Option<usize>,
-    /// The operators that this one stands for: it promises what they do.
-    plain: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+    /// The operators that this one stands for: while a plan is made they tell how many rows there are.
+    plain: Option<Arc<dyn ExecutionPlan>>,
+}
+
+impl DirectRowsExec {
+    /// Returns what is read.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Returns the operator over another source of the same columns.
+    pub fn over(&self, source: Source) -> DirectRowsExec {
+        let (outputs, properties) = (self.outputs.clone(), self.properties.clone());
+        DirectRowsExec { source, outputs, fetch: self.fetch, properties, plain: None }
+    }
 }
 
 /// Recognises a filter over a scan, and a scan that reads columns to its end, with a choice of their columns by other names.
@@ -73,7 +87,8 @@ pub fn recognise(plan: &Arc<dyn ExecutionPlan>, _notes: &Notes) -> Result<Option
         let Some(of) = chosen.iter().map(|place| outputs.get(*place).copied()).collect() else { return Ok(None) };
         outputs = of;
     }
-    Ok(Some(Arc::new(DirectRowsExec { source, outputs, fetch, plain: plan.clone() })))
+    let (properties, plain) = (plan.properties().clone(), Some(plan.clone()));
+    Ok(Some(Arc::new(DirectRowsExec { source, outputs, fetch, properties, plain })))
 }
 
 /// Returns the stretches of rows if they are soon found: of a small table, or of few runs within bounds of time.
@@ -104,7 +119,7 @@ impl ExecutionPlan for DirectRowsExec {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.plain.properties()
+        &self.properties
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
@@ -128,7 +143,7 @@ impl ExecutionPlan for DirectRowsExec {
     }
 
     fn execute(&self, _partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let (source, outputs, schema) = (self.source.clone(), self.outputs.clone(), self.plain.schema());
+        let (source, outputs, schema) = (self.source.clone(), self.outputs.clone(), self.schema());
         let row_bytes = TEXT_BYTES * outputs.len().max(1);
         let ahead = (AHEAD_BYTES / (row_bytes * BATCH_ROWS)).clamp(1, AHEAD_BATCHES);
         let given = schema.clone();
@@ -160,6 +175,9 @@ impl ExecutionPlan for DirectRowsExec {
     }
 
     fn statistics_from_inputs(&self, _inputs: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
-        StatisticsContext::new().compute(self.plain.as_ref(), args)
+        match &self.plain {
+            Some(plain) => StatisticsContext::new().compute(plain.as_ref(), args),
+            None => Ok(Arc::new(Statistics::new_unknown(&self.schema()))),
+        }
     }
 }

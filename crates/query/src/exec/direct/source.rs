@@ -120,6 +120,18 @@ impl Source {
         found.map(Some).map_err(|e| SqlError::from_storage(&e).into_datafusion())
     }
 
+    /// Returns the source over another view of its table.
+    #[must_use]
+    pub fn of_view(&self, view: TableView) -> Source {
+        Source { view, ..self.clone() }
+    }
+
+    /// Returns the source with other rows to read: those in disjoint rising ranges of time, that meet conjuncts over its columns.
+    #[must_use]
+    pub fn meeting(self, ranges: Vec<TimeRange>, conjuncts: Vec<Arc<dyn PhysicalExpr>>) -> Source {
+        Source { ranges, conjuncts, ..self }
+    }
+
     /// Returns the source with more ranges of time to meet.
     pub fn within(&self, ranges: &[TimeRange]) -> Source {
         let ranges = crate::interval::ranges::intersect(&self.ranges, ranges);

@@ -55,7 +55,7 @@ pub fn recognise(plan: &Arc<dyn ExecutionPlan>, notes: &Notes) -> Result<Option<
         notes.falls_back(|| "latest on: a key is computed".to_owned());
         return Ok(None);
     };
-    if !codes_fit(&source, &keys) && !Numbers::fit(&stored_types(&source, &keys)) {
+    if !keys_fit(&source, &keys) {
         notes.falls_back(|| {
             "latest on: keys that are neither symbols, integers, flags nor moments, or too many".to_owned()
         });
@@ -64,6 +64,10 @@ pub fn recognise(plan: &Arc<dyn ExecutionPlan>, notes: &Notes) -> Result<Option<
     let outputs = Outputs::new(&source, &outputs, plan.schema())?;
     let (properties, metrics) = (plan.properties().clone(), ExecutionPlanMetricsSet::new());
     Ok(Some(Arc::new(DirectLatestExec { source, keys, outputs, properties, metrics })))
+}
+
+fn keys_fit(source: &Source, keys: &[usize]) -> bool {
+    codes_fit(source, keys) || Numbers::fit(&stored_types(source, keys))
 }
 
 fn codes_fit(source: &Source, keys: &[usize]) -> bool {
@@ -76,6 +80,21 @@ fn stored_types(source: &Source, keys: &[usize]) -> Vec<DataType> {
 }
 
 impl DirectLatestExec {
+    /// Returns what is read.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Returns the operator over another source of the same columns.
+    pub fn over(&self, source: Source) -> DirectLatestExec {
+        DirectLatestExec { source, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }
+    }
+
+    /// Returns whether the keys of the source are such as the operator knows; a symbol may have got too many texts.
+    pub fn fits(&self) -> bool {
+        keys_fit(&self.source, &self.keys)
+    }
+
     /// Returns the rows, gathered, in the order of the output.
     fn newest(&self, context: &TaskContext, stop: &crate::exec::direct::fold::Stop) -> Result<Vec<RecordBatch>> {
         let memory = reservation(context, "DirectLatestExec");

@@ -61,6 +61,16 @@ pub fn recognise(plan: &Arc<dyn ExecutionPlan>, _notes: &Notes) -> Result<Option
 }
 
 impl DirectLastExec {
+    /// Returns what is read.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Returns the operator over another source of the same columns.
+    pub fn over(&self, source: Source) -> DirectLastExec {
+        DirectLastExec { source, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }
+    }
+
     /// Gives the rows away, each batch of at most the session's size.
     fn send(
         &self,

@@ -1,13 +1,15 @@
 //! A query's plan between two runs: [`KeptPlan`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::{LogicalPlan, TableScan};
-use storage::ReadView;
+use datafusion::physical_plan::ExecutionPlan;
+use storage::{ReadView, TableView};
 use types::{Schema, TableId};
 
+use crate::exec::direct::{Again, Source};
 use crate::outcome::OutputColumn;
 use crate::provider::{AbsentTable, StoredTable};
 use crate::session::rules::{Engine, Parts, asks};
@@ -20,6 +22,18 @@ pub struct Planned {
     pub plan: LogicalPlan,
     /// By which the engine chose its rules.
     pub parts: Parts,
+    /// Whether the same text makes the same plan again.
+    pub is_repeatable: bool,
+    /// What is kept of it.
+    pub kept: Option<Arc<KeptPlan>>,
+}
+
+/// A query, ready to be run.
+pub struct Ready {
+    pub columns: Vec<OutputColumn>,
+    pub timestamp_index: Option<usize>,
+    pub physical: Arc<dyn ExecutionPlan>,
+    pub parts: Parts,
 }
 
 /// A planned query without its tables.
@@ -30,6 +44,8 @@ pub struct KeptPlan {
     plan: LogicalPlan,
     parts: Parts,
     tables: Vec<Table>,
+    /// Set when the plan was run; None in it: it is planned each time.
+    again: OnceLock<Option<Again>>,
 }
 
 /// What a table must be for the plan to be right.
@@ -67,11 +83,45 @@ impl KeptPlan {
             plan,
             parts: *parts,
             tables,
+            again: OnceLock::new(),
         })
     }
 
-    /// Returns the plan over a read view; None when a table is not the one that the plan was made for.
-    pub fn over(&self, view: &ReadView) -> Option<Planned> {
+    /// Keeps a physical plan that was made of this one, if it can be run again.
+    pub fn keep_physical(&self, physical: &Arc<dyn ExecutionPlan>) {
+        self.again.get_or_init(|| Again::of(physical, self.tables.len()));
+    }
+
+    /// Returns the physical plan over a read view; None when there is none, or a table is not the one that it was made for.
+    pub fn ready(&self, view: &ReadView) -> Option<Ready> {
+        let again = self.again.get()?.as_ref()?;
+        let physical = again.over_view(self.tables_of(view)?.pop())?;
+        Some(self.with(physical))
+    }
+
+    /// Returns what the kept physical plan reads, without rows.
+    pub fn source(&self) -> Option<&Source> {
+        self.again.get()?.as_ref()?.source()
+    }
+
+    /// Returns the kept physical plan over a source of the same columns.
+    pub fn over_source(&self, source: Source) -> Option<Ready> {
+        let physical = self.again.get()?.as_ref()?.over(source)?;
+        Some(self.with(physical))
+    }
+
+    /// Returns by what the engine chose its rules.
+    pub fn parts(&self) -> Parts {
+        self.parts
+    }
+
+    fn with(&self, physical: Arc<dyn ExecutionPlan>) -> Ready {
+        let (columns, timestamp_index, parts) = (self.columns.clone(), self.timestamp_index, self.parts);
+        Ready { columns, timestamp_index, physical, parts }
+    }
+
+    /// Returns the plan's tables in a read view; None when one is not the one that the plan was made for.
+    pub fn tables_of(&self, view: &ReadView) -> Option<Vec<TableView>> {
         let mut stored = Vec::with_capacity(self.tables.len());
         for table in &self.tables {
             let now = view.table(&table.name).filter(|now| now.id() == table.id)?;
@@ -80,6 +130,12 @@ impl KeptPlan {
             }
             stored.push(now);
         }
+        Some(stored)
+    }
+
+    /// Returns the plan over a read view; None when a table is not the one that the plan was made for.
+    pub fn over(self: &Arc<Self>, view: &ReadView) -> Option<Planned> {
+        let stored = self.tables_of(view)?;
         let plan = self.plan.clone().transform_down(|node| {
             let LogicalPlan::TableScan(scan) = node else { return Ok(Transformed::no(node)) };
             let provider = source_as_provider(&scan.source)?;
@@ -90,7 +146,8 @@ impl KeptPlan {
             Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan })))
         });
         let plan = plan.ok()?.data;
-        Some(Planned { columns: self.columns.clone(), timestamp_index: self.timestamp_index, plan, parts: self.parts })
+        let (columns, timestamp_index, parts) = (self.columns.clone(), self.timestamp_index, self.parts);
+        Some(Planned { columns, timestamp_index, plan, parts, is_repeatable: true, kept: Some(self.clone()) })
     }
 
     #[cfg(test)]
@@ -100,7 +157,7 @@ impl KeptPlan {
 
     /// Returns the columns, if the plan is still right.
     pub fn columns_over(&self, view: &ReadView) -> Option<Vec<OutputColumn>> {
-        self.over(view).map(|planned| planned.columns)
+        self.tables_of(view).map(|_| self.columns.clone())
     }
 }
 
@@ -117,7 +174,7 @@ impl Planned {
     ) -> datafusion::error::Result<Planned> {
         let parts = Engine::parts_of(plan);
         let plan = engine.of_parts(parts).optimize(plan)?;
-        Ok(Planned { columns, timestamp_index, plan, parts })
+        Ok(Planned { columns, timestamp_index, plan, parts, is_repeatable: false, kept: None })
     }
 }
 

@@ -1,12 +1,16 @@
 //! A statement said again: what is kept of it, and what is not.
 
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, displayable};
 
 use super::*;
 use crate::provider::AbsentTable;
 use crate::session::tests::Server;
+use crate::{Outcome, Param, Settings};
 
 #[test]
 fn texts_are_kept_when_they_come_again_and_only_so_many() {
@@ -109,4 +113,172 @@ async fn a_kept_plan_holds_no_rows() {
     });
     walked.expect("nothing fails");
     assert_eq!(absent, 1);
+    let source = plan.source().expect("the physical plan is kept too");
+    assert_eq!((source.view().row_count().ok(), source.view().name().as_str()), (Some(0), "t"));
+}
+
+const SHAPES_TABLE: [&str; 2] = [
+    "create table t (s symbol, v double, f float, n int, l long, x varchar, c char, u uuid, d date, b boolean, ts timestamp) \
+     timestamp(ts) partition by day",
+    "insert into t select case when x % 3 = 0 then 'a' when x % 3 = 1 then 'b' else 'it''s' end, x / 4.0, x / 8.0, x, \
+     x * 1000000, 'x' || x, 'q', '11111111-1111-1111-1111-111111111111', x * 3600000, x % 2 = 0, timestamp_sequence(0, 3600000000) from long_sequence(100)",
+];
+
+async fn server_of_shapes() -> Server {
+    let server = Server::new(64 << 20, 1 << 20);
+    for sql in SHAPES_TABLE {
+        server.run(sql).await;
+    }
+    server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_literals_make_the_plan_that_the_whole_text_makes() {
+    let server = server_of_shapes().await;
+    let session = server.session();
+    for (shape, literals) in [
+        ("select * from t where s = ?", &["'a'", "'b'", "'it''s'", "'none'", "''", "E'a'"][..]),
+        ("select n, v from t where n = ?", &["5", "6", "7L", "8.0", "1_0", "99999999999", "'9'", "1e2"]),
+        ("select n a, v b, v + 1 from t where v > ? limit 3", &["5", "6.5", "7", "0", "1e300"]),
+        ("select l from t where l <> ?", &["5", "1000000", "3000000000", "'7'"]),
+        ("select x from t where x = ?", &["'x1'", "'x2'", "'it''s'", "''"]),
+        ("select c from t where c != ?", &["'q'", "'r'", "'s'"]),
+        ("select u, d from t where d > ?", &["'1970-01-02'", "'1970-01-03'", "'1970-01-04T05'"]),
+        ("select * from t where ts in ?", &["'1970-01-01'", "'1970-01-02'", "'1970-01-01T05;2h'", "'1970'", "'2030'"]),
+        ("select n from t where ts = ?", &["'1970-01-01'", "'1970-01-02T03'", "'1970-01-03'", "7200000000"]),
+        (
+            "select n from t where s = 'a' and ts >= ? and ts < '1970-01-04' order by ts desc limit 2",
+            &["'1970-01-01'", "'1970-01-02'", "'1970-01-03T04'", "3600000000"],
+        ),
+        ("select n from t where ts between ? and '1970-01-03'", &["'1970-01-01'", "'1970-01-02'", "'1970-01-04'"]),
+        ("select s, n from t where s in (?, 'b')", &["'a'", "'c'", "'it''s'", "'b'"]),
+        ("select s, n from t where n >= ? and v < 90 latest on ts partition by s", &["5", "60", "0", "70.5"]),
+        ("select count(), min(ts), last(n) from t where ts > ?", &["'1970-01-01'", "'1970-01-02'", "'1970-01-03'"]),
+        ("select n from t q where q.f < ? and \"N\" > 2", &["5", "6.5", "7f"]),
+    ] {
+        let said = |literal: &str| shape.replace('?', literal);
+        for literal in &literals[..2] {
+            server.rows(&said(literal)).await.expect(shape);
+        }
+        let mut fitting = 0;
+        for sql in literals[2..].iter().map(|literal| said(literal)) {
+            // a number in the place of a text is another shape, and what is always false is planned as a whole
+            let Ok(Known::Shape(shape, varying)) = server.settings.kept.known(&sql, true) else { continue };
+            let Some(ready) = session.shaped(&shape, &varying.literals, &[]) else { continue };
+            fitting += 1;
+            let whole = session.physical_plan(&sql).await.expect(&sql);
+            let show = |plan: &Arc<dyn ExecutionPlan>| displayable(plan.as_ref()).indent(true).to_string();
+            assert_eq!(show(&ready.physical), show(&whole), "{sql}");
+            assert_eq!(ready.physical.schema(), whole.schema(), "{sql}");
+        }
+        assert!(fitting > 0, "no shape is kept of {shape}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_of_one_shape_answer_as_they_do_alone() {
+    let server = server_of_shapes().await;
+    let mut settings = Settings::new(server.settings.env.clone());
+    settings.plain = true;
+    let plain = Server { database: server.database.clone(), settings: settings.shared() };
+    let operands = [
+        "5",
+        "'a'",
+        "'it''s'",
+        "''",
+        "7L",
+        "2.5",
+        "1e400",
+        "1_",
+        "0x1f",
+        "#u33",
+        "99999999999999999999",
+        "'1970-01-02'",
+        "'1970-13-02'",
+        "'$now'",
+        "'1970-01-01;1h;1d;2'",
+        "'x'",
+        "'5'",
+        "5f",
+        "5m",
+        "E'a\\n'",
+        "'é'",
+        "'NaN'",
+    ];
+    for shape in [
+        "select s, n from t where s = ? limit 3",
+        "select s, n from t where n > ? and v < ? order by ts desc limit 4",
+        "select n from t where ts in ? order by n",
+        "select n, ts from t where ts > ? limit 2",
+        "select n from t where c = ? limit 1",
+        "select n from t where b = ? limit 1",
+        "select n from t where u = ? limit 1",
+        "select n from t where d between ? and ? limit 2",
+        "select s, n from t where l in (?, ?) latest on ts partition by s",
+        "select nothing from t where n = ?",
+        "select count() from t where x < ?",
+        "select count() from t where ts < ?",
+    ] {
+        for operand in operands.iter().chain(&operands) {
+            let sql = shape.replace('?', operand);
+            assert_eq!(server.rows(&sql).await, plain.rows(&sql).await, "{sql}");
+        }
+    }
+    assert!(shared(&server.settings.kept.shapes).by_text.len() > 8, "shapes were used");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn literals_that_leave_one_value_decide_over_no_order() {
+    let server = server_of_shapes().await;
+    let said = |low: i64, high: i64| format!("select l from t where n between {low} and {high} order by n desc");
+    for n in 1..4 {
+        assert_eq!(server.longs(&said(n, n)).await, Ok(vec![n * 1_000_000]));
+    }
+    assert_eq!(server.longs(&said(4, 6)).await, Ok(vec![6_000_000, 5_000_000, 4_000_000]));
+    let said =
+        |a: &str, b: &str| format!("select n::long from t where s in ('{a}', '{b}') and n < 4 order by s, ts desc");
+    for _ in 0..2 {
+        assert_eq!(server.longs(&said("a", "a")).await, Ok(vec![3]));
+        assert_eq!(server.longs(&said("b", "b")).await, Ok(vec![1]));
+    }
+    assert_eq!(server.longs(&said("b", "a")).await, Ok(vec![3, 1]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shape_ends_with_its_table() {
+    let server = server_of_shapes().await;
+    let said = |n: i64| format!("select l from t where n = {n} limit 9");
+    for n in 1..5 {
+        assert_eq!(server.longs(&said(n)).await, Ok(vec![n * 1_000_000]));
+    }
+    server.run("insert into t (n, l, ts) values (6, 66, '2024-01-01')").await;
+    assert_eq!(server.longs(&said(6)).await, Ok(vec![6_000_000, 66]), "the rows of its own moment");
+    server.run("alter table t drop column l").await;
+    server.longs(&said(7)).await.expect_err("the column is gone");
+    server.run("alter table t add column l long").await;
+    assert_eq!(server.longs(&said(8)).await.expect("it is another one").len(), 1);
+    server.run("drop table t").await;
+    server.longs(&said(9)).await.expect_err("the table is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_with_parameters_is_planned_once() {
+    let server = server_of_shapes().await;
+    let sql = "select l from t where n >= $1 and ts < $2 and s <> $3 limit 1";
+    let mut session = server.session();
+    for n in 1..6i64 {
+        for before in [Param::Text("1970-01-05".to_owned()), Param::TimestampUs(4 * 86_400_000_000)] {
+            let params = [Param::Int(n), before, Param::Text("none".to_owned())];
+            let Ok(Outcome::Rows(mut rows)) = session.execute(sql, &params).await else { panic!("it has rows") };
+            let batch = rows.next().await.expect("no error").expect("a row");
+            assert_eq!(batch.column(0).as_primitive::<Int64Type>().value(0), n * 1_000_000);
+        }
+    }
+    let entry = server.settings.kept.statement(sql).expect("it parses");
+    assert!(entry.shape().is_some());
+    let wrong = [Param::Text("no number".to_owned()), Param::Null, Param::Null];
+    let alone = server_of_shapes().await.session().execute(sql, &wrong).await.map(drop);
+    assert_eq!(session.execute(sql, &wrong).await.map(drop), alone);
+    let few = session.execute(sql, &[Param::Int(1)]).await.map(drop).expect_err("two are missing");
+    assert!(few.message.contains("undefined bind variable: $2"), "{few:?}");
 }

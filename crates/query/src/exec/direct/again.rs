@@ -1,0 +1,117 @@
+//! Plans that are made once and run again: [`Again`].
+//!
+//! Of such a plan only the source is another each time. Nothing else of it was made for the rows of a table: where one of the
+//! engine's rules put something in that is known of the rows, there is no source left.
+
+use std::sync::Arc;
+
+use datafusion::error::Result;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use storage::TableView;
+
+use super::ends::DirectEndsExec;
+use super::rows::DirectRowsExec;
+use super::{Source, is_prompt};
+use crate::exec::latest_on::direct::DirectLatestExec;
+use crate::exec::top::by_time::DirectLastExec;
+
+/// A plan without a table's rows.
+#[derive(Debug, Clone)]
+pub struct Again {
+    plan: Arc<dyn ExecutionPlan>,
+    /// None: nothing is read.
+    source: Option<Source>,
+}
+
+impl Again {
+    /// Returns a plan of so many tables, to run it again. None for a plan of which more than the source may be another next
+    /// time, and for one that computes for long.
+    pub fn of(plan: &Arc<dyn ExecutionPlan>, tables: usize) -> Option<Again> {
+        if !is_prompt(plan) || plan.output_partitioning().partition_count() != 1 {
+            return None;
+        }
+        match (source_of(plan), tables) {
+            (None, 0) => Some(Again { plan: plan.clone(), source: None }),
+            (Some(source), 1) if !source.conjuncts().iter().any(is_dynamic) => {
+                let source = source.of_view(source.view().emptied());
+                let plan = put(plan, &source).ok().flatten()?;
+                Some(Again { plan, source: Some(source) })
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns what is read, without rows.
+    pub fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+
+    /// Returns the plan over a view of its table; None if it does not fit.
+    pub fn over_view(&self, view: Option<TableView>) -> Option<Arc<dyn ExecutionPlan>> {
+        match (&self.source, view) {
+            (Some(source), Some(view)) => self.over(source.of_view(view)),
+            (None, None) => self.plan.clone().reset_state().ok(),
+            _ => None,
+        }
+    }
+
+    /// Returns the plan over a source of the same columns; None if it does not fit.
+    pub fn over(&self, source: Source) -> Option<Arc<dyn ExecutionPlan>> {
+        put(&self.plan, &source).ok().flatten().filter(fits)
+    }
+}
+
+/// Returns the one source of a plan of prompt operators.
+fn source_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&Source> {
+    if let Some(rows) = plan.downcast_ref::<DirectRowsExec>() {
+        return Some(rows.source());
+    }
+    if let Some(ends) = plan.downcast_ref::<DirectEndsExec>() {
+        return Some(ends.source());
+    }
+    if let Some(last) = plan.downcast_ref::<DirectLastExec>() {
+        return Some(last.source());
+    }
+    if let Some(latest) = plan.downcast_ref::<DirectLatestExec>() {
+        return Some(latest.source());
+    }
+    let children = plan.children();
+    let [child] = children[..] else { return None };
+    source_of(child)
+}
+
+/// Returns a plan of prompt operators with another source; None for one that reads nothing.
+fn put(plan: &Arc<dyn ExecutionPlan>, source: &Source) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if let Some(rows) = plan.downcast_ref::<DirectRowsExec>() {
+        return Ok(Some(Arc::new(rows.over(source.clone()))));
+    }
+    if let Some(ends) = plan.downcast_ref::<DirectEndsExec>() {
+        return Ok(Some(Arc::new(ends.over(source.clone()))));
+    }
+    if let Some(last) = plan.downcast_ref::<DirectLastExec>() {
+        return Ok(Some(Arc::new(last.over(source.clone()))));
+    }
+    if let Some(latest) = plan.downcast_ref::<DirectLatestExec>() {
+        return Ok(Some(Arc::new(latest.over(source.clone()))));
+    }
+    let children = plan.children();
+    let [child] = children[..] else { return Ok(None) };
+    let Some(child) = put(child, source)? else { return Ok(None) };
+    // with counts of its own for each run
+    plan.clone().replace_children(vec![child], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep)).map(Some)
+}
+
+fn fits(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    match plan.downcast_ref::<DirectLatestExec>() {
+        Some(latest) => latest.fits(),
+        None => plan.children().into_iter().all(fits),
+    }
+}
+
+/// Returns whether an expression is filled while its plan runs.
+fn is_dynamic(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    expr.downcast_ref::<DynamicFilterPhysicalExpr>().is_some() || expr.children().into_iter().any(is_dynamic)
+}
