@@ -35,7 +35,7 @@ use crate::{health, memory, start};
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// The stack of a thread that plans statements, deep ones too; only what is used takes memory.
-const STATEMENT_STACK_BYTES: usize = 64 << 20;
+pub(crate) const STATEMENT_STACK_BYTES: usize = 64 << 20;
 
 /// Hears what a long start does, one line at a time.
 pub type Progress = Box<dyn Fn(&str) + Send>;

@@ -20,7 +20,7 @@ use types::TimestampUs;
 
 use crate::config::LogConfig;
 use crate::migrate;
-use crate::server::{Progress, Server, StartError};
+use crate::server::{Progress, STATEMENT_STACK_BYTES, Server, StartError};
 use crate::signals::{self, Signal};
 use crate::snapshot;
 
@@ -89,7 +89,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         None => {}
     }
     log_panics();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // statements whose plans are kept run here too
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match threads.thread_stack_size(STATEMENT_STACK_BYTES).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&Refusal::new(format!("cannot start threads: {error}"), None), REFUSED, json),
     };

@@ -1,9 +1,10 @@
 //! One statement of a request, from its text to its rows, within the time it may take: [`run`], [`RowStream`].
 //!
 //! Statements run on threads of their own ([`HttpContext::statements`]): one that computes for long without a pause keeps
-//! neither other connections nor its own time limit waiting.
+//! neither other connections nor its own time limit waiting. Those that compute little are answered where they are read.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,11 +54,17 @@ pub struct RowStream {
     pub planned_us: i64,
     /// What was there when the statement began to answer: of a small result all of it, in one message.
     ready: VecDeque<Sent>,
-    batches: mpsc::Receiver<Sent>,
+    /// What comes behind it; None when nothing does.
+    rest: Option<Rest>,
     /// The end was handed out: nothing comes any more, and nobody is missing who should send it.
     ended: bool,
     time_left: TimeLeft,
     running: Option<Running>,
+}
+
+/// Batches that the task of a statement sends.
+struct Rest {
+    batches: mpsc::Receiver<Sent>,
     _work: Work,
 }
 
@@ -89,9 +96,10 @@ impl RowStream {
         if self.ended {
             return Ok(None);
         }
-        let next = match self.ready.pop_front() {
-            Some(next) => next,
-            None => self.time_left.within(self.batches.recv()).await?.unwrap_or_else(|| Err(lost())),
+        let next = match (self.ready.pop_front(), &mut self.rest) {
+            (Some(next), _) => next,
+            (None, Some(rest)) => self.time_left.within(rest.batches.recv()).await?.unwrap_or_else(|| Err(lost())),
+            (None, None) => Err(lost()),
         };
         self.ended = matches!(next, Ok(None));
         if self.ended
@@ -110,37 +118,85 @@ impl RowStream {
 pub async fn run(context: &HttpContext, sql: &str, headers: &HeaderMap, allowed: Allowed) -> Result<Ran, SqlError> {
     let running = context.watch.metrics.http.begin();
     let limit = time_limit(context, headers).map(|limit| (Box::pin(tokio::time::sleep(limit)), limit));
-    let (begun, begins) = oneshot::channel();
-    let (send, batches) = mpsc::channel(AHEAD);
     let session = Session::new(context.database.clone(), context.settings.clone());
     let now = context.live.get();
     let user = now.http_credentials.as_ref().map_or(&context.settings.user, |own| &own.user);
     let session = session.of_user(user, now.http_read_only);
     let mut time_left = TimeLeft { limit, stopper: session.stopper(), clock: context.env.clock.clone() };
-    let work = work(session, sql.to_owned(), allowed, begun, send, context.view_age, context.env.clock.clone());
-    let work = Work(context.statements.spawn(work).abort_handle());
-    let begun = time_left.within(begins).await?.unwrap_or_else(|_| Err(lost()));
+    let task = Task { clock: context.env.clock.clone(), view_age: context.view_age };
+    let begun = match allowed {
+        Allowed::All if session.knows(sql) => begun_here(context, &mut time_left, session, sql, task).await,
+        _ => {
+            let sql = sql.to_owned();
+            started(context, &mut time_left, |begun, send| task.work(session, sql, allowed, begun, send)).await
+        }
+    };
     if begun.as_ref().is_err_and(|error| error.kind == SqlErrorKind::Internal) {
         context.watch.metrics.unhandled();
     }
     match begun? {
-        Begun::Rows(Beginning { columns, timestamp_index, schema, planned_us, ready }) => Ok(Ran::Rows(RowStream {
-            columns,
-            timestamp_index,
-            schema,
-            planned_us,
-            ready,
-            batches,
-            ended: false,
-            time_left,
-            running: Some(running),
-            _work: work,
-        })),
-        Begun::Done(outcome) => {
+        (Begun::Rows(Beginning { columns, timestamp_index, schema, planned_us, ready }), rest) => {
+            Ok(Ran::Rows(RowStream {
+                columns,
+                timestamp_index,
+                schema,
+                planned_us,
+                ready,
+                rest,
+                ended: false,
+                time_left,
+                running: Some(running),
+            }))
+        }
+        (Begun::Done(outcome), _) => {
             running.complete();
             Ok(Ran::Done(outcome))
         }
     }
+}
+
+/// Starts the task of a statement and waits until it begins to answer.
+async fn started<W: Future<Output = ()> + Send + 'static>(
+    context: &HttpContext,
+    time_left: &mut TimeLeft,
+    work: impl FnOnce(oneshot::Sender<Result<Begun, SqlError>>, mpsc::Sender<Sent>) -> W,
+) -> Result<(Begun, Option<Rest>), SqlError> {
+    let (begun, begins) = oneshot::channel();
+    let (send, batches) = mpsc::channel(AHEAD);
+    let work = Work(context.statements.spawn(work(begun, send)).abort_handle());
+    let begun = time_left.within(begins).await?.unwrap_or_else(|_| Err(lost()))?;
+    Ok((begun, Some(Rest { batches, _work: work })))
+}
+
+/// Begins a statement that is soon planned: on this thread as long as there is little to compute, for to wake another one and
+/// to be woken by it costs more than most of such statements.
+async fn begun_here(
+    context: &HttpContext,
+    time_left: &mut TimeLeft,
+    mut session: Session,
+    sql: &str,
+    task: Task,
+) -> Result<(Begun, Option<Rest>), SqlError> {
+    let outcome = time_left.within(caught(session.execute(sql, &[]))).await??;
+    let mut rows = match outcome {
+        Outcome::Rows(rows) if rows.is_prompt => rows,
+        other => return started(context, time_left, |begun, send| task.answer(session, Ok(other), begun, send)).await,
+    };
+    let planned_us = task.clock.monotonic_us();
+    let ready = time_left.within(caught(beginning(&mut rows))).await??;
+    let is_whole = ready.back().is_some_and(is_last);
+    let beginning = Begun::Rows(Beginning::new(&mut rows, planned_us, ready));
+    if is_whole {
+        return Ok((beginning, None));
+    }
+    let (send, batches) = mpsc::channel(AHEAD);
+    let work = Work(context.statements.spawn(task.send(session, rows, send)).abort_handle());
+    Ok((beginning, Some(Rest { batches, _work: work })))
+}
+
+/// Awaits work of a statement; a panic of it is its error, as it is when a task of its own panics.
+async fn caught<T>(work: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(lost()))
 }
 
 /// How a statement begins to answer.
@@ -158,50 +214,79 @@ struct Beginning {
     ready: VecDeque<Sent>,
 }
 
-async fn work(
-    mut session: Session,
-    sql: String,
-    allowed: Allowed,
-    begun: oneshot::Sender<Result<Begun, SqlError>>,
-    send: mpsc::Sender<Sent>,
-    view_age: Duration,
+impl Beginning {
+    fn new(rows: &mut Rows, planned_us: i64, ready: VecDeque<Sent>) -> Beginning {
+        let (columns, timestamp_index) = (std::mem::take(&mut rows.columns), rows.timestamp_index);
+        Beginning { columns, timestamp_index, schema: rows.stream.schema(), planned_us, ready }
+    }
+}
+
+/// What a statement's task does.
+struct Task {
     clock: Arc<dyn Clock>,
-) {
-    // an error of a send says that nobody waits any more: then there is nothing left to do
-    match begin(&mut session, &sql, allowed).await {
-        Ok(Outcome::Rows(mut rows)) => {
-            let (planned_us, schema) = (clock.monotonic_us(), rows.stream.schema());
-            let ready = match beginning(&mut rows).await {
-                Ok(ready) => ready,
-                Err(error) => return drop(begun.send(Err(error))),
-            };
-            let last = ready.back().is_some_and(is_last);
-            let (columns, timestamp_index) = (std::mem::take(&mut rows.columns), rows.timestamp_index);
-            let beginning = Beginning { columns, timestamp_index, schema, planned_us, ready };
-            if begun.send(Ok(Begun::Rows(beginning))).is_err() || last {
-                return;
-            }
-            loop {
-                let next = rows.next().await;
-                let last = is_last(&next);
-                // a client that does not read must not keep the rows of its statement, and the files below them, for ever
-                let place = tokio::time::timeout(view_age, send.reserve()).await;
-                match place {
-                    Ok(Ok(place)) => place.send(next),
-                    Ok(Err(_)) => return,
-                    Err(_) => {
-                        drop((next, rows));
-                        drop(send.send(Err(idle(view_age))).await);
-                        return;
-                    }
-                }
-                if last {
+    view_age: Duration,
+}
+
+// an error of a send says that nobody waits any more: then there is nothing left to do
+impl Task {
+    /// Runs the statement.
+    async fn work(
+        self,
+        mut session: Session,
+        sql: String,
+        allowed: Allowed,
+        begun: oneshot::Sender<Result<Begun, SqlError>>,
+        send: mpsc::Sender<Sent>,
+    ) {
+        let outcome = begin(&mut session, &sql, allowed).await;
+        self.answer(session, outcome, begun, send).await;
+    }
+
+    /// Sends what came of the statement; the session lives as long as its rows.
+    async fn answer(
+        self,
+        session: Session,
+        outcome: Result<Outcome, SqlError>,
+        begun: oneshot::Sender<Result<Begun, SqlError>>,
+        send: mpsc::Sender<Sent>,
+    ) {
+        let mut rows = match outcome {
+            Ok(Outcome::Rows(rows)) => rows,
+            Ok(outcome) => return drop(begun.send(Ok(Begun::Done(outcome)))),
+            Err(error) => return drop(begun.send(Err(error))),
+        };
+        let planned_us = self.clock.monotonic_us();
+        let ready = match beginning(&mut rows).await {
+            Ok(ready) => ready,
+            Err(error) => return drop(begun.send(Err(error))),
+        };
+        let is_whole = ready.back().is_some_and(is_last);
+        let beginning = Beginning::new(&mut rows, planned_us, ready);
+        if begun.send(Ok(Begun::Rows(beginning))).is_ok() && !is_whole {
+            self.send(session, rows, send).await;
+        }
+    }
+
+    /// Sends the rows behind the first.
+    async fn send(self, _session: Session, mut rows: Rows, send: mpsc::Sender<Sent>) {
+        loop {
+            let next = rows.next().await;
+            let last = is_last(&next);
+            // a client that does not read must not keep the rows of its statement, and the files below them, for ever
+            let place = tokio::time::timeout(self.view_age, send.reserve()).await;
+            match place {
+                Ok(Ok(place)) => place.send(next),
+                Ok(Err(_)) => return,
+                Err(_) => {
+                    drop((next, rows));
+                    drop(send.send(Err(idle(self.view_age))).await);
                     return;
                 }
             }
+            if last {
+                return;
+            }
         }
-        Ok(outcome) => drop(begun.send(Ok(Begun::Done(outcome)))),
-        Err(error) => drop(begun.send(Err(error))),
     }
 }
 
