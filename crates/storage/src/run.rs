@@ -13,7 +13,7 @@ use types::{ColumnId, ColumnType, PartitionKey, Seq};
 
 use crate::Result;
 use crate::chunk::Chunk;
-use crate::segment::{Segment, SegmentHandle, Zones};
+use crate::segment::{LastRows, Segment, SegmentHandle, Zones};
 use crate::window::window;
 
 /// Contiguous rows of one table, sorted by the designated timestamp (by arrival when there is none).
@@ -223,6 +223,18 @@ impl OpenRun {
     pub fn zones(&self, id: ColumnId, zone_rows: usize) -> Result<Option<Arc<Zones>>> {
         match &self.data {
             Data::Segment(segment) => segment.zones(id, zone_rows),
+            Data::Chunk(_) => Ok(None),
+        }
+    }
+
+    /// Returns the last row of each code of a SYMBOL column, dead rows among them; None where they are not kept, as of rows in
+    /// memory.
+    ///
+    /// # Errors
+    /// As [`Segment::column`].
+    pub fn last_rows(&self, id: ColumnId) -> Result<Option<Arc<LastRows>>> {
+        match &self.data {
+            Data::Segment(segment) => segment.last_rows(id),
             Data::Chunk(_) => Ok(None),
         }
     }

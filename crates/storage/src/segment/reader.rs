@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, FixedSizeBinaryArray, ListArray};
-use arrow_array::{PrimitiveArray, StringArray};
+use arrow_array::{PrimitiveArray, StringArray, cast::AsArray};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType};
-use types::ColumnId;
+use types::{ColumnId, ColumnType};
 
 use super::handle::map_or_read;
+use super::last_rows::LastRows;
 use super::meta::{SEGMENT_VERSION, SEGMENT_VERSION_KEY, SegmentMeta};
 use super::parquet::ParquetFile;
 use super::zones::Zones;
@@ -66,6 +68,7 @@ struct SegmentColumn {
     checked: OnceLock<Result<ArrayRef, String>>,
     /// Made when they are first asked for.
     zones: OnceLock<Option<Arc<Zones>>>,
+    last_rows: OnceLock<Option<Arc<LastRows>>>,
 }
 
 impl Segment {
@@ -99,7 +102,12 @@ impl Segment {
             check_layout(&file, &meta).map_err(corrupt)?;
             (None, file.columns)
         };
-        let column = |place| SegmentColumn { place, checked: OnceLock::new(), zones: OnceLock::new() };
+        let column = |place| SegmentColumn {
+            place,
+            checked: OnceLock::new(),
+            zones: OnceLock::new(),
+            last_rows: OnceLock::new(),
+        };
         let columns = places.into_iter().map(column).collect();
         Ok(Arc::new(Segment { path: path.to_owned(), meta, map: mapped_buffer(map), verified, columns, parquet }))
     }
@@ -145,6 +153,24 @@ impl Segment {
         let Ok(at) = self.columns.binary_search_by_key(&id, |c| c.place.id) else { return Ok(None) };
         let zones = self.columns[at].zones.get_or_init(|| Zones::of(&array, zone_rows).map(Arc::new));
         Ok(zones.clone())
+    }
+
+    /// Returns the last row of each code of a SYMBOL column, dead rows among them; None when the segment lacks the column, or has too
+    /// many codes for its rows.
+    ///
+    /// # Errors
+    /// As [`Segment::column`].
+    pub fn last_rows(&self, id: ColumnId) -> Result<Option<Arc<LastRows>>> {
+        let Some(array) = self.column(id)? else { return Ok(None) };
+        let Ok(at) = self.columns.binary_search_by_key(&id, |c| c.place.id) else { return Ok(None) };
+        let found = || {
+            let meta = self.meta.column(id).filter(|meta| meta.column_type == ColumnType::Symbol)?;
+            let codes = meta.max.map_or(Some(0), |max| usize::try_from(max).ok()?.checked_add(1))?;
+            let column = array.as_primitive_opt::<Int32Type>()?;
+            let found = LastRows::are_worth(self.rows(), codes).then(|| LastRows::of(column, codes));
+            found.flatten().map(Arc::new)
+        };
+        Ok(self.columns[at].last_rows.get_or_init(found).clone())
     }
 
     /// Returns some rows of a column as an array that is charged with these rows only: its buffers are allocations of their own

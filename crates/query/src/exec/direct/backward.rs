@@ -15,7 +15,7 @@ use types::{ColumnId, ColumnType, TimeRange};
 
 use super::block::{Block, Selection};
 use super::source::Source;
-use super::work::{Reading, failed};
+use super::work::{Morsel, Reading, failed};
 
 /// Rows of the first window, unless more are asked for.
 const FIRST_ROWS: usize = if cfg!(test) { 64 } else { 2 << 10 };
@@ -72,6 +72,40 @@ impl Backward {
         })
     }
 
+    /// Returns the rows of the next run, none of them read yet, where it is a segment whose rows all lie in the ranges, that no other
+    /// run reaches into, and of which no row is dead; and where whether a row meets the conjuncts is known by its code in the
+    /// symbol column `place` alone: they have not been looked at. [`Backward::pass_run`] goes on behind it.
+    ///
+    /// # Errors
+    /// As [`super::Morsel::read`].
+    pub fn whole_run(&mut self, place: usize) -> Result<Option<Block>> {
+        let Some(range) = self.ranges.last().copied() else { return Ok(None) };
+        self.forget_behind(range);
+        let [others @ .., (_, run)] = &self.runs[..] else { return Ok(None) };
+        let is_alone = others.last().is_none_or(|(_, other)| other.ts_max < run.ts_min);
+        let is_inside = range.contains(run.ts_min) && range.contains(run.ts_max);
+        let is_whole = is_alone && is_inside && run.live_rows() == run.rows();
+        if !is_whole || run.rows() < FIRST_ROWS || !self.reading.conjuncts.are_only_of(place) {
+            return Ok(None);
+        }
+        Morsel::whole(&self.reading, run)
+    }
+
+    /// Leaves the rows of the next run unread.
+    pub fn pass_run(&mut self) {
+        if let (Some(range), Some((_, run))) = (self.ranges.pop(), self.runs.pop())
+            && range.start_us < run.ts_min
+        {
+            self.ranges.push(TimeRange { start_us: range.start_us, end_us: run.ts_min });
+        }
+    }
+
+    fn forget_behind(&mut self, range: TimeRange) {
+        while self.runs.last().is_some_and(|(_, run)| is_behind(run, range)) {
+            self.runs.pop();
+        }
+    }
+
     /// Returns the rows of the next window in the order of time and arrival; all are older than those of the windows before.
     /// None when no rows are left. A window may be empty.
     ///
@@ -79,9 +113,7 @@ impl Backward {
     /// As [`super::Morsel::read`].
     pub fn next_window(&mut self) -> Result<Option<Vec<Block>>> {
         let Some(range) = self.ranges.last().copied() else { return Ok(None) };
-        while self.runs.last().is_some_and(|(_, run)| is_behind(run, range)) {
-            self.runs.pop();
-        }
+        self.forget_behind(range);
         let start_us = self.start_of_window(range)?;
         let window = TimeRange { start_us, end_us: range.end_us };
         self.ranges.pop();

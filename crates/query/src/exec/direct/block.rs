@@ -8,6 +8,7 @@ use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use storage::run::OpenRun;
+use storage::segment::LastRows;
 
 use super::work::{Reading, failed};
 use crate::provider::shown;
@@ -70,6 +71,15 @@ impl Block {
         let Some((run, start)) = &self.run else { return Ok(None) };
         let zones = run.zones(self.reading.columns[place].0, zones::ZONE_ROWS).map_err(failed)?;
         Ok(zones.map(|zones| BlockZones::new(zones, *start, self.rows)))
+    }
+
+    /// Returns the last row of each code of a symbol column, where the block is a whole segment that knows them; rows that do not
+    /// count are among them.
+    pub fn last_rows(&self, place: usize) -> Result<Option<Arc<LastRows>>> {
+        match &self.run {
+            Some((run, 0)) if run.rows() == self.rows => run.last_rows(self.reading.columns[place].0).map_err(failed),
+            _ => Ok(None),
+        }
     }
 
     /// Returns some of the rows as a block.

@@ -91,6 +91,11 @@ impl Conjuncts {
         &self.tables
     }
 
+    /// Returns whether all speak of one symbol column alone, by code.
+    pub fn are_only_of(&self, place: usize) -> bool {
+        self.compared.is_empty() && self.others.is_empty() && self.tables.iter().all(|table| table.place == place)
+    }
+
     /// Returns whether a run may have a row that meets all, by what is known of its columns.
     pub fn may_meet(&self, known: impl Fn(usize) -> Option<Known>) -> bool {
         let may = |table: &CodeTable| match known(table.place) {

@@ -252,6 +252,20 @@ impl Morsel {
         Ok(zones.map(|zones| BlockZones::new(zones, *start, *len)))
     }
 
+    /// Returns all rows of a run, those that meet no conjunct and dead ones among them; None when it lacks a column, which would be
+    /// made for all of them.
+    pub(super) fn whole(reading: &Arc<Reading>, run: &Run) -> Result<Option<Block>> {
+        let rows = Rows::Run { run: run.clone(), start: 0, len: run.rows() };
+        let morsel = Morsel { reading: reading.clone(), rows };
+        let open = Arc::new(run.open().map_err(failed)?);
+        if reading.columns.iter().any(|(id, _)| open.column_type(*id).is_none()) {
+            return Ok(None);
+        }
+        let columns = morsel.columns_of(&open, 0, run.rows())?;
+        let (rows, reading) = (run.rows(), reading.clone());
+        Ok(Some(Block { columns, rows, selection: Selection::All, run: Some((open, 0)), reading }))
+    }
+
     /// Returns the rows. Merged ones are copied; where very many share one moment there are as many in the block.
     ///
     /// # Errors

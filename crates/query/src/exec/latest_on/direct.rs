@@ -1,7 +1,8 @@
 //! LATEST ON over a table's own rows: from the newest back, on codes, until every key has been seen.
 //!
 //! For symbols it is known which keys there can be: the codes of the dictionary that meet the filter, and NULL where a segment has
-//! it. When each has had its row the rest of the table is not read. Only the rows that win are materialised. Next file:
+//! it. When each has had its row the rest of the table is not read. A segment that no other reaches into knows the last row of each
+//! code once it was asked: its rows are not read. Only the rows that win are materialised. Next file:
 //! `direct/waiting.rs`.
 
 use std::fmt;
@@ -19,10 +20,11 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
 use storage::arrow_type;
+use storage::segment::LastRows;
 
 use super::run::LatestOnExec;
 use crate::exec::direct::fold::on_thread;
-use crate::exec::direct::{Backward, Notes, Outputs, Source, reservation};
+use crate::exec::direct::{Backward, Block, Notes, Outputs, Source, reservation};
 
 mod waiting;
 
@@ -103,6 +105,17 @@ impl DirectLatestExec {
         memory.try_grow(waiting.bytes())?;
         let (mut found, mut rows, mut charged) = (Vec::new(), Vec::new(), waiting.bytes());
         'windows: while !waiting.is_done() {
+            if let Some((block, last)) = self.known_run(&mut backward, &waiting)? {
+                rows.clear();
+                waiting.take_last(&last, &mut rows);
+                if !rows.is_empty() {
+                    let gathered = self.outputs.gathered(&block, &rows)?;
+                    memory.try_grow(gathered.get_array_memory_size())?;
+                    found.push(gathered);
+                }
+                backward.pass_run();
+                continue;
+            }
             let Some(blocks) = backward.next_window()? else { break };
             stop.check()?;
             for block in blocks.iter().rev() {
@@ -126,6 +139,13 @@ impl DirectLatestExec {
         }
         found.reverse();
         Ok(found)
+    }
+
+    /// Returns the next run where the last rows of its codes are known, and these.
+    fn known_run(&self, backward: &mut Backward, waiting: &Waiting) -> Result<Option<(Block, Arc<LastRows>)>> {
+        let ([key], Waiting::Codes(_)) = (&self.keys[..], waiting) else { return Ok(None) };
+        let Some(block) = backward.whole_run(*key)? else { return Ok(None) };
+        Ok(block.last_rows(*key)?.map(|last| (block, last)))
     }
 
     /// Returns the keys that there can be.

@@ -11,6 +11,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int32Array, PrimitiveArray};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::*;
 use datafusion::common::{Result, internal_err};
+use storage::segment::LastRows;
 
 use crate::exec::direct::Selection;
 
@@ -33,6 +34,21 @@ impl Waiting {
             Waiting::Codes(codes) => codes.newest(keys, selection, found),
             Waiting::Numbers(numbers) => numbers.newest(keys, selection, found),
         }
+    }
+
+    /// Appends the rows, rising, that `last` says are the last ones of waiting keys; these keys wait no more. The only key is a symbol.
+    pub fn take_last(&mut self, last: &LastRows, found: &mut Vec<u32>) {
+        let Waiting::Codes(Codes { sizes, waiting, left, .. }) = self else { return };
+        debug_assert_eq!(sizes.len(), 1, "rows are known by one code");
+        let null = waiting.len() - 1;
+        for (slot, waits) in waiting.iter_mut().enumerate().filter(|(_, waits)| **waits != 0) {
+            if let Some(row) = last.of_code((slot < null).then_some(slot)) {
+                *waits = 0;
+                *left -= 1;
+                found.push(row);
+            }
+        }
+        found.sort_unstable();
     }
 
     /// Returns whether no key can be waiting.
