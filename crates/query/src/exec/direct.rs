@@ -53,6 +53,7 @@ const RECOGNISERS: &[Recognise] = &[
     super::latest_on::direct::recognise,
     super::top::by_time::recognise,
     super::top::by_value::recognise,
+    super::group::recognise_sorted,
     super::group::recognise,
     super::asof_join::direct::recognise,
     super::window::direct::recognise,

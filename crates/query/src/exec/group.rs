@@ -11,6 +11,7 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 
 use crate::exec::direct::Notes;
 
@@ -26,6 +27,14 @@ mod whole;
 mod worker;
 
 pub use operator::DirectGroupExec;
+
+/// Returns the operator for an aggregation over a stored table and the sort on top of it, by the bucket and by symbols.
+pub fn recognise_sorted(plan: &Arc<dyn ExecutionPlan>, _notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(sort) = plan.downcast_ref::<SortExec>().filter(|sort| sort.fetch().is_none()) else { return Ok(None) };
+    let Some(aggregation) = sort.input().downcast_ref::<AggregateExec>() else { return Ok(None) };
+    let shape = shape::Shape::sorted(sort, aggregation);
+    Ok(shape.map(|shape| Arc::new(DirectGroupExec::new(shape, plan.clone())) as _))
+}
 
 /// Returns the operator for an aggregation over a stored table.
 pub fn recognise(plan: &Arc<dyn ExecutionPlan>, notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {

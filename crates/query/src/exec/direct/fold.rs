@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -57,7 +58,7 @@ pub async fn on_thread<T: Send + 'static>(work: impl FnOnce(&Stop) -> Result<T> 
 
 /// Folds all rows of a source into one state a thread: `start` makes a state, `each` takes a block into it. With
 /// [`super::Order::Time`] each state saw one stretch of time, in its order, and the states come in that order; with [`super::Order::Any`] blocks go
-/// to whichever thread is free. A source without rows gives one state.
+/// to whichever thread is free, in stretches. A source without rows gives one state.
 ///
 /// # Errors
 /// Those of `start`, `each` and [`super::Morsel::read`]; the others stop then.
@@ -72,18 +73,29 @@ pub async fn fold<S: Send + 'static>(
     on_threads(workers, move |worker, stop| {
         let mut state = start(&work)?;
         let stretch = stretch(&work, worker, workers);
-        let mut in_order = work.morsels()[stretch].iter();
+        let mut claimed = if order == super::Order::Time { stretch } else { 0..0 };
         loop {
-            let morsel = match order {
-                super::Order::Any => work.morsels().get(next.fetch_add(1, Ordering::Relaxed)),
-                super::Order::Time => in_order.next(),
-            };
-            let Some(morsel) = morsel else { return Ok(state) };
+            if claimed.is_empty() && order == super::Order::Any {
+                claimed = claim(&next, work.morsels().len(), workers);
+            }
+            let Some(morsel) = claimed.next() else { return Ok(state) };
             stop.check()?;
-            each(&mut state, morsel.read()?)?;
+            each(&mut state, work.morsels()[morsel].read()?)?;
         }
     })
     .await
+}
+
+/// Takes some of the morsels that nobody has: many that follow each other while there are many, so that few buckets of time
+/// are seen by two threads, and at last one by one, so that all threads end together.
+fn claim(next: &AtomicUsize, morsels: usize, workers: usize) -> Range<usize> {
+    let some = |start: usize| (morsels.saturating_sub(start) / (2 * workers)).max(1);
+    let (mut start, mut end) = (0, 0);
+    let taken = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |first| {
+        (start, end) = (first, first + some(first));
+        (first < morsels).then_some(end)
+    });
+    if taken.is_ok() { start..end } else { 0..0 }
 }
 
 /// Gives parts, of about `rows` rows together, to whichever thread is free; `each` takes one into the state of its thread.
@@ -148,7 +160,7 @@ pub(super) fn cores() -> usize {
 }
 
 /// Returns the morsels of one thread of several, of about equally many rows.
-fn stretch(work: &Work, worker: usize, workers: usize) -> std::ops::Range<usize> {
+fn stretch(work: &Work, worker: usize, workers: usize) -> Range<usize> {
     let (rows, mut before) = (work.rows(), 0);
     let mut ends = vec![0; workers + 1];
     for (place, morsel) in work.morsels().iter().enumerate() {
@@ -179,4 +191,30 @@ pub fn reservation(context: &TaskContext, operator: &str) -> MemoryReservation {
 
 fn ended(error: &tokio::task::JoinError) -> DataFusionError {
     SqlError::internal(format!("a thread of the statement ended: {error}")).into_datafusion()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_morsel_is_claimed_once_and_the_last_ones_one_by_one() {
+        for morsels in [0, 1, 2, 7, 160, 1_000] {
+            for workers in [1, 2, 8] {
+                let next = AtomicUsize::new(0);
+                let mut claims: Vec<Range<usize>> = Vec::new();
+                loop {
+                    let claimed = claim(&next, morsels, workers);
+                    if claimed.is_empty() {
+                        break;
+                    }
+                    claims.push(claimed);
+                }
+                assert!(claims.iter().cloned().flatten().eq(0..morsels), "{claims:?}");
+                assert!(claims.iter().rev().take(workers).all(|claimed| claimed.len() == 1), "{claims:?}");
+                assert!(claims.len() <= 100.max(workers * 20), "{} claims", claims.len());
+            }
+        }
+        assert!(claim(&AtomicUsize::new(5), 5, 2).is_empty());
+    }
 }

@@ -1,15 +1,14 @@
 //! From the groups of all threads to rows: [`Answers`].
 
-use std::ops::Range;
-
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
+use datafusion::execution::memory_pool::MemoryReservation;
 
 use super::worker::Worker;
 
-/// The rows of an aggregation, by rising bucket, within one in the order in which keys appeared.
+/// The rows of an aggregation, by rising bucket, within one in the order in which keys appeared, or in that asked for.
 pub struct Answers {
     workers: Vec<Worker>,
     /// Bucket, worker and section, in the order of the rows.
@@ -17,6 +16,10 @@ pub struct Answers {
     /// Where the next row is: a place in `order`, and how many groups of that section have gone.
     next: usize,
     gone: usize,
+    /// The groups of that section, where an order is asked for and the section is begun.
+    sorted: Option<Vec<u32>>,
+    /// What is noted of that.
+    _memory: Option<MemoryReservation>,
     schema: SchemaRef,
 }
 
@@ -45,37 +48,40 @@ impl Answers {
                 }
             }
         }
-        Ok(Answers { workers, order, next: 0, gone: 0, schema })
+        let memory = workers.first().map(|worker| worker.memory().new_empty());
+        if let Some(memory) = &memory {
+            memory.try_grow(workers.iter().map(Worker::sorting_bytes).max().unwrap_or(0))?;
+        }
+        Ok(Answers { workers, order, next: 0, gone: 0, sorted: None, _memory: memory, schema })
     }
 
     /// Returns up to so many further rows; None at the end.
     pub fn next(&mut self, most: usize) -> Result<Option<RecordBatch>> {
-        let mut pieces: Vec<(usize, Range<u32>)> = Vec::new();
+        let mut pieces: Vec<(usize, Vec<u32>)> = Vec::new();
         let mut buckets: Vec<i64> = Vec::new();
         while buckets.len() < most {
             let Some((bucket, worker, section)) = self.order.get(self.next).copied() else { break };
-            let mut skip = self.gone;
-            let mut all = true;
-            for range in self.workers[worker].sections()[section].ranges() {
-                let skipped = skip.min(range.len());
-                skip -= skipped;
-                let start = range.start + skipped as u32;
-                let taken = ((range.end - start) as usize).min(most - buckets.len());
-                let end = start + taken as u32;
-                self.gone += taken;
-                buckets.resize(buckets.len() + taken, bucket);
-                match pieces.last_mut() {
-                    Some((last, piece)) if *last == worker && piece.end == start => piece.end = end,
-                    _ if taken > 0 => pieces.push((worker, start..end)),
-                    _ => {}
-                }
-                if end < range.end {
-                    all = false;
-                    break;
+            let wanted = most - buckets.len();
+            if self.gone == 0 {
+                self.sorted = self.workers[worker].sorted(section);
+            }
+            if pieces.last().is_none_or(|(last, _)| *last != worker) {
+                pieces.push((worker, Vec::new()));
+            }
+            let Some((_, piece)) = pieces.last_mut() else { break };
+            let before = piece.len();
+            match &self.sorted {
+                Some(sorted) => piece.extend(sorted.iter().skip(self.gone).take(wanted)),
+                None => {
+                    let groups = self.workers[worker].sections()[section].ranges().flatten();
+                    piece.extend(groups.skip(self.gone).take(wanted));
                 }
             }
-            if all {
-                (self.next, self.gone) = (self.next + 1, 0);
+            let taken = piece.len() - before;
+            buckets.resize(buckets.len() + taken, bucket);
+            self.gone += taken;
+            if taken < wanted {
+                (self.next, self.gone, self.sorted) = (self.next + 1, 0, None);
             }
         }
         if buckets.is_empty() {
@@ -84,12 +90,12 @@ impl Answers {
         self.batch(&pieces, &buckets).map(Some)
     }
 
-    fn batch(&mut self, pieces: &[(usize, Range<u32>)], buckets: &[i64]) -> Result<RecordBatch> {
+    fn batch(&mut self, pieces: &[(usize, Vec<u32>)], buckets: &[i64]) -> Result<RecordBatch> {
         let mut parts: Vec<Vec<ArrayRef>> = Vec::with_capacity(pieces.len());
         let mut at = 0;
         for (worker, groups) in pieces {
             let end = at + groups.len();
-            parts.push(self.workers[*worker].columns(groups.clone(), &buckets[at..end])?);
+            parts.push(self.workers[*worker].columns(groups, &buckets[at..end])?);
             at = end;
         }
         let columns = match &mut parts[..] {

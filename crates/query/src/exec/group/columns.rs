@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, new_null_array};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
-use arrow::compute::{concat, take};
+use arrow::compute::{SortOptions, concat, sort_to_indices, take};
 use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue};
@@ -22,7 +22,7 @@ use crate::exec::direct::block::BlockZones;
 use crate::exec::direct::{Block, Selection, Source};
 
 /// Most slots that are numbered by an array.
-const MOST_SLOTS: usize = 1 << 22;
+pub const MOST_SLOTS: usize = 1 << 22;
 
 /// How blocks are read, for all workers of one aggregation.
 pub struct Reader {
@@ -31,6 +31,8 @@ pub struct Reader {
     keys: Vec<Part>,
     layout: Layout,
     arguments: Vec<Compiled>,
+    /// Where an order is asked for within buckets: places among the keys, and the rank of each number of that key.
+    ranks: Option<Vec<(usize, Vec<u32>)>>,
 }
 
 /// One part of a key, and how it looks in the output.
@@ -105,7 +107,44 @@ impl Reader {
         });
         let arguments = arguments.collect::<Result<Vec<_>>>()?;
         let layout = layout(&keys)?;
-        Ok(Reader { bucket, keys, layout, arguments })
+        if shape.sorted.is_some() && !matches!(layout, Layout::Slots(_)) {
+            return datafusion::common::not_impl_err!("an order of keys that no array numbers");
+        }
+        let ranks = shape.sorted.as_ref().map(|sorted| {
+            let ranks = sorted.by.iter().map(|(place, options)| match &keys[*place] {
+                Part::Symbol(codes) => Ok((*place, codes.ranks(*options)?)),
+                _ => datafusion::common::internal_err!("groups are sorted by a key that is no symbol"),
+            });
+            ranks.collect::<Result<Vec<_>>>()
+        });
+        Ok(Reader { bucket, keys, layout, arguments, ranks: ranks.transpose()? })
+    }
+
+    /// Returns whether the groups of a bucket are in the order of their keys.
+    pub fn is_sorted(&self) -> bool {
+        self.ranks.is_some()
+    }
+
+    /// Returns numbers below 2^32 that rise in the order asked for; None when there is no order, or keys have no such numbers.
+    pub fn ranks(&self, keys: &Keys) -> Option<Vec<u64>> {
+        let (Some(ranks), Keys::Slots(slots), Layout::Slots(all)) = (&self.ranks, keys, &self.layout) else {
+            return None;
+        };
+        let mut ranked = vec![0; slots.len()];
+        for (place, ranks) in ranks {
+            // of slots the last part is the lowest
+            let mut above = *all as u32;
+            for part in &self.keys[..=*place] {
+                if let Part::Symbol(codes) = part {
+                    above /= codes.size as u32;
+                }
+            }
+            let size = ranks.len();
+            for (ranked, slot) in ranked.iter_mut().zip(slots.iter()) {
+                *ranked = *ranked * size as u64 + u64::from(ranks[(slot / above) as usize % size]);
+            }
+        }
+        Some(ranked)
     }
 
     /// Returns a numbering of keys of this layout.
@@ -296,6 +335,16 @@ impl Codes {
         Ok(Codes { place, size: values.len(), values, numbers: Some(numbers), null_number })
     }
 
+    /// Returns the rank of each number among all, NULL's where it is told.
+    fn ranks(&self, options: SortOptions) -> Result<Vec<u32>> {
+        let null = new_null_array(self.values.data_type(), self.size - self.values.len());
+        let values = concat(&[self.values.as_ref(), null.as_ref()])?;
+        let mut ranks = vec![0; values.len()];
+        let order = sort_to_indices(&values, Some(options), None)?;
+        order.values().iter().enumerate().for_each(|(rank, number)| ranks[*number as usize] = rank as u32);
+        Ok(ranks)
+    }
+
     /// Returns the values of these numbers.
     fn texts(&self, numbers: impl Iterator<Item = u32>) -> Result<ArrayRef> {
         let count = self.values.len() as u32;
@@ -350,7 +399,7 @@ fn moved(expr: &Arc<dyn PhysicalExpr>, to: impl Fn(usize) -> usize) -> Result<Ar
 }
 
 /// Returns a column of the rows that count as it is stored.
-pub fn stored(block: &Block, place: usize) -> Result<ArrayRef> {
+fn stored(block: &Block, place: usize) -> Result<ArrayRef> {
     match block.selection() {
         Selection::All => Ok(block.column(place).clone()),
         Selection::Rows(rows) => Ok(take(block.column(place), &UInt32Array::from(rows.clone()), None)?),

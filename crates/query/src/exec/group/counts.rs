@@ -61,8 +61,8 @@ impl Groups for Counts {
         Ok(())
     }
 
-    fn answers(&mut self, groups: Range<usize>) -> Result<ArrayRef> {
-        Ok(Arc::new(Int64Array::from_iter_values(self.0[groups].iter().copied())))
+    fn answers(&mut self, groups: &[u32]) -> Result<ArrayRef> {
+        Ok(Arc::new(Int64Array::from_iter_values(groups.iter().map(|group| self.0[*group as usize]))))
     }
 
     fn size(&self) -> usize {
@@ -225,8 +225,8 @@ impl Groups for Distinct {
         Ok(())
     }
 
-    fn answers(&mut self, groups: Range<usize>) -> Result<ArrayRef> {
-        Ok(Arc::new(Int64Array::from_iter_values(self.counts[groups].iter().copied())))
+    fn answers(&mut self, groups: &[u32]) -> Result<ArrayRef> {
+        Ok(Arc::new(Int64Array::from_iter_values(groups.iter().map(|group| self.counts[*group as usize]))))
     }
 
     fn size(&self) -> usize {
@@ -246,8 +246,8 @@ mod tests {
         vec![Arc::new(Int64Array::from(values.to_vec()))]
     }
 
-    fn counts(groups: &mut dyn Groups, count: usize) -> Vec<i64> {
-        let answers = groups.answers(0..count).expect("answers");
+    fn counts(groups: &mut dyn Groups, count: u32) -> Vec<i64> {
+        let answers = groups.answers(&(0..count).collect::<Vec<_>>()).expect("answers");
         arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&answers).values().to_vec()
     }
 

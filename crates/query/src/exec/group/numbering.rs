@@ -111,6 +111,21 @@ impl Numbering {
         }
     }
 
+    /// Gives those slots that have rows and no group a number, in the order of slots. There were `count` groups before; returns how
+    /// many there are now.
+    pub fn number_slots(&mut self, rows_by_slot: &[u32], count: u32) -> u32 {
+        let Numbering::Slots { groups, keys } = self else { return count };
+        let mut count = count;
+        for (slot, (group, rows)) in groups.iter_mut().zip(rows_by_slot).enumerate() {
+            if *rows > 0 && *group == 0 {
+                count += 1;
+                *group = count;
+                keys.push(slot as u32);
+            }
+        }
+        count
+    }
+
     /// Returns one more than the group by slot, 0 for slots that have none at hand; None for keys of another layout.
     pub fn by_slot(&self) -> Option<&[u32]> {
         match self {
@@ -120,18 +135,16 @@ impl Numbering {
     }
 
     /// Returns the keys of groups.
-    pub fn keys(&self, groups: Range<u32>) -> Keys {
-        let rows = groups.start as usize..groups.end as usize;
+    pub fn keys(&self, groups: &[u32]) -> Keys {
         match self {
             Numbering::None => Keys::None,
-            Numbering::Slots { keys, .. } => Keys::Slots(keys[rows].to_vec().into()),
-            Numbering::Packed { keys, .. } => Keys::Packed(keys[rows].to_vec()),
+            Numbering::Slots { keys, .. } => Keys::Slots(groups.iter().map(|group| keys[*group as usize]).collect()),
+            Numbering::Packed { keys, .. } => Keys::Packed(groups.iter().map(|group| keys[*group as usize]).collect()),
             Numbering::Whole(whole) => {
-                let first = whole.nulls.partition_point(|null| *null < groups.start);
-                let nulls: Vec<u32> = whole.nulls[first..].iter().copied().take_while(|n| *n < groups.end).collect();
-                let valid = (!nulls.is_empty())
-                    .then(|| NullBuffer::from_iter(groups.map(|group| nulls.binary_search(&group).is_err())));
-                Keys::Whole(whole.keys[rows].to_vec().into(), valid)
+                let is_valid = |group: &u32| whole.nulls.binary_search(group).is_err();
+                let valid = (!whole.nulls.is_empty()).then(|| groups.iter().map(is_valid).collect::<NullBuffer>());
+                let valid = valid.filter(|valid| valid.null_count() > 0);
+                Keys::Whole(groups.iter().map(|group| whole.keys[*group as usize]).collect(), valid)
             }
         }
     }

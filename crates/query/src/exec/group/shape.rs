@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
 use datafusion::functions_aggregate::count::Count;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
@@ -12,7 +13,9 @@ use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::sorts::sort::SortExec;
 
+use super::columns::MOST_SLOTS;
 use super::counts::{Counts, Distinct};
 use super::stretches::Cut;
 use super::whole::bits_of;
@@ -31,7 +34,19 @@ pub struct Shape {
     /// What the aggregates are computed from, each once, over the source's columns.
     pub arguments: Vec<Argument>,
     pub order: Order,
+    pub sorted: Option<Sorted>,
 }
+
+/// The order of the groups of one bucket.
+#[derive(Clone)]
+pub struct Sorted {
+    /// Places among the keys, all of them symbols.
+    pub by: Vec<(usize, SortOptions)>,
+    shown: String,
+}
+
+/// Symbols with more texts are sorted by the plain form, which compares only those of groups.
+const MOST_TEXTS: u32 = 1 << 16;
 
 /// One part of the key of groups.
 #[derive(Clone)]
@@ -78,12 +93,39 @@ impl Shape {
             let bucketed = keys.iter().any(|key| matches!(key, Key::Bucket { .. }));
             keys.push(key(&source, &expr, schema.field(place).data_type(), bucketed)?);
         }
-        let mut shape = Shape { source, keys, aggregates: Vec::new(), arguments: Vec::new(), order: Order::Any };
+        let mut shape =
+            Shape { source, keys, aggregates: Vec::new(), arguments: Vec::new(), order: Order::Any, sorted: None };
         for function in plan.aggr_expr() {
             shape.add(function, &outputs)?;
         }
         shape.check_order(plan)?;
         Ok(shape)
+    }
+
+    /// Reads an aggregation and the sort on top of it; None where the sort is not by the bucket and by symbols after it.
+    pub fn sorted(sort: &SortExec, plan: &AggregateExec) -> Option<Shape> {
+        let mut shape = Shape::of(plan).ok()?;
+        let by = sort.expr().iter().map(|by| Some((by.expr.downcast_ref::<Column>()?.index(), by.options)));
+        let mut by = by.collect::<Option<Vec<_>>>()?;
+        if let Some(bucket) = shape.bucket() {
+            let (first, options) = by.remove(0);
+            if first != bucket || options.descending {
+                return None;
+            }
+        }
+        // what is not among the keys is an answer
+        let sizes = shape.keys.iter().filter(|key| !matches!(key, Key::Bucket { .. })).map(|key| match key {
+            Key::Symbol { place, expr: None } => shape.source.view().symbol_count(shape.source.column(*place).id),
+            _ => None,
+        });
+        let sizes = sizes.collect::<Option<Vec<u32>>>()?;
+        let slots = sizes.iter().try_fold(1usize, |slots, size| slots.checked_mul(*size as usize + 1))?;
+        let known = |(place, _): &(usize, SortOptions)| matches!(shape.keys.get(*place), Some(Key::Symbol { .. }));
+        if by.is_empty() || !by.iter().all(known) || slots > MOST_SLOTS || sizes.iter().any(|size| *size > MOST_TEXTS) {
+            return None;
+        }
+        shape.sorted = Some(Sorted { by, shown: sort.expr().to_string() });
+        Some(shape)
     }
 
     fn add(&mut self, function: &AggregateFunctionExpr, outputs: &[Arc<dyn PhysicalExpr>]) -> Result<(), String> {
@@ -209,6 +251,10 @@ impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: Vec<String> = self.keys.iter().map(Key::to_string).collect();
         let aggregates: Vec<&str> = self.aggregates.iter().map(|a| a.shown.as_str()).collect();
-        write!(f, "keys=[{}], values=[{}], on: {}", keys.join(", "), aggregates.join(", "), self.source)
+        write!(f, "keys=[{}], values=[{}], ", keys.join(", "), aggregates.join(", "))?;
+        if let Some(sorted) = &self.sorted {
+            write!(f, "in the order of [{}], ", sorted.shown)?;
+        }
+        write!(f, "on: {}", self.source)
     }
 }

@@ -1,4 +1,7 @@
 //! Where rows in the order of time pass from one bucket into the next: [`Stretches`], found by search.
+//!
+//! Moments far apart in memory are slow to look at. So where a bucket ends is guessed from the rows and the time of the one
+//! before, and the search begins there: of rows that come about evenly two moments a bucket are looked at.
 
 use std::ops::Range;
 
@@ -30,18 +33,70 @@ impl Cut {
     }
 }
 
-/// The buckets of rising moments: the start of each and the rows in it. The last of all time may come in two parts.
+/// The buckets of rising moments: the start of each and the rows in it, counted among those that count. The last of all time
+/// may come in two parts.
 pub struct Stretches<'a> {
     times: &'a [i64],
+    /// The rows that count, rising; None: all.
+    rows: Option<&'a [u32]>,
     cut: Cut,
     next: usize,
+    /// Row and moment with which the bucket before began.
+    before: Option<(usize, i64)>,
 }
 
 impl<'a> Stretches<'a> {
     /// Returns the buckets of `times`, which must rise.
     pub fn new(times: &'a [i64], cut: Cut) -> Stretches<'a> {
         debug_assert!(times.is_sorted(), "blocks are in the order of time");
-        Stretches { times, cut, next: 0 }
+        Stretches { times, rows: None, cut, next: 0, before: None }
+    }
+
+    /// Returns the buckets of the moments of these rows only.
+    pub fn of_rows(times: &'a [i64], rows: &'a [u32], cut: Cut) -> Stretches<'a> {
+        Stretches { rows: Some(rows), ..Stretches::new(times, cut) }
+    }
+
+    /// Returns how many rows count.
+    fn len(&self) -> usize {
+        self.rows.map_or(self.times.len(), <[u32]>::len)
+    }
+
+    /// Returns the row that is the `place`-th to count.
+    fn row(&self, place: usize) -> usize {
+        self.rows.map_or(place, |rows| rows[place] as usize)
+    }
+
+    fn time(&self, place: usize) -> i64 {
+        self.times[self.row(place)]
+    }
+
+    /// Returns about where the rows are that reach `bound`, when the one at `first` is of the moment `time`.
+    fn guess(&self, first: usize, time: i64, bound: i64) -> usize {
+        let Some((row_before, time_before)) = self.before else { return first };
+        let row = self.row(first);
+        let rows_a_unit = (row - row_before) as f64 / (time as f64 - time_before as f64);
+        let ahead = (bound as f64 - time as f64) * rows_a_unit;
+        if !ahead.is_finite() {
+            return first;
+        }
+        // a number that is too large stays the largest
+        let row = row.saturating_add(ahead as usize);
+        match self.rows {
+            None => row,
+            Some(rows) => first + reach(rows.len() - first, |place| (rows[first + place] as usize) < row),
+        }
+    }
+
+    /// Returns the first place after `first` that does not hold, where after one that does not none does; looks at `guess` first.
+    fn end(&self, first: usize, guess: usize, holds: impl Fn(i64) -> bool) -> usize {
+        let (low, len) = (first + 1, self.len());
+        let guess = guess.clamp(low, len);
+        if guess < len && holds(self.time(guess)) {
+            return guess + 1 + reach(len - guess - 1, |place| holds(self.time(guess + 1 + place)));
+        }
+        // the same backwards
+        guess - reach(guess - low, |place| !holds(self.time(guess - 1 - place)))
     }
 }
 
@@ -50,30 +105,39 @@ impl Iterator for Stretches<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let first = self.next;
-        let time = *self.times.get(first)?;
-        let (start, bound) = (self.cut.start_of(time), self.cut.end_of(time));
-        let mut end = first + reach(&self.times[first..], |t| t < bound);
-        // at the ends of all time, where a bound is cut off, the start alone tells
-        if end == first || self.cut.start_of(self.times[end - 1]) != start {
-            end = first + reach(&self.times[first..], |t| self.cut.start_of(t) == start);
+        if first >= self.len() {
+            return None;
         }
-        self.next = end.max(first + 1);
-        Some((start, first..self.next))
+        let time = self.time(first);
+        let (start, bound) = (self.cut.start_of(time), self.cut.end_of(time));
+        let mut end = self.end(first, self.guess(first, time, bound), |t| t < bound);
+        // at the ends of all time, where a bound is cut off, the start alone tells
+        if time >= bound || self.cut.start_of(self.time(end - 1)) != start {
+            end = self.end(first, first, |t| self.cut.start_of(t) == start);
+        }
+        (self.next, self.before) = (end, Some((self.row(first), time)));
+        Some((start, first..end))
     }
 }
 
-/// Returns how many of the first values hold, where after one that does not none does: by steps that double, then by halves.
-fn reach(times: &[i64], holds: impl Fn(i64) -> bool) -> usize {
+/// Returns how many of the first of `len` places hold, where after one that does not none does: by steps that double, then by
+/// halves.
+fn reach(len: usize, holds: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut step) = (0, 1);
-    while let Some(time) = times.get(low + step - 1) {
-        if !holds(*time) {
-            break;
-        }
+    while low + step <= len && holds(low + step - 1) {
         low += step;
         step *= 2;
     }
-    let high = times.len().min(low + step - 1);
-    low + times[low..high].partition_point(|t| holds(*t))
+    let mut high = len.min(low + step - 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if holds(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }
 
 #[cfg(test)]
@@ -100,6 +164,12 @@ mod tests {
             (rows, last) = (stretch.end, Some(start));
         }
         assert_eq!(rows, times.len());
+        for step in [1, 2, 3, 7, 100] {
+            let picked: Vec<u32> = (0..times.len() as u32).filter(|row| row * row % step < 2).collect();
+            let moments: Vec<i64> = picked.iter().map(|row| times[*row as usize]).collect();
+            let found: Vec<_> = Stretches::of_rows(times, &picked, cut).collect();
+            assert!(found.iter().cloned().eq(Stretches::new(&moments, cut)), "{step}: {found:?}");
+        }
     }
 
     #[test]
@@ -111,6 +181,15 @@ mod tests {
             check(&times, Cut::Grid(grid(stride).with_zone(berlin).with_offset(45 * 60_000_000)));
         }
         check(&times, Cut::Moment);
+        // no guess fits
+        let mut moment = 1_711_839_600_000_000;
+        let uneven = (0..3_000i64).map(|i| {
+            moment += i * i % 17 * (i % 5) * if i % 400 < 200 { 1_000 } else { 90_000_000 };
+            moment
+        });
+        let uneven: Vec<i64> = uneven.collect();
+        ["1s", "1m", "1h"].iter().for_each(|stride| check(&uneven, Cut::Grid(grid(stride))));
+        check(&uneven, Cut::Moment);
         check(&[], Cut::Moment);
         check(&[5, 5, 5, 6], Cut::Moment);
     }

@@ -9,14 +9,17 @@ use arrow::array::ArrayRef;
 use datafusion::common::{Result, exec_err};
 use datafusion::execution::memory_pool::MemoryReservation;
 
-use super::columns::{Reader, stored};
+use super::columns::Reader;
 use super::numbering::{Keys, Numbering};
 use super::shape::Shape;
 use super::stretches::Stretches;
 use super::whole::wholes;
-use crate::exec::direct::Block;
+use crate::exec::direct::{Block, Selection};
 use crate::functions::aggregate::dense::{self, Dense};
 use crate::functions::aggregate::groups::Groups;
+
+/// Rows that are looked at together for new groups.
+const LOOK_ROWS: usize = 4 << 10;
 
 /// The groups of one bucket; without buckets all are of one.
 pub struct Section {
@@ -85,34 +88,24 @@ impl Worker {
         let reader = self.reader.clone();
         let keys = reader.keys(block)?;
         let arguments = reader.arguments(block)?;
-        let times = match reader.bucket {
-            Some((place, _)) => Some(stored(block, place)?),
-            None => None,
-        };
-        match (&times, reader.bucket) {
-            (Some(times), Some((_, cut))) => {
-                let times = wholes(times)?;
-                let stretches = Stretches::new(&times.values, cut);
-                match reader.is_one_group() {
-                    true => self.add_whole(stretches, block, &arguments)?,
-                    false => self.add_stretches(stretches, rows, &keys, &arguments)?,
-                }
+        let stretches: Vec<(i64, Range<usize>)> = match (reader.bucket, block.selection()) {
+            (None, _) => vec![(0, 0..rows)],
+            (Some((place, cut)), Selection::All) => Stretches::new(&wholes(block.column(place))?.values, cut).collect(),
+            (Some((place, cut)), Selection::Rows(rows)) => {
+                Stretches::of_rows(&wholes(block.column(place))?.values, rows, cut).collect()
             }
-            _ if reader.is_one_group() => self.add_whole(std::iter::once((0, 0..rows)), block, &arguments)?,
-            _ => self.add_stretches(std::iter::once((0, 0..rows)), rows, &keys, &arguments)?,
+        };
+        match reader.is_one_group() {
+            true => self.add_whole(stretches, block, &arguments)?,
+            false => self.add_stretches(&stretches, rows, &keys, &arguments)?,
         }
         self.charge()
     }
 
     /// Adds stretches of which each is of one group.
-    fn add_whole(
-        &mut self,
-        stretches: impl Iterator<Item = (i64, Range<usize>)>,
-        block: &Block,
-        arguments: &[ArrayRef],
-    ) -> Result<()> {
+    fn add_whole(&mut self, stretches: Vec<(i64, Range<usize>)>, block: &Block, arguments: &[ArrayRef]) -> Result<()> {
         let stretches: Vec<(usize, Range<usize>)> =
-            stretches.map(|(bucket, rows)| (self.only(bucket) as usize, rows)).collect();
+            stretches.into_iter().map(|(bucket, rows)| (self.only(bucket) as usize, rows)).collect();
         let reader = self.reader.clone();
         self.each_state(arguments, |state, places, arguments| {
             let zones = match places {
@@ -128,25 +121,24 @@ impl Worker {
 
     fn add_stretches(
         &mut self,
-        stretches: impl Iterator<Item = (i64, Range<usize>)>,
+        stretches: &[(i64, Range<usize>)],
         rows: usize,
         keys: &Keys,
         arguments: &[ArrayRef],
     ) -> Result<()> {
-        let stretches: Vec<(i64, Range<usize>)> = stretches.collect();
         if let (Keys::Slots(slots), Some(groups)) = (keys, self.numbering.by_slot())
             && self.states.iter().any(|(state, _)| state.is_dense())
             && dense::is_worth(rows, stretches.len(), groups.len())
         {
-            return self.add_dense(&stretches, slots, keys, arguments);
+            return self.add_dense(stretches, slots, keys, arguments);
         }
         let mut numbers = take(&mut self.numbers);
         numbers.clear();
         numbers.reserve(rows);
         for (bucket, rows) in stretches {
-            let section = self.enter(bucket);
+            let section = self.enter(*bucket);
             let before = self.groups;
-            self.groups = self.numbering.number(keys, rows, before, &mut numbers);
+            self.groups = self.numbering.number(keys, rows.clone(), before, &mut numbers);
             self.sections[section].append(before..self.groups);
         }
         let added = self.each_state(arguments, |state, _, arguments| state.add_each(arguments, &numbers));
@@ -169,13 +161,13 @@ impl Worker {
             let section = self.enter(*bucket);
             let slots = &slots[rows.clone()];
             let counts = dense::counts(slots, self.numbering.by_slot().map_or(0, <[u32]>::len));
-            let is_known = |groups: &[u32]| counts.iter().zip(groups).all(|(count, group)| *count == 0 || *group > 0);
-            if !self.numbering.by_slot().is_some_and(is_known) {
-                // in the order in which new ones appear
-                let (before, mut of_rows) = (self.groups, Vec::with_capacity(rows.len()));
-                self.groups = self.numbering.number(keys, rows.clone(), before, &mut of_rows);
-                self.sections[section].append(before..self.groups);
+            let before = self.groups;
+            if self.reader.is_sorted() {
+                self.groups = self.numbering.number_slots(&counts, before);
+            } else {
+                self.number_new(keys, rows.clone(), &counts);
             }
+            self.sections[section].append(before..self.groups);
             let Some(groups) = self.numbering.by_slot() else { continue };
             let dense = Dense::new(slots, &counts, groups);
             for (state, places) in self.states.iter_mut().filter(|(state, _)| state.is_dense()) {
@@ -194,6 +186,21 @@ impl Worker {
         }
         self.numbers = numbers;
         Ok(())
+    }
+
+    /// Numbers new groups in the order in which they appear, which most have done when few rows were looked at.
+    fn number_new(&mut self, keys: &Keys, rows: Range<usize>, rows_by_slot: &[u32]) {
+        let slots = self.numbering.by_slot().unwrap_or_default();
+        let is_new = |(rows, group): &(&u32, &u32)| **rows > 0 && **group == 0;
+        let wanted = self.groups + rows_by_slot.iter().zip(slots).filter(is_new).count() as u32;
+        let mut of_rows = Vec::new();
+        let mut next = rows.start;
+        while self.groups < wanted && next < rows.end {
+            let end = rows.end.min(next + LOOK_ROWS);
+            of_rows.clear();
+            self.groups = self.numbering.number(keys, next..end, self.groups, &mut of_rows);
+            next = end;
+        }
     }
 
     fn each_state(
@@ -269,7 +276,8 @@ impl Worker {
                         u32::MAX
                     );
                 }
-                let (keys, before) = (later.numbering.keys(theirs.clone()), self.groups);
+                let groups: Vec<u32> = theirs.clone().collect();
+                let (keys, before) = (later.numbering.keys(&groups), self.groups);
                 numbers.clear();
                 self.groups = self.numbering.number(&keys, 0..theirs.len(), before, &mut numbers);
                 self.sections[section].append(before..self.groups);
@@ -297,11 +305,39 @@ impl Worker {
         &self.sections
     }
 
+    /// Returns the groups of a section in the order of its rows; None where that is the order in which they appeared.
+    pub fn sorted(&self, section: usize) -> Option<Vec<u32>> {
+        if !self.reader.is_sorted() {
+            return None;
+        }
+        let groups: Vec<u32> = self.sections[section].ranges().flatten().collect();
+        let mut ranked: Vec<u64> = self.reader.ranks(&self.numbering.keys(&groups))?;
+        // the rank above the group's place, so that plain numbers are sorted
+        ranked.iter_mut().enumerate().for_each(|(place, rank)| *rank = *rank << 32 | place as u64);
+        ranked.sort_unstable();
+        Some(ranked.into_iter().map(|ranked| groups[ranked as u32 as usize]).collect())
+    }
+
+    /// Returns what sorting the largest section takes.
+    pub fn sorting_bytes(&self) -> usize {
+        if !self.reader.is_sorted() {
+            return 0;
+        }
+        let groups = |section: &Section| section.ranges().map(|range| range.len()).sum::<usize>();
+        let most = self.sections.iter().map(groups).max().unwrap_or(0);
+        most * (size_of::<u64>() + 3 * size_of::<u32>())
+    }
+
+    /// Returns what is noted of the memory.
+    pub fn memory(&self) -> &MemoryReservation {
+        &self.reservation
+    }
+
     /// Returns key columns and answers of groups, whose states are gone then; `buckets` has the bucket of each.
-    pub fn columns(&mut self, groups: Range<u32>, buckets: &[i64]) -> Result<Vec<ArrayRef>> {
-        let mut columns = self.reader.key_columns(&self.numbering.keys(groups.clone()), buckets)?;
+    pub fn columns(&mut self, groups: &[u32], buckets: &[i64]) -> Result<Vec<ArrayRef>> {
+        let mut columns = self.reader.key_columns(&self.numbering.keys(groups), buckets)?;
         for (state, _) in &mut self.states {
-            columns.push(state.answers(groups.start as usize..groups.end as usize)?);
+            columns.push(state.answers(groups)?);
         }
         Ok(columns)
     }

@@ -48,8 +48,8 @@ pub trait Groups: Any + Send {
     /// Moves states of `later`, which is of the same aggregate and saw later rows, into states of these: pairs of its group
     /// and ours.
     fn merge(&mut self, later: &mut dyn Groups, pairs: &[(u32, u32)]) -> Result<()>;
-    /// Returns the answers of some groups, whose states are gone then.
-    fn answers(&mut self, groups: Range<usize>) -> Result<ArrayRef>;
+    /// Returns the answers of some groups, each named once, whose states are gone then.
+    fn answers(&mut self, groups: &[u32]) -> Result<ArrayRef>;
     /// Returns the bytes that are held.
     fn size(&self) -> usize;
 }
@@ -156,8 +156,8 @@ impl<F: Fold> Groups for Folded<F> {
         Ok(())
     }
 
-    fn answers(&mut self, groups: Range<usize>) -> Result<ArrayRef> {
-        Ok(self.fold.answers(self.states[groups].iter_mut().map(take).collect()))
+    fn answers(&mut self, groups: &[u32]) -> Result<ArrayRef> {
+        Ok(self.fold.answers(groups.iter().map(|group| take(&mut self.states[*group as usize])).collect()))
     }
 
     fn size(&self) -> usize {

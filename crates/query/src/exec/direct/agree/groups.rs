@@ -148,6 +148,29 @@ fn buckets_of_every_kind() {
 }
 
 #[test]
+fn groups_in_the_order_of_bucket_and_symbols() {
+    const SORTED: Plan<'_> = Plan::Uses("in the order of");
+    agree(&[
+        ("select ts, s, avg(d), count() from t sample by 1h order by ts, s", SORTED),
+        ("select ts, s, avg(d), first(i) from t sample by 5m order by ts, s desc", SORTED),
+        ("select ts, k, max(l) from t where s <> 's1' sample by 1d order by ts, k", SORTED),
+        ("select s, ts, k, sum(d) from t sample by 7h order by ts, k desc, s", SORTED),
+        ("select s, ts, k, sum(d), count_distinct(i) from t sample by 1w order by ts, s, k desc", SORTED),
+        ("select s, count(), last(v) from t order by s", SORTED),
+        ("select s, k, max(d) from t order by k desc, s", SORTED),
+        ("select distinct s, k from t order by s desc, k desc", SORTED),
+        ("select x, t2 from (select date_trunc('hour', ts) t2, k x, count() from t where b) order by t2, x", Plan::Any),
+        ("select ts, s, avg(d) from t sample by 1h order by ts, s limit 7", Plan::Any),
+        ("select ts, s, avg(d) from t sample by 1h order by ts desc, s", GROUPS),
+        ("select ts, s, avg(d) from t sample by 1h order by s, ts", GROUPS),
+        ("select ts, s, i, avg(d) from t sample by 1h order by ts, s, i", GROUPS),
+        ("select ts, upper(s) u, avg(d) from t sample by 1h order by ts, u", GROUPS),
+        ("select ts, s, count() c from t sample by 1h order by ts, c, s", GROUPS),
+        ("select s, c from (select s, count() c from t) where c > 3 order by s", GROUPS),
+    ]);
+}
+
+#[test]
 fn nodes_above_and_other_inputs() {
     agree(&[
         ("select s, sum(d) x from t order by x desc, s limit 3", GROUPS),
