@@ -2,7 +2,8 @@
 //!
 //! Owns the listener and the life of a connection; what a request means stands in the route files. Never plans or
 //! stores anything itself. Reading order: this file (accept loop, connection, shutdown), [`routes`], [`parameters`]
-//! and [`body`] (what comes in), [`answer`] (plain answers), [`exec`] and [`exp`] with [`rows`] and [`cells`] (results),
+//! and [`body`] (what comes in), [`answer`] (plain answers), [`exec`] and [`exp`] with [`rows`], [`pieces`]
+//! and [`cells`] (results),
 //! [`write`] (ILP), [`imp`] (CSV), [`pages`] (files under `public/`).
 
 use std::convert::Infallible;
@@ -45,6 +46,7 @@ mod exp;
 mod imp;
 mod pages;
 mod parameters;
+mod pieces;
 mod routes;
 mod rows;
 mod server_info;

@@ -75,6 +75,9 @@ pub fn double(value: f64) -> Text {
         if scaled as f64 / 1e8 == size && scaled < 1_000_000_000_000_000 {
             return plain::<8>(value.is_sign_negative(), scaled as u64, 100_000_000);
         }
+        if let Some(text) = fixed(value) {
+            return text;
+        }
     } else if size == 0.0 {
         return plain::<4>(value.is_sign_negative(), 0, 10_000);
     }
@@ -84,6 +87,20 @@ pub fn double(value: f64) -> Text {
 /// Returns a float as Java shows it. It must be finite.
 pub fn float(value: f32) -> Text {
     shortest(value.into(), |out| serde_json::to_writer(out, &value).is_ok(), |out| write!(out, "{value:e}").is_ok())
+}
+
+/// Returns the text of a number between 0.001 and ten million, whose shortest digits are written as Java shows them; None where
+/// it may lie in the middle between two texts of so many digits.
+fn fixed(value: f64) -> Option<Text> {
+    let mut text = Text::EMPTY;
+    let mut left = &mut text.bytes[..];
+    serde_json::to_writer(&mut left, &value).ok()?;
+    let length = LONGEST - left.len();
+    text.end = length as u8;
+    let point = text.as_bytes().iter().take(9).position(|byte| *byte == b'.')?;
+    let decimals = length - point - 1;
+    let is_plain = binary_places(value) != decimals as i32 + 1 && !text.as_bytes().contains(&b'e');
+    is_plain.then_some(text)
 }
 
 /// Returns `scaled / one`, where `one` is the power of ten that has `DECIMALS` zeros.

@@ -1,5 +1,6 @@
 //! One column of a batch, ready to be shown row by row: [`Cells`].
 
+use std::cell::RefCell;
 use std::fmt;
 
 use arrow::array::{
@@ -19,6 +20,15 @@ pub struct Cells<'a> {
     kind: Kind,
     values: Values<'a>,
     nulls: Option<&'a NullBuffer>,
+    /// The last moment that comes again: buckets of many keys have many rows.
+    repeated: RefCell<Repeated>,
+}
+
+/// A moment as JSON; none while the text is empty.
+#[derive(Default)]
+struct Repeated {
+    moment: i64,
+    text: Vec<u8>,
 }
 
 enum Values<'a> {
@@ -87,7 +97,7 @@ impl<'a> Cells<'a> {
             position: 0,
             kind: SqlErrorKind::Internal,
         })?;
-        Ok(Cells { kind, values, nulls: array.nulls() })
+        Ok(Cells { kind, values, nulls: array.nulls(), repeated: RefCell::default() })
     }
 
     fn is_null(&self, row: usize) -> bool {
@@ -115,14 +125,30 @@ impl<'a> Cells<'a> {
             Values::Text(a) => exec_json::string(out, a.value(row)),
             Values::TextView(a) => exec_json::string(out, a.value(row)),
             Values::Millis(a) => exec_json::date(out, a.value(row)),
-            Values::Micros(a) => exec_json::timestamp(out, a.value(row)),
-            Values::Nanos(a) => exec_json::timestamp_ns(out, a.value(row)),
+            Values::Micros(a) => self.moment(out, a.values(), row, exec_json::timestamp),
+            Values::Nanos(a) => self.moment(out, a.values(), row, exec_json::timestamp_ns),
             // the peer shows no bytes
             Values::Binary => out.extend_from_slice(b"[]"),
             Values::List(a) => list(out, &a.value(row)),
             Values::U32(_) | Values::Fixed(_) | Values::Decimal128(..) | Values::Decimal256(..) => {
                 self.quoted(out, row);
             }
+        }
+    }
+
+    /// Appends a moment; where the same one follows, its text is kept.
+    fn moment(&self, out: &mut Vec<u8>, moments: &[i64], row: usize, write: fn(&mut Vec<u8>, i64)) {
+        let moment = moments[row];
+        let mut repeated = self.repeated.borrow_mut();
+        if repeated.moment == moment && !repeated.text.is_empty() {
+            return out.extend_from_slice(&repeated.text);
+        }
+        let start = out.len();
+        write(out, moment);
+        if moments.get(row + 1) == Some(&moment) {
+            repeated.moment = moment;
+            repeated.text.clear();
+            repeated.text.extend_from_slice(&out[start..]);
         }
     }
 
@@ -289,6 +315,12 @@ mod tests {
             Arc::new(TimestampMicrosecondArray::from(vec![Some(1), None])),
             &format!("{at}001Z\" null "),
             &format!("{at}001Z\"  "),
+        );
+        check(
+            Kind::Timestamp,
+            Arc::new(TimestampMicrosecondArray::from(vec![Some(0), Some(1), Some(1), None, Some(1), Some(0), Some(0)])),
+            &format!("{at}000Z\" {at}001Z\" {at}001Z\" null {at}001Z\" {at}000Z\" {at}000Z\" "),
+            &format!("{at}000Z\" {at}001Z\" {at}001Z\"  {at}001Z\" {at}000Z\" {at}000Z\" "),
         );
         check(
             Kind::Date,

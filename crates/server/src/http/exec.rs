@@ -16,8 +16,8 @@ use query::{Outcome, SqlError};
 use serde_json::json;
 use wire::exec_json;
 
-use super::cells::Cells;
 use super::parameters::Parameters;
+use super::pieces::{Pieces, Written};
 use super::rows::{self, Allowed, Ran, RowStream};
 use super::window::Window;
 use super::{HttpContext, answer, body, routes};
@@ -109,20 +109,20 @@ async fn with_rows(sql: &str, parameters: &Parameters, mut rows: RowStream, time
         Err(error) => return rows::refuse(sql, &error),
     };
     let head = head(sql, parameters, &rows, &selected);
-    let json = JsonRows {
+    let columns = selected.iter().map(|&column| (column, rows.columns[column].kind)).collect();
+    let quote_longs = parameters.is_true("quoteLargeNum") || parameters.get("src") == Some("con");
+    let mut json = JsonRows {
         rows,
-        selected,
-        first,
         window: Window::of_exec(parameters.get("limit")),
         count_all: parameters.is_true("count"),
-        quote_longs: parameters.is_true("quoteLargeNum") || parameters.get("src") == Some("con"),
         times: parameters.is_true("timings").then_some(times),
         explain: parameters.is_true("explain"),
         seen: 0,
-        comma: false,
-        head,
+        pieces: Pieces::new(head, columns, quote_longs),
+        over: None,
         ended: false,
     };
+    json.take(Ok(first));
     let chunks = futures::stream::unfold(json, |mut json| async {
         let chunk = json.next_chunk().await?;
         Some((Ok::<_, std::convert::Infallible>(chunk), json))
@@ -185,20 +185,17 @@ struct Times {
 /// The body of an answer under way.
 struct JsonRows {
     rows: RowStream,
-    selected: Vec<usize>,
-    first: Option<RecordBatch>,
     window: Window,
     /// Rows behind the window are counted too.
     count_all: bool,
-    quote_longs: bool,
     times: Option<Times>,
     explain: bool,
     /// Rows that came so far.
     seen: u64,
-    /// A row stands before the next one.
-    comma: bool,
-    /// What has not been sent yet.
-    head: Vec<u8>,
+    /// What came and has not been sent yet.
+    pieces: Pieces,
+    /// No more rows come, or none that count: what ended them.
+    over: Option<Result<(), SqlError>>,
     ended: bool,
 }
 
@@ -207,27 +204,28 @@ impl JsonRows {
         if self.ended {
             return None;
         }
-        let mut out = std::mem::take(&mut self.head);
         loop {
-            if self.seen >= self.window.stop && !self.count_all {
-                self.end(&mut out, None);
-                return Some(out);
+            while self.over.is_none() && self.pieces.have_room() {
+                let Some(next) = self.rows.at_hand() else { break };
+                self.take(next);
             }
-            let batch = match self.first.take() {
-                Some(batch) => Ok(Some(batch)),
-                None => self.rows.next().await,
-            };
-            let written = match batch {
-                Ok(Some(batch)) => self.write(&mut out, &batch),
-                Ok(None) => {
-                    self.end(&mut out, None);
-                    return Some(out);
+            let mut out = match self.pieces.next().await {
+                Some(Written { text, error: None }) => text,
+                Some(Written { mut text, error: Some(error) }) => {
+                    self.end(&mut text, Some(&error));
+                    return Some(text);
                 }
-                Err(error) => Err(error),
+                None if self.over.is_none() => {
+                    let next = self.rows.next().await;
+                    self.take(next);
+                    continue;
+                }
+                None => self.pieces.head(),
             };
-            if let Err(error) = written {
-                self.end(&mut out, Some(&error));
-                return Some(out);
+            if self.pieces.are_none()
+                && let Some(over) = self.over.take()
+            {
+                self.end(&mut out, over.err().as_ref());
             }
             if !out.is_empty() {
                 return Some(out);
@@ -235,25 +233,20 @@ impl JsonRows {
         }
     }
 
-    fn write(&mut self, out: &mut Vec<u8>, batch: &RecordBatch) -> Result<(), SqlError> {
-        let cells: Vec<Cells<'_>> = self
-            .selected
-            .iter()
-            .map(|&column| Cells::new(self.rows.columns[column].kind, batch.column(column)))
-            .collect::<Result<_, _>>()?;
-        for row in self.window.of_batch(self.seen, batch.num_rows()) {
-            out.extend_from_slice(if self.comma { b",[" } else { b"[" });
-            self.comma = true;
-            for (i, cells) in cells.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
+    /// Takes what comes next of the rows.
+    fn take(&mut self, next: Result<Option<RecordBatch>, SqlError>) {
+        match next {
+            Ok(Some(batch)) => {
+                let rows = self.window.of_batch(self.seen, batch.num_rows());
+                self.seen += batch.num_rows() as u64;
+                self.pieces.add(batch, rows);
+                if self.seen >= self.window.stop && !self.count_all {
+                    self.over = Some(Ok(()));
                 }
-                cells.json(out, row, self.quote_longs);
             }
-            out.push(b']');
+            Ok(None) => self.over = Some(Ok(())),
+            Err(error) => self.over = Some(Err(error)),
         }
-        self.seen += batch.num_rows() as u64;
-        Ok(())
     }
 
     fn end(&mut self, out: &mut Vec<u8>, error: Option<&SqlError>) {

@@ -101,6 +101,19 @@ impl RowStream {
             (None, Some(rest)) => self.time_left.within(rest.batches.recv()).await?.unwrap_or_else(|| Err(lost())),
             (None, None) => Err(lost()),
         };
+        self.handed_out(next)
+    }
+
+    /// Returns what [`RowStream::next`] would return at once; `None` where that would wait, or after the last rows.
+    pub fn at_hand(&mut self) -> Option<Result<Option<RecordBatch>, SqlError>> {
+        if self.ended {
+            return None;
+        }
+        let next = self.ready.pop_front().or_else(|| self.rest.as_mut()?.batches.try_recv().ok())?;
+        Some(self.handed_out(next))
+    }
+
+    fn handed_out(&mut self, next: Sent) -> Sent {
         self.ended = matches!(next, Ok(None));
         if self.ended
             && let Some(running) = self.running.take()
