@@ -279,3 +279,84 @@ fn ancestors(disk: &Disk, newest: Timeline, bytes: &[u8]) -> Result<History> {
     files.reverse();
     Ok(History { lines, files })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn id(number: u32) -> TimelineId {
+        TimelineId { number, tag: number }
+    }
+
+    /// Returns a history of three timelines, each of which leaves the one before at Seq 10 in the way that is said.
+    fn history(second: impl Fn(&mut Parent), third: impl Fn(&mut Parent)) -> History {
+        let line = |number: u32, leave: Option<&dyn Fn(&mut Parent)>| {
+            let parent = leave.map(|leave| {
+                let mut parent = Parent {
+                    timeline: id(number - 1),
+                    seq: Seq(10),
+                    base: None,
+                    last_log: None,
+                    next_table: u64::from(number),
+                    served_snapshot: None,
+                    restored: false,
+                    kept: Vec::new(),
+                };
+                leave(&mut parent);
+                parent
+            });
+            Timeline {
+                format: TIMELINE_FORMAT_VERSION,
+                database_id: String::new(),
+                timeline: id(number),
+                created_us: 0,
+                parent,
+                left: None,
+            }
+        };
+        let history = History::begin(line(1, None), b"1");
+        history.continued(line(2, Some(&second)), b"2").continued(line(3, Some(&third)), b"3")
+    }
+
+    fn pin(timeline: u32, seq: u64) -> Pin {
+        let pin = serde_json::json!({
+            "format": 3, "name": "kept", "id": "a", "database_id": "", "timeline": id(timeline), "seq": seq,
+            "created_us": 0, "generation": 1, "first_log": "", "base": null, "timelines": [], "last_log": "",
+            "last_log_bytes": 0, "tables": 0, "place_machine": 0, "place_inode": 0,
+        });
+        serde_json::from_value(pin).expect("a pin of what every pin has")
+    }
+
+    #[test]
+    fn a_kept_snapshot_goes_on_over_a_restore_or_an_undo_that_says_so_and_over_a_move() {
+        let plain = |_: &mut Parent| {};
+        let served = |parent: &mut Parent| parent.served_snapshot = Some("default".to_owned());
+        let undone = |parent: &mut Parent| parent.restored = true;
+        let with_it = |parent: &mut Parent| parent.kept = vec!["a".to_owned()];
+        assert!(history(plain, plain).goes_on(&pin(1, 10), Seq(99)));
+        for restore in [&served as &dyn Fn(&mut Parent), &undone] {
+            let keeping = |parent: &mut Parent| {
+                restore(parent);
+                with_it(parent);
+            };
+            assert!(!history(restore, plain).goes_on(&pin(1, 5), Seq(99)));
+            assert!(!history(plain, restore).goes_on(&pin(1, 5), Seq(99)));
+            assert!(!history(keeping, restore).goes_on(&pin(1, 5), Seq(99)));
+            assert!(!history(restore, keeping).goes_on(&pin(1, 5), Seq(99)));
+            assert!(history(keeping, keeping).goes_on(&pin(1, 5), Seq(99)));
+            assert!(history(restore, keeping).goes_on(&pin(2, 5), Seq(99)), "it is younger than the first restore");
+            assert_eq!(history(restore, plain).restores().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_kept_snapshot_of_behind_a_branch_or_of_another_history_does_not_go_on() {
+        let history = history(|_| {}, |_| {});
+        assert!(!history.goes_on(&pin(2, 11), Seq(99)), "it was taken after the timeline was left");
+        assert!(history.goes_on(&pin(3, 11), Seq(12)) && !history.goes_on(&pin(3, 12), Seq(12)));
+        assert!(!history.goes_on(&pin(4, 1), Seq(99)));
+        assert_eq!(history.next_table(), 3);
+        let ends: Vec<_> = history.lineage().map(|(line, end)| (line.number, end)).collect();
+        assert_eq!(ends, [(3, Seq(u64::MAX)), (2, Seq(10)), (1, Seq(10))]);
+    }
+}
