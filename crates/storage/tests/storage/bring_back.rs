@@ -18,11 +18,6 @@ fn bring_back(db: &Database, snapshot: &str, table: &str, to: &str) -> storage::
     db.restore_table(&db.view_at(snapshot).unwrap(), table, &TableName::new(to).unwrap())
 }
 
-fn clean_up(db: &Database) {
-    db.write_base().unwrap();
-    while db.step_gc().unwrap() {}
-}
-
 fn files_of(fs: &SimFs, table: &str) -> usize {
     let below = fs.files_below(&Path::new(ROOT).join("db"));
     let is_of_table = |path: &Path| path.iter().any(|step| step.to_string_lossy().starts_with(&format!("{table}~")));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use storage::env::sim_fs::{CopyMode, SimFs};
-use storage::{Database, Env, Error};
+use storage::{Env, Error};
 
 use crate::support::*;
 
@@ -132,11 +132,6 @@ fn names_that_copy_tools_leave_are_neither_read_nor_removed() {
     for path in &strange {
         assert!(fs.peek(&Path::new(COPY).join(path)).is_some(), "{path} is gone");
     }
-}
-
-fn clean_up(db: &Database) {
-    db.write_base().unwrap();
-    while db.step_gc().unwrap() {}
 }
 
 #[test]

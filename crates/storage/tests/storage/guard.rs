@@ -1,11 +1,9 @@
 //! Snapshots on a disk that fills, and those that make whole file systems durable.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use storage::env::clock::ManualClock;
-use storage::env::rng::SeededRng;
-use storage::env::sim_fs::{CopyMode, OpKind, SimFs};
+use storage::env::sim_fs::{CopyMode, OpKind};
 use storage::{Database, Env, Error, Options, SnapshotState, Terms};
 
 use crate::support::*;
@@ -13,17 +11,6 @@ use crate::support::*;
 const SECOND_US: i64 = 1_000_000;
 /// A hundredth of the simulated disk, and more.
 const WIDE_BYTES: usize = 11 << 20;
-
-fn machine_with_clock() -> (Arc<SimFs>, Env, Arc<ManualClock>) {
-    let fs = Arc::new(SimFs::new(7));
-    let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
-    let env = Env { fs: fs.clone(), clock: clock.clone(), rng: Arc::new(SeededRng::new(7)) };
-    (fs, env, clock)
-}
-
-fn leased(lease_us: i64) -> Terms {
-    Terms { lease_us: Some(lease_us), ..Terms::default() }
-}
 
 /// Stores a row that is worth removing, in a segment.
 fn store_much(db: &Database) {

@@ -1,50 +1,14 @@
 //! Snapshots with names: several at once, their leases, and those that are kept.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use storage::env::Fs;
-use storage::env::clock::ManualClock;
-use storage::env::rng::SeededRng;
 use storage::env::sim_fs::{CopyMode, SimFs};
-use storage::{Database, Env, Error, SnapshotState, Terms};
+use storage::{Env, Error, SnapshotState};
 
 use crate::support::*;
 
 const HOUR_US: i64 = 3_600_000_000;
-
-/// A machine whose clock the test turns.
-fn machine_with_clock() -> (Arc<SimFs>, Env, Arc<ManualClock>) {
-    let fs = Arc::new(SimFs::new(7));
-    let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
-    let env = Env { fs: fs.clone(), clock: clock.clone(), rng: Arc::new(SeededRng::new(7)) };
-    (fs, env, clock)
-}
-
-fn fill(db: &Database, day: i64) {
-    insert(db, "t", &[(day * DAY_US, Some("a"), day, Some("x"))]);
-}
-
-fn leased(lease_us: i64) -> Terms {
-    Terms { lease_us: Some(lease_us), ..Terms::default() }
-}
-
-fn kept() -> Terms {
-    Terms { keep: true, owner: "admin".to_owned(), ..Terms::default() }
-}
-
-fn state(db: &Database, name: &str) -> Option<SnapshotState> {
-    db.snapshots().into_iter().find(|s| s.name == name).map(|s| s.state)
-}
-
-fn rows_at(db: &Database, snapshot: &str, table: &str) -> Vec<String> {
-    rows_of(&db.view_at(snapshot).unwrap().table(table).unwrap())
-}
-
-fn clean_up(db: &Database) {
-    db.write_base().unwrap();
-    while db.step_gc().unwrap() {}
-}
 
 fn count_files(fs: &SimFs) -> usize {
     fs.files_below(Path::new(ROOT)).into_iter().filter(|path| !path.starts_with("db/_live")).count()

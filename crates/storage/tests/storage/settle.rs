@@ -4,16 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use storage::env::sim_fs::{CopyMode, SimFs, Survive};
-use storage::{Database, Env, Error, Options, SnapshotState, Terms};
+use storage::{Database, Env, Error, Options, SnapshotState};
 use types::memory::Budget;
 
 use crate::support::*;
 
 const EXCLUDED: [&str; 2] = ["db/_live", "log"];
-
-fn kept() -> Terms {
-    Terms { keep: true, owner: "admin".to_owned(), ..Terms::default() }
-}
 
 fn fill(db: &Database, table: &str, day: i64, symbol: &'static str) {
     insert(db, table, &[(day * DAY_US, Some(symbol), day, Some("x")), (day * DAY_US, None, day, None)]);
@@ -30,19 +26,6 @@ fn segments_of(db: &Database, table: &str) -> usize {
 fn settle(db: &Database, name: &str) {
     while db.step_settle().unwrap() {}
     assert_eq!(state(db, name), Some(SnapshotState::Settled), "{name}");
-}
-
-fn state(db: &Database, name: &str) -> Option<SnapshotState> {
-    db.snapshots().into_iter().find(|s| s.name == name).map(|s| s.state)
-}
-
-fn rows_at(db: &Database, snapshot: &str, table: &str) -> Vec<String> {
-    rows_of(&db.view_at(snapshot).unwrap().table(table).unwrap())
-}
-
-fn clean_up(db: &Database) {
-    db.write_base().unwrap();
-    while db.step_gc().unwrap() {}
 }
 
 fn files(fs: &SimFs) -> BTreeSet<PathBuf> {

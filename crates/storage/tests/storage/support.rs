@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef};
 use storage::env::clock::ManualClock;
 use storage::env::rng::SeededRng;
 use storage::env::sim_fs::SimFs;
-use storage::{Database, Env, NewColumn, NewTable, Options, Result, TableView};
+use storage::{Database, Env, NewColumn, NewTable, Options, Result, SnapshotState, TableView, Terms};
 use types::{
     Column, ColumnData, ColumnType, PartitionBy, RowBatch, StrColumn, SymbolColumn, TableId, TableName, TimeRange,
 };
@@ -26,6 +26,14 @@ pub fn machine() -> (Arc<SimFs>, Env) {
         rng: Arc::new(SeededRng::new(7)),
     };
     (fs, env)
+}
+
+/// The same, and the clock, which the test turns.
+pub fn machine_with_clock() -> (Arc<SimFs>, Env, Arc<ManualClock>) {
+    let fs = Arc::new(SimFs::new(7));
+    let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
+    let env = Env { fs: fs.clone(), clock: clock.clone(), rng: Arc::new(SeededRng::new(7)) };
+    (fs, env, clock)
 }
 
 /// The same machine, another process.
@@ -84,6 +92,35 @@ pub fn batch(db: &Database, table: &str, rows: &[Row]) -> (TableId, RowBatch) {
 
 pub fn insert(db: &Database, table: &str, rows: &[Row]) {
     db.append(vec![batch(db, table, rows)]).unwrap();
+}
+
+/// A row of the day in the table `t`.
+pub fn fill(db: &Database, day: i64) {
+    insert(db, "t", &[(day * DAY_US, Some("a"), day, Some("x"))]);
+}
+
+/// A snapshot that is open for so long.
+pub fn leased(lease_us: i64) -> Terms {
+    Terms { lease_us: Some(lease_us), ..Terms::default() }
+}
+
+/// A snapshot that is kept from the start.
+pub fn kept() -> Terms {
+    Terms { keep: true, owner: "admin".to_owned(), ..Terms::default() }
+}
+
+pub fn state(db: &Database, name: &str) -> Option<SnapshotState> {
+    db.snapshots().into_iter().find(|s| s.name == name).map(|s| s.state)
+}
+
+pub fn rows_at(db: &Database, snapshot: &str, table: &str) -> Vec<String> {
+    rows_of(&db.view_at(snapshot).unwrap().table(table).unwrap())
+}
+
+/// A base, and the removal of all that nothing needs.
+pub fn clean_up(db: &Database) {
+    db.write_base().unwrap();
+    while db.step_gc().unwrap() {}
 }
 
 /// The rows of a table, one line each, values separated by blanks, in the order of a scan.

@@ -2,33 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use storage::env::Fs;
-use storage::env::clock::ManualClock;
-use storage::env::rng::SeededRng;
 use storage::env::sim_fs::{SimFs, Survive};
 use storage::{Database, Env, Error, Terms};
 
 use crate::support::*;
 
 const HOUR_US: i64 = 3_600_000_000;
-
-fn machine_with_clock() -> (Arc<SimFs>, Env, Arc<ManualClock>) {
-    let fs = Arc::new(SimFs::new(7));
-    let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
-    let env = Env { fs: fs.clone(), clock: clock.clone(), rng: Arc::new(SeededRng::new(7)) };
-    (fs, env, clock)
-}
-
-fn fill(db: &Database, day: i64) {
-    insert(db, "t", &[(day * DAY_US, Some("a"), day, Some("x"))]);
-}
-
-fn clean_up(db: &Database) {
-    db.write_base().unwrap();
-    while db.step_gc().unwrap() {}
-}
 
 fn ask(fs: &SimFs, text: &str) {
     fs.write_file(&Path::new(ROOT).join("_restore"), text.as_bytes());
