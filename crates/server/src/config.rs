@@ -133,6 +133,10 @@ pub struct StorageConfig {
     pub snapshot_lease: Option<Duration>,
     /// How long what a restore leaves behind stays.
     pub restore_grace: Duration,
+    /// What this server is called in snapshots; empty: nothing.
+    pub instance_id: String,
+    /// A start restores when `_restore` or a changed instance id asks for it.
+    pub restores: bool,
     /// PREPARE makes the whole file systems durable.
     pub snapshot_syncfs: bool,
     /// Percent of the disk that snapshots hold at which there is a warning.

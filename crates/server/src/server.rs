@@ -338,6 +338,8 @@ async fn open(
     options.drop_grace_us = i64::try_from(config.storage.drop_grace.as_micros()).unwrap_or(i64::MAX);
     options.snapshot_lease_us = config.storage.snapshot_lease.map(|lease| lease.as_micros() as i64);
     options.restore_grace_us = i64::try_from(config.storage.restore_grace.as_micros()).unwrap_or(i64::MAX);
+    options.instance_id.clone_from(&config.storage.instance_id);
+    options.restores = config.storage.restores;
     options.snapshot_syncfs = config.storage.snapshot_syncfs;
     options.snapshot_warn_share = config.storage.snapshot_warn_share;
     options.snapshot_shed_free = config.storage.snapshot_shed_free;

@@ -87,6 +87,10 @@ pub struct Options {
     pub snapshot_lease_us: Option<i64>,
     /// How long what a restore leaves behind stays, so that the restore can be undone.
     pub restore_grace_us: i64,
+    /// What this server is called; a snapshot says under which name it was taken. Empty: nothing.
+    pub instance_id: String,
+    /// A start restores when `_restore` or a changed instance id asks for it.
+    pub restores: bool,
     /// PREPARE makes the whole file systems durable, also when it does not say so.
     pub snapshot_syncfs: bool,
     /// Percent of the disk that snapshots may hold before it is worth a warning; 0: never.
@@ -118,6 +122,8 @@ impl Options {
             drop_grace_us: 24 * 60 * 60 * 1_000_000,
             snapshot_lease_us: Some(24 * 60 * 60 * 1_000_000),
             restore_grace_us: 24 * 60 * 60 * 1_000_000,
+            instance_id: String::new(),
+            restores: true,
             snapshot_syncfs: false,
             snapshot_warn_share: 20,
             snapshot_shed_free: 5,

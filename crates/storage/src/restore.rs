@@ -7,7 +7,8 @@
 //! 3. [`publish`]: a new timeline that leaves the parent at the cut; then the trigger goes, then the served pins.
 //!
 //! A crash at any step is retried to the right end by the next start. What was in force before stays for a grace time, and
-//! [`undo`] goes back to it; [`moment`] goes back to any moment that `log.retention` has kept. Pages: `docs/format/snapshot.md`, `docs/format/timeline.md`.
+//! [`undo`] goes back to it; [`moment`] goes back to any moment that `log.retention` has kept; [`instance`] asks for a restore
+//! without a trigger. Pages: `docs/format/snapshot.md`, `docs/format/timeline.md`.
 
 use std::path::{Path, PathBuf};
 
@@ -24,18 +25,19 @@ use crate::snapshot::{Pin, content};
 use crate::timeline::{self, LastLog, Parent, TIMELINE_FORMAT_VERSION, Timeline};
 use crate::{Error, Result};
 
-mod kept;
-mod left_behind;
+pub(crate) mod instance;
+pub(crate) mod kept;
+pub(crate) mod left_behind;
 mod moment;
 mod trigger;
 mod undo;
 mod validate;
 mod verify;
 
-use trigger::{Depth, Target, Trigger};
+pub use trigger::Depth;
+use trigger::{Target, Trigger};
 pub(crate) use undo::files_of as undo_files;
-pub(crate) use validate::require_plain_path;
-use validate::{verify_lengths, verify_tables};
+pub(crate) use validate::{require_plain_path, verify_lengths, verify_tables};
 pub use verify::{Whole, verify};
 
 /// What a restore did, for the operator.
@@ -53,6 +55,18 @@ pub struct RestoreReport {
 pub(crate) struct PinFile {
     pub path: PathBuf,
     pub pin: Pin,
+}
+
+impl PinFile {
+    /// Returns the name of the file.
+    pub fn file_name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Returns whether that is the snapshot's name, or its file's without the ending, which no other cut has.
+    pub fn is_called(&self, name: &str) -> bool {
+        name == self.pin.name || self.file_name().strip_suffix(".json") == Some(name)
+    }
 }
 
 /// Where the new timeline is to leave an old one; everything that the state there needs is proven whole.
@@ -117,8 +131,7 @@ struct Plan {
 /// Picks the snapshot to serve.
 fn choose(disk: &Disk, marker: &Marker, name: Option<&str>, timeline: Option<TimelineId>) -> Result<Plan> {
     let pins = read_pins(disk)?;
-    let is_meant =
-        |p: &&PinFile| name.is_none_or(|n| n == p.pin.name) && timeline.is_none_or(|id| id == p.pin.timeline);
+    let is_meant = |p: &&PinFile| name.is_none_or(|n| p.is_called(n)) && timeline.is_none_or(|id| id == p.pin.timeline);
     let named: Vec<&PinFile> = pins.iter().filter(is_meant).collect();
     let Some(chosen) = named.iter().max_by_key(|p| (p.pin.timeline.number, p.pin.seq, p.pin.settled.is_some())) else {
         return Err(refuse_unknown(disk, &pins, name, timeline));
@@ -298,6 +311,8 @@ fn remove_trigger(disk: &Disk) -> Result<()> {
     let path = disk.layout.restore_trigger();
     let gone = match disk.env.fs.metadata(&path).map(|m| m.kind) {
         Ok(FileKind::Dir) => disk.env.fs.remove_dir(&path),
+        // A changed instance id asked for it.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         _ => disk.env.fs.unlink(&path),
     };
     gone.and_then(|()| disk.env.fs.sync_dir(disk.layout.root())).map_err(|e| {

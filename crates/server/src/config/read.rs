@@ -105,6 +105,8 @@ pub fn storage(properties: &Properties) -> Result<StorageConfig, ConfigError> {
         restore_grace: properties.duration("restore.grace")?,
         drop_grace: properties.duration("drop.grace")?,
         snapshot_lease: Some(properties.duration("snapshot.lease")?).filter(|lease| !lease.is_zero()),
+        instance_id: instance_id(properties)?,
+        restores: restores(properties)?,
         snapshot_syncfs: properties.bool("snapshot.syncfs")?,
         snapshot_warn_share: percent(properties, "snapshot.warn.share")?,
         snapshot_shed_free: percent(properties, "snapshot.shed.free")?,
@@ -115,6 +117,23 @@ pub fn storage(properties: &Properties) -> Result<StorageConfig, ConfigError> {
             files => files,
         },
     })
+}
+
+/// Reads what the server is called.
+fn instance_id(properties: &Properties) -> Result<String, ConfigError> {
+    const KEY: &str = "cairo.snapshot.instance.id";
+    let id = properties.text(KEY);
+    if id.len() > MAX_INSTANCE_ID_BYTES || id.chars().any(char::is_control) {
+        return Err(properties.bad(KEY, "a name of at most 255 bytes"));
+    }
+    Ok(id.to_owned())
+}
+
+/// Reads whether a start restores. Of the two spellings the older one counts where it is set, as in QuestDB.
+fn restores(properties: &Properties) -> Result<bool, ConfigError> {
+    let newer = properties.bool("cairo.checkpoint.recovery.enabled")?;
+    let older = properties.bool("cairo.snapshot.recovery.enabled")?;
+    Ok(if properties.is_set("cairo.snapshot.recovery.enabled") { older } else { newer })
 }
 
 fn percent(properties: &Properties, key: &str) -> Result<u64, ConfigError> {
@@ -165,4 +184,6 @@ pub fn memory_limit(properties: &Properties) -> Result<MemoryLimit, ConfigError>
 }
 
 /// With less no statement of use runs.
+/// Longest name of a server.
+const MAX_INSTANCE_ID_BYTES: usize = 255;
 const LEAST_MEMORY_BYTES: usize = 16 << 20;

@@ -153,6 +153,16 @@ const SECTIONS: &[Section] = &[
             ("storage.flush.bytes", "A table whose rows hold more memory is written to its partitions."),
             ("storage.base.bytes", "Bytes of log after which a new starting point for recovery is written."),
             ("storage.log.files", "Log files at which tables are flushed, whatever their size."),
+            (
+                "cairo.snapshot.instance.id",
+                "What this server is called. A copy of the root that lies elsewhere and is started under another name restores the \
+                 snapshot that was open when it was copied. Empty: never.",
+            ),
+            (
+                "cairo.snapshot.recovery.enabled",
+                "Whether a start restores when _restore or a changed instance id asks for it. It counts where both are set.",
+            ),
+            ("cairo.checkpoint.recovery.enabled", "The same, under its newer name."),
             ("restore.grace", "How long what a restore leaves behind stays, so that it can be undone."),
             (
                 "drop.grace",

@@ -82,6 +82,18 @@ fn keys_without_effect_are_named_in_one_line() {
 }
 
 #[test]
+fn a_start_restores_unless_the_older_of_two_keys_or_else_the_newer_says_no() {
+    let restores = |text: &str| load(text, &[]).unwrap().storage.restores;
+    assert!(restores(""));
+    assert!(!restores("cairo.checkpoint.recovery.enabled=false"));
+    assert!(!restores("cairo.snapshot.recovery.enabled=false"));
+    assert!(restores("cairo.checkpoint.recovery.enabled=false\ncairo.snapshot.recovery.enabled=true"));
+    assert!(!restores("cairo.checkpoint.recovery.enabled=true\ncairo.snapshot.recovery.enabled=false"));
+    assert_eq!(load("cairo.snapshot.instance.id= b ", &[]).unwrap().storage.instance_id, "b");
+    assert!(load(&format!("cairo.snapshot.instance.id={}", "x".repeat(256)), &[]).is_err());
+}
+
+#[test]
 fn the_keys_that_work_are_those_that_are_read() {
     let everything =
         "pg.readonly.user.enabled=true\nram.usage.limit.bytes=0\nram.usage.limit.percent=50\nquery.timeout=1s\nx=y\n";

@@ -57,7 +57,8 @@ impl Database {
     fn open_root(env: Env, options: Options, progress: &dyn Fn(&str)) -> Result<Database> {
         let disk = Disk { env, layout: Layout::new(&options.root), planted: options.planted };
         let trigger = disk.layout.restore_trigger();
-        let wants_restore = disk.env.fs.exists(&trigger).map_err(Error::io(&trigger))?;
+        let has_trigger = disk.env.fs.exists(&trigger).map_err(Error::io(&trigger))?;
+        let wants_restore = has_trigger && options.restores;
         if wants_restore {
             root::refuse_symlink(&disk, &disk.layout.db())?;
             root::read_marker(&disk).map_err(Error::of_copy)?;
@@ -65,8 +66,8 @@ impl Database {
             root::make_db_dir(&disk)?;
         }
         let lock = lock(&disk)?;
-        let restore = restore::run(&disk, options.restore_grace_us, progress)?;
-        let mut report = StartReport { restore, ..StartReport::default() };
+        let mut report = StartReport::default();
+        report.restore = restore_if_asked(&disk, &options, has_trigger, &mut report.notices, progress)?;
         let marker = root::identify(&disk)?;
         let place = root::place(&disk)?;
         let database_id = marker.id().expect("identify() checked the id");
@@ -146,6 +147,30 @@ impl Database {
             report,
             _lock: lock,
         }
+    }
+}
+
+/// Restores when the trigger, or else a changed instance id, asks for it.
+fn restore_if_asked(
+    disk: &Disk,
+    options: &Options,
+    has_trigger: bool,
+    notices: &mut Vec<String>,
+    progress: &dyn Fn(&str),
+) -> Result<Option<RestoreReport>> {
+    if !options.restores {
+        notices.extend(has_trigger.then(|| {
+            format!(
+                "{} asks for a restore, but cairo.snapshot.recovery.enabled or cairo.checkpoint.recovery.enabled is false: \
+                 nothing is restored",
+                disk.layout.restore_trigger().display()
+            )
+        }));
+        return Ok(None);
+    }
+    match has_trigger {
+        true => restore::run(disk, options.restore_grace_us, progress),
+        false => restore::instance::run(disk, &options.instance_id, options.restore_grace_us, notices, progress),
     }
 }
 

@@ -20,6 +20,17 @@ pub fn find(
     state: &DbState,
     files: &[&Pin],
 ) -> Result<(Vec<String>, Vec<String>)> {
+    Ok(those_whole(disk, candidates(disk, chosen, chosen_path, state, files)?))
+}
+
+/// Returns those that go on if they are whole, in the order of their cuts.
+pub fn candidates<'a>(
+    disk: &Disk,
+    chosen: &Pin,
+    chosen_path: &Path,
+    state: &'a DbState,
+    files: &[&'a Pin],
+) -> Result<Vec<&'a Pin>> {
     let settled = files.iter().copied().filter(|pin| pin.settled.is_some() && pin.id != chosen.id);
     let settled: HashMap<&str, &Pin> = settled.map(|pin| (&*pin.id, pin)).collect();
     let history = content::history(disk, chosen, chosen_path, &|_| Ok(()))?;
@@ -28,7 +39,7 @@ pub fn find(
     let by_file = settled.values().copied().filter(|pin| chosen.settled.is_some() && history.goes_on(pin, chosen.seq));
     let mut pins: Vec<&Pin> = at_cut.chain(by_file).collect();
     pins.sort_by_key(|pin| (pin.timeline.number, pin.seq));
-    Ok(those_whole(disk, pins))
+    Ok(pins)
 }
 
 /// As [`find`], at the end of a timeline, where what has happened to a snapshot is known but for what came on another one.

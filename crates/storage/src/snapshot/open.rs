@@ -102,7 +102,8 @@ impl Database {
 
     /// Returns the bytes of a cut's payload at most.
     pub(crate) fn cut_bytes(&self, terms: &Terms, places: &[String]) -> usize {
-        let names: usize = places.iter().chain([&terms.owner]).map(|name| name.len() * 6 + 8).sum();
+        let names: usize =
+            places.iter().chain([&terms.owner, &self.options.instance_id]).map(|name| name.len() * 6 + 8).sum();
         4096 + names + self.history.files().len() * 256
     }
 
@@ -151,6 +152,7 @@ impl Database {
             lease_us: terms.lease_us,
             kept: terms.keep,
             owner: terms.owner,
+            instance_id: self.options.instance_id.clone(),
             places: Vec::new(),
             settled: None,
         }

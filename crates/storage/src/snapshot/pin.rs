@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 use types::{Seq, TimelineId};
 
-/// Version of the pin's format. Version 1 has no lease, owner and `kept`, version 2 no `places` and `settled`.
-pub const PIN_FORMAT_VERSION: u32 = 3;
+/// Version of the pin's format. Version 1 has no lease, owner and `kept`, version 2 no `places` and `settled`, version 3 no
+/// `instance_id`.
+pub const PIN_FORMAT_VERSION: u32 = 4;
 
 /// A file that must be present with exactly these bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,9 @@ pub struct Pin {
     /// The user who took it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
+    /// What the configuration called the server; empty: nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instance_id: String,
     /// Other directories that a copy of the root must hold: they lie on other devices, or behind links.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<String>,
