@@ -3,8 +3,9 @@
 //! Reading order: [`start`] (what happens from the command line to the first client), [`config`], [`server`] (engine and
 //! listeners of one root), [`live`] and [`reload`] (what may change meanwhile), [`http`], [`ilp_tcp`] and [`ilp_write`],
 //! [`import`], [`pg`], [`health`], [`watch`] and [`metrics`] (what probes are told), [`signals`]; commands beside the server: [`migrate`],
-//! [`snapshot`].
+//! [`snapshot`], [`restore`].
 
+mod bar;
 pub mod config;
 pub mod copy;
 pub mod health;
@@ -18,6 +19,7 @@ pub mod metrics;
 pub mod migrate;
 pub mod pg;
 pub mod reload;
+pub mod restore;
 pub mod server;
 pub mod signals;
 pub mod snapshot;

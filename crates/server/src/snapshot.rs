@@ -4,19 +4,20 @@
 //! runs: a copier that is killed holds nothing up for long. Where none does it is taken on the root itself. It is completed
 //! in every case. What is copied, and how: [`storage::copy`].
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use storage::copy::{self, How, Plan, Progress, Report, Watch};
+use storage::copy::{self, How, Plan, Report, Watch};
 use storage::env::Env;
+use storage::restore::Depth;
 use storage::{Database, Error, Options, Terms};
 
+use crate::bar::Bar;
 use crate::migrate::http::Http;
 use crate::signals::{self, Signal, Signals};
 use crate::start::{Owner, Refusal, load_config, owner_of, refuse};
@@ -26,9 +27,6 @@ const REFUSED: u8 = 55;
 /// How long a snapshot outlives its copier at most, and how often that is renewed.
 const LEASE: &str = "15m";
 const RENEWAL: Duration = Duration::from_secs(300);
-/// Pauses between two lines of progress, on a terminal and elsewhere.
-const TERMINAL_US: i64 = 100_000;
-const PLAIN_US: i64 = 5_000_000;
 
 /// What is done with snapshots without SQL.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -66,6 +64,9 @@ pub struct CopyArguments {
     /// Remove earlier copies of the same name from the directory, and files that no snapshot in it names
     #[arg(long, conflicts_with = "tar")]
     prune: bool,
+    /// Copy the snapshots too that were kept at that moment, so that a restore goes on with them
+    #[arg(long)]
+    kept: bool,
 }
 
 /// Runs the command.
@@ -79,14 +80,15 @@ pub fn run(verb: &SnapshotVerb, root: PathBuf, json: bool, env: &Env) -> ExitCod
     tell(arguments, json, outcome)
 }
 
-/// Why there is no copy.
-struct Failure {
-    code: u8,
-    why: Refusal,
+/// Why there is no copy, or no restore.
+pub struct Failure {
+    pub code: u8,
+    pub why: Refusal,
 }
 
 impl Failure {
-    fn refused(why: impl Into<String>) -> Failure {
+    /// Returns a refusal.
+    pub fn refused(why: impl Into<String>) -> Failure {
         Failure { code: REFUSED, why: Refusal::new(why.into(), None) }
     }
 
@@ -113,7 +115,7 @@ fn tell(arguments: &CopyArguments, json: bool, outcome: Result<Report, Failure>)
         Ok(report) => {
             report.lines().iter().for_each(|line| say(line));
             if let Some(to) = &arguments.to {
-                say(&format!("to restore: touch {}/_restore and start a server on it", to.display()));
+                say(&format!("to restore: stillpoint restore --from {} --to ROOT", to.display()));
             }
             ExitCode::SUCCESS
         }
@@ -127,6 +129,8 @@ fn as_json(report: &Report) -> serde_json::Value {
         "seq": report.seq.0,
         "created": types::TimestampUs(report.created_us).to_string(),
         "tables": report.tables,
+        "kept_snapshots": report.kept.along,
+        "kept_snapshots_left_out": report.kept.left_out,
         "files": report.files,
         "bytes": report.bytes,
         "new_files": report.new_files,
@@ -298,7 +302,10 @@ impl Work {
     }
 
     fn run(&self, snapshot: &str) -> Result<Report, Failure> {
-        let plan = Plan::new(&self.env, &self.root, snapshot)?;
+        let mut plan = Plan::new(&self.env, &self.root, snapshot)?;
+        if self.arguments.kept {
+            plan = plan.with_kept(Depth::Fast)?;
+        }
         let bar = Bar::new(&self.env, self.quiet);
         let progress = |progress| bar.show(progress);
         let watch = Watch { progress: &progress, stop: &self.stop };
@@ -351,7 +358,7 @@ impl Write for Archive {
 }
 
 /// Returns the true form of a path of which the last step may be missing.
-fn true_path(path: &Path) -> Result<PathBuf, Failure> {
+pub fn true_path(path: &Path) -> Result<PathBuf, Failure> {
     let wrong = |e: std::io::Error| Failure::refused(format!("{}: {e}", path.display()));
     if let Ok(found) = path.canonicalize() {
         return Ok(found);
@@ -360,78 +367,5 @@ fn true_path(path: &Path) -> Result<PathBuf, Failure> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => Ok(parent.canonicalize().map_err(wrong)?.join(name)),
         _ => Err(Failure::refused(format!("{} is no directory", path.display()))),
-    }
-}
-
-/// The progress on stderr: a line that is written over on a terminal, elsewhere one now and then.
-struct Bar {
-    env: Env,
-    quiet: bool,
-    on_terminal: bool,
-    began_us: i64,
-    last_us: AtomicI64,
-    shown: Mutex<bool>,
-}
-
-impl Bar {
-    fn new(env: &Env, quiet: bool) -> Bar {
-        let began_us = env.clock.monotonic_us();
-        let on_terminal = std::io::stderr().is_terminal();
-        Bar {
-            env: env.clone(),
-            quiet,
-            on_terminal,
-            began_us,
-            last_us: AtomicI64::new(began_us),
-            shown: Mutex::new(false),
-        }
-    }
-
-    fn show(&self, progress: Progress) {
-        let now_us = self.env.clock.monotonic_us();
-        let last_us = self.last_us.load(Ordering::Relaxed);
-        let pause_us = if self.on_terminal { TERMINAL_US } else { PLAIN_US };
-        if self.quiet
-            || now_us - last_us < pause_us
-            || self.last_us.compare_exchange(last_us, now_us, Ordering::Relaxed, Ordering::Relaxed).is_err()
-        {
-            return;
-        }
-        let line = line(progress, now_us - self.began_us);
-        if self.on_terminal {
-            eprint!("\r{line}\x1b[K");
-        } else {
-            eprintln!("{line}");
-        }
-        *self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = true;
-    }
-
-    fn end(&self) {
-        if self.on_terminal && *self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
-            eprint!("\r\x1b[K");
-        }
-    }
-}
-
-fn line(progress: Progress, elapsed_us: i64) -> String {
-    let Progress { done_bytes, total_bytes, done_files, total_files } = progress;
-    let percent = (done_bytes * 100).checked_div(total_bytes).unwrap_or(100);
-    let per_second = (done_bytes as f64 / (elapsed_us.max(1) as f64 / 1e6)) / f64::from(1 << 20);
-    format!(
-        "copying: {percent:3} % ({} of {} MiB, {done_files} of {total_files} files, {per_second:.0} MiB/s)",
-        done_bytes >> 20,
-        total_bytes >> 20
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_is_told_in_parts_of_the_whole() {
-        let progress = Progress { done_bytes: 512 << 20, total_bytes: 1 << 30, done_files: 3, total_files: 9 };
-        assert_eq!(line(progress, 2_000_000), "copying:  50 % (512 of 1024 MiB, 3 of 9 files, 256 MiB/s)");
-        assert_eq!(line(Progress::default(), 0), "copying: 100 % (0 of 0 MiB, 0 of 0 files, 0 MiB/s)");
     }
 }

@@ -20,6 +20,7 @@ use types::TimestampUs;
 
 use crate::config::LogConfig;
 use crate::migrate;
+use crate::restore;
 use crate::server::{Progress, STATEMENT_STACK_BYTES, Server, StartError};
 use crate::signals::{self, Signal};
 use crate::snapshot;
@@ -41,6 +42,7 @@ mod text_log;
 pub use arguments::{Arguments, Verb};
 pub use configuration::load as load_config;
 pub use machine::Warning;
+pub(crate) use machine::refusal as refusal_of_place;
 use notify::Notifier;
 pub(crate) use owner::{Owner, of as owner_of};
 pub(crate) use refusal::{Refusal, refuse};
@@ -84,6 +86,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Verb::Status) => return service::status(&root, &env),
         Some(Verb::Import(import)) => return migrate::run(&import, root, &env),
         Some(Verb::Snapshot { verb }) => return snapshot::run(&verb, root, json, &env),
+        Some(Verb::Restore(arguments)) => return restore::run(&arguments, json, &env),
         Some(Verb::Verify { copy, snapshot }) => return verify(&copy, snapshot.as_deref(), json, &env),
         None if arguments.check_config => return check_config(&root, json, &env),
         None => {}

@@ -1,10 +1,12 @@
 //! A snapshot's files, and nothing else, into a directory or a tar stream: [`Plan`], [`to_directory`], [`tar::to_tar`].
 //!
 //! 1. [`plan`]: what the snapshot names, each file with the checksum that the database knows of it;
-//! 2. [`target`]: where it goes. A file is written as `NAME.partial`, its bytes are compared on the way, it is synced and
-//!    only then gets its name: so whatever has its name and its length is whole, and a copy that was killed goes on;
+//! 2. [`target`]: where it goes. A file is written as `NAME.partial`, its bytes are compared on the way, it is synced
+//!    (small ones many at once) and only then gets its name: so whatever has its name and its length is whole, and a copy that was killed goes on;
 //! 3. the pin last: without it there is nothing to restore, and with it everything is there;
 //! 4. [`prune`], when asked: what no snapshot of the directory names any more goes.
+//!
+//! [`into_root`]: the same back into a root, which is then restored.
 //!
 //! Never changes the source, and starts no thread: the caller says how two workers run. Page: `docs/format/snapshot.md`.
 
@@ -17,12 +19,14 @@ use types::{Seq, TimestampUs};
 use crate::database::Join;
 use crate::{Error, Result};
 
+mod into_root;
 mod plan;
 mod prune;
 mod tar;
 mod target;
 
-pub use plan::Plan;
+pub use into_root::{Facts, Found, IntoRoot, Restored, Wish};
+pub use plan::{Kept, Plan};
 pub use tar::to_tar;
 
 use target::{Brought, Target};
@@ -73,6 +77,8 @@ pub struct Report {
     pub seq: Seq,
     pub created_us: i64,
     pub tables: usize,
+    /// Other snapshots of the source that a restore of this one would go on with.
+    pub kept: Kept,
     /// Files of the snapshot, its pin among them.
     pub files: u64,
     pub bytes: u64,
@@ -89,11 +95,12 @@ pub struct Report {
 impl Report {
     fn begin(plan: &Plan) -> Report {
         Report {
-            snapshot: plan.pin.name.clone(),
-            seq: plan.pin.seq,
-            created_us: plan.pin.created_us,
-            tables: plan.tables,
-            files: plan.files.len() as u64 + 1,
+            snapshot: plan.found.pin.name.clone(),
+            seq: plan.found.pin.seq,
+            created_us: plan.found.pin.created_us,
+            tables: plan.state.tables.len(),
+            kept: plan.kept,
+            files: plan.total_files() as u64,
             bytes: plan.total_bytes(),
             ..Report::default()
         }
@@ -117,6 +124,13 @@ impl Report {
             }
         }
         let mut lines = vec![line];
+        let Kept { along, left_out } = self.kept;
+        if along > 0 {
+            lines.push(format!("{along} kept snapshots went along"));
+        }
+        if left_out > 0 {
+            lines.push(format!("{left_out} kept snapshots did not go along (--kept copies those that are whole)"));
+        }
         if self.removed_files > 0 {
             lines.push(format!("removed {} bytes in {} files", self.removed_bytes, self.removed_files));
         }
@@ -189,7 +203,7 @@ pub fn to_directory(plan: &Plan, directory: &Path, how: &How, watch: &Watch<'_>)
     outcome.map_err(|error| explain_full(error, &tally, directory))?;
     let mut report = tally.into_report();
     if how.prune {
-        (report.removed_files, report.removed_bytes) = prune::prune(&target, &plan.pin)?;
+        (report.removed_files, report.removed_bytes) = prune::prune(&target, &plan.found.pin)?;
     }
     Ok(report)
 }
@@ -200,16 +214,14 @@ fn fill(plan: &Plan, target: &Target<'_>, how: &How, tally: &Tally<'_>) -> Resul
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
     let first_error = Mutex::new(None);
+    let groups = plan.groups();
     let work = || {
         while !failed.load(Ordering::Relaxed)
-            && let Some(file) = plan.files.get(next.fetch_add(1, Ordering::Relaxed))
+            && let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed))
         {
-            match target.bring(file, tally) {
-                Ok(brought) => tally.file(file.len_bytes, brought),
-                Err(error) => {
-                    failed.store(true, Ordering::Relaxed);
-                    first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                }
+            if let Err(error) = target.bring(group, tally) {
+                failed.store(true, Ordering::Relaxed);
+                first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
         }
     };
@@ -218,8 +230,9 @@ fn fill(plan: &Plan, target: &Target<'_>, how: &How, tally: &Tally<'_>) -> Resul
         return Err(error);
     }
     target.sync_dirs()?;
-    let brought = target.bring(&plan.last, tally)?;
-    tally.file(plan.last.len_bytes, brought);
+    for pin in &plan.last {
+        target.bring(std::slice::from_ref(pin), tally)?;
+    }
     target.sync_pins()
 }
 

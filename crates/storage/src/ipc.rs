@@ -154,23 +154,34 @@ pub fn write_file(env: &Env, path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Returns length and crc32c of a whole file, reading it piece by piece.
 pub fn checksum_file(env: &Env, path: &Path) -> Result<(u64, u32)> {
-    let read = || -> io::Result<(u64, u32)> {
-        let file = env.fs.open(path)?;
-        let mut buffer = vec![0u8; IO_BYTES];
-        let (mut len, mut crc) = (0u64, 0u32);
-        loop {
-            match file.read_at(len, &mut buffer) {
-                Ok(0) => return Ok((len, crc)),
-                Ok(n) => {
-                    crc = crc32c::crc32c_append(crc, &buffer[..n]);
-                    len += n as u64;
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
+    let file = env.fs.open(path).map_err(Error::io(path))?;
+    checksum_pieces(&*file, path, u64::MAX, &mut |_, _| Ok(()))
+}
+
+/// As [`checksum_file`] of one that is open, of which each piece is handed on with its place. A file that is longer than
+/// expected is read no further than the piece that shows it.
+pub(crate) fn checksum_pieces(
+    file: &dyn FsFile,
+    path: &Path,
+    expected_bytes: u64,
+    take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<(u64, u32)> {
+    let buffer_bytes = usize::try_from(expected_bytes).map_or(IO_BYTES, |bytes| IO_BYTES.min(bytes.saturating_add(1)));
+    let mut buffer = vec![0u8; buffer_bytes];
+    let (mut len, mut crc) = (0u64, 0u32);
+    while len <= expected_bytes {
+        match file.read_at(len, &mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                crc = crc32c::crc32c_append(crc, &buffer[..n]);
+                take(len, &buffer[..n])?;
+                len += n as u64;
             }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Error::io(path)(e)),
         }
-    };
-    read().map_err(Error::io(path))
+    }
+    Ok((len, crc))
 }
 
 impl IpcFile {

@@ -56,6 +56,9 @@ pub enum Verb {
         #[arg(long, value_name = "NAME")]
         snapshot: Option<String>,
     },
+    /// Bring a snapshot of a copy back into a root that no server uses: exit code 0 when a start serves it, 55 when it is refused and
+    /// nothing was changed, 1 when the disk is full; run it again when it was killed, it goes on
+    Restore(crate::restore::RestoreArguments),
     /// Copy snapshots
     Snapshot {
         #[command(subcommand)]

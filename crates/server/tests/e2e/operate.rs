@@ -4,4 +4,5 @@ mod commands;
 mod configuration;
 mod health;
 mod moments;
+mod restore;
 mod snapshot;

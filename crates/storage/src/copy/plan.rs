@@ -1,30 +1,48 @@
 //! What a copy consists of: [`Plan`], found from the snapshot's pin alone.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use crate::catalog::DbState;
 use crate::document;
 use crate::env::Env;
 use crate::env::fs::FileKind;
 use crate::layout::{Disk, Layout, list_or_none};
-use crate::restore::{read_pins, require_plain_path};
+use crate::restore::{Depth, PinFile, kept, read_pins, require_plain_path};
 use crate::root;
 use crate::snapshot::{Pin, content};
 use crate::{Error, Result};
 
 /// Files of the configuration that are larger are not ours.
 const MAX_CONF_BYTES: u64 = 16 << 20;
+/// Files that are not larger are synced together, so many at once, where a file system can be synced by itself: a sync each
+/// costs ten times as much.
+const SMALL_BYTES: u64 = 256 << 10;
+const GROUP_FILES: usize = if cfg!(target_os = "linux") { 64 } else { 1 };
 /// Directories below `conf/`.
 const MAX_CONF_DEPTH: usize = 8;
 
 /// Everything that a copy of a snapshot needs.
 pub struct Plan {
     pub(super) disk: Disk,
-    pub(super) pin: Pin,
-    pub(super) tables: usize,
+    pub(super) found: PinFile,
+    /// At the cut.
+    pub(super) state: DbState,
     /// The marker first, then the largest, so that workers end together.
     pub(super) files: Vec<Planned>,
-    /// The pin.
-    pub(super) last: Planned,
+    /// The pins, that of the snapshot itself last.
+    pub(super) last: Vec<Planned>,
+    /// Kept snapshots that a restore of this one goes on with, by whether they go along.
+    pub(super) kept: Kept,
+    /// Sentences about those that are at fault.
+    pub(super) gone: Vec<String>,
+}
+
+/// Other snapshots of the source, which are kept and were so at the cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kept {
+    pub along: usize,
+    pub left_out: usize,
 }
 
 /// One file of a copy.
@@ -57,61 +75,185 @@ impl Plan {
     /// [`Error::Refused`] when there is no such snapshot, [`Error::Corrupt`] naming what is missing or damaged, as far as it is
     /// read here: logs, bases and symbols.
     pub fn new(env: &Env, root: &Path, snapshot: &str) -> Result<Plan> {
+        Plan::find(env, root, Some(snapshot))
+    }
+
+    /// As [`Plan::new`]; without a name the only snapshot, or `default` if no other has a later cut.
+    ///
+    /// # Errors
+    /// Likewise; [`Error::Refused`] listing them when there are several.
+    pub fn find(env: &Env, root: &Path, snapshot: Option<&str>) -> Result<Plan> {
         let disk = Disk { env: env.clone(), layout: Layout::new(root), planted: None };
         for dir in [disk.layout.db(), disk.layout.snapshot()] {
             root::refuse_symlink(&disk, &dir)?;
         }
         let marker_path = disk.layout.marker();
         if !disk.env.fs.exists(&marker_path).map_err(Error::io(&marker_path))? {
-            return Err(Error::Refused(format!("there is no database in {}", root.display())));
+            return Err(Error::Refused(format!(
+                "there is no database in {}: name a directory that holds a copy of a root",
+                root.display()
+            )));
         }
         require_plain_path(&disk, "_stillpoint")?;
         let marker = root::read_marker(&disk)?;
-        let of_name = read_pins(&disk)?.into_iter().filter(|found| found.pin.name == snapshot);
-        let Some(found) = of_name.max_by_key(|found| (found.pin.timeline.number, found.pin.seq)) else {
-            return Err(Error::Refused(format!("there is no snapshot/{snapshot} in {}", root.display())));
-        };
+        let pins = read_pins(&disk)?;
+        let found = choose(&disk, &pins, snapshot)?;
         if found.pin.database_id != marker.database_id {
             return Err(Error::corrupt(&found.path, "the snapshot is of another database than db/_stillpoint"));
         }
         let check = |file: &str| require_plain_path(&disk, file);
         let state = content::read(&disk, &found.pin, &found.path, &check)?;
         let mut files = Vec::new();
-        for named in content::named_files(&disk, &found.pin, &found.path, &state)? {
-            require_plain_path(&disk, &named.file)?;
-            let crc32c = match named.crc32c {
-                Some(crc32c) => crc32c,
-                // Its frames were read and found good just now.
-                None => {
-                    let path = disk.layout.db().join(&named.file);
-                    crc32c::crc32c(&disk.env.fs.map(&path).map_err(Error::io(&path))?)
-                }
-            };
-            let path = format!("db/{}", named.file);
-            files.push(Planned { path, len_bytes: named.len_bytes, crc32c, content: None });
-        }
-        files.extend(found.pin.timelines.iter().map(|named| Planned {
-            path: format!("db/{}", named.file),
-            len_bytes: named.len_bytes,
-            crc32c: named.crc32c,
-            content: None,
-        }));
+        files_of(&disk, &found.pin, &found.path, &state, &mut files)?;
         configuration(&disk, "conf", MAX_CONF_DEPTH, &mut files)?;
         files.push(Planned::of_bytes("db/_stillpoint".to_owned(), document::encode(&marker)));
         files.sort_by_key(|file| (file.content.is_none(), std::cmp::Reverse(file.len_bytes)));
-        let last = Planned::of_bytes(format!("snapshot/{}", found.pin.file_name()), document::encode(&found.pin));
-        Ok(Plan { tables: state.tables.len(), disk, pin: found.pin, files, last })
+        let last = planned(found);
+        let others: Vec<&Pin> = pins.iter().map(|other| &other.pin).collect();
+        let left_out = kept::candidates(&disk, &found.pin, &found.path, &state, &others)?.len();
+        let found = PinFile { path: found.path.clone(), pin: found.pin.clone() };
+        Ok(Plan { disk, found, state, files, last: vec![last], kept: Kept { along: 0, left_out }, gone: Vec::new() })
+    }
+
+    /// Adds the kept snapshots of the source with which a restore of this one goes on: those that were kept at its cut and
+    /// are whole, which means their bytes or their lengths.
+    ///
+    /// # Errors
+    /// As [`Plan::new`]; a kept snapshot at fault is left out.
+    pub fn with_kept(mut self, depth: Depth) -> Result<Plan> {
+        let pins = read_pins(&self.disk)?;
+        let others: Vec<&Pin> = pins.iter().map(|found| &found.pin).collect();
+        let candidates = kept::candidates(&self.disk, &self.found.pin, &self.found.path, &self.state, &others)?;
+        let mut known: HashSet<String> = self.files.iter().map(|file| file.path.clone()).collect();
+        let (mut files, mut last, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        let mut along = 0;
+        for pin in &candidates {
+            match files_of_kept(&self.disk, pin, depth, &known) {
+                Ok(more) => {
+                    known.extend(more.iter().map(|file| file.path.clone()));
+                    files.extend(more);
+                    // A start makes it anew from the log where it is not there.
+                    last.extend(pins.iter().find(|found| found.pin == **pin).map(planned));
+                    along += 1;
+                }
+                Err(why) => {
+                    gone.push(format!("kept snapshot {} (seq {}) does not go along: {why}", pin.name, pin.seq));
+                }
+            }
+        }
+        self.kept = Kept { along, left_out: candidates.len() - along };
+        self.gone = gone;
+        self.files.extend(files);
+        self.files.sort_by_key(|file| (file.content.is_none(), std::cmp::Reverse(file.len_bytes)));
+        last.append(&mut self.last);
+        self.last = last;
+        Ok(self)
+    }
+
+    /// Returns the files but the pins in the pieces in which they are brought.
+    pub(super) fn groups(&self) -> Vec<&[Planned]> {
+        let (mut groups, mut rest) = (Vec::new(), &self.files[..]);
+        while !rest.is_empty() {
+            let small = rest.iter().take(GROUP_FILES).take_while(|file| file.len_bytes <= SMALL_BYTES).count();
+            let (group, behind) = rest.split_at(small.max(1));
+            groups.push(group);
+            rest = behind;
+        }
+        groups
+    }
+
+    /// Returns every file, the pins last.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Planned> {
+        self.files.iter().chain(&self.last)
     }
 
     /// Returns the bytes of all files.
     pub fn total_bytes(&self) -> u64 {
-        self.files.iter().chain([&self.last]).map(|file| file.len_bytes).sum()
+        self.all().map(|file| file.len_bytes).sum()
     }
 
     /// Returns the number of files.
     pub fn total_files(&self) -> usize {
-        self.files.len() + 1
+        self.files.len() + self.last.len()
     }
+}
+
+/// Returns the snapshot that is meant.
+fn choose<'a>(disk: &Disk, pins: &'a [PinFile], name: Option<&str>) -> Result<&'a PinFile> {
+    let root = disk.layout.root().display();
+    let of_name = pins.iter().filter(|found| name.is_none_or(|name| found.is_called(name)));
+    let latest = of_name.clone().max_by_key(|found| (found.pin.timeline.number, found.pin.seq));
+    let mut names: Vec<&str> = of_name.map(|found| &*found.pin.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    match (latest, name) {
+        (Some(found), _) if names.len() == 1 || found.pin.name == "default" => Ok(found),
+        (Some(_), _) => Err(Error::Refused(format!(
+            "{root} holds several snapshots ({}): name one of them with --snapshot",
+            names.join(", ")
+        ))),
+        (None, name) => {
+            let mut there: Vec<&str> = pins.iter().map(|found| &*found.pin.name).collect();
+            there.sort_unstable();
+            there.dedup();
+            let remedy = match there.is_empty() {
+                true => "; take one with SNAPSHOT PREPARE and copy the root before SNAPSHOT COMPLETE".to_owned(),
+                false => format!(", which holds {}: name one of these with --snapshot", there.join(", ")),
+            };
+            Err(Error::Refused(format!("there is no snapshot/{} in {root}{remedy}", name.unwrap_or("default"))))
+        }
+    }
+}
+
+/// Returns the file of a pin: by the name that it has in the source, whatever stands in it.
+fn planned(found: &PinFile) -> Planned {
+    Planned::of_bytes(format!("snapshot/{}", found.file_name()), document::encode(&found.pin))
+}
+
+/// Adds what a snapshot's state, base and log consist of, and its timelines.
+fn files_of(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState, files: &mut Vec<Planned>) -> Result<()> {
+    for named in content::named_files(disk, pin, pin_path, state)? {
+        require_plain_path(disk, &named.file)?;
+        let crc32c = match named.crc32c {
+            Some(crc32c) => crc32c,
+            // Its frames were read and found good just now.
+            None => {
+                let path = disk.layout.db().join(&named.file);
+                crc32c::crc32c(&disk.env.fs.map(&path).map_err(Error::io(&path))?)
+            }
+        };
+        let path = format!("db/{}", named.file);
+        files.push(Planned { path, len_bytes: named.len_bytes, crc32c, content: None });
+    }
+    files.extend(pin.timelines.iter().map(|named| Planned {
+        path: format!("db/{}", named.file),
+        len_bytes: named.len_bytes,
+        crc32c: named.crc32c,
+        content: None,
+    }));
+    Ok(())
+}
+
+/// Returns the files of a kept snapshot that are not known yet.
+fn files_of_kept(disk: &Disk, pin: &Pin, depth: Depth, known: &HashSet<String>) -> Result<Vec<Planned>> {
+    let path = disk.layout.snapshot().join(pin.file_name());
+    let state = content::read(disk, pin, &path, &|file: &str| require_plain_path(disk, file))?;
+    let mut files = Vec::new();
+    files_of(disk, pin, &path, &state, &mut files)?;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files.dedup_by(|a, b| a.path == b.path);
+    files.retain(|file| !known.contains(&file.path));
+    for file in &files {
+        let path = file.below(disk.layout.root());
+        let whole = match depth {
+            Depth::Full => crate::ipc::checksum_file(&disk.env, &path)? == (file.len_bytes, file.crc32c),
+            Depth::Fast => disk.env.fs.metadata(&path).map_err(Error::io(&path))?.len_bytes == file.len_bytes,
+        };
+        if !whole {
+            return Err(Error::corrupt(&path, "is not what was written"));
+        }
+    }
+    Ok(files)
 }
 
 /// Adds the plain files below `conf/`. They are no part of the cut: as they are now.

@@ -23,7 +23,7 @@ const MAX_ID: u32 = 0o777_7777;
 /// As [`super::to_directory`]; what was written before is no whole archive.
 pub fn to_tar(plan: &Plan, out: &mut dyn Write, watch: &Watch<'_>) -> Result<Report> {
     let tally = Tally::new(plan, watch);
-    for file in plan.files.iter().chain([&plan.last]) {
+    for file in plan.all() {
         member(plan, file, out, &tally)?;
         tally.file(file.len_bytes, Brought::Written);
     }
@@ -36,7 +36,7 @@ fn member(plan: &Plan, file: &Planned, out: &mut dyn Write, tally: &Tally<'_>) -
     let fs = &plan.disk.env.fs;
     let source = file.below(plan.disk.layout.root());
     let access = fs.metadata(&source).map_err(Error::io(&source))?.access;
-    let time_s = (plan.pin.created_us / 1_000_000).clamp(0, MAX_SIZE as i64) as u64;
+    let time_s = (plan.found.pin.created_us / 1_000_000).clamp(0, MAX_SIZE as i64) as u64;
     for block in headers(&file.path, file.len_bytes, access, time_s) {
         put(out, &block)?;
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::plan::Planned;
 use super::{How, Plan, Tally};
 use crate::env::fs::{FileKind, Fs, FsFile, write_all_at};
-use crate::ipc::IO_BYTES;
+use crate::ipc::checksum_pieces;
 use crate::layout::{Disk, Layout, list_or_none};
 use crate::root;
 use crate::{Error, Result};
@@ -22,6 +22,14 @@ pub(super) enum Brought {
     Written,
     Cloned,
     Linked,
+}
+
+/// A file that has come and has not got its name yet.
+struct New<'f> {
+    file: &'f Planned,
+    path: PathBuf,
+    partial: PathBuf,
+    brought: Brought,
 }
 
 /// A directory that nobody else copies into.
@@ -42,13 +50,7 @@ impl<'a> Target<'a> {
     pub fn open(plan: &'a Plan, directory: &Path, how: How) -> Result<Target<'a>> {
         let fs = &plan.disk.env.fs;
         let source = plan.disk.layout.root();
-        if directory.starts_with(source) || source.starts_with(directory) {
-            return Err(Error::Refused(format!(
-                "{} and {} lie within each other: copy into a directory beside the root",
-                directory.display(),
-                source.display()
-            )));
-        }
+        refuse_within(source, directory)?;
         match fs.create_dir(directory) {
             Ok(()) => take_access(&**fs, source, directory)?,
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
@@ -57,12 +59,17 @@ impl<'a> Target<'a> {
         let disk = Disk { env: plan.disk.env.clone(), layout: Layout::new(directory), planted: None };
         let lock = lock(&disk, directory)?;
         refuse_other(&disk, plan)?;
+        Ok(Target { _lock: lock, ..Target::of(plan, disk, how) })
+    }
+
+    /// Returns a directory that was looked at already, and that its caller holds.
+    pub fn of(plan: &'a Plan, disk: Disk, how: How) -> Target<'a> {
         let mut dirs = BTreeSet::from(["db", "db/_log", "snapshot", "conf"].map(str::to_owned));
         for file in &plan.files {
             let steps = file.path.match_indices('/').map(|(at, _)| file.path[..at].to_owned());
             dirs.extend(steps);
         }
-        Ok(Target { disk, plan, how, dirs, _lock: lock })
+        Target { disk, plan, how, dirs, _lock: None }
     }
 
     /// Makes the directories that are missing.
@@ -109,27 +116,56 @@ impl<'a> Target<'a> {
         self.disk.env.fs.sync_dir(&dir).map_err(Error::io(&dir))
     }
 
-    /// Brings a file, if it is not there. Its bytes are durable on return and what names them says; its name is durable after
-    /// [`Target::sync_dirs`].
+    /// Brings files that are not there. Their bytes are durable on return and what names them says; their names are durable
+    /// after [`Target::sync_dirs`].
     ///
     /// # Errors
     /// [`Error::Corrupt`] when the source's bytes are not what names them says.
-    pub fn bring(&self, file: &Planned, tally: &Tally<'_>) -> Result<Brought> {
+    pub fn bring(&self, group: &[Planned], tally: &Tally<'_>) -> Result<()> {
+        let mut new = Vec::new();
+        let mut outcome = Ok(());
+        for file in group {
+            match self.bring_new(file, group.len() == 1, tally) {
+                Ok(brought) => new.extend(brought),
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        // What is whole stays, also when another file failed.
+        let named = self.give_names(&new, group.len() == 1, tally);
+        outcome.and(named)
+    }
+
+    /// Brings a file under the name of what is not whole, if it is not there; `sync`: durably.
+    fn bring_new<'f>(&self, file: &'f Planned, sync: bool, tally: &Tally<'_>) -> Result<Option<New<'f>>> {
         let path = file.below(self.root());
         if self.has(file, &path)? {
             tally.bytes(file.len_bytes)?;
-            return Ok(Brought::WasThere);
+            tally.file(file.len_bytes, Brought::WasThere);
+            return Ok(None);
         }
-        let partial =
-            path.with_file_name(format!("{}{PARTIAL}", path.file_name().unwrap_or_default().to_string_lossy()));
-        let brought = self.bring_partial(file, &partial, tally);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let partial = path.with_file_name(format!("{name}{PARTIAL}"));
+        let brought = self.bring_partial(file, &partial, sync, tally);
         if brought.is_err() {
             // It frees space, and is made anew the next time anyway: the error that is told is the first one.
             let _ = self.disk.env.fs.unlink(&partial);
         }
-        let brought = brought?;
-        self.disk.env.fs.rename(&partial, &path).map_err(Error::io(&path))?;
-        Ok(brought)
+        Ok(Some(New { file, path, partial, brought: brought? }))
+    }
+
+    fn give_names(&self, new: &[New<'_>], synced: bool, tally: &Tally<'_>) -> Result<()> {
+        let fs = &self.disk.env.fs;
+        if !synced && new.iter().any(|new| new.brought != Brought::Linked) {
+            fs.sync_file_system(self.root()).map_err(Error::io(self.root()))?;
+        }
+        for New { file, path, partial, brought } in new {
+            fs.rename(partial, path).map_err(Error::io(path))?;
+            tally.file(file.len_bytes, *brought);
+        }
+        Ok(())
     }
 
     fn root(&self) -> &Path {
@@ -155,7 +191,7 @@ impl<'a> Target<'a> {
 
     /// Takes away what a copy that was cut short has left of files that are copied now.
     fn forget_partials(&self) -> Result<()> {
-        let named: HashSet<&str> = self.plan.files.iter().chain([&self.plan.last]).map(|file| &*file.path).collect();
+        let named: HashSet<&str> = self.plan.all().map(|file| &*file.path).collect();
         for dir in &self.dirs {
             let path = self.root().join(dir);
             for entry in list_or_none(&self.disk, &path)? {
@@ -169,13 +205,14 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    fn bring_partial(&self, file: &Planned, partial: &Path, tally: &Tally<'_>) -> Result<Brought> {
+    fn bring_partial(&self, file: &Planned, partial: &Path, sync: bool, tally: &Tally<'_>) -> Result<Brought> {
         let fs = &self.disk.env.fs;
         let source = file.below(self.plan.disk.layout.root());
         if let Some(bytes) = &file.content {
             let made = fs.create_new(partial).map_err(Error::io(partial))?;
             take_access(&**fs, &source, partial)?;
-            write_all_at(&*made, 0, bytes).and_then(|()| made.sync()).map_err(Error::io(partial))?;
+            write_all_at(&*made, 0, bytes).map_err(Error::io(partial))?;
+            sync_if(sync, &*made, partial)?;
             tally.bytes(file.len_bytes)?;
             return Ok(Brought::Written);
         }
@@ -188,7 +225,7 @@ impl<'a> Target<'a> {
             Ok(()) => {
                 take_access(&**fs, &source, partial)?;
                 let clone = self.compare(file, &source, partial, tally)?;
-                clone.sync().map_err(Error::io(partial))?;
+                sync_if(sync, &*clone, partial)?;
                 return Ok(Brought::Cloned);
             }
             Err(e) if e.kind() == ErrorKind::Unsupported => {}
@@ -202,7 +239,7 @@ impl<'a> Target<'a> {
             tally.bytes(bytes.len() as u64)
         };
         read_proven(file, &*opened, &source, &mut |at, bytes| put(at, bytes))?;
-        made.sync().map_err(Error::io(partial))?;
+        sync_if(sync, &*made, partial)?;
         Ok(Brought::Written)
     }
 
@@ -214,6 +251,10 @@ impl<'a> Target<'a> {
     }
 }
 
+fn sync_if(sync: bool, file: &dyn FsFile, path: &Path) -> Result<()> {
+    if sync { file.sync().map_err(Error::io(path)) } else { Ok(()) }
+}
+
 /// Hands each piece of a file to `take`, and compares the whole with what names it. `blamed` is the source.
 pub(super) fn read_proven(
     file: &Planned,
@@ -221,23 +262,7 @@ pub(super) fn read_proven(
     blamed: &Path,
     take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut buffer = vec![0; IO_BYTES.min(file.len_bytes as usize + 1)];
-    let (mut at, mut crc) = (0, 0);
-    loop {
-        match opened.read_at(at, &mut buffer) {
-            Ok(0) => break,
-            Ok(n) => {
-                crc = crc32c::crc32c_append(crc, &buffer[..n]);
-                take(at, &buffer[..n])?;
-                at += n as u64;
-            }
-            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-            Err(e) => return Err(Error::io(blamed)(e)),
-        }
-        if at > file.len_bytes {
-            break;
-        }
-    }
+    let (at, crc) = checksum_pieces(opened, blamed, file.len_bytes, take)?;
     let remedy = "the source is damaged, restore an older snapshot or copy that is whole";
     if at != file.len_bytes {
         return Err(Error::corrupt(blamed, format!("{at} bytes long, {} were written: {remedy}", file.len_bytes)));
@@ -248,7 +273,19 @@ pub(super) fn read_proven(
     Ok(())
 }
 
-fn take_access(fs: &dyn Fs, source: &Path, path: &Path) -> Result<()> {
+/// Refuses a target that lies in its source, or the source in it.
+pub(super) fn refuse_within(source: &Path, directory: &Path) -> Result<()> {
+    if !directory.starts_with(source) && !source.starts_with(directory) {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "{} and {} lie within each other: choose a directory beside it",
+        directory.display(),
+        source.display()
+    )))
+}
+
+pub(super) fn take_access(fs: &dyn Fs, source: &Path, path: &Path) -> Result<()> {
     match fs.metadata(source) {
         Ok(found) => fs.set_access(path, found.access).map_err(Error::io(path)),
         // A directory that only the copy has.
@@ -282,7 +319,7 @@ fn refuse_other(disk: &Disk, plan: &Plan) -> Result<()> {
     let refuse = |why: String| Err(Error::Refused(format!("{} {why}", root.display())));
     if disk.env.fs.exists(&disk.layout.marker()).map_err(Error::io(&disk.layout.marker()))? {
         let marker = root::read_marker(disk)?;
-        if marker.database_id != plan.pin.database_id {
+        if marker.database_id != plan.found.pin.database_id {
             return refuse("holds a copy of another database: copy into another directory".to_owned());
         }
         if !list_or_none(disk, &disk.layout.live())?.is_empty() {

@@ -14,8 +14,9 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use storage::copy::{self, How, Plan, Watch};
+use storage::copy::{self, How, IntoRoot, Plan, Watch, Wish};
 use storage::log::{Frame, frame, header};
+use storage::restore::Depth;
 use storage::{Database, Env, Error, Options, document};
 
 use crate::support::*;
@@ -131,6 +132,14 @@ fn copy_to(from: &Path, to: &Path) -> storage::Result<()> {
     let stop = AtomicBool::new(false);
     let how = How { link: false, verify: false, prune: false, join: one_after_the_other };
     copy::to_directory(&plan, to, &how, &Watch { progress: &|_| {}, stop: &stop }).map(drop)
+}
+
+/// Puts the copy back into a root, as `stillpoint restore`.
+fn restore_to(from: &Path, to: &Path) -> storage::Result<()> {
+    let stop = AtomicBool::new(false);
+    let wish = Wish { from, to, snapshot: Some("night"), depth: Depth::Full, grace_us: 0, join: one_after_the_other };
+    let planned = IntoRoot::plan(&Env::os(), wish, &|_| {})?;
+    planned.run(&Watch { progress: &|_| {}, stop: &stop }, &|_| {}).map(drop)
 }
 
 fn scratch() -> PathBuf {
@@ -452,6 +461,9 @@ fn the_copy_that_the_hostile_ones_are_made_of_passes_every_door() {
     let template = template(&dir);
     storage::restore::verify(&Env::os(), &template, None, &|_| {}).unwrap();
     copy_to(&template, &dir.join("target")).unwrap();
+    restore_to(&template, &dir.join("root")).unwrap();
+    let db = Database::open(Env::os(), Options::new(dir.join("root"))).unwrap();
+    assert_eq!((rows(&db, "t").len(), db.view().tables().len()), (5, 2));
     std::fs::write(template.join("_restore"), "").unwrap();
     let db = Database::open(Env::os(), Options::new(&template)).unwrap();
     assert_eq!((rows(&db, "t").len(), db.view().tables().len()), (5, 2));
@@ -487,8 +499,12 @@ fn hostile_copies_are_refused_before_anything_changes() {
             assert_eq!(pins, 0, "{what}: the copy of the copy can be restored");
             std::fs::remove_dir_all(&target).unwrap();
         }
+        let (door, new) = (root.clone(), copy.dir.join("new"));
+        let put_back = ask(what, move || restore_to(&door, &new));
         let restored = ask(what, move || Database::open(Env::os(), Options::new(&root)).map(drop));
-        for (door, answer) in [("verify", verified), ("snapshot copy", copied), ("_restore", restored)] {
+        for (door, answer) in
+            [("verify", verified), ("snapshot copy", copied), ("restore", put_back), ("_restore", restored)]
+        {
             match answer {
                 Err(Error::Corrupt { .. } | Error::Refused(_)) => {}
                 other => wrong.push(format!("{what}: {door}: {other:?}")),

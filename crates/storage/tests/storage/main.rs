@@ -12,6 +12,8 @@ mod fixture;
 mod foreign_copies;
 mod guard;
 mod hostile;
+mod instance;
+mod into_root;
 mod life;
 mod many_snapshots;
 mod moments;

@@ -1,0 +1,456 @@
+//! A snapshot of a copy back into a root, which is then restored: [`IntoRoot`].
+//!
+//! The same as to put the copy in the root's place, to write `_restore` and to start, but that it goes on where it was killed.
+//!
+//! 1. [`IntoRoot::plan`]: which snapshot, proven in the copy; whose root the target is, and what would be left behind in it.
+//!    Nothing is changed;
+//! 2. [`IntoRoot::run`]: `_restore` first, which names that very cut: a start from here on is refused, or does the rest;
+//! 3. then what is not there yet, as [`super::fill`] brings it, kept snapshots with it, the pin last;
+//! 4. then [`restore::run`], as a start would.
+//!
+//! A root of another database, or of another history of this one, is not touched.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use types::{Seq, TimelineId, TimestampUs};
+
+use super::target::{self, PARTIAL, Target};
+use super::{How, Plan, Report, Tally, Watch, explain_full, fill};
+use crate::database::Join;
+use crate::env::Env;
+use crate::env::fs::{FileKind, write_all_at};
+use crate::layout::{Disk, Layout, list_or_none, parse_table_dir};
+use crate::restore::{self, Depth, PinFile, RestoreReport, left_behind};
+use crate::root;
+use crate::timeline;
+use crate::{Error, Result};
+
+/// How the trigger begins that a restore writes first, and by which its root is known.
+const NOTE: &str = "# stillpoint restore of database ";
+
+/// What is wanted.
+#[derive(Clone, Copy)]
+pub struct Wish<'a> {
+    pub from: &'a Path,
+    pub to: &'a Path,
+    /// Without it the only one, or `default` if no other has a later cut.
+    pub snapshot: Option<&'a str>,
+    /// How much of the copy, and of what is in the root already, is read before anything changes.
+    pub depth: Depth,
+    /// How long the restore can be undone.
+    pub grace_us: i64,
+    /// How two workers run.
+    pub join: Join,
+}
+
+/// Whose root the target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nobody's.
+    Empty,
+    /// What a restore has brought that did not end, or another copy.
+    Unfinished,
+    /// This database, which goes back.
+    Database,
+}
+
+/// What a restore would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    pub snapshot: String,
+    pub seq: Seq,
+    pub created_us: i64,
+    pub tables: usize,
+    pub rows: u64,
+    /// Of the snapshot and the kept ones that go along.
+    pub files: u64,
+    pub bytes: u64,
+    /// Of these, what is not in the root yet in its length.
+    pub new_files: u64,
+    pub new_bytes: u64,
+    /// On the root's disk.
+    pub free_bytes: u64,
+    pub kept: usize,
+    pub found: Found,
+    /// The timeline that would be left behind, to which an undo goes back.
+    pub left_behind: Option<TimelineId>,
+    /// A server uses the root.
+    pub in_use: bool,
+    /// Nothing is to be done: the root is that snapshot already, and nothing was written since.
+    pub is_done: bool,
+    /// Sentences for the operator, in order.
+    pub lines: Vec<String>,
+}
+
+/// What a restore did.
+#[derive(Debug, Clone)]
+pub struct Restored {
+    /// What came into the root.
+    pub brought: Report,
+    /// `None` when nothing was to be done.
+    pub report: Option<RestoreReport>,
+}
+
+/// A restore that is planned.
+pub struct IntoRoot<'a> {
+    wish: Wish<'a>,
+    plan: Plan,
+    disk: Disk,
+    facts: Facts,
+    /// Of the root's `db`, where there is one and nobody else has it.
+    lock: Option<Box<dyn Send + Sync>>,
+}
+
+impl<'a> IntoRoot<'a> {
+    /// Proves the snapshot in the copy and looks at the root. Nothing is changed; the root is held from here on.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is no such snapshot, or the root holds something else; [`Error::Corrupt`] naming what is
+    /// missing or damaged.
+    pub fn plan(env: &Env, wish: Wish<'a>, progress: &dyn Fn(&str)) -> Result<IntoRoot<'a>> {
+        target::refuse_within(wish.from, wish.to)?;
+        let disk = Disk { env: env.clone(), layout: Layout::new(wish.to), planted: None };
+        let plan = Plan::find(env, wish.from, wish.snapshot).and_then(|plan| plan.with_kept(wish.depth));
+        let mut plan = plan.map_err(Error::of_copy)?;
+        let (lock, in_use) = lock(&disk)?;
+        let found = look(&disk, &plan)?;
+        prove(&plan, wish.depth, progress).map_err(Error::of_copy)?;
+        let conf = keep_configuration(&disk, &mut plan)?;
+        let facts = facts(&disk, &plan, &wish, found, in_use, &conf)?;
+        Ok(IntoRoot { wish, plan, disk, facts, lock })
+    }
+
+    /// Returns what it would do.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Does it. Durable when this returns: a start then serves the snapshot. What was killed goes on when the same is planned
+    /// and run again, or, once everything is there, at a start.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when a server uses the root; else as [`super::to_directory`] and a start with `_restore`.
+    pub fn run(mut self, watch: &Watch<'_>, progress: &dyn Fn(&str)) -> Result<Restored> {
+        let tally = Tally::new(&self.plan, watch);
+        if self.facts.is_done {
+            return Ok(Restored { brought: tally.into_report(), report: None });
+        }
+        if self.facts.in_use {
+            return Err(in_use(&self.disk));
+        }
+        self.take_root()?;
+        let verify = self.wish.depth == Depth::Full;
+        let how = How { link: false, verify, prune: false, join: self.wish.join };
+        let target = Target::of(&self.plan, self.disk.clone(), how);
+        let filled = fill(&self.plan, &target, &how, &tally);
+        filled.map_err(|error| explain_full(error, &tally, self.disk.layout.root()))?;
+        let report = restore::run(&self.disk, self.wish.grace_us, progress)?;
+        Ok(Restored { brought: tally.into_report(), report })
+    }
+
+    /// Makes the root if it is missing, writes the trigger and takes the lock.
+    fn take_root(&mut self) -> Result<()> {
+        let (fs, root, source) = (&self.disk.env.fs, self.disk.layout.root(), self.plan.disk.layout.root());
+        make_dir(&self.disk, root, source)?;
+        write_trigger(&self.disk, &trigger(&self.plan))?;
+        let db = self.disk.layout.db();
+        make_dir(&self.disk, &db, &source.join("db"))?;
+        if self.lock.is_none() {
+            let (lock, in_use_now) = lock(&self.disk)?;
+            // Somebody came between the look and the lock.
+            if in_use_now || look(&self.disk, &self.plan)? != self.facts.found {
+                return Err(in_use(&self.disk));
+            }
+            self.lock = lock;
+        }
+        match root.parent().map(|parent| (parent, fs.sync_dir(parent))) {
+            // Above the root others may rule.
+            Some((parent, Err(e))) if e.kind() != ErrorKind::PermissionDenied => Err(Error::io(parent)(e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn make_dir(disk: &Disk, dir: &Path, like: &Path) -> Result<()> {
+    match disk.env.fs.create_dir(dir) {
+        Ok(()) => target::take_access(&*disk.env.fs, like, dir),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(Error::io(dir)(e)),
+    }
+}
+
+/// Takes the lock of the root's database, if there is one; else says whether another has it.
+fn lock(disk: &Disk) -> Result<(Option<Box<dyn Send + Sync>>, bool)> {
+    let db = disk.layout.db();
+    match disk.env.fs.lock_dir(&db) {
+        Ok(lock) => Ok((Some(lock), false)),
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Ok((None, true)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok((None, false)),
+        Err(e) => Err(Error::io(&db)(e)),
+    }
+}
+
+fn in_use(disk: &Disk) -> Error {
+    Error::Refused(format!(
+        "{} is in use by a server: stop it first, nothing was restored",
+        disk.layout.root().display()
+    ))
+}
+
+/// Returns what stands in the trigger: the chosen cut, and that its bytes were compared as they came.
+fn trigger(plan: &Plan) -> String {
+    format!(
+        "{NOTE}{}: run it again to go on, or remove this file to start without restoring\nsnapshot={}\nverify=fast\n",
+        plan.found.pin.database_id,
+        plan.found.file_name().trim_end_matches(".json")
+    )
+}
+
+/// Writes the trigger in the place of any other. Durable on return.
+fn write_trigger(disk: &Disk, text: &str) -> Result<()> {
+    let fs = &disk.env.fs;
+    let path = disk.layout.restore_trigger();
+    if fs.exists(&path).map_err(Error::io(&path))? && fs.read(&path).map_err(Error::io(&path))? == text.as_bytes() {
+        fs.open(&path).and_then(|file| file.sync()).map_err(Error::io(&path))?;
+        return fs.sync_dir(disk.layout.root()).map_err(Error::io(disk.layout.root()));
+    }
+    let partial = path.with_file_name(format!("_restore{PARTIAL}"));
+    match fs.unlink(&partial) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io(&partial)(e)),
+        _ => {}
+    }
+    let file = fs.create_new(&partial).map_err(Error::io(&partial))?;
+    write_all_at(&*file, 0, text.as_bytes()).and_then(|()| file.sync()).map_err(Error::io(&partial))?;
+    fs.rename(&partial, &path).map_err(Error::io(&path))?;
+    fs.sync_dir(disk.layout.root()).map_err(Error::io(disk.layout.root()))
+}
+
+/// Says whose root it is.
+///
+/// # Errors
+/// [`Error::Refused`] when it is anybody else's, or of a history that does not fit the snapshot's: then the copied timelines
+/// would come into force by their names alone.
+fn look(disk: &Disk, plan: &Plan) -> Result<Found> {
+    let root = disk.layout.root();
+    for path in
+        [root.to_owned(), disk.layout.db(), disk.layout.snapshot(), root.join("conf"), disk.layout.restore_trigger()]
+    {
+        root::refuse_symlink(disk, &path)?;
+    }
+    let trigger = disk.layout.restore_trigger();
+    match disk.env.fs.metadata(&trigger).map(|found| found.kind) {
+        Ok(kind) if kind != FileKind::File => {
+            return Err(Error::Refused(format!(
+                "{} is not a plain file: remove it and run this again",
+                trigger.display()
+            )));
+        }
+        _ => {}
+    }
+    let marker = disk.layout.marker();
+    if !disk.env.fs.exists(&marker).map_err(Error::io(&marker))? {
+        return look_without_marker(disk, plan).map(|()| Found::Empty);
+    }
+    if root::read_marker(disk)?.database_id != plan.found.pin.database_id {
+        return Err(not_ours(disk, "holds another database"));
+    }
+    // A damaged one would be met when it is too late.
+    let pins = restore::read_pins(disk)?;
+    let there = timeline::list(disk)?;
+    let names = plan
+        .found
+        .pin
+        .timelines
+        .iter()
+        .filter_map(|named| named.file.strip_prefix("_timeline/")?.strip_suffix(".json"));
+    let named: Vec<TimelineId> = names.filter_map(|name| name.parse().ok()).collect();
+    let never_started = list_or_none(disk, &disk.layout.live())?.is_empty();
+    if never_started && there.iter().all(|id| named.contains(id)) {
+        let ours = |pin: &PinFile| plan.last.iter().any(|last| last.path == format!("snapshot/{}", pin.file_name()));
+        return match pins.iter().find(|pin| !ours(pin)) {
+            Some(other) => {
+                Err(not_ours(disk, &format!("holds copies, of snapshot {} too, which would end", other.pin.name)))
+            }
+            None => Ok(Found::Unfinished),
+        };
+    }
+    if named.iter().all(|id| there.contains(id)) {
+        return Ok(Found::Database);
+    }
+    Err(not_ours(disk, "holds another history of this database, which the snapshot does not go on from"))
+}
+
+/// Looks at a root without a database: a new one, or one that a restore had just begun.
+fn look_without_marker(disk: &Disk, plan: &Plan) -> Result<()> {
+    let root = disk.layout.root();
+    let trigger = disk.layout.restore_trigger();
+    let bytes = match disk.env.fs.read(&trigger) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(Error::io(&trigger)(e)),
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let begun = text.strip_prefix(NOTE).map(|rest| rest.split(':').next().unwrap_or_default());
+    if begun.is_some_and(|id| id != plan.found.pin.database_id) {
+        return Err(not_ours(disk, "holds a restore of another database that did not end"));
+    }
+    let hidden = |name: &str| name.starts_with('.') || name == "lost+found";
+    let own = ["conf", "db", "import", "log", "public", "snapshot", "_restore", "_restore.partial"];
+    let entries = list_or_none(disk, root)?;
+    let in_db = list_or_none(disk, &disk.layout.db())?;
+    let pins = list_or_none(disk, &disk.layout.snapshot())?;
+    let foreign = entries.iter().find(|e| !hidden(&e.name) && !own.contains(&&*e.name));
+    let of_restore = |e: &&crate::env::fs::DirEntry| {
+        let dir = e.kind == FileKind::Dir && (e.name.starts_with('_') || parse_table_dir(&e.name).is_some());
+        begun.is_some() && (dir || e.name.ends_with(PARTIAL))
+    };
+    let foreign = foreign.or_else(|| in_db.iter().find(|e| !hidden(&e.name) && !of_restore(e)));
+    let foreign = foreign.or_else(|| pins.iter().find(|e| !hidden(&e.name) && !of_restore(e)));
+    match foreign {
+        None => Ok(()),
+        Some(entry) => Err(not_ours(disk, &format!("is not empty ({}) and holds no database", entry.name))),
+    }
+}
+
+fn not_ours(disk: &Disk, why: &str) -> Error {
+    Error::Refused(format!(
+        "{} {why}; nothing was touched. Choose a directory that is empty or missing, or move this one aside first",
+        disk.layout.root().display()
+    ))
+}
+
+/// Proves that what the snapshot names is in the copy.
+fn prove(plan: &Plan, depth: Depth, progress: &dyn Fn(&str)) -> Result<()> {
+    for file in plan.all().filter(|file| file.content.is_none()) {
+        let path = file.below(plan.disk.layout.root());
+        let found = plan.disk.env.fs.metadata(&path).map_err(Error::io(&path))?.len_bytes;
+        if found != file.len_bytes {
+            return Err(Error::corrupt(&path, format!("{found} bytes long, {} were written", file.len_bytes)));
+        }
+    }
+    match depth {
+        Depth::Full => restore::verify_tables(&plan.disk, &plan.state, progress),
+        Depth::Fast => Ok(()),
+    }
+}
+
+/// Leaves out of the plan what the root has of `conf/`: a restore does not bring it back. Returns what stays so.
+fn keep_configuration(disk: &Disk, plan: &mut Plan) -> Result<Vec<String>> {
+    let mut stays = Vec::new();
+    for path in plan.files.iter().map(|file| &file.path).filter(|path| path.starts_with("conf/")) {
+        let there = disk.layout.root().join(path);
+        if disk.env.fs.exists(&there).map_err(Error::io(&there))? {
+            stays.push(path.clone());
+        }
+    }
+    plan.files.retain(|file| !stays.contains(&file.path));
+    Ok(stays)
+}
+
+fn facts(disk: &Disk, plan: &Plan, wish: &Wish<'_>, found: Found, in_use: bool, conf: &[String]) -> Result<Facts> {
+    let root = disk.layout.root();
+    let (mut new_files, mut new_bytes) = (0, 0);
+    for file in plan.all() {
+        let there = disk.env.fs.metadata(&file.below(root)).is_ok_and(|m| m.len_bytes == file.len_bytes);
+        new_files += u64::from(!there);
+        new_bytes += if there { 0 } else { file.len_bytes };
+    }
+    let rows = plan.state.tables.iter().map(|table| table.rows()).sum::<Result<u64>>().map_err(Error::of_copy)?;
+    let left = match found {
+        Found::Database => {
+            left_behind::look(disk, plan.found.pin.timeline, plan.found.pin.seq, plan.found.pin.created_us)
+        }
+        Found::Empty | Found::Unfinished => left_behind::LeftBehind::default(),
+    };
+    let mut facts = Facts {
+        snapshot: plan.found.pin.name.clone(),
+        seq: plan.found.pin.seq,
+        created_us: plan.found.pin.created_us,
+        tables: plan.state.tables.len(),
+        rows,
+        files: plan.total_files() as u64,
+        bytes: plan.total_bytes(),
+        new_files,
+        new_bytes,
+        free_bytes: free_bytes(disk)?,
+        kept: plan.kept.along,
+        found,
+        left_behind: left.timeline,
+        in_use,
+        is_done: false,
+        lines: Vec::new(),
+    };
+    facts.is_done = found == Found::Database && left.timeline.is_none() && is_served(disk, plan)?;
+    facts.lines = lines(&facts, disk, wish, &plan.gone, left.sentence, conf);
+    Ok(facts)
+}
+
+/// Returns whether the timeline in force begins with the snapshot, and no trigger asks for another.
+fn is_served(disk: &Disk, plan: &Plan) -> Result<bool> {
+    let trigger = disk.layout.restore_trigger();
+    if disk.env.fs.exists(&trigger).map_err(Error::io(&trigger))? {
+        return Ok(false);
+    }
+    let Some(newest) = timeline::list(disk)?.pop() else { return Ok(false) };
+    let parent = timeline::read(disk, newest)?.0.parent;
+    Ok(parent.is_some_and(|parent| parent.served_snapshot.as_ref() == Some(&plan.found.pin.id)))
+}
+
+/// Returns what is free where the root is, or will be.
+fn free_bytes(disk: &Disk) -> Result<u64> {
+    let mut dir: PathBuf = disk.layout.root().to_owned();
+    loop {
+        match disk.env.fs.space(&dir) {
+            Ok(space) => return Ok(space.free_bytes),
+            Err(e) if e.kind() == ErrorKind::NotFound && dir.pop() => {}
+            Err(e) => return Err(Error::io(&dir)(e)),
+        }
+    }
+}
+
+fn lines(
+    facts: &Facts,
+    disk: &Disk,
+    wish: &Wish<'_>,
+    gone: &[String],
+    left: Option<String>,
+    conf: &[String],
+) -> Vec<String> {
+    let root = disk.layout.root().display();
+    let Facts { snapshot, seq, tables, rows, bytes, files, new_bytes, new_files, free_bytes, kept, .. } = facts;
+    let proven = match wish.depth {
+        Depth::Full => "every byte of it is proven",
+        Depth::Fast => "every file is there in its length",
+    };
+    let mut lines = vec![
+        format!(
+            "snapshot {snapshot} of {} (seq {seq}) in {}: {tables} tables, {rows} rows; {proven}",
+            TimestampUs(facts.created_us),
+            wish.from.display()
+        ),
+        match facts.found {
+            Found::Empty => format!("{root} holds no database yet"),
+            Found::Unfinished => format!("{root} holds a copy of this database, or a restore that did not end"),
+            Found::Database => format!("{root} holds this database, which goes back"),
+        },
+        format!("{new_bytes} of {bytes} bytes come in {new_files} of {files} files; {free_bytes} bytes are free"),
+    ];
+    if *kept > 0 {
+        lines.push(format!("{kept} kept snapshots come along"));
+    }
+    lines.extend_from_slice(gone);
+    lines.extend(conf.iter().map(|file| format!("{file} stays as it is there")));
+    lines.extend(left);
+    lines.extend(facts.left_behind.map(|left| {
+        let grace = restore::duration(wish.grace_us);
+        format!("what is left behind on timeline {left} stays for {grace}, so that this can be undone")
+    }));
+    if facts.is_done {
+        lines.push(format!("{root} is restored to it already, and nothing was written since: nothing is to be done"));
+    }
+    if facts.in_use {
+        lines.push(format!("{root} is in use by a server: stop it before the restore"));
+    }
+    lines
+}
