@@ -87,11 +87,11 @@ fn walk_page(binary: &Path, page: &str) -> Result<()> {
     Ok(())
 }
 
-/// Puts a script in the place of the binary that keeps what the server prints, not what `verify` does, out of what the page prints.
+/// Puts a script in the place of the binary that keeps what the server prints, not what the commands do, out of what the page prints.
 fn install(binary: &Path, place: &Path) -> Result<()> {
     let binary = binary.display();
     let script = format!(
-        "#!/bin/bash\n[ \"$1\" = verify ] || [ \"$1\" = snapshot ] || [ -f /dev/stdout ] || exec >> \"$HOME/server.out\" 2>&1\nexec '{binary}' \"$@\"\n"
+        "#!/bin/bash\n[[ \"$1\" =~ ^(verify|snapshot|restore|--json)$ ]] || [ -f /dev/stdout ] || exec >> \"$HOME/server.out\" 2>&1\nexec '{binary}' \"$@\"\n"
     );
     write_script(place, &script)
 }
