@@ -133,11 +133,12 @@ impl<'a> IntoRoot<'a> {
     /// [`Error::Refused`] when a server uses the root; else as [`super::to_directory`] and a start with `_restore`.
     pub fn run(mut self, watch: &Watch<'_>, progress: &dyn Fn(&str)) -> Result<Restored> {
         let tally = Tally::new(&self.plan, watch);
-        if self.facts.is_done {
-            return Ok(Restored { brought: tally.into_report(), report: None });
-        }
+        // What a server holds may change at any moment, also where it is what the snapshot holds.
         if self.facts.in_use {
             return Err(in_use(&self.disk));
+        }
+        if self.facts.is_done {
+            return Ok(Restored { brought: tally.into_report(), report: None });
         }
         self.take_root()?;
         let verify = self.wish.depth == Depth::Full;
@@ -381,7 +382,7 @@ fn facts(disk: &Disk, plan: &Plan, wish: &Wish<'_>, found: Found, in_use: bool, 
         is_done: false,
         lines: Vec::new(),
     };
-    facts.is_done = found == Found::Database && left.timeline.is_none() && is_served(disk, plan)?;
+    facts.is_done = !in_use && found == Found::Database && left.timeline.is_none() && is_served(disk, plan)?;
     facts.lines = lines(&facts, disk, wish, &plan.gone, left.sentence, conf);
     Ok(facts)
 }
