@@ -26,6 +26,7 @@ pub fn compare(model: &Model, db: &Database) -> Result<(), String> {
     let state = |snapshot: &ModelSnapshot| match snapshot {
         ModelSnapshot { kept: true, .. } => SnapshotState::Kept,
         ModelSnapshot { expired: true, .. } => SnapshotState::Expired,
+        ModelSnapshot { ended: true, .. } => SnapshotState::Ended,
         _ => SnapshotState::Open,
     };
     let expected: BTreeMap<String, SnapshotState> =

@@ -107,7 +107,7 @@ impl<'a> Campaign<'a> {
             }
             machine.fs.set_label(step.label());
             machine.clock.advance_us(self.generator.below(3_000_000) as i64);
-            step.run(&db, &model).map_err(|e| format!("step {number} {}: {e}", describe(&step)))?;
+            step.run(&db, &model, &machine).map_err(|e| format!("step {number} {}: {e}", describe(&step)))?;
             self.possible.extend(step.halfway(&model));
             step.apply_to(&mut model);
             self.possible.push(model.clone());
@@ -275,12 +275,12 @@ impl<'a> Campaign<'a> {
         let cleans_first = generator.below(2) == 0;
         for n in 0..8 {
             let step = if cleans_first && n < 2 { Step::Gc } else { generator.next(&model) };
-            step.run(&db, &model).map_err(|e| format!("going on, {}: {e}", describe(&step)))?;
+            step.run(&db, &model, &machine).map_err(|e| format!("going on, {}: {e}", describe(&step)))?;
             step.apply_to(&mut model);
         }
         let mark = Step::Prepare("mark".to_owned());
         if self.plan.relaxed && !model.snapshots.contains_key("mark") {
-            mark.run(&db, &model).map_err(|e| format!("going on, prepare: {e}"))?;
+            mark.run(&db, &model, &machine).map_err(|e| format!("going on, prepare: {e}"))?;
             mark.apply_to(&mut model);
         }
         compare(&model, &db).map_err(|e| format!("going on: {e}"))?;

@@ -9,7 +9,7 @@ use storage::env::rng::SeededRng;
 use types::time::{US_PER_DAY, US_PER_HOUR};
 use types::{ColumnType, PartitionBy, PartitionKey};
 
-use crate::model::{Model, ModelColumn, ModelTable};
+use crate::model::{Model, ModelColumn, ModelSnapshot, ModelTable};
 use crate::step::{Refused, Step};
 use crate::value::{Row, Value};
 
@@ -66,7 +66,9 @@ impl Generator {
             return Step::Gc;
         }
         let step = self.choose(model);
-        use Step::{Compact, Convert, Drop, DropPartitions, Purge, RestoreDatabase, SetTtl, Truncate, Update};
+        use Step::{
+            Compact, Convert, Drop, DropPartitions, FullDisk, Purge, RestoreDatabase, SetTtl, Settle, Truncate, Update,
+        };
         self.freed = matches!(
             step,
             Drop(_)
@@ -78,6 +80,8 @@ impl Generator {
                 | SetTtl { .. }
                 | Convert { .. }
                 | Compact
+                | Settle
+                | FullDisk
         );
         step
     }
@@ -124,13 +128,15 @@ impl Generator {
         // Of several that run out at one look some may do so before a cut and some not: the model knows one.
         let is_leased = model.snapshots.values().any(|s| s.short);
         let unkept: Vec<&String> = model.snapshots.iter().filter(|(_, s)| !s.kept).map(|(name, _)| name).collect();
-        match self.rng.below(14) {
+        let is_open = model.snapshots.values().any(ModelSnapshot::is_open);
+        match self.rng.below(15) {
             13 if !all.is_empty() && all.len() <= SNAPSHOTS.len() && model.is_free("before-restore-2") => {
                 Step::RestoreDatabase((*self.pick(&all)).clone())
             }
             10 if !absent.is_empty() && !is_leased => Step::PrepareLeased((*self.pick(&absent)).to_owned()),
             11 if !unkept.is_empty() && !is_leased => Step::Renew((*self.pick(&unkept)).clone()),
             10..14 => Step::Leases,
+            14 if is_open => Step::FullDisk,
             0..3 if !open.is_empty() => Step::Keep((*self.pick(&open)).clone()),
             0..3 if all.len() > open.len() => Step::Settle,
             0..6 if !open.is_empty() => Step::Complete((*self.pick(&open)).clone()),

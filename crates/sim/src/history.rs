@@ -4,6 +4,7 @@
 //! differs from the model. The campaigns and the tests are written with it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use storage::env::sim_fs::Survive;
 use storage::{Database, Options};
@@ -20,7 +21,7 @@ pub struct History {
     pub options: Options,
     pub model: Model,
     pub generator: Generator,
-    db: Option<Database>,
+    db: Option<Arc<Database>>,
     /// Highest table id that was ever given out.
     last_id: u64,
 }
@@ -36,10 +37,15 @@ impl History {
         self.db.as_ref().expect("the database was started")
     }
 
+    /// Returns the running database for another thread.
+    pub fn shared_db(&self) -> Arc<Database> {
+        self.db.clone().expect("the database was started")
+    }
+
     /// Starts the database and holds it against the model.
     pub fn start(&mut self) -> Result<(), String> {
         let db = self.machine.open(&self.options).map_err(|e| format!("the start was refused: {e}"))?;
-        self.db = Some(db);
+        self.db = Some(Arc::new(db));
         self.compare().map_err(|e| format!("after a start: {e}"))
     }
 
@@ -75,7 +81,7 @@ impl History {
     pub fn step(&mut self, step: Step) -> Result<(), String> {
         self.machine.fs.set_label(step.label());
         self.machine.clock.advance_us(self.generator.below(2_000_000) as i64);
-        step.run(self.db(), &self.model).map_err(|e| format!("{}: {e}", describe(&step)))?;
+        step.run(self.db(), &self.model, &self.machine).map_err(|e| format!("{}: {e}", describe(&step)))?;
         step.apply_to(&mut self.model);
         let made = match &step {
             Step::Create(table) => Some(&table.name),

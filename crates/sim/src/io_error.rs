@@ -168,7 +168,7 @@ fn fail_step(history: &mut History, step: &Step, fault: Fault) -> Result<(), Str
     let mut after = before.clone();
     step.apply_to(&mut after);
     history.machine.fs.set_faults(FaultPlan::one(fault));
-    let outcome = step.run(history.db(), &before);
+    let outcome = step.run(history.db(), &before, &history.machine);
     history.machine.fs.set_faults(FaultPlan::none());
     let possible = match outcome {
         Ok(()) => vec![after],
@@ -209,7 +209,7 @@ fn go_on(history: &mut History, model: &Model) -> Result<Model, String> {
         return Ok(model);
     }
     let step = history.generator.append(&model);
-    match step.run(history.db(), &model) {
+    match step.run(history.db(), &model, &history.machine) {
         Ok(()) => step.apply_to(&mut model),
         Err(StepError::Storage(Error::Unavailable(_))) => {}
         Err(e) => return Err(format!("a commit after the fault: {e}")),

@@ -3,7 +3,9 @@
 //! Reading order: [`model`] and [`value`] (what must be there), [`step`] (what can be done), [`generate`] (which comes
 //! next), [`compare`] (database against model), [`machine`] (a process on a `SimFs`), [`history`]
 //! (all of it together). The campaigns: [`crash`] (the power goes at every call), [`io_error`] (every call fails), [`snapshot_cycle`] (copy under writes,
-//! restore, again), [`damage`] (copies that are not whole), [`moments`] (every past moment). [`planted`] proves that they
+//! restore, again), [`undo_cycle`] (back, and back again), [`damage`] (copies that are not whole), [`stale_log`] (what another
+//! run left behind the log's end), [`meanwhile`] (others in the middle of background work), [`moments`] (every past moment).
+//! [`planted`] proves that they
 //! find what is wrong. [`report`] counts what was met. Only tests use this crate.
 
 pub mod compare;
@@ -13,10 +15,13 @@ pub mod generate;
 pub mod history;
 pub mod io_error;
 pub mod machine;
+pub mod meanwhile;
 pub mod model;
 pub mod moments;
 pub mod planted;
 pub mod report;
 pub mod snapshot_cycle;
+pub mod stale_log;
 pub mod step;
+pub mod undo_cycle;
 pub mod value;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use storage::env::clock::ManualClock;
+use storage::env::fs::Space;
 use storage::env::rng::SeededRng;
 use storage::env::{Env, SimFs};
 use storage::{Database, Options};
@@ -14,6 +15,7 @@ use storage::{Database, Options};
 const CLOCK_US: i64 = 1_767_225_600_000_000;
 
 /// A process that may open a database, and the clock that it sees.
+#[derive(Clone)]
 pub struct Machine {
     pub fs: SimFs,
     pub clock: Arc<ManualClock>,
@@ -44,6 +46,16 @@ impl Machine {
         Database::open(env, options.clone())
     }
 
+    /// Does something, a second later, while the disk says that it is full. It says it of so small a disk that every byte is
+    /// worth giving back.
+    pub fn with_full_disk<T>(&self, done: impl FnOnce() -> T) -> T {
+        self.clock.advance_us(1_000_000);
+        self.fs.say_space(Some(Space { free_bytes: 0, total_bytes: 100 }));
+        let outcome = done();
+        self.fs.say_space(None);
+        outcome
+    }
+
     /// Ends the process and begins another.
     pub fn kill(&mut self) {
         self.fs = self.fs.kill();
@@ -57,6 +69,7 @@ pub fn options(root: impl Into<PathBuf>) -> Options {
     options.base_bytes = 40_000;
     options.log_files_max = 6;
     options.compact_fan_in = 2;
+    options.snapshot_shed_free = 1;
     options
 }
 

@@ -49,11 +49,22 @@ pub struct Model {
 pub struct ModelSnapshot {
     /// What the database was, and what a restore makes it again.
     pub cut: Arc<Model>,
+    /// Rises from snapshot to snapshot.
+    pub number: u64,
     pub kept: bool,
     /// It has the shortest lease: the next look at leases finds that it has run out.
     pub short: bool,
     /// Its lease has run out.
     pub expired: bool,
+    /// Its copying was ended on a full disk.
+    pub ended: bool,
+}
+
+impl ModelSnapshot {
+    /// Returns whether it may be being copied.
+    pub fn is_open(&self) -> bool {
+        !self.kept && !self.expired && !self.ended
+    }
 }
 
 impl Model {
@@ -62,12 +73,28 @@ impl Model {
         let snapshots = self.snapshots.iter().filter(|(_, s)| s.kept);
         let snapshots = snapshots.map(|(name, s)| (name.clone(), s.clone())).collect();
         let cut = Arc::new(Model { tables: self.tables.clone(), dropped: self.dropped.clone(), snapshots });
-        self.snapshots.insert(name.to_owned(), ModelSnapshot { cut, kept, short: false, expired: false });
+        let number = self.snapshots.values().map(|s| s.number + 1).max().unwrap_or(0);
+        let snapshot = ModelSnapshot { cut, number, kept, short: false, expired: false, ended: false };
+        self.snapshots.insert(name.to_owned(), snapshot);
     }
 
     /// Returns the snapshot of that name, which must exist, for a change.
     pub fn snapshot_mut(&mut self, name: &str) -> &mut ModelSnapshot {
         self.snapshots.get_mut(name).unwrap_or_else(|| panic!("the model has no snapshot {name}"))
+    }
+
+    /// Does what a full disk asks for while a snapshot is open: the oldest one that has expired goes, else the copying of
+    /// the oldest open one ends.
+    pub fn full_disk(&mut self) {
+        let oldest = |wanted: fn(&ModelSnapshot) -> bool| {
+            let found = self.snapshots.iter().filter(|(_, s)| wanted(s)).min_by_key(|(_, s)| s.number);
+            found.map(|(name, _)| name.clone())
+        };
+        if let Some(expired) = oldest(|s| s.expired && !s.kept) {
+            self.snapshots.remove(&expired);
+        } else if let Some(open) = oldest(ModelSnapshot::is_open) {
+            self.snapshot_mut(&open).ended = true;
+        }
     }
 
     /// Returns whether a PREPARE of that name must go well.

@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-use storage::CommitMode;
 use storage::env::sim_fs::{Fault, FaultPlan};
 use storage::planted::Planted;
+use storage::{CommitMode, Options};
 
 use crate::crash::{CrashPlan, crash_everywhere};
-use crate::damage;
+use crate::machine::options;
 use crate::moments::{self, MomentsPlan};
 use crate::snapshot_cycle::{self, CyclePlan};
+use crate::{damage, meanwhile, stale_log, undo_cycle};
 
 /// A planted fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,10 +54,32 @@ impl Plant {
 
     /// Looks for the fault with every campaign, seed by seed. Returns what was found first.
     pub fn find(self, seeds: &[u64]) -> Option<String> {
+        // These have no seeds, and look at what the others cannot see.
+        if let Err(found) = self.find_by_threads() {
+            return Some(found);
+        }
         seeds.iter().find_map(|seed| self.find_with(*seed).err())
     }
 
+    /// Looks for faults that only show when something else comes in the middle.
+    fn find_by_threads(self) -> Result<(), String> {
+        let options = Options { planted: self.in_storage(), ..options("/a") };
+        match self {
+            Plant::Storage(Planted::CutOutsideLock) => meanwhile::cut_under_a_writer(&options),
+            Plant::Storage(Planted::TruncateLostToFlush | Planted::GcIgnoresWriting) => meanwhile::run(&options),
+            _ => Ok(()),
+        }
+    }
+
     fn find_with(self, seed: u64) -> Result<(), String> {
+        let options = Options { planted: self.in_storage(), ..options("/a") };
+        match self {
+            Plant::Storage(Planted::SaltIgnored) => return stale_log::run(seed, &options),
+            Plant::Storage(Planted::UndoForgetsKept | Planted::GcIgnoresGrace) => {
+                return undo_cycle::run(seed, &options);
+            }
+            _ => {}
+        }
         let mut plan = CrashPlan { nested_every: 100, kill_every: 5, ..CrashPlan::new(seed) };
         plan.options.planted = self.in_storage();
         plan.lies = self.lies(seed);

@@ -11,6 +11,7 @@ use arrow_array::{Array, ArrayRef};
 use storage::{Database, NewColumn, NewTable, TableView, Terms};
 use types::{ColumnData, ColumnId, ColumnType, PartitionKey, RowBatch, StrColumn, TableId, TableName, TimeRange, Ttl};
 
+use crate::machine::Machine;
 use crate::model::{Model, ModelColumn, ModelTable};
 use crate::value::{self, Row, Value};
 
@@ -87,6 +88,8 @@ pub enum Step {
     Renew(String),
     /// What time does to leases.
     Leases,
+    /// What the guard does once on a disk that is nearly full; a snapshot is open.
+    FullDisk,
     Keep(String),
     Complete(String),
     /// The background's settling of a kept snapshot.
@@ -149,6 +152,7 @@ impl Step {
             Step::Prepare(_) | Step::PrepareKept(_) | Step::PrepareLeased(_) => "prepare",
             Step::Renew(_) => "renew",
             Step::Leases => "leases",
+            Step::FullDisk => "full disk",
             Step::Keep(_) => "keep",
             Step::Complete(_) => "complete",
             Step::Settle => "settle",
@@ -234,16 +238,17 @@ impl Step {
             }
             Step::Renew(name) => {
                 let snapshot = model.snapshot_mut(name);
-                (snapshot.short, snapshot.expired) = (false, false);
+                (snapshot.short, snapshot.expired, snapshot.ended) = (false, false, false);
             }
             Step::Leases => {
                 for snapshot in model.snapshots.values_mut().filter(|snapshot| snapshot.short) {
                     (snapshot.short, snapshot.expired) = (false, true);
                 }
             }
+            Step::FullDisk => model.full_disk(),
             Step::Keep(name) => {
                 let snapshot = model.snapshot_mut(name);
-                (snapshot.kept, snapshot.short, snapshot.expired) = (true, false, false);
+                (snapshot.kept, snapshot.short, snapshot.expired, snapshot.ended) = (true, false, false, false);
             }
             Step::Complete(name) => {
                 model.snapshots.remove(name);
@@ -279,11 +284,11 @@ impl Step {
         Some(halfway)
     }
 
-    /// Does the step to a database that equals the model.
+    /// Does the step to a database that equals the model and runs on that machine.
     ///
     /// # Errors
     /// What storage answers; for [`Step::Refused`] a sentence when it was *not* refused.
-    pub fn run(&self, db: &Database, model: &Model) -> Result<(), StepError> {
+    pub fn run(&self, db: &Database, model: &Model, machine: &Machine) -> Result<(), StepError> {
         let done = match self {
             Step::Create(table) => create(db, table),
             Step::Drop(table) => db.drop_table(id(db, table)),
@@ -299,7 +304,7 @@ impl Step {
             Step::RenameColumn { table, column, to } => db.rename_column(id(db, table), column, to),
             Step::Append(batches) => append(db, model, batches),
             Step::Update { table, .. } => update(db, model.table(table), self, || Ok(())),
-            Step::UpdateAfter { update: step, meanwhile } => update_after(db, model, step, meanwhile),
+            Step::UpdateAfter { update: step, meanwhile } => update_after(db, model, machine, (step, meanwhile)),
             Step::DropPartitions { table, keys } => db.drop_partitions(id(db, table), keys),
             Step::SetDedup { table, keys } => set_dedup(db, table, keys.as_deref()),
             Step::SetTtl { table, hours } => db.set_ttl(id(db, table), hours.map(Ttl::Hours)),
@@ -315,6 +320,7 @@ impl Step {
             }
             Step::Renew(name) => db.renew_snapshot(name, None),
             Step::Leases => db.step_leases(),
+            Step::FullDisk => machine.with_full_disk(|| db.step_guard()).and_then(|()| db.step_guard()),
             Step::Keep(name) => db.keep_snapshot(name, None),
             Step::Complete(name) => db.complete_snapshot(name).map(drop),
             Step::Settle => db.step_settle().map(drop),
@@ -467,14 +473,19 @@ fn batch(table: &ModelTable, ids: &[ColumnId], rows: &[Row]) -> RowBatch {
     RowBatch::new(rows.len(), columns).expect("columns of one length and different ids")
 }
 
-fn update_after(db: &Database, model: &Model, step: &Step, meanwhile: &Step) -> storage::Result<()> {
+fn update_after(
+    db: &Database,
+    model: &Model,
+    machine: &Machine,
+    (step, meanwhile): (&Step, &Step),
+) -> storage::Result<()> {
     let Step::Update { table, .. } = step else { unreachable!("called for updates only") };
     let mut first = true;
     update(db, model.table(table), step, || {
         if !std::mem::take(&mut first) {
             return Ok(());
         }
-        match meanwhile.run(db, model) {
+        match meanwhile.run(db, model, machine) {
             Ok(()) => Ok(()),
             Err(StepError::Storage(error)) => Err(error),
             Err(StepError::Accepted) => unreachable!("the step in between is not one to be refused"),

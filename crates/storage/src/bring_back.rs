@@ -17,6 +17,7 @@ use crate::database::Database;
 use crate::detach::extension;
 use crate::layout::{FileId, SYMBOLS_DIR, TABLE_BASE_DIR, table_dir};
 use crate::log::writer::Urgency;
+use crate::planted::Planted;
 use crate::read_view::ReadView;
 use crate::record::{self, AddedSegment, Adopted, AdoptedTable, DeadRows, Edit, EditCause, Record};
 use crate::segment::{SegmentHandle, SegmentMeta};
@@ -147,7 +148,7 @@ impl Database {
             }
             found.push((partition, meta));
         }
-        if !then.segments.is_empty() {
+        if !then.segments.is_empty() && !self.disk.has(Planted::AdoptBeforeLinks) {
             let linked = dir.join(LINKED_DIR);
             self.disk.env.fs.sync_dir(&linked).map_err(Error::io(&linked))?;
         }

@@ -150,6 +150,8 @@ impl Database {
         };
         for flushed in resolved.flushed()? {
             for (at, dead) in flushed.dead {
+                let wrong = usize::from(self.disk.has(Planted::DeadOfOtherSegment));
+                let at = (at + wrong) % table.segments[&flushed.partition].len();
                 let segment = table.segments[&flushed.partition][at].meta();
                 if dead.len() == segment.rows {
                     edit.removed.push(RemovedSegment::of(flushed.partition, segment));
@@ -201,7 +203,12 @@ impl Database {
     }
 
     /// Commits an edit if it still fits. Durable on return, in every commit mode.
-    pub(crate) fn commit_edit(&self, edit: Edit) -> Result<()> {
+    pub(crate) fn commit_edit(&self, mut edit: Edit) -> Result<()> {
+        if self.disk.has(Planted::TruncateLostToFlush)
+            && let Some(newest) = self.view().state().tables.get(edit.table)
+        {
+            edit.truncate_seq = newest.truncate_seq;
+        }
         let seq = self.commit_records(Urgency::Urgent, vec![Record::Edit(edit.clone())], |state| {
             let gone = || Error::Conflict(format!("table {} was dropped", edit.table));
             // A dropped table may come back: what only moves its rows is done all the same.

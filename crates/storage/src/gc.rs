@@ -441,7 +441,8 @@ impl Database {
             }
         }
         // Asked after the listing, in this order: a file that a change has just named was being written before.
-        let writing = self.changes.writing();
+        let ignores = self.disk.has(Planted::GcIgnoresWriting);
+        let writing = if ignores { HashSet::new() } else { self.changes.writing() };
         let view = self.view();
         let table = view.state().table_with_files(id).filter(|t| *t.dir == *name);
         let mut named: HashSet<PathBuf> = table.into_iter().flat_map(|t| t.files()).map(|f| dir.join(f)).collect();
@@ -453,6 +454,11 @@ impl Database {
         let base_seq = base.map_or(Seq::ZERO, |base| base.name.seq);
         named.extend(view.state().files_read_after(base_seq).map(|file| self.disk.layout.db().join(&file.file)));
         named.extend(self.waiting_files(gc));
+        if self.disk.has(Planted::GcTakesNamedOfLeft) {
+            named.retain(|path| {
+                path.file_name().and_then(|n| id_in_name(&n.to_string_lossy())).is_none_or(|id| !others.made(id))
+            });
+        }
         gc.paths.extend(found.into_iter().filter(|path| !named.contains(path) && !writing.contains(path)));
         if table.is_none() {
             gc.dirs.push_back(dir.to_owned());

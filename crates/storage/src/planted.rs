@@ -41,4 +41,28 @@ pub enum Planted {
     LeaseByWallClock,
     /// A start gives symbols new codes.
     SymbolsAnew,
+    /// All log files have one salt, so that what another run left behind the end of one is read.
+    SaltIgnored,
+    /// The state at a cut is taken before the lock under which the cut is numbered.
+    CutOutsideLock,
+    /// Rows that a flush replaces are noted as dead in another segment of their partition.
+    DeadOfOtherSegment,
+    /// A flush goes on although its table was truncated meanwhile.
+    TruncateLostToFlush,
+    /// A sweep takes files that a change is about to name.
+    GcIgnoresWriting,
+    /// A kept snapshot lets its log go before the frame that settles it is durable.
+    SettleLetsGoEarly,
+    /// A table that comes back is named before the second names of its files are durable.
+    AdoptBeforeLinks,
+    /// What becomes of a snapshot is not durable when the statement answers.
+    StandingNotDurable,
+    /// On a full disk an open snapshot is released whose lease still runs.
+    GuardReleasesOpen,
+    /// The undo of a restore forgets the snapshots that were kept there.
+    UndoForgetsKept,
+    /// gc takes what the undo of a restore needs.
+    GcIgnoresGrace,
+    /// gc takes files of a timeline that was left although the state names them.
+    GcTakesNamedOfLeft,
 }

@@ -98,7 +98,7 @@ fn a_killed_run_leaves_nothing_that_a_later_power_cut_takes() {
         let db = next.machine.open(&next.options).expect("a start after a kill");
         let rows = db.view().table("t").map_or(0, |t| t.row_count().expect("counts"));
         for step in [Step::Gc, Step::Gc] {
-            step.run(&db, &next.model).expect("gc");
+            step.run(&db, &next.model, &next.machine).expect("gc");
         }
         next.machine.fs.power_cut(Survive::Nothing);
         drop(db);

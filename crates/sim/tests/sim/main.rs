@@ -6,6 +6,7 @@ mod copies;
 mod crash;
 mod damage;
 mod found;
+mod meanwhile;
 mod moments;
 mod planted;
 mod prepare;

@@ -2,41 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use sim::machine::Machine;
+use sim::machine::{Machine, options};
+use sim::stale_log::{ALIGN, frames, run};
 use sim::step::Step;
 use storage::env::sim_fs::Survive;
 use types::{ColumnType, PartitionBy};
 
 use crate::seeds::{history, ok};
-
-const MAGIC: &[u8; 4] = b"SPfr";
-const ALIGN: usize = 64;
-
-/// A frame in a log file: where it begins, its length, and its Seq and `durable_seq`.
-#[derive(Debug, Clone, Copy)]
-struct Found {
-    at: usize,
-    length: usize,
-    seq: u64,
-    durable_seq: u64,
-}
-
-fn frames(bytes: &[u8]) -> Vec<Found> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at + 48 <= bytes.len() {
-        if &bytes[at..at + 4] == MAGIC {
-            let number =
-                |offset: usize| u64::from_le_bytes(bytes[at + offset..at + offset + 8].try_into().expect("eight"));
-            let length = u32::from_le_bytes(bytes[at + 8..at + 12].try_into().expect("four")) as usize;
-            found.push(Found { at, length, seq: number(16), durable_seq: number(32) });
-            at += length.next_multiple_of(ALIGN);
-        } else {
-            at += ALIGN;
-        }
-    }
-    found
-}
 
 #[test]
 fn every_flipped_bit_of_a_durable_frame_is_an_error_that_names_the_file() {
@@ -128,4 +100,11 @@ fn a_cut_in_a_rotation_is_recovered_written_on_and_cut_again() {
         }
     }
     assert!(cuts > 20, "{cuts} cuts in rotations");
+}
+
+#[test]
+fn a_frame_of_a_lost_run_behind_the_end_of_the_log_is_not_read() {
+    for seed in 0..20 {
+        ok(run(seed, &options("/a")));
+    }
 }

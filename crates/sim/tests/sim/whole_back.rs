@@ -35,7 +35,7 @@ fn a_cut_while_the_database_goes_back_leaves_the_tables_of_one_side_and_the_stat
                     panic!("{place}: {:?}", compare(&history.model, &db));
                 };
                 *outcomes.entry(side).or_default() += 1;
-                ok(step.run(&db, found).map_err(|e| format!("{place}, again: {e}")));
+                ok(step.run(&db, found, &machine).map_err(|e| format!("{place}, again: {e}")));
                 ok(compare_tables(&history.model, &db).map_err(|e| format!("{place}, again: {e}")));
                 ok(db.restore_database("before-restore", "admin").map_err(|e| format!("{place}, undo: {e}")));
                 ok(compare_tables(&before, &db).map_err(|e| format!("{place}, undo: {e}")));

@@ -367,6 +367,7 @@ fn start_log(
         next_number,
         carried: recovered.carried.clone(),
         chain: recovered.chain.clone(),
+        planted: disk.planted,
     };
     match LogWriter::start(disk.env.clone(), disk.layout.clone(), start(newest + 1)) {
         Err(Error::Unavailable(_)) if remove_unused_spares(disk, files, recovered)? > 0 => {

@@ -35,11 +35,16 @@ use machine::{Machine, Node};
 /// What the disk of a simulated machine says of its size.
 const DISK_BYTES: u64 = 1 << 30;
 
+/// What others do in the middle of a call of a process.
+type Interruption = Box<dyn FnOnce() + Send>;
+
 /// A process on a simulated machine. Clones are the same process.
 #[derive(Clone)]
 pub struct SimFs {
     machine: Arc<Mutex<Machine>>,
     process: u64,
+    /// How many new files this process makes yet before others do something, and what they do.
+    interruption: Arc<Mutex<Option<(u64, Interruption)>>>,
 }
 
 /// A machine as it was in the middle of a call: the call's effect is in its memory, nothing of it is durable yet.
@@ -55,7 +60,7 @@ impl CrashPoint {
         machine.crash(survive);
         machine.power_up();
         let process = machine.spawn();
-        SimFs { machine: Arc::new(Mutex::new(machine)), process }
+        SimFs::of(machine, process)
     }
 
     /// Ends all processes but not the machine; returns a new process on it.
@@ -63,7 +68,7 @@ impl CrashPoint {
         let mut machine = self.machine.clone();
         machine.kill_all();
         let process = machine.spawn();
-        SimFs { machine: Arc::new(Mutex::new(machine)), process }
+        SimFs::of(machine, process)
     }
 }
 
@@ -72,18 +77,49 @@ impl SimFs {
     pub fn new(seed: u64) -> SimFs {
         let mut machine = Machine::new(seed);
         let process = machine.spawn();
-        SimFs { machine: Arc::new(Mutex::new(machine)), process }
+        SimFs::of(machine, process)
+    }
+
+    fn of(machine: Machine, process: u64) -> SimFs {
+        SimFs { machine: Arc::new(Mutex::new(machine)), process, interruption: Arc::default() }
+    }
+
+    /// Lets others do something just before this process makes its `nth` new file from now on; 0: the next one.
+    pub fn interrupt(&self, nth: u64, others: impl FnOnce() + Send + 'static) {
+        *self.interruption.lock().expect("no holder of this lock panics") = Some((nth, Box::new(others)));
+    }
+
+    /// Returns whether what [`SimFs::interrupt`] was told is still to come, and forgets it.
+    pub fn end_interruption(&self) -> bool {
+        self.interruption.lock().expect("no holder of this lock panics").take().is_some()
+    }
+
+    fn let_others(&self) {
+        let due = {
+            let mut interruption = self.interruption.lock().expect("no holder of this lock panics");
+            match &mut *interruption {
+                Some((0, _)) => interruption.take(),
+                Some((left, _)) => {
+                    *left -= 1;
+                    None
+                }
+                None => None,
+            }
+        };
+        if let Some((_, others)) = due {
+            others();
+        }
     }
 
     /// Returns a further process on the same machine.
     pub fn another_process(&self) -> SimFs {
         let process = self.machine().spawn();
-        SimFs { machine: self.machine.clone(), process }
+        SimFs { machine: self.machine.clone(), process, interruption: Arc::default() }
     }
 
     /// Returns this process on a machine of its own that begins as an exact copy of this one.
     pub fn fork(&self) -> SimFs {
-        SimFs { machine: Arc::new(Mutex::new(self.machine().clone())), process: self.process }
+        SimFs::of(self.machine().clone(), self.process)
     }
 
     /// Ends this process: its locks are free, its calls fail, what it wrote stays. Returns a new process.
@@ -150,6 +186,11 @@ impl SimFs {
         self.machine().free_bytes = free_bytes;
     }
 
+    /// Sets what the disk says of its size, whatever can be written; `None`: the truth.
+    pub fn say_space(&self, space: Option<Space>) {
+        self.machine().said_space = space;
+    }
+
     /// Sets whether files can share blocks.
     pub fn set_clones(&self, on: bool) {
         self.machine().clones = on;
@@ -177,6 +218,7 @@ impl SimFs {
 
 impl Fs for SimFs {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        self.let_others();
         let mut machine = self.machine();
         let call = machine.begin(self.process, OpKind::CreateNew, path)?;
         machine.check_open_files(self.process)?;
@@ -233,7 +275,8 @@ impl Fs for SimFs {
         let mut machine = self.machine();
         machine.look(self.process, OpKind::Metadata, dir)?;
         machine.resolve(dir)?;
-        Ok(Space { free_bytes: machine.free_bytes.unwrap_or(DISK_BYTES).min(DISK_BYTES), total_bytes: DISK_BYTES })
+        let free_bytes = machine.free_bytes.unwrap_or(DISK_BYTES).min(DISK_BYTES);
+        Ok(machine.said_space.unwrap_or(Space { free_bytes, total_bytes: DISK_BYTES }))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

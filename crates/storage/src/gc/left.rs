@@ -14,6 +14,7 @@ use super::pins::Released;
 use crate::database::Database;
 use crate::layout::{BaseName, FileId, LogName};
 use crate::log::chain::{self, LogFiles};
+use crate::planted::Planted;
 use crate::recovery;
 use crate::restore::undo_files;
 use crate::snapshot::content;
@@ -69,6 +70,7 @@ impl Database {
         }
         let now_us = self.disk.env.clock.now_us();
         let mut all = timeline::left_behind(&self.disk)?;
+        all.retain(|_| !self.disk.has(Planted::GcIgnoresGrace));
         all.retain(|left| now_us < self.grace_ends_us(left) && left.timeline != self.timeline);
         let mut found = Vec::new();
         for left in all {

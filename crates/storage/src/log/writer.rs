@@ -16,6 +16,7 @@ use super::syncs::Syncs;
 use crate::env::Env;
 use crate::env::fs::{FsFile, write_all_at};
 use crate::layout::{Layout, LogName};
+use crate::planted::Planted;
 use crate::{Error, Result};
 
 /// Smallest log file.
@@ -127,6 +128,8 @@ pub struct LogStart {
     pub carried: Vec<Frame>,
     /// Files of the chain before the new one, oldest first, with the Seq of their first frame.
     pub chain: Vec<(LogName, Seq)>,
+    /// For the tests of the simulator.
+    pub planted: Option<Planted>,
 }
 
 /// The log of one running database.
@@ -140,6 +143,7 @@ pub struct LogWriter {
     changed: Condvar,
     io: Mutex<Io>,
     syncs: Syncs,
+    planted: Option<Planted>,
     /// Held while a spare is made, so that spares are ready, and so used, in the order of their numbers.
     making: Mutex<()>,
 }
@@ -178,6 +182,7 @@ impl LogWriter {
             io: Mutex::new(io),
             // what is carried is durable when the start returns
             syncs: Syncs::new(last_seq),
+            planted: start.planted,
             making: Mutex::new(()),
         };
         let carried_bytes: usize = start.carried.iter().map(|f| frame::frame_bytes(f.payload.len())).sum();
@@ -503,7 +508,7 @@ impl LogWriter {
         LogHeader {
             database_id: self.identity.database_id,
             name,
-            salt: self.env.rng.next_u64() as u32,
+            salt: if self.planted == Some(Planted::SaltIgnored) { 0 } else { self.env.rng.next_u64() as u32 },
             first_seq: io.predecessor.map_or(Seq(1), |p| p.last_seq.next()),
             durable_seq,
             created_us: self.env.clock.now_us(),
@@ -638,7 +643,14 @@ mod tests {
         }
         let place = Place { machine: 1, inode: 1 };
         let identity = RunIdentity { database_id: 1, timeline: TIMELINE, place };
-        let start = LogStart { identity, predecessor: None, next_number, carried: Vec::new(), chain: Vec::new() };
+        let start = LogStart {
+            identity,
+            predecessor: None,
+            next_number,
+            carried: Vec::new(),
+            chain: Vec::new(),
+            planted: None,
+        };
         LogWriter::start(env, layout, start).unwrap()
     }
 

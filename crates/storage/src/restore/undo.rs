@@ -14,6 +14,7 @@ use crate::catalog::DbState;
 use crate::document;
 use crate::layout::{Disk, list_or_none};
 use crate::log::chain::LogFiles;
+use crate::planted::Planted;
 use crate::recovery::{self, Recovered};
 use crate::root::{self, Marker};
 use crate::snapshot::{Pin, content, is_pin_name};
@@ -136,6 +137,7 @@ pub fn snapshots_at(disk: &Disk, state: &DbState) -> Result<(Vec<String>, Vec<Pa
         }
     }
     let (kept, gone) = kept::find_at_end(disk, state, &pins.iter().map(|(_, pin)| pin).collect::<Vec<_>>());
+    let kept = if disk.has(Planted::UndoForgetsKept) { Vec::new() } else { kept };
     lines.extend(gone);
     for (path, pin) in pins.into_iter().filter(|(_, pin)| !kept.contains(&pin.id)) {
         lines.push(format!("snapshot {} (seq {}) is gone: no snapshot is open after a restore", pin.name, pin.seq));

@@ -17,6 +17,7 @@ use crate::layout::{Disk, FileId, list_or_none};
 use crate::log::chain::LogFrom;
 use crate::log::writer::Urgency;
 use crate::log::{Frame, FrameKind, Placement};
+use crate::planted::Planted;
 use crate::record::{self, Record};
 use crate::snapshot::keep::Cut;
 use crate::snapshot::pin::PIN_FORMAT_VERSION;
@@ -90,11 +91,16 @@ impl Database {
 
     /// Numbers the cut and queues its frame: no I/O, no work per table.
     fn cut(&self, name: &str, terms: Terms, places: Vec<String>) -> Result<Pin> {
+        let early = self.disk.has(Planted::CutOutsideLock).then(|| self.state_before_others());
         let mut head = self.head_with_room(Urgency::Ordinary, self.cut_bytes(&terms, &places))?;
         if head.state.snapshots.contains_key(name) {
             return Err(Error::Conflict(format!("there is a snapshot named {name} already: complete it first")));
         }
         let pin = self.cut_in(&mut head, name, terms, places)?;
+        if let Some(early) = early {
+            let cut = Cut { state: Arc::new(early), loaded: false, used_us: 0 };
+            self.cuts.lock().expect("no holder of this lock panics").insert(pin.id.clone(), cut);
+        }
         drop(head);
         self.grant_lease(&pin);
         Ok(pin)
@@ -124,6 +130,18 @@ impl Database {
     pub(crate) fn grant_lease(&self, pin: &Pin) {
         let now_us = self.disk.env.clock.monotonic_us();
         self.leases.lock().expect("no holder of this lock panics").grant(&pin.id, pin.lease_us, now_us);
+    }
+
+    /// The planted fault: returns the state, and lets others commit before the caller goes on.
+    fn state_before_others(&self) -> DbState {
+        let state = self.lock_head().state.clone();
+        for _ in 0..100_000 {
+            if self.lock_head().state.seq > state.seq {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        state
     }
 
     fn new_pin(&self, state: &DbState, name: &str, terms: Terms, seq: Seq, created_us: i64) -> Pin {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::super::fs::{FileKind, FsCounts};
+use super::super::fs::{FileKind, FsCounts, Space};
 use super::content::{FileNode, Slot};
 use super::fault::{FaultPlan, Verdict};
 use super::op::{Op, OpKind, Site, path_class};
@@ -103,6 +103,7 @@ pub(super) struct Machine {
     pub(super) locks: BTreeMap<u64, u64>,
     pub(super) last_write: Option<LastWrite>,
     pub(super) free_bytes: Option<u64>,
+    pub(super) said_space: Option<Space>,
     /// Whether files can share blocks.
     pub(super) clones: bool,
     pub(super) max_open_files: Option<usize>,
@@ -128,6 +129,7 @@ impl Machine {
             locks: BTreeMap::new(),
             last_write: None,
             free_bytes: None,
+            said_space: None,
             clones: false,
             max_open_files: None,
             open_files: BTreeMap::new(),
