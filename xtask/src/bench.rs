@@ -2,14 +2,15 @@
 //!
 //! Each answer is checked before its time counts; the peers take turns, round by round; medians and ranges go into
 //! `docs/benchmarks.md`, curves of time over rows beside it. `cargo xtask bench --compare REV` counts instructions instead
-//! ([`compare`]). Read [`questions`] for what is asked and [`ingest`] for how rows come in; [`report`] is what comes out.
+//! ([`compare`]); `--kept` is about kept snapshots ([`kept`]). Read [`questions`] for what is asked and [`ingest`] for how rows come in; [`report`] is what comes out.
 
 mod answers;
 mod compare;
 mod data;
 mod ingest;
+mod kept;
 mod limits;
-mod machine;
+pub mod machine;
 mod options;
 mod out;
 mod peers;
@@ -59,6 +60,9 @@ struct Bench {
 pub fn run(args: &[String]) -> Result<()> {
     if let Some(at) = args.iter().position(|arg| arg == "--compare") {
         return compare::run(args.get(at + 1).ok_or("--compare needs a revision")?, args);
+    }
+    if let Some(at) = args.iter().position(|arg| arg == "--kept") {
+        return kept::run(args.get(at + 1).map_or(Ok(1_000), |count| count.parse())?);
     }
     let options = Options::read(args)?;
     machine::refuse_small_disk(&std::env::temp_dir(), options.largest())?;

@@ -102,7 +102,7 @@ fn count(binary: &Path, scratch: &Scratch, name: &str, files: &Files) -> Result<
     std::fs::create_dir_all(&root)?;
     command.arg(binary).arg("-d").arg(&root).env("QDB_QUERY_TIMEOUT", "900s");
     let server = Server::run(command, &root, LIMIT)?;
-    let mut probe = Probe { process: server.id(), dump, dumps: 0 };
+    let mut probe = Probe::new(server.id(), dump);
     let mut http = Http::connect_for(server.http_port, LIMIT)?;
     let mut counts = vec![(format!("load {ROWS} lines"), load(&mut http, &mut probe, files)?)];
     for question in QUERIES.iter().chain(&JOINS) {
@@ -144,19 +144,23 @@ fn asked(http: &mut Http, probe: &mut Probe, question: &Question) -> Result<u64>
 }
 
 /// The counters of a process under callgrind.
-struct Probe {
+pub(super) struct Probe {
     process: u32,
     dump: PathBuf,
     dumps: u32,
 }
 
 impl Probe {
-    fn zero(&self) -> Result<()> {
+    pub fn new(process: u32, dump: PathBuf) -> Probe {
+        Probe { process, dump, dumps: 0 }
+    }
+
+    pub fn zero(&self) -> Result<()> {
         self.control("zero").map(drop)
     }
 
     /// Returns the instructions since the counters were last zero.
-    fn read(&mut self) -> Result<u64> {
+    pub fn read(&mut self) -> Result<u64> {
         self.control("dump")?;
         self.dumps += 1;
         let path = PathBuf::from(format!("{}.{}", self.dump.display(), self.dumps));

@@ -37,7 +37,7 @@ impl Machine {
         };
         let memory = field(&read("/proc/meminfo")?, "MemTotal").unwrap_or_default();
         let memory: u64 = memory.trim_end_matches(" kB").parse().unwrap_or(0);
-        let load = read("/proc/loadavg")?.split(' ').next().unwrap_or_default().to_owned();
+        let load = load_average()?.to_string();
         let cores = std::thread::available_parallelism()?.get();
         let changed = if said("git", &["status", "--porcelain"])?.is_empty() { "" } else { " with changes" };
         Ok(Machine {
@@ -70,6 +70,12 @@ impl Machine {
             self.cores, self.processor, self.memory_gb, self.kernel, self.file_system, self.load
         )
     }
+}
+
+/// Returns how many threads have had something to do in the last minute.
+pub fn load_average() -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").map_err(|error| format!("/proc/loadavg: {error}"))?;
+    Ok(text.split(' ').next().unwrap_or_default().parse()?)
 }
 
 /// Refuses a run for which the disk is too small, before it fills it.

@@ -67,6 +67,7 @@ pub const USAGE: &str = "usage: cargo xtask bench [ingest|queries|joins|small|ou
   --without questdb,duckdb
   --out FILE           the document to write into, else docs/benchmarks.md; --print writes none
        cargo xtask bench --compare REV [--dev] [--base BINARY] [--allow PERCENT]
+       cargo xtask bench --kept [1000]
 TMPDIR is where data and roots go: about 400 bytes a row.";
 
 impl Options {

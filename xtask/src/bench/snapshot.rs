@@ -17,7 +17,7 @@ use crate::Result;
 
 /// How long writers run in one round with, without and again without snapshots.
 const WRITING: Duration = Duration::from_secs(3);
-const COMMIT_ROWS: u64 = 1_000;
+pub(super) const COMMIT_ROWS: u64 = 1_000;
 /// Commits before the kill; their log is not flushed yet where the settings say so.
 const KILL_COMMITS: u64 = 2_000;
 
@@ -215,7 +215,7 @@ fn write(server: &Running, snapshots: bool, round: u64) -> Result<Vec<f64>> {
 }
 
 /// Returns the lines of one commit; rows and times differ from commit to commit.
-fn commit(table: &str, round: u64, number: u64) -> String {
+pub(super) fn commit(table: &str, round: u64, number: u64) -> String {
     let first = (round * 1_000_000 + number) * COMMIT_ROWS;
     let row =
         |n: u64| format!("{table},tag=t{} v={n}i,d={n}.5 {}\n", n % 100, 1_704_067_200_000_000_000 + n * 1_000_000);

@@ -1,0 +1,215 @@
+//! `cargo xtask bench --kept [N]`: what kept snapshots cost, what a table of many segments takes to come back, and a copy
+//! beside `cp -a`. It prints; it writes no document.
+//!
+//! Commits are counted in instructions (callgrind), so that what else the machine does plays no part; times are of three
+//! rounds, and say something on a quiet machine only: the load is printed with them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::compare::Probe;
+use super::machine;
+use super::snapshot::{COMMIT_ROWS, commit};
+use crate::Result;
+use crate::cargo::{cargo, must, output, root};
+use crate::http::Http;
+use crate::scratch::Scratch;
+use crate::server::Server;
+
+/// Small tables in the root, of which one is written while commits are counted.
+const TABLES: usize = 5;
+/// Commits before the count begins, and counted ones.
+const COMMITS: [u64; 2] = [30, 100];
+/// Partitions, each of one segment, of the table that comes back.
+const SEGMENTS: u64 = 10_000;
+/// Commits of the root that is copied: a bit less than 100 bytes a row in segments and log.
+const COPIED_COMMITS: u64 = 8_000;
+const ROUNDS: usize = 3;
+/// A start under callgrind takes long.
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// Runs it with that many kept snapshots.
+pub fn run(snapshots: u64) -> Result<()> {
+    let binary = match std::env::var_os("STILLPOINT") {
+        Some(binary) => std::path::absolute(binary)?,
+        None => {
+            must(&mut cargo(&["build", "--release", "--locked"]))?;
+            root().join("target/release/stillpoint")
+        }
+    };
+    let scratch = Scratch::new("kept")?;
+    commits(&binary, &scratch, snapshots)?;
+    table_comes_back(&binary, &scratch)?;
+    copies(&binary, &scratch)
+}
+
+/// Counts a commit's instructions without snapshots and with many.
+fn commits(binary: &Path, scratch: &Scratch, snapshots: u64) -> Result<()> {
+    let with = scratch.path("with");
+    let server = Server::start(binary, &with)?;
+    let mut http = server.http()?;
+    for table in 0..TABLES {
+        let name = format!("t{table}");
+        http.exec(&format!(
+            "create table {name} (ts timestamp, tag symbol, v long, d double) timestamp(ts) partition by day wal"
+        ))?;
+        http.write(&commit(&name, 0, 0))?;
+    }
+    server.stop()?;
+    let without = scratch.path("without");
+    crate::scratch::copy(&with, &without)?;
+    let before = size_bytes(&with)?;
+    let server = Server::start(binary, &with)?;
+    let mut http = server.http()?;
+    let began = Instant::now();
+    for number in 0..snapshots {
+        http.write(&format!("t0,tag=a v={number}i,d=1 {}\n", 1_704_067_200_000_000_000 + number * 1_000))?;
+        http.exec(&format!("snapshot prepare 'k{number}' keep"))?;
+    }
+    let taken = began.elapsed();
+    let unsettled = "select count() from snapshots() where state <> 'settled'";
+    while http.number(unsettled)? > 0 {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let settled = began.elapsed();
+    server.stop()?;
+    let grown = size_bytes(&with)?.saturating_sub(before);
+    println!(
+        "kept: {snapshots} snapshots of {TABLES} tables taken in {:.1} s, settled after {:.1} s; the root grew by {grown} \
+         bytes on disk, {} a snapshot, a row each with it",
+        taken.as_secs_f64(),
+        settled.as_secs_f64(),
+        grown / snapshots.max(1)
+    );
+    let [none, beside] = instructions(binary, &without, scratch)?;
+    let [many, _] = instructions(binary, &with, scratch)?;
+    let more = |count: u64| 100.0 * (count as f64 / none as f64 - 1.0);
+    println!(
+        "kept: instructions of a commit of {COMMIT_ROWS} rows: {none} without snapshots, {many} ({:+.2} %) with {snapshots} kept \
+         ones, {beside} ({:+.2} %) with a PREPARE and a COMPLETE every {} commits",
+        more(many),
+        more(beside),
+        COMMITS[1]
+    );
+    Ok(())
+}
+
+/// Returns the instructions of a commit, of all threads: of commits alone, and with a snapshot in their middle.
+fn instructions(binary: &Path, root: &Path, scratch: &Scratch) -> Result<[u64; 2]> {
+    let dump = scratch.path("kept.callgrind");
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--quiet"]).arg(format!("--callgrind-out-file={}", dump.display()));
+    command.arg(binary).arg("-d").arg(root);
+    let server = Server::run(command, root, LIMIT)?;
+    let mut probe = Probe::new(server.id(), dump);
+    let mut http = Http::connect_for(server.http_port, LIMIT)?;
+    let mut operator = Http::connect_for(server.http_port, LIMIT)?;
+    let mut number = 0;
+    let mut write = |count: u64| -> Result<()> {
+        for _ in 0..count {
+            number += 1;
+            http.write(&commit("t1", 1, number))?;
+        }
+        Ok(())
+    };
+    write(COMMITS[0])?;
+    // The first snapshot of a process does what later ones need not.
+    for statement in ["snapshot prepare", "snapshot complete"] {
+        operator.exec(statement)?;
+    }
+    probe.zero()?;
+    write(COMMITS[1])?;
+    let alone = probe.read()?;
+    probe.zero()?;
+    operator.exec("snapshot prepare")?;
+    write(COMMITS[1])?;
+    operator.exec("snapshot complete")?;
+    let beside = probe.read()?;
+    server.end()?;
+    Ok([alone, beside].map(|count| count / COMMITS[1]))
+}
+
+/// Times RESTORE TABLE of a table with many segments.
+fn table_comes_back(binary: &Path, scratch: &Scratch) -> Result<()> {
+    let root = scratch.path("segments");
+    let server = Server::start(binary, &root)?;
+    let mut http = server.http()?;
+    http.exec("create table t (ts timestamp, tag symbol, v long) timestamp(ts) partition by hour wal")?;
+    let line = |hour: u64| format!("t,tag=a v={hour}i {}\n", 1_704_067_200_000_000_000 + hour * 3_600_000_000_000);
+    http.write(&(0..SEGMENTS).map(line).collect::<String>())?;
+    http.exec("snapshot prepare 'before' keep")?;
+    // To settle is to write what is in memory: a segment for each partition.
+    while http.number("select count() from snapshots() where state = 'settled'")? == 0 {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let mut times = Vec::new();
+    for round in 0..ROUNDS {
+        let began = Instant::now();
+        http.exec(&format!("restore table t as t{round} from snapshot 'before'"))?;
+        times.push(began.elapsed());
+        let rows = http.number(&format!("select count() from t{round}"))?;
+        if rows != SEGMENTS {
+            return Err(format!("t{round} came back with {rows} rows, not {SEGMENTS}").into());
+        }
+    }
+    println!("kept: RESTORE TABLE of {SEGMENTS} segments: {} ms ({})", said(&times), load()?);
+    server.stop()
+}
+
+/// Times `cp -a` and a sync beside `snapshot copy`, a first and a second one, of one root.
+fn copies(binary: &Path, scratch: &Scratch) -> Result<()> {
+    let root = scratch.path("copied");
+    let server = Server::start(binary, &root)?;
+    let mut http = server.http()?;
+    for number in 0..COPIED_COMMITS {
+        http.write(&commit("t", 0, number))?;
+    }
+    let [mut plain, mut first, mut second] = [const { Vec::new() }; 3];
+    for round in 0..ROUNDS {
+        let (to_plain, to_own) = (scratch.path(&format!("plain{round}")), scratch.path(&format!("own{round}")));
+        let began = Instant::now();
+        crate::scratch::copy(&root, &to_plain)?;
+        output(Command::new("sync").arg("-f").arg(&to_plain))?;
+        plain.push(began.elapsed());
+        for times in [&mut first, &mut second] {
+            let mut command = Command::new(binary);
+            command.args(["snapshot", "copy", "--from"]).arg(&root).arg("--to").arg(&to_own);
+            let began = Instant::now();
+            output(&mut command)?;
+            times.push(began.elapsed());
+        }
+        for copied in [to_plain, to_own] {
+            remove(&copied)?;
+        }
+    }
+    let bytes = size_bytes(&root)?;
+    println!(
+        "kept: {} MB: cp -a and sync {} ms, snapshot copy {} ms, a second one {} ms ({})",
+        bytes >> 20,
+        said(&plain),
+        said(&first),
+        said(&second),
+        load()?
+    );
+    server.stop()
+}
+
+fn said(times: &[Duration]) -> String {
+    times.iter().map(|time| format!("{:.0}", time.as_secs_f64() * 1e3)).collect::<Vec<_>>().join(", ")
+}
+
+fn load() -> Result<String> {
+    Ok(format!("load {}", machine::load_average()?))
+}
+
+fn remove(folder: &PathBuf) -> Result<()> {
+    std::fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()).into())
+}
+
+/// Returns what a root takes on the disk, but for the log's files, whose spares are large.
+fn size_bytes(root: &Path) -> Result<u64> {
+    let mut command = Command::new("du");
+    command.args(["-s", "--block-size=1", "--apparent-size", "--exclude=_live", "--exclude=_log"]).arg(root);
+    Ok(output(&mut command)?.split_whitespace().next().unwrap_or_default().parse()?)
+}
