@@ -4,6 +4,8 @@
 //! The parts take turns, a portion each. After each portion the ledger ([`ledger`]) is written, so that a campaign can be
 //! ended at any time. What is found is printed with the command that repeats it and noted; the campaign goes on, and fails
 //! at its end. `SIM_TESTS` names a built test binary of the simulator, as `STILLPOINT` does a server.
+//!
+//! `--mutants N` and `--coverage` look at the tests instead: [`mutants`], [`coverage`].
 
 use std::path::Path;
 use std::process::Command;
@@ -13,8 +15,10 @@ use crate::Result;
 use crate::cargo::{build_server, cargo, output, root};
 use ledger::{Entry, Ledger};
 
+pub mod coverage;
 mod ledger;
 mod live;
+mod mutants;
 
 const SECONDS_AN_HOUR: f64 = 3600.0;
 
@@ -77,6 +81,12 @@ pub fn run(args: &[String]) -> Result<()> {
         Some(seed) => seed.parse()?,
         None => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs(),
     };
+    if args.iter().any(|arg| arg == "--coverage") {
+        return coverage::run();
+    }
+    if let Some(count) = option(args, "--mutants") {
+        return mutants::run(args, count.parse()?, first_seed);
+    }
     let parts: Vec<&Part> = match option(args, "--parts") {
         None => PARTS.iter().collect(),
         Some(names) => names.split(',').map(part_of_name).collect::<Result<_>>()?,
@@ -186,6 +196,9 @@ fn number_before(said: &str, text: &str) -> Option<u64> {
 
 /// Returns what a part counts, for people.
 fn counts_of(name: &str) -> &str {
+    if name == mutants::PART {
+        return "lines made wrong (mutants) in log, snapshots, restores and gc; findings: those that no test noticed";
+    }
     PARTS.iter().find(|part| part.name == name).map_or(name, |part| part.counts)
 }
 

@@ -59,12 +59,17 @@ const USAGE: &str = "usage: cargo xtask TASK
   copies     a root under writers, copied by every tool at hand; --tools a,b, --write, --seed N
   filesystems  a root on ext4, xfs, btrfs, tmpfs, overlayfs and ntfs, by loop mounts; --seed N
   bench      beside QuestDB and DuckDB, into docs/benchmarks.md; --compare REV counts instructions
-  campaign   crashes, errors, damage, kills and live snapshots with fresh seeds; --hours N, --seed N, --parts a,b
+  campaign   crashes, errors, damage, kills and live snapshots with fresh seeds; --hours N, --seed N, --parts a,b;
+             or --mutants N, --seed N, --load X: do the tests notice lines that are wrong; or --coverage
   sample DIR makes examples/nycflights13 from the full nycflights13 files in DIR
 STILLPOINT=path runs a task with that server instead of the development build.";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    // As cargo calls this program in the place of the compiler.
+    if args.first().is_some_and(|arg| arg.ends_with("rustc")) {
+        return exit(campaign::coverage::compile(&args));
+    }
     let (task, rest) = args.split_first().map_or(("", &[][..]), |(task, rest)| (task.as_str(), rest));
     let done = match task {
         "demo" => demo::run(),
@@ -85,6 +90,10 @@ fn main() -> ExitCode {
         "campaign" => campaign::run(rest),
         _ => Err(USAGE.into()),
     };
+    exit(done)
+}
+
+fn exit(done: Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
