@@ -126,10 +126,14 @@ impl Database {
         }
     }
 
-    /// Returns the log files from an anchor's first to the one that holds a Seq.
+    /// Returns the log files from an anchor's first to the one that holds a Seq; none when that is the anchor's own.
     fn links_to(&self, anchor: &Anchor, seq: Seq) -> Result<Vec<Link>> {
         let files = LogFiles::list(&self.disk)?;
         let end = self.log_end(&files, seq)?;
+        if anchor::is_before(end.name, anchor.log) {
+            // The anchor is the moment: its log begins with the next frame.
+            return Ok(Vec::new());
+        }
         let id = u128::from_str_radix(&self.database_id, 16).unwrap_or_default();
         chain::links(&self.disk, &files, id, end, Some(anchor.log))
     }

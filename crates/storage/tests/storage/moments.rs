@@ -473,3 +473,37 @@ fn what_was_let_go_before_the_retention_began_is_no_obstacle_to_tidying_up() {
     clean_up(&db);
     assert_eq!(rows_at(&db, Moment::Seq(now.0), "back"), now.1);
 }
+
+#[test]
+fn a_base_at_the_very_moment_shows_and_restores_it_also_where_its_log_begins_behind_it() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    drop(db);
+    ask(&fs, &format!("seq={}", past[4].seq));
+    let db = start(&on(&env, fs.kill())).unwrap();
+    assert_eq!(db.view().seq(), past[4].seq);
+    clean_up(&db);
+    clock.advance_us(SECOND_US);
+    insert(&db, "t", &[(20 * DAY_US, Some("on"), 20, None)]);
+    let look_back = |db: &Database| {
+        for Past { seq, rows, .. } in [&past[4], &past[2]] {
+            assert_eq!(&rows_at(db, Moment::Seq(*seq), "t"), rows);
+        }
+    };
+    look_back(&db);
+    drop(db);
+    look_back(&start(&on(&env, fs.kill())).unwrap());
+    ask(&fs, &format!("seq={}", past[4].seq));
+    let db = start(&on(&env, fs.kill())).unwrap();
+    assert_eq!(rows(&db, "t"), past[4].rows);
+    insert(&db, "t", &[(30 * DAY_US, Some("once more"), 30, None)]);
+    let once_more = rows(&db, "t");
+    drop(db);
+    for _ in 0..2 {
+        let db = start(&on(&env, fs.kill())).unwrap();
+        assert_eq!(rows(&db, "t"), once_more);
+        assert_eq!(rows_at(&db, Moment::Seq(past[4].seq), "t"), past[4].rows);
+        clean_up(&db);
+    }
+}
