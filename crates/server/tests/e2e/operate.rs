@@ -2,6 +2,7 @@
 
 mod commands;
 mod configuration;
+mod dropped;
 mod health;
 mod moments;
 mod restore;
