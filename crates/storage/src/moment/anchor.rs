@@ -109,11 +109,16 @@ pub(crate) fn find(disk: &Disk, history: &History, links: &[Link]) -> Result<Vec
         found.extend(if_whole(anchor)?);
     }
     for (line, _) in history.lines() {
-        let named = line.parent.as_ref().and_then(|parent| parent.base.as_ref());
-        let is_own = |named: &&FileRef| named.file.rsplit('/').next().is_some_and(|n| n.parse::<BaseName>().is_err());
-        if let Some(named) = named.filter(is_own) {
-            found.extend(if_whole(of_snapshot(disk, named, links))?);
-        }
+        let Some(named) = line.parent.as_ref().and_then(|parent| parent.base.as_ref()) else { continue };
+        let anchor = match named.file.rsplit('/').next().and_then(|name| name.parse::<BaseName>().ok()) {
+            None => of_snapshot(disk, named, links),
+            // A restore went back to the very Seq of a base of a timeline that it left.
+            Some(name) if !is_on(history, name) => {
+                base::read_named(disk, named).and_then(|base| whole(disk, &base, named.clone(), links))
+            }
+            Some(_) => Ok(None),
+        };
+        found.extend(if_whole(anchor)?);
     }
     found.sort_by_key(|found| found.anchor.seq);
     Ok(found)
