@@ -45,6 +45,10 @@ pub fn validate(
         return Err(Error::corrupt(&path, "the timeline is of another database than db/_stillpoint"));
     }
     let files = LogFiles::list(disk)?;
+    // Each run begins a log file, which stays at least until the next one: without any the end would be taken for a begin.
+    if files.of_timeline(timeline).is_empty() {
+        return Err(Error::corrupt(&layout.log(), format!("no log file of timeline {timeline} is there")));
+    }
     let database_id = marker.id().unwrap_or_default();
     let found = recovery::recover_end(disk, database_id, &history, &files, progress)?;
     let mut named = files_of(&found);

@@ -120,6 +120,30 @@ fn what_was_left_behind_goes_when_the_grace_is_over_also_while_the_server_runs()
 }
 
 #[test]
+fn an_undo_that_has_lost_its_log_is_refused_and_changes_nothing() {
+    let (fs, env, _) = machine_with_clock();
+    let (cut, _) = live_through_a_cut(&env);
+    drop(restore_and_go_on(&on(&env, fs.kill()), &fs, &cut));
+    let of_first = fs.files_below(Path::new(ROOT)).into_iter().filter(|path| {
+        let path = path.to_string_lossy();
+        path.contains("/1-") && !path.contains("_timeline/")
+    });
+    let lost: Vec<_> = of_first.collect();
+    assert!(lost.len() > 1, "{lost:?}");
+    lost.iter().for_each(|path| fs.remove(&Path::new(ROOT).join(path)));
+    ask(&fs, "timeline=1");
+    let before = fs.tree_digest(Path::new(ROOT));
+    match open(&on(&env, fs.kill())) {
+        Err(Error::Corrupt { file, detail }) => {
+            assert!(file.ends_with("_log") && detail.contains("no log file of timeline 1-"), "{detail}");
+            assert!(detail.contains("cannot be undone"), "{detail}");
+        }
+        other => panic!("{:?}", other.err()),
+    }
+    assert_eq!(fs.tree_digest(Path::new(ROOT)), before);
+}
+
+#[test]
 fn an_undo_is_undone_and_undone_again() {
     let (fs, env, _) = machine_with_clock();
     let (cut, end) = live_through_a_cut(&env);
