@@ -12,7 +12,7 @@ use crate::seeds::{history, ok, seeds};
 #[test]
 fn a_cut_while_the_database_goes_back_leaves_the_tables_of_one_side_and_the_statement_ends_it() {
     let mut outcomes: BTreeMap<&str, u64> = BTreeMap::new();
-    for seed in seeds(4) {
+    for seed in seeds(2) {
         let mut history = history(seed);
         ok(history.steps(20));
         ok(history.step(Step::PrepareKept("good".to_owned())));

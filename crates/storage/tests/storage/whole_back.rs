@@ -133,6 +133,29 @@ fn what_a_restore_of_the_database_took_away_goes_when_its_grace_is_over() {
     }
 }
 
+#[test]
+fn no_row_is_copied_when_the_database_goes_back() {
+    let (_, env) = machine();
+    let db = open(&env).unwrap();
+    let note = "0123456789".repeat(100).leak();
+    for name in ["one", "two"] {
+        let id = create(&db, name);
+        for day in 0..20 {
+            insert(&db, name, &(0..50).map(|i| (day * DAY_US + i, Some("a"), i, Some(&*note))).collect::<Vec<_>>());
+        }
+        db.flush_table(id).unwrap();
+    }
+    keep(&db, "good");
+    for table in db.view().tables() {
+        db.truncate(table.id()).unwrap();
+    }
+    let written = |db: &Database| (db.status().written_segments, db.status().written_segment_bytes);
+    let before = written(&db);
+    db.restore_database("good", "admin").unwrap();
+    assert_eq!(written(&db), before);
+    assert!(db.view().tables().iter().all(|table| table.row_count().unwrap() == 1_000));
+}
+
 /// Each acknowledged row is in the way back, or in the table that came.
 #[test]
 fn no_row_is_lost_that_comes_while_the_database_goes_back() {
