@@ -19,7 +19,7 @@ use types::{Seq, TimestampUs};
 use crate::database::Join;
 use crate::{Error, Result};
 
-mod into_root;
+pub(crate) mod into_root;
 mod plan;
 mod prune;
 mod tar;

@@ -27,7 +27,8 @@ use crate::timeline;
 use crate::{Error, Result};
 
 /// How the trigger begins that a restore writes first, and by which its root is known.
-const NOTE: &str = "# stillpoint restore of database ";
+/// How `_restore` begins while a restore into a root has not ended: without it the root is a part of a copy.
+pub(crate) const NOTE: &str = "# stillpoint restore of database ";
 
 /// What is wanted.
 #[derive(Clone, Copy)]

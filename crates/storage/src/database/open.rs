@@ -10,6 +10,7 @@ use types::memory::Purpose;
 use types::{Seq, TimelineId};
 
 use super::{BaseProgress, Database, Head, Options};
+use crate::copy::into_root;
 use crate::counters::Counters;
 use crate::env::Env;
 use crate::gc::GcState;
@@ -159,6 +160,7 @@ fn restore_if_asked(
     progress: &dyn Fn(&str),
 ) -> Result<Option<RestoreReport>> {
     if !options.restores {
+        refuse_half_a_restore(disk, has_trigger)?;
         notices.extend(has_trigger.then(|| {
             format!(
                 "{} asks for a restore, but cairo.snapshot.recovery.enabled or cairo.checkpoint.recovery.enabled is false: \
@@ -172,6 +174,20 @@ fn restore_if_asked(
         true => restore::run(disk, options.restore_grace_us, progress),
         false => restore::instance::run(disk, &options.instance_id, options.restore_grace_us, notices, progress),
     }
+}
+
+/// A root that `stillpoint restore` has not filled to its end is no database yet, whatever the configuration says.
+fn refuse_half_a_restore(disk: &Disk, has_trigger: bool) -> Result<()> {
+    let trigger = disk.layout.restore_trigger();
+    if !has_trigger || !disk.env.fs.read(&trigger).map_err(Error::io(&trigger))?.starts_with(into_root::NOTE.as_bytes())
+    {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "{} says that a restore of this root has not ended, and the configuration forbids a start to end it: run `stillpoint \
+         restore` again, or remove that file to start with what was there before",
+        trigger.display()
+    )))
 }
 
 /// Says what to do about a root that cannot be written.

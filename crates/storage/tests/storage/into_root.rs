@@ -8,7 +8,7 @@ use storage::copy::{self, Facts, Found, How, IntoRoot, Plan, Restored, Watch, Wi
 use storage::env::Fs;
 use storage::env::sim_fs::{CopyMode, SimFs, Survive};
 use storage::restore::Depth;
-use storage::{Database, Env, Error, Terms};
+use storage::{Database, Env, Error, Options, Terms};
 
 use crate::support::*;
 
@@ -317,4 +317,18 @@ fn a_full_disk_is_told_and_the_restore_goes_on() {
     let restored = run(&env, NEW).unwrap();
     assert!(restored.brought.new_files < restored.brought.files);
     assert_eq!(rows(&open_at(&env, NEW).unwrap(), "t"), cut);
+}
+
+#[test]
+fn a_start_that_may_not_restore_serves_no_root_that_has_come_half() {
+    let (_, env, cut, _) = copied();
+    let stop = AtomicBool::new(true);
+    let stopped = plan(&env, NEW, None, Depth::Full).unwrap().run(&Watch { progress: &|_| {}, stop: &stop }, &|_| {});
+    assert!(stopped.is_err_and(|e| e.to_string().contains("stopped")));
+    let off = Options { restores: false, ..Options::new(NEW) };
+    let refused = Database::open(env.clone(), off).map(drop).unwrap_err().to_string();
+    assert!(refused.contains("_restore") && refused.contains("has not ended"), "{refused}");
+    run(&env, NEW).unwrap();
+    let off = Options { restores: false, ..Options::new(NEW) };
+    assert_eq!(rows(&Database::open(env.clone(), off).unwrap(), "t"), cut);
 }
