@@ -218,7 +218,7 @@ impl DbState {
             Record::Adopt(adopted) => self.adopt(disk, *adopted, seq, garbage)?,
             Record::Cut(pin) => {
                 self.generation = pin.generation;
-                Arc::make_mut(&mut self.snapshots).insert(pin.name.clone(), Arc::new(Snapshot::new(pin)));
+                Arc::make_mut(&mut self.snapshots).insert(pin.name.clone(), Arc::new(Snapshot::new(*pin)));
             }
             Record::Release { id } => Arc::make_mut(&mut self.snapshots).retain(|_, s| s.pin.id != id),
             Record::Stand { id, standing } => {

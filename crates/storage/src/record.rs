@@ -24,7 +24,7 @@ pub enum Record {
     /// A table comes into being with rows.
     Adopt(Box<Adopted>),
     /// A snapshot was taken: the state through this frame is pinned.
-    Cut(Pin),
+    Cut(Box<Pin>),
     /// The snapshot of that id is released.
     Release {
         id: String,

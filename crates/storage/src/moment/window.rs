@@ -202,7 +202,7 @@ impl Window {
     /// Returns the newest anchor from which a target is reached.
     pub fn anchor_for(&self, seq: Seq, time_us: Option<i64>) -> Option<&Anchor> {
         let reaches = |a: &&Anchor| a.seq <= seq && time_us.is_none_or(|time_us| a.commit_us <= time_us);
-        self.anchors.iter().map(|(anchor, _)| anchor).filter(reaches).next_back()
+        self.anchors.iter().map(|(anchor, _)| anchor).rfind(reaches)
     }
 
     /// Lets nothing go that states from an anchor on need, until [`Window::give_back`] or until nobody reads what

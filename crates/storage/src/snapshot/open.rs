@@ -118,7 +118,7 @@ impl Database {
         let (seq, commit_us) = self.number(&head.state);
         let mut pin = Pin { places, ..self.new_pin(&head.state, name, terms, seq, commit_us) };
         let (payload, placement) = self.place_cut(&mut pin);
-        self.apply(head, vec![Record::Cut(pin.clone())], seq, commit_us)?;
+        self.apply(head, vec![Record::Cut(Box::new(pin.clone()))], seq, commit_us)?;
         let frame = Frame { kind: FrameKind::Commit, seq, commit_us, durable_seq: Seq::ZERO, payload };
         self.log.push(frame, placement, true);
         let used_us = self.disk.env.clock.monotonic_us();
@@ -179,7 +179,7 @@ impl Database {
     /// Fills in where the cut's own frame ends, which depends on the length of the pin that says so.
     fn place_cut(&self, pin: &mut Pin) -> (Vec<u8>, Placement) {
         loop {
-            let payload = record::encode(&[Record::Cut(pin.clone())]);
+            let payload = record::encode(&[Record::Cut(Box::new(pin.clone()))]);
             let placement =
                 self.log.place(payload.len(), Urgency::Ordinary).expect("there was room for the longest pin");
             if pin.last_log == placement.file.to_string() && pin.last_log_bytes == placement.end_bytes {

@@ -23,6 +23,9 @@ const GROUP_ROWS: usize = 64;
 /// Where a row is kept: its block's number, and its place in it.
 pub type Place = (u32, u32);
 
+/// The ranks of a row's keys, and where it lies.
+pub type BestRow = (Vec<u64>, Place);
+
 pub struct Best {
     keys: Vec<Key>,
     /// By key, for symbols.
@@ -153,7 +156,7 @@ impl Best {
     }
 
     /// Returns the best rows, first those that come first: ranks and place of each, and what the outputs need of them.
-    pub fn finish(mut self, outputs: &Outputs) -> Result<(Vec<(Vec<u64>, Place)>, RecordBatch)> {
+    pub fn finish(mut self, outputs: &Outputs) -> Result<(Vec<BestRow>, RecordBatch)> {
         self.keep(self.wanted);
         let width = self.keys.len();
         let ranks = |row: u32| &self.ranks[row as usize * width..(row as usize + 1) * width];
