@@ -1,5 +1,6 @@
 //! A query's plan between two runs: [`KeptPlan`].
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -24,6 +25,9 @@ pub struct Planned {
     pub parts: Parts,
     /// Whether the same text makes the same plan again.
     pub is_repeatable: bool,
+    /// Whether all tables of the query are in the plan. A condition that no row can meet takes its table out, and nothing
+    /// would tell that the table is another one later.
+    names_all_tables: bool,
     /// What is kept of it.
     pub kept: Option<Arc<KeptPlan>>,
 }
@@ -56,9 +60,12 @@ struct Table {
 }
 
 impl KeptPlan {
-    /// Returns the plan to keep; None for one that reads anything but stored tables, has a query in an expression, or a
-    /// function that answers the same arguments differently: that one's state is a statement's own.
+    /// Returns the plan to keep; None for one that reads anything but stored tables or no longer names them all, has a query in
+    /// an expression, or a function that answers the same arguments differently: that one's state is a statement's own.
     pub fn of(planned: &Planned) -> Option<KeptPlan> {
+        if !planned.names_all_tables {
+            return None;
+        }
         let mut tables = Vec::new();
         let mut foreign = false;
         let emptied = planned.plan.clone().transform_down(|node| {
@@ -147,7 +154,8 @@ impl KeptPlan {
         });
         let plan = plan.ok()?.data;
         let (columns, timestamp_index, parts) = (self.columns.clone(), self.timestamp_index, self.parts);
-        Some(Planned { columns, timestamp_index, plan, parts, is_repeatable: true, kept: Some(self.clone()) })
+        let kept = Some(self.clone());
+        Some(Planned { columns, timestamp_index, plan, parts, is_repeatable: true, names_all_tables: true, kept })
     }
 
     #[cfg(test)]
@@ -173,9 +181,25 @@ impl Planned {
         timestamp_index: Option<usize>,
     ) -> datafusion::error::Result<Planned> {
         let parts = Engine::parts_of(plan);
+        let named = tables_of(plan)?;
         let plan = engine.of_parts(parts).optimize(plan)?;
-        Ok(Planned { columns, timestamp_index, plan, parts, is_repeatable: false, kept: None })
+        let names_all_tables = tables_of(&plan)? == named;
+        Ok(Planned { columns, timestamp_index, plan, parts, is_repeatable: false, names_all_tables, kept: None })
     }
+}
+
+/// Returns the tables that a plan reads, also in queries in its expressions.
+fn tables_of(plan: &LogicalPlan) -> datafusion::error::Result<BTreeSet<TableId>> {
+    let mut tables = BTreeSet::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Some(stored) = source_as_provider(&scan.source)?.downcast_ref::<StoredTable>()
+        {
+            tables.insert(stored.view().id());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(tables)
 }
 
 fn is_volatile(node: &LogicalPlan) -> datafusion::error::Result<bool> {
