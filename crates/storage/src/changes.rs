@@ -35,7 +35,7 @@ impl Changes {
         locks.entry(id).or_default().clone()
     }
 
-    /// Returns the files that are being written and that no edit names yet.
+    /// Returns the files that are being written and that no edit names yet, and the directories of tables in the making.
     pub fn writing(&self) -> HashSet<PathBuf> {
         self.writing.lock().expect("no holder of this lock panics").clone()
     }
@@ -95,9 +95,10 @@ impl Outputs<'_> {
         self.database.changes.writing.lock().expect("no holder of this lock panics").insert(path.to_owned());
     }
 
-    /// Notes the directory of a table that is about to be made.
+    /// Notes the directory of a table that is about to be made: it may be empty for a while, and no state knows it.
     pub fn will_make(&self, dir: &Path) {
         self.dirs.borrow_mut().push(dir.to_owned());
+        self.database.changes.writing.lock().expect("no holder of this lock panics").insert(dir.to_owned());
     }
 
     /// Settles what was written: named by its edit when `outcome` is good, else garbage.
@@ -112,7 +113,7 @@ impl Outputs<'_> {
     fn forget(&self) -> Vec<PathBuf> {
         let paths = std::mem::take(&mut *self.paths.borrow_mut());
         let mut writing = self.database.changes.writing.lock().expect("no holder of this lock panics");
-        paths.iter().for_each(|path| {
+        paths.iter().chain(self.dirs.borrow().iter()).for_each(|path| {
             writing.remove(path);
         });
         paths

@@ -460,7 +460,7 @@ impl Database {
             });
         }
         gc.paths.extend(found.into_iter().filter(|path| !named.contains(path) && !writing.contains(path)));
-        if table.is_none() {
+        if table.is_none() && !writing.contains(dir) {
             gc.dirs.push_back(dir.to_owned());
         }
         Ok(())

@@ -180,3 +180,27 @@ fn a_crash_before_the_frame_leaves_files_that_the_next_run_removes() {
     }
     assert!(came > 0 && did_not > 10, "{came} {did_not}");
 }
+
+#[test]
+fn the_first_tidying_of_a_start_takes_no_folder_of_a_table_that_comes_back() {
+    let mut met = 0;
+    for nth in 0.. {
+        let (fs, env) = machine();
+        let cut = filled(&open(&env).unwrap());
+        let fs = Arc::new(fs.kill());
+        let db = Arc::new(open(&on_arc(&env, fs.clone())).unwrap());
+        keep(&db, "good");
+        let tidies = db.clone();
+        fs.interrupt(nth, move || clean_up(&tidies));
+        bring_back(&db, "good", "t", "back").unwrap();
+        if fs.end_interruption() {
+            break;
+        }
+        met += 1;
+        assert_eq!(rows(&db, "back"), cut, "tidied before file {nth}");
+        clean_up(&db);
+        drop(db);
+        assert_eq!(rows(&open(&on_arc(&env, Arc::new(fs.kill()))).unwrap(), "back"), cut, "tidied before file {nth}");
+    }
+    assert!(met > 2, "too few files were written");
+}
