@@ -174,7 +174,8 @@ fn copies(binary: &Path, scratch: &Scratch) -> Result<()> {
         plain.push(began.elapsed());
         for times in [&mut first, &mut second] {
             let mut command = Command::new(binary);
-            command.args(["snapshot", "copy", "--from"]).arg(&root).arg("--to").arg(&to_own);
+            let url = format!("http://127.0.0.1:{}", server.http_port);
+            command.args(["snapshot", "copy", "--server", &url, "--from"]).arg(&root).arg("--to").arg(&to_own);
             let began = Instant::now();
             output(&mut command)?;
             times.push(began.elapsed());
