@@ -10,8 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fs::{Access, DirEntry, Fs, FsCounts, FsFile, Mapped, Metadata, Space};
-use system::{kind_of, open_for_reading};
+use super::fs::{Access, DirEntry, FileKind, Fs, FsCounts, FsFile, Mapped, Metadata, Space};
 
 #[cfg(unix)]
 #[path = "os_fs/unix.rs"]
@@ -158,12 +157,15 @@ impl Fs for OsFs {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.counters.sync();
-        system::sync_dir(dir)
+        system::open_to_sync(dir)?.sync_all()
     }
 
     fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
         self.counters.sync();
-        system::sync_file_system(dir)
+        #[cfg(target_os = "linux")]
+        return Ok(rustix::fs::syncfs(open_for_reading(dir)?)?);
+        #[cfg(not(target_os = "linux"))]
+        sync_below(dir)
     }
 
     fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>> {
@@ -215,6 +217,46 @@ impl FsFile for OsFile {
         // fdatasync: content, and the length that is needed to read it; times may stay behind.
         self.file.sync_data()
     }
+}
+
+/// Opens a file or directory; anything else is refused.
+fn open_for_reading(path: &Path) -> io::Result<File> {
+    let file = system::open(path)?;
+    match kind_of(file.metadata()?.file_type()) {
+        FileKind::File | FileKind::Dir => Ok(file),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a plain file")),
+    }
+}
+
+fn kind_of(found: std::fs::FileType) -> FileKind {
+    if found.is_file() {
+        FileKind::File
+    } else if found.is_dir() {
+        FileKind::Dir
+    } else if found.is_symlink() {
+        FileKind::Symlink
+    } else {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::FileTypeExt;
+            debug_assert!(found.is_fifo() || found.is_socket() || found.is_block_device() || found.is_char_device());
+        }
+        FileKind::Other
+    }
+}
+
+/// Makes what lies below a directory durable, file by file: no system but Linux syncs one file system alone and waits for it.
+#[cfg(not(target_os = "linux"))]
+fn sync_below(dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        match kind_of(entry.file_type()?) {
+            FileKind::Dir => sync_below(&entry.path())?,
+            FileKind::File => system::open_to_sync(&entry.path())?.sync_all()?,
+            FileKind::Symlink | FileKind::Other => {}
+        }
+    }
+    system::open_to_sync(dir)?.sync_all()
 }
 
 #[cfg(all(test, unix))]

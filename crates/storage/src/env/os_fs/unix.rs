@@ -2,21 +2,21 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use super::{Access, Metadata, Space};
-use crate::env::fs::FileKind;
+use super::{Access, Metadata, Space, kind_of, open_for_reading};
 
-/// Opens a file or directory. Anything else is refused, and not waited for: a fifo in the place of a file would hold a start for
-/// ever.
-pub fn open_for_reading(path: &Path) -> io::Result<File> {
+/// Opens whatever it is without waiting: a fifo in the place of a file would hold a start for ever.
+pub fn open(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    match kind_of(file.metadata()?.file_type()) {
-        FileKind::File | FileKind::Dir => Ok(file),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a plain file")),
-    }
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// Opens what is to be made durable. On macOS the standard library asks for `F_FULLFSYNC` then, without which a drive may
+/// keep what it was sent in its cache.
+pub fn open_to_sync(path: &Path) -> io::Result<File> {
+    open_for_reading(path)
 }
 
 pub fn metadata(path: &Path) -> io::Result<Metadata> {
@@ -57,31 +57,6 @@ pub fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
 
 pub fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
     file.read_at(bytes, offset)
-}
-
-/// On macOS the standard library asks for `F_FULLFSYNC`, without which a drive may keep what it was sent in its cache.
-pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    open_for_reading(dir)?.sync_all()
-}
-
-#[cfg(target_os = "linux")]
-pub fn sync_file_system(dir: &Path) -> io::Result<()> {
-    Ok(rustix::fs::syncfs(open_for_reading(dir)?)?)
-}
-
-/// No other system syncs one file system, and `sync(2)` waits for nothing there: what lies below the directory is synced
-/// file by file.
-#[cfg(not(target_os = "linux"))]
-pub fn sync_file_system(dir: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        match kind_of(entry.file_type()?) {
-            FileKind::Dir => sync_file_system(&entry.path())?,
-            FileKind::File => open_for_reading(&entry.path())?.sync_all()?,
-            FileKind::Symlink | FileKind::Other => {}
-        }
-    }
-    sync_dir(dir)
 }
 
 /// `flock` on the directory itself: a lock file would be shared by a copy made of hard links.
@@ -135,17 +110,4 @@ pub fn clone_file(_: &Path, _: &Path) -> io::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "this is the file system of Env")]
 fn remove_file(path: &Path) -> io::Result<()> {
     std::fs::remove_file(path)
-}
-
-pub fn kind_of(found: std::fs::FileType) -> FileKind {
-    if found.is_file() {
-        FileKind::File
-    } else if found.is_dir() {
-        FileKind::Dir
-    } else if found.is_symlink() {
-        FileKind::Symlink
-    } else {
-        debug_assert!(found.is_fifo() || found.is_socket() || found.is_block_device() || found.is_char_device());
-        FileKind::Other
-    }
 }

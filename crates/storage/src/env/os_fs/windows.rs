@@ -5,8 +5,7 @@ use std::io;
 use std::os::windows::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::{Access, Metadata, Space};
-use crate::env::fs::FileKind;
+use super::{Access, Metadata, Space, kind_of};
 
 // winnt.h and winbase.h
 const DELETE: u32 = 0x0001_0000;
@@ -18,12 +17,13 @@ const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
 const ERROR_SHARING_VIOLATION: i32 = 32;
 
 /// Opens a file or directory; a directory needs the flag that backup programs set.
-pub fn open_for_reading(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(path)?;
-    match kind_of(file.metadata()?.file_type()) {
-        FileKind::File | FileKind::Dir => Ok(file),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a plain file")),
-    }
+pub fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(path)
+}
+
+/// Opens what is to be made durable: `FlushFileBuffers` asks for a handle that may write, of a directory too.
+pub fn open_to_sync(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(path)
 }
 
 /// The index and the volume's number stand for inode and device. Rights are lists here, and stay what a folder gives.
@@ -63,24 +63,6 @@ pub fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> 
     file.seek_read(bytes, offset)
 }
 
-/// `FlushFileBuffers`, which asks for a handle that may write, of a directory too.
-pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(dir)?.sync_all()
-}
-
-/// A volume is flushed by administrators only: what lies below the directory is synced file by file.
-pub fn sync_file_system(dir: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        match kind_of(entry.file_type()?) {
-            FileKind::Dir => sync_file_system(&entry.path())?,
-            FileKind::File => OpenOptions::new().write(true).open(entry.path())?.sync_all()?,
-            FileKind::Symlink | FileKind::Other => {}
-        }
-    }
-    sync_dir(dir)
-}
-
 /// A handle that may remove the directory and lets nobody else have one: no byte of it is locked, so that it can be read
 /// and copied, and it ends with the process.
 pub fn lock_dir(dir: &Path) -> io::Result<File> {
@@ -102,16 +84,4 @@ pub fn lock_dir(dir: &Path) -> io::Result<File> {
 /// NTFS shares no blocks; where ReFS does, a copy does so by itself.
 pub fn clone_file(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
-}
-
-pub fn kind_of(found: std::fs::FileType) -> FileKind {
-    if found.is_file() {
-        FileKind::File
-    } else if found.is_dir() {
-        FileKind::Dir
-    } else if found.is_symlink() {
-        FileKind::Symlink
-    } else {
-        FileKind::Other
-    }
 }
