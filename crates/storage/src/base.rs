@@ -306,8 +306,8 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
     };
     let own = tables_of(disk, base)?;
     let symbol_files = symbol_files(own.iter().map(|(table, _)| table));
-    let mut of_dropped: HashMap<TableId, BaseDropped> = base.dropped.iter().map(|of| (of.table, *of)).collect();
-    let (mut table_files, mut names, mut dropped) = (HashMap::new(), HashMap::new(), BTreeMap::new());
+    let mut of_dropped = of_dropped(base);
+    let (mut table_files, mut names) = (HashMap::new(), HashMap::new());
     let (mut dirs, mut ids) = (HashSet::new(), HashSet::new());
     for (table, segments) in own {
         if let Some(file) = &table.segments {
@@ -322,18 +322,11 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
             );
             return Err(Error::corrupt(&path, detail));
         }
-        let loaded = load_table(disk, &table, segments, Read::Whole)?;
-        match says {
-            None => state.tables.insert(loaded),
-            Some(BaseDropped { table, seq, dropped_us }) => {
-                dropped.insert(table, Dropped { table: Arc::new(loaded), seq, dropped_us });
-            }
-        }
+        take_in(&mut state, load_table(disk, &table, segments, Read::Whole)?, says);
     }
     if let Some(id) = of_dropped.keys().min() {
         return Err(Error::corrupt(&path, format!("says that table {id} was dropped, which is not in it")));
     }
-    state.dropped = Arc::new(dropped);
     state.names = Arc::new(names);
     state.snapshots = Arc::new(base.snapshots.iter().map(|s| (s.pin.name.clone(), Arc::new(s.clone()))).collect());
     let name = BaseName { timeline: base.timeline, seq: base.seq };
@@ -344,19 +337,27 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
 /// Returns the tables, segments and symbol files of a base: a state that tells which files there are, and has no dictionary.
 pub fn load_files(disk: &Disk, base: &Base) -> Result<DbState> {
     let mut state = DbState { seq: base.seq, commit_us: base.commit_us, ..DbState::default() };
-    let mut of_dropped: HashMap<TableId, BaseDropped> = base.dropped.iter().map(|of| (of.table, *of)).collect();
-    let mut dropped = BTreeMap::new();
+    let mut of_dropped = of_dropped(base);
     for (table, segments) in tables_of(disk, base)? {
-        let loaded = load_table(disk, &table, segments, Read::Files)?;
-        match of_dropped.remove(&table.id) {
-            None => state.tables.insert(loaded),
-            Some(BaseDropped { table, seq, dropped_us }) => {
-                dropped.insert(table, Dropped { table: Arc::new(loaded), seq, dropped_us });
-            }
+        let says = of_dropped.remove(&table.id);
+        take_in(&mut state, load_table(disk, &table, segments, Read::Files)?, says);
+    }
+    Ok(state)
+}
+
+/// Returns what a base says of the tables in it that were dropped.
+fn of_dropped(base: &Base) -> HashMap<TableId, BaseDropped> {
+    base.dropped.iter().map(|of| (of.table, *of)).collect()
+}
+
+/// Puts a table of a base into the state, among the dropped ones where the base says so.
+fn take_in(state: &mut DbState, table: TableState, dropped: Option<BaseDropped>) {
+    match dropped {
+        None => state.tables.insert(table),
+        Some(BaseDropped { table: id, seq, dropped_us }) => {
+            Arc::make_mut(&mut state.dropped).insert(id, Dropped { table: Arc::new(table), seq, dropped_us });
         }
     }
-    state.dropped = Arc::new(dropped);
-    Ok(state)
 }
 
 /// Returns what a base says of its tables, each with the file that lists its segments, and the segments.

@@ -194,6 +194,11 @@ pub(crate) struct BaseProgress {
 }
 
 impl Database {
+    /// Returns the database's id as log files hold it.
+    pub(crate) fn database_number(&self) -> u128 {
+        u128::from_str_radix(&self.database_id, 16).expect("the start has checked the id")
+    }
+
     /// Returns the committed state: everything that was acknowledged, of all tables at one Seq. Never blocks a writer.
     pub fn view(&self) -> ReadView {
         ReadView::new(self.visible.load_full(), self.disk.clone())

@@ -120,7 +120,7 @@ impl Database {
             }
         };
         let is_early = target.seq < from_seq || target.time_us.is_some_and(|time_us| time_us < from_us);
-        match window.anchor_for(target.seq, target.time_us).filter(|_| !is_early).cloned() {
+        match window.anchor_for(target).filter(|_| !is_early).cloned() {
             Some(anchor) => Ok((window.lease(anchor.seq), anchor, target)),
             None => outside("is not kept"),
         }
@@ -134,8 +134,7 @@ impl Database {
             // The anchor is the moment: its log begins with the next frame.
             return Ok(Vec::new());
         }
-        let id = u128::from_str_radix(&self.database_id, 16).unwrap_or_default();
-        chain::links(&self.disk, &files, id, end, Some(anchor.log))
+        chain::links(&self.disk, &files, self.database_number(), end, Some(anchor.log))
     }
 
     /// Returns the log file that holds a Seq, with its end if another one follows it.

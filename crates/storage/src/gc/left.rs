@@ -104,8 +104,7 @@ impl Database {
         let history = timeline::history_of(disk, end)?;
         timelines.extend(history.lineage().map(|(id, _)| id));
         let logs = LogFiles::list(disk)?;
-        let database_id = u128::from_str_radix(&self.database_id, 16).unwrap_or_default();
-        let found = recovery::recover_end(disk, database_id, &history, &logs, &|_| {})?;
+        let found = recovery::recover_end(disk, self.database_number(), &history, &logs, &|_| {})?;
         let mut files: HashSet<PathBuf> =
             undo_files(&found).into_iter().map(|file| disk.layout.db().join(file)).collect();
         files.extend(found.chain.iter().filter_map(|(name, _)| logs.path(disk, *name)));

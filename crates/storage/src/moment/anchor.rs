@@ -172,6 +172,13 @@ pub(crate) struct Target {
     pub time_us: Option<i64>,
 }
 
+impl Target {
+    /// Returns whether a replay from the anchor leads there.
+    pub fn is_reached_from(&self, anchor: &Anchor) -> bool {
+        anchor.seq <= self.seq && self.time_us.is_none_or(|time_us| anchor.commit_us <= time_us)
+    }
+}
+
 /// What a replay to a target has made.
 pub(crate) struct Reached {
     pub state: DbState,

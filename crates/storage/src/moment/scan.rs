@@ -111,10 +111,9 @@ impl Database {
     /// Chooses where to begin: the newest anchor that is older than the retention, or the oldest there is.
     fn begin_scan(&self, until: Seq) -> Result<Work> {
         let files = LogFiles::list(&self.disk)?;
-        let id = u128::from_str_radix(&self.database_id, 16).unwrap_or_default();
         // Frames that the start wrote again stand in this run's first file.
         let end = self.log_end(&files, until)?;
-        let links = chain::links_as_far_as_there(&self.disk, &files, id, end)?;
+        let links = chain::links_as_far_as_there(&self.disk, &files, self.database_number(), end)?;
         let mut anchors = anchor::find(&self.disk, &self.history, &links)?;
         let oldest_us = self.disk.env.clock.now_us().saturating_sub(self.options.log_retention_us.unwrap_or(0));
         let begin = anchors.iter().rposition(|found| found.anchor.commit_us <= oldest_us).unwrap_or(0);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use types::{Seq, TimelineId};
 
-use super::anchor::{Anchor, Found, is_before};
+use super::anchor::{Anchor, Found, Target, is_before};
 use crate::layout::LogName;
 use crate::snapshot::keep::Cut;
 
@@ -200,9 +200,8 @@ impl Window {
     }
 
     /// Returns the newest anchor from which a target is reached.
-    pub fn anchor_for(&self, seq: Seq, time_us: Option<i64>) -> Option<&Anchor> {
-        let reaches = |a: &&Anchor| a.seq <= seq && time_us.is_none_or(|time_us| a.commit_us <= time_us);
-        self.anchors.iter().map(|(anchor, _)| anchor).rfind(reaches)
+    pub fn anchor_for(&self, target: Target) -> Option<&Anchor> {
+        self.anchors.iter().map(|(anchor, _)| anchor).rfind(|anchor| target.is_reached_from(anchor))
     }
 
     /// Lets nothing go that states from an anchor on need, until [`Window::give_back`] or until nobody reads what
@@ -390,8 +389,8 @@ mod tests {
         assert_eq!(window.add_base(anchor(7, 20_000_001, 4), files(&["base4"])), paths(&[]));
         // 20.000001 stands too near to 20 to be worth it once there is a newer one.
         assert_eq!(window.add_base(anchor(8, 20_000_002, 4), files(&["base5"])), paths(&["base4"]));
-        assert_eq!(window.anchor_for(Seq(7), None).map(|a| a.seq), Some(Seq(5)));
-        assert_eq!(window.anchor_for(Seq(9), Some(20_000_001)).map(|a| a.seq), Some(Seq(5)));
-        assert!(window.anchor_for(Seq(0), None).is_none());
+        assert_eq!(window.anchor_for(Target { seq: Seq(7), time_us: None }).map(|a| a.seq), Some(Seq(5)));
+        assert_eq!(window.anchor_for(Target { seq: Seq(9), time_us: Some(20_000_001) }).map(|a| a.seq), Some(Seq(5)));
+        assert!(window.anchor_for(Target { seq: Seq(0), time_us: None }).is_none());
     }
 }

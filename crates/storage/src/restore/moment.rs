@@ -119,11 +119,8 @@ impl<'a> Past<'a> {
     /// Replays to the moment from the newest anchor before it.
     fn reach(&self) -> Result<(&Found, Reached)> {
         let target = self.target()?;
-        let reaches = |found: &&Found| {
-            let anchor = &found.anchor;
-            anchor.seq <= target.seq && target.time_us.is_none_or(|time_us| anchor.commit_us <= time_us)
-        };
-        let from = self.anchors.iter().rfind(reaches).ok_or_else(|| self.outside("is not kept"))?;
+        let from = self.anchors.iter().rfind(|found| target.is_reached_from(&found.anchor));
+        let from = from.ok_or_else(|| self.outside("is not kept"))?;
         let links = self.links.iter().skip_while(|link| is_before(link.name, from.anchor.log));
         let links: Vec<Link> = links.cloned().collect();
         let reached = replay_to(self.disk, &self.history, &from.anchor, &links, target)?;
