@@ -600,12 +600,11 @@ pub enum ExprKind {
         type_position: usize,
         spelling: CastSpelling,
     },
-    /// `value IN (a, b)`; `bare` when one operand stands without brackets.
+    /// `value IN (a, b)`, or one operand without brackets.
     In {
         value: Box<Expr>,
         list: Vec<Expr>,
         negated: bool,
-        bare: bool,
     },
     Between {
         value: Box<Expr>,

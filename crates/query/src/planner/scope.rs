@@ -98,7 +98,7 @@ impl<'s> Scope<'s> {
                 let arg = self.bind_wanted(arg, kind)?;
                 functions::cast::explicit(arg, kind, position)
             }
-            ExprKind::In { value, list, negated, bare } => self.in_list(value, list, *negated, *bare, position),
+            ExprKind::In { value, list, negated } => self.in_list(value, list, *negated, position),
             ExprKind::Between { value, low, high, negated } => {
                 let value = self.bind(value)?;
                 let low = self.bind_wanted(low, value.kind)?;
@@ -291,14 +291,7 @@ impl<'s> Scope<'s> {
         functions::conditional::case(operand, bound, otherwise, position)
     }
 
-    fn in_list(
-        &self,
-        value: &Tree,
-        list: &[Tree],
-        negated: bool,
-        bare: bool,
-        position: usize,
-    ) -> Result<Typed, SqlError> {
+    fn in_list(&self, value: &Tree, list: &[Tree], negated: bool, position: usize) -> Result<Typed, SqlError> {
         let is_time = self.is_time(value);
         let value = self.bind(value)?;
         if let [Tree { kind: ExprKind::Query(query), .. }] = list {
@@ -309,9 +302,6 @@ impl<'s> Scope<'s> {
         let list = list.iter().map(|e| self.bind_wanted(e, wanted)).collect::<Result<Vec<_>, _>>()?;
         if value.kind.is_time() {
             return moments::in_list(self, value, list, negated, is_time, position);
-        }
-        if bare && !matches!(value.kind, Kind::Null) {
-            return functions::comparison::in_list(value, list, negated, position);
         }
         functions::comparison::in_list(value, list, negated, position)
     }
