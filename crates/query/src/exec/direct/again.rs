@@ -64,19 +64,40 @@ impl Again {
     }
 }
 
+/// An operator that reads a table itself.
+trait Reader {
+    fn source(&self) -> &Source;
+    /// Returns the operator over another source of the same columns.
+    fn over(&self, source: Source) -> Arc<dyn ExecutionPlan>;
+}
+
+macro_rules! readers {
+    ($($operator:ty),*) => {
+        $(impl Reader for $operator {
+            fn source(&self) -> &Source {
+                self.source()
+            }
+
+            fn over(&self, source: Source) -> Arc<dyn ExecutionPlan> {
+                Arc::new(self.over(source))
+            }
+        })*
+
+        fn reader(plan: &Arc<dyn ExecutionPlan>) -> Option<&dyn Reader> {
+            $(if let Some(reader) = plan.downcast_ref::<$operator>() {
+                return Some(reader);
+            })*
+            None
+        }
+    };
+}
+
+readers!(DirectRowsExec, DirectEndsExec, DirectLastExec, DirectLatestExec);
+
 /// Returns the one source of a plan of prompt operators.
 fn source_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&Source> {
-    if let Some(rows) = plan.downcast_ref::<DirectRowsExec>() {
-        return Some(rows.source());
-    }
-    if let Some(ends) = plan.downcast_ref::<DirectEndsExec>() {
-        return Some(ends.source());
-    }
-    if let Some(last) = plan.downcast_ref::<DirectLastExec>() {
-        return Some(last.source());
-    }
-    if let Some(latest) = plan.downcast_ref::<DirectLatestExec>() {
-        return Some(latest.source());
+    if let Some(reader) = reader(plan) {
+        return Some(reader.source());
     }
     let children = plan.children();
     let [child] = children[..] else { return None };
@@ -85,17 +106,8 @@ fn source_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&Source> {
 
 /// Returns a plan of prompt operators with another source; None for one that reads nothing.
 fn put(plan: &Arc<dyn ExecutionPlan>, source: &Source) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    if let Some(rows) = plan.downcast_ref::<DirectRowsExec>() {
-        return Ok(Some(Arc::new(rows.over(source.clone()))));
-    }
-    if let Some(ends) = plan.downcast_ref::<DirectEndsExec>() {
-        return Ok(Some(Arc::new(ends.over(source.clone()))));
-    }
-    if let Some(last) = plan.downcast_ref::<DirectLastExec>() {
-        return Ok(Some(Arc::new(last.over(source.clone()))));
-    }
-    if let Some(latest) = plan.downcast_ref::<DirectLatestExec>() {
-        return Ok(Some(Arc::new(latest.over(source.clone()))));
+    if let Some(reader) = reader(plan) {
+        return Ok(Some(reader.over(source.clone())));
     }
     let children = plan.children();
     let [child] = children[..] else { return Ok(None) };

@@ -181,15 +181,15 @@ impl Planned {
         timestamp_index: Option<usize>,
     ) -> datafusion::error::Result<Planned> {
         let parts = Engine::parts_of(plan);
-        let named = tables_of(plan)?;
+        let named = tables_read(plan)?;
         let plan = engine.of_parts(parts).optimize(plan)?;
-        let names_all_tables = tables_of(&plan)? == named;
+        let names_all_tables = tables_read(&plan)? == named;
         Ok(Planned { columns, timestamp_index, plan, parts, is_repeatable: false, names_all_tables, kept: None })
     }
 }
 
 /// Returns the tables that a plan reads, also in queries in its expressions.
-fn tables_of(plan: &LogicalPlan) -> datafusion::error::Result<BTreeSet<TableId>> {
+fn tables_read(plan: &LogicalPlan) -> datafusion::error::Result<BTreeSet<TableId>> {
     let mut tables = BTreeSet::new();
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
