@@ -225,5 +225,10 @@ impl Config {
     }
 }
 
+/// Returns a time in microseconds, as storage counts; the longest that there are for more.
+pub fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use storage::restore::Depth;
 use types::TimestampUs;
 
 use crate::bar::Bar;
+use crate::config::micros;
 use crate::snapshot::{Failure, true_path};
 use crate::start::{load_config, refusal_of_place, refuse};
 
@@ -63,7 +64,7 @@ fn restore(arguments: &RestoreArguments, json: bool, env: &Env) -> Result<(), Fa
         to: &to,
         snapshot: arguments.snapshot.as_deref(),
         depth: if arguments.verify == Verify::Full { Depth::Full } else { Depth::Fast },
-        grace_us: i64::try_from(config.storage.restore_grace.as_micros()).unwrap_or(i64::MAX),
+        grace_us: micros(config.storage.restore_grace),
         join: storage::engine::at_once,
     };
     let bar = Bar::new(env, json);

@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::{self, Config, LogConfig};
+use crate::config::{self, Config, LogConfig, micros};
 use crate::copy::Files;
 use crate::http::{self, ErrorIds, HttpContext, Load};
 use crate::ilp_tcp::{self, IlpTcpContext, Keys};
@@ -335,15 +335,15 @@ async fn open(
     options.memory = memory;
     options.base_bytes = config.storage.base_bytes;
     options.log_files_max = config.storage.log_files;
-    options.drop_grace_us = i64::try_from(config.storage.drop_grace.as_micros()).unwrap_or(i64::MAX);
-    options.snapshot_lease_us = config.storage.snapshot_lease.map(|lease| lease.as_micros() as i64);
-    options.restore_grace_us = i64::try_from(config.storage.restore_grace.as_micros()).unwrap_or(i64::MAX);
+    options.drop_grace_us = micros(config.storage.drop_grace);
+    options.snapshot_lease_us = config.storage.snapshot_lease.map(micros);
+    options.restore_grace_us = micros(config.storage.restore_grace);
     options.instance_id.clone_from(&config.storage.instance_id);
     options.restores = config.storage.restores;
     options.snapshot_syncfs = config.storage.snapshot_syncfs;
     options.snapshot_warn_share = config.storage.snapshot_warn_share;
     options.snapshot_shed_free = config.storage.snapshot_shed_free;
-    options.log_retention_us = config.storage.log_retention.map(|retention| retention.as_micros() as i64);
+    options.log_retention_us = config.storage.log_retention.map(micros);
     options.log_retention_bytes = config.storage.log_retention_bytes;
     let root = config.root.clone();
     let opened = tokio::task::spawn_blocking(move || {

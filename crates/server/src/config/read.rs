@@ -183,7 +183,7 @@ pub fn memory_limit(properties: &Properties) -> Result<MemoryLimit, ConfigError>
     }
 }
 
-/// With less no statement of use runs.
 /// Longest name of a server.
 const MAX_INSTANCE_ID_BYTES: usize = 255;
+/// With less no statement of use runs.
 const LEAST_MEMORY_BYTES: usize = 16 << 20;

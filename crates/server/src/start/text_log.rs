@@ -12,7 +12,7 @@ use storage::Env;
 use storage::env::FsFile;
 use types::TimestampUs;
 
-use crate::config::LogConfig;
+use crate::config::{LogConfig, micros};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -102,8 +102,7 @@ pub fn prune(folder: &Path, env: &Env, config: &LogConfig) -> io::Result<usize> 
     let mut ours: Vec<String> = names.filter(|name| name.starts_with("stdout-") && name.ends_with(".txt")).collect();
     ours.sort();
     ours.pop();
-    let age_us = i64::try_from(config.keep.as_micros()).unwrap_or(i64::MAX);
-    let oldest = (config.keep > Duration::ZERO).then(|| stem(env.clock.now_us().saturating_sub(age_us)));
+    let oldest = (config.keep > Duration::ZERO).then(|| stem(env.clock.now_us().saturating_sub(micros(config.keep))));
     let mut kept_bytes = 0;
     let mut removed = 0;
     for name in ours.iter().rev() {
