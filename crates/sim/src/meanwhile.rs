@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use storage::env::sim_fs::CopyMode;
 use storage::{Options, ReadView};
-use types::{ColumnType, PartitionBy};
+use types::ColumnType;
 
 use crate::generate::Generator;
 use crate::history::History;
@@ -76,26 +76,13 @@ fn row(hour: i64, symbol: &str) -> Row {
     [Value::Long(hour * HOUR_US), Value::text(symbol)].into()
 }
 
-fn table(name: &str) -> ModelTable {
-    let column = |name: &str, column_type| ModelColumn { name: name.to_owned(), column_type };
-    ModelTable {
-        name: name.to_owned(),
-        columns: vec![column("ts", ColumnType::Timestamp), column("s", ColumnType::Symbol)],
-        designated: Some(0),
-        partition_by: PartitionBy::Day,
-        rows: Vec::new(),
-        dedup: None,
-        ttl_hours: None,
-    }
-}
-
 /// Does the work, and the others before it makes its `nth` file. Returns whether it made so many.
 fn at(options: &Options, work: &Step, others: &Step, nth: u64) -> Result<bool, String> {
     let mut history = History::new(nth, options.clone(), Generator::new(nth, false));
     history.start()?;
     let rows = |hours: std::ops::Range<i64>| hours.map(|hour| row(hour, &format!("s{hour}"))).collect::<Vec<Row>>();
     for step in [
-        Step::Create(table("t")),
+        Step::Create(ModelTable::of_symbols("t", Vec::new())),
         Step::Append(vec![("t".to_owned(), rows(0..30))]),
         Step::FlushTable("t".to_owned()),
         Step::Append(vec![("t".to_owned(), rows(3..27))]),
@@ -161,7 +148,7 @@ pub fn cut_under_a_writer(options: &Options) -> Result<(), String> {
     let mut history = History::new(1, options.clone(), Generator::new(1, false));
     history.start()?;
     for table_name in ["a", "b"] {
-        history.step(Step::Create(table(table_name)))?;
+        history.step(Step::Create(ModelTable::of_symbols(table_name, Vec::new())))?;
     }
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -34,6 +34,22 @@ pub struct ModelTable {
     pub ttl_hours: Option<u32>,
 }
 
+impl ModelTable {
+    /// Returns a table of days with a designated timestamp `ts` and a symbol `s`.
+    pub fn of_symbols(name: &str, rows: Vec<Row>) -> ModelTable {
+        let column = |name: &str, column_type| ModelColumn { name: name.to_owned(), column_type };
+        ModelTable {
+            name: name.to_owned(),
+            columns: vec![column("ts", ColumnType::Timestamp), column("s", ColumnType::Symbol)],
+            designated: Some(0),
+            partition_by: PartitionBy::Day,
+            rows,
+            dedup: None,
+            ttl_hours: None,
+        }
+    }
+}
+
 /// All tables and snapshots.
 #[derive(Debug, Clone, Default)]
 pub struct Model {

@@ -1,26 +1,13 @@
 //! Faults that the campaigns have found in storage, each as the shortest history that shows it.
 
 use sim::history::History;
-use sim::model::{ModelColumn, ModelTable};
+use sim::model::ModelTable;
 use sim::step::Step;
 use sim::value::{Row, Value};
 use storage::env::sim_fs::Survive;
-use types::{ColumnType, PartitionBy};
+use types::PartitionBy;
 
 use crate::seeds::{history, ok};
-
-fn table(name: &str, rows: Vec<Row>) -> ModelTable {
-    let column = |name: &str, column_type| ModelColumn { name: name.to_owned(), column_type };
-    ModelTable {
-        name: name.to_owned(),
-        columns: vec![column("ts", ColumnType::Timestamp), column("s", ColumnType::Symbol)],
-        designated: Some(0),
-        partition_by: PartitionBy::Day,
-        rows,
-        dedup: None,
-        ttl_hours: None,
-    }
-}
 
 fn row(ts_us: i64, symbol: &str) -> Row {
     [Value::Long(ts_us), Value::text(symbol)].into()
@@ -44,7 +31,7 @@ fn check(steps: Vec<Step>) -> History {
 #[test]
 fn symbols_outlive_the_truncated_rows_that_brought_them() {
     check(vec![
-        Step::Create(table("t", vec![])),
+        Step::Create(ModelTable::of_symbols("t", vec![])),
         append("t", vec![row(1, "a"), row(2, "b")]),
         Step::Truncate("t".to_owned()),
         append("t", vec![row(3, "b")]),
@@ -55,13 +42,13 @@ fn symbols_outlive_the_truncated_rows_that_brought_them() {
 
 #[test]
 fn rows_of_the_frame_that_made_a_table_outlive_a_base() {
-    check(vec![Step::Create(table("t", vec![row(1, "a")])), Step::WriteBase]);
+    check(vec![Step::Create(ModelTable::of_symbols("t", vec![row(1, "a")])), Step::WriteBase]);
 }
 
 #[test]
 fn a_start_needs_no_symbol_file_of_a_table_dropped_behind_the_base() {
     let mut history = check(vec![
-        Step::Create(table("t", vec![row(1, "a")])),
+        Step::Create(ModelTable::of_symbols("t", vec![row(1, "a")])),
         Step::FlushTable("t".to_owned()),
         Step::WriteBase,
         Step::Drop("t".to_owned()),
@@ -76,7 +63,7 @@ fn a_start_needs_no_symbol_file_of_a_table_dropped_behind_the_base() {
 
 #[test]
 fn rows_without_any_value_are_flushed() {
-    let mut empty = table("t", vec![]);
+    let mut empty = ModelTable::of_symbols("t", vec![]);
     empty.designated = None;
     empty.partition_by = PartitionBy::None;
     let rows = vec![[Value::Null, Value::Null].into(), [Value::Null, Value::Null].into()];
@@ -86,7 +73,7 @@ fn rows_without_any_value_are_flushed() {
 #[test]
 fn a_killed_run_leaves_nothing_that_a_later_power_cut_takes() {
     let mut history = history(1);
-    ok(history.step(Step::Create(table("t", vec![]))));
+    ok(history.step(Step::Create(ModelTable::of_symbols("t", vec![]))));
     history.machine.fs.capture_crash_points(true);
     for n in 0..3 {
         ok(history.step(append("t", vec![row(n, "a")])));

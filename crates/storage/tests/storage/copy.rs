@@ -35,23 +35,6 @@ fn restored(env: &Env, fs: &SimFs) -> Database {
     open_at(env, COPY).unwrap()
 }
 
-fn fill(db: &Database, day: i64) {
-    insert(db, "t", &[(day * DAY_US, Some("a"), day, Some("x")), (day * DAY_US, Some("b"), -day, None)]);
-}
-
-/// Rows in segments, in a base, and in the log alone.
-fn filled(env: &Env) -> Database {
-    let db = open(env).unwrap();
-    let id = create(&db, "t");
-    for day in 1..4 {
-        fill(&db, day);
-        db.flush_table(id).unwrap();
-    }
-    db.write_base().unwrap();
-    fill(&db, 4);
-    db
-}
-
 fn conf(fs: &SimFs, text: &str) {
     fs.make_dirs(Path::new("/root/conf"));
     fs.write_file(Path::new("/root/conf/server.conf"), text.as_bytes());
@@ -71,7 +54,7 @@ fn a_copy_made_under_changes_is_the_cut() {
     // Each piece of the copy is followed by a change of the database.
     let turn = AtomicU64::new(0);
     let progress = |_| match turn.fetch_add(1, Ordering::Relaxed) {
-        0 => fill(&db, 5),
+        0 => fill_pair(&db, 5),
         1 => db.flush_table(id).unwrap(),
         2 => drop(db.step_compact().unwrap()),
         3 => db.drop_table(dropped).unwrap(),
@@ -91,7 +74,7 @@ fn a_copy_made_under_changes_is_the_cut() {
     let copy = restored(&env, &fs);
     assert_eq!((rows(&copy, "t"), rows(&copy, "dropped")), cut);
     assert_eq!(fs.peek(Path::new("/copy/conf/server.conf")).unwrap(), b"http.enabled=true");
-    fill(&copy, 9);
+    fill_pair(&copy, 9);
 }
 
 #[test]
@@ -104,7 +87,7 @@ fn a_second_copy_sends_what_is_new_and_the_latest_is_restored() {
     assert_eq!((again.new_files, again.new_bytes), (0, 0));
     db.complete_snapshot("night").unwrap();
     let id = db.view().table("t").unwrap().id();
-    fill(&db, 8);
+    fill_pair(&db, 8);
     db.flush_table(id).unwrap();
     db.prepare_snapshot("night").unwrap();
     let cut = rows(&db, "t");
@@ -129,7 +112,7 @@ fn prune_leaves_what_a_snapshot_of_the_directory_names() {
     }
     for day in [10, 11] {
         db.truncate(id).unwrap();
-        fill(&db, day);
+        fill_pair(&db, day);
         db.flush_table(id).unwrap();
         db.write_base().unwrap();
         db.prepare_snapshot("night").unwrap();
@@ -371,12 +354,12 @@ fn settled(env: &Env) -> Database {
     let db = open(env).unwrap();
     let id = create(&db, "t");
     for (day, name) in [(1, "first"), (2, "second")] {
-        fill(&db, day);
+        fill_pair(&db, day);
         db.prepare_snapshot_with(name, Terms { keep: true, ..Terms::default() }).unwrap();
         while db.step_settle().unwrap() {}
         db.truncate(id).unwrap();
     }
-    fill(&db, 3);
+    fill_pair(&db, 3);
     db
 }
 
@@ -391,7 +374,7 @@ fn a_settled_snapshot_is_copied_without_any_log_and_restored() {
     storage::restore::verify(&env, Path::new(COPY), None, &|_| {}).unwrap();
     let copy = restored(&env, &fs);
     assert_eq!(rows(&copy, "t"), cut);
-    fill(&copy, 9);
+    fill_pair(&copy, 9);
 }
 
 #[test]

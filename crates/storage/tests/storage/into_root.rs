@@ -34,22 +34,12 @@ fn facts(env: &Env, to: &str) -> Facts {
     plan(env, to, None, Depth::Full).unwrap().facts().clone()
 }
 
-fn fill(db: &Database, day: i64) {
-    insert(db, "t", &[(day * DAY_US, Some("a"), day, Some("x")), (day * DAY_US, Some("b"), -day, None)]);
-}
-
 /// A root with rows in segments, in a base and in the log alone, and a copy of its one snapshot. The root goes on, is
 /// stopped, and holds the rows that are returned second.
 fn copied() -> (Arc<SimFs>, Env, Vec<String>, Vec<String>) {
     let (fs, env) = machine();
-    let db = open(&env).unwrap();
-    let id = create(&db, "t");
-    for day in 1..4 {
-        fill(&db, day);
-        db.flush_table(id).unwrap();
-    }
-    db.write_base().unwrap();
-    fill(&db, 4);
+    let db = filled(&env);
+    let id = db.view().table("t").unwrap().id();
     fs.make_dirs(Path::new("/root/conf"));
     fs.write_file(Path::new("/root/conf/server.conf"), b"of then");
     db.prepare_snapshot("night").unwrap();
@@ -61,10 +51,10 @@ fn copied() -> (Arc<SimFs>, Env, Vec<String>, Vec<String>) {
     db.complete_snapshot("night").unwrap();
     fs.remove(Path::new("/root/conf/server.conf"));
     fs.write_file(Path::new("/root/conf/server.conf"), b"of now");
-    fill(&db, 5);
+    fill_pair(&db, 5);
     db.flush_table(id).unwrap();
     create(&db, "later");
-    fill(&db, 6);
+    fill_pair(&db, 6);
     let newer = rows(&db, "t");
     drop(db);
     fs.sync_all();
@@ -89,7 +79,7 @@ fn a_copy_comes_back_into_a_new_root_and_a_plain_start_serves_it() {
 
     let db = open_at(&env, NEW).unwrap();
     assert_eq!((rows(&db, "t"), db.snapshots().len()), (cut, 0));
-    fill(&db, 9);
+    fill_pair(&db, 9);
     db.prepare_snapshot("next").unwrap();
     drop(db);
     let again = facts(&env, NEW);
@@ -187,13 +177,13 @@ fn kept_snapshots_come_along_but_one_that_is_damaged() {
     let db = open(&env).unwrap();
     let id = create(&db, "t");
     for (day, name) in [(1, "first"), (2, "second")] {
-        fill(&db, day);
+        fill_pair(&db, day);
         db.flush_table(id).unwrap();
         db.prepare_snapshot_with(name, Terms { keep: true, ..Terms::default() }).unwrap();
         while db.step_settle().unwrap() {}
         db.truncate(id).unwrap();
     }
-    fill(&db, 3);
+    fill_pair(&db, 3);
     db.prepare_snapshot("night").unwrap();
     let at = |db: &Database, name: &str| rows_of(&db.view_at(name).unwrap().table("t").unwrap());
     let (first, second) = (at(&db, "first"), at(&db, "second"));
@@ -265,7 +255,7 @@ fn a_directory_of_copies_is_not_made_a_root_and_another_history_is_left_alone() 
     // A clone that went back and a copy of it: the first root knows nothing of its timeline.
     run(&env, NEW).unwrap();
     let clone = open_at(&env, NEW).unwrap();
-    fill(&clone, 20);
+    fill_pair(&clone, 20);
     clone.prepare_snapshot("night").unwrap();
     let (from, to) = (Path::new(NEW), Path::new(ROOT));
     let wish = Wish { from, to, snapshot: None, depth: Depth::Full, grace_us: DAY_US, join: one_after_the_other };

@@ -88,6 +88,14 @@ fn live(db: &Database, clock: &ManualClock) -> Vec<Past> {
     past
 }
 
+/// Lets the window move on past what was.
+fn move_on(db: &Database, clock: &ManualClock) {
+    clock.advance_us(2 * HOUR_US);
+    clean_up(db);
+    insert(db, "t", &[(DAY_US, None, 1, None)]);
+    clean_up(db);
+}
+
 #[test]
 fn a_table_comes_back_as_it_was_after_a_seq_or_at_a_time() {
     let (fs, env, clock) = machine_with_clock();
@@ -150,10 +158,7 @@ fn a_moment_outside_of_the_window_is_refused_with_what_the_window_is() {
     let (_, env, clock) = machine_with_clock();
     let db = start(&env).unwrap();
     let past = live(&db, &clock);
-    clock.advance_us(2 * HOUR_US);
-    clean_up(&db);
-    insert(&db, "t", &[(DAY_US, None, 1, None)]);
-    clean_up(&db);
+    move_on(&db, &clock);
     let window = db.restore_window().unwrap();
     let [only] = &window[..] else { panic!("{window:?}") };
     assert!(only.gap.is_none() && only.from_seq > past[3].seq && only.to_seq == db.view().seq(), "{only:?}");
@@ -275,10 +280,7 @@ fn a_restore_of_a_moment_that_is_not_kept_is_refused_with_the_window_and_changes
     let (fs, env, clock) = machine_with_clock();
     let db = start(&env).unwrap();
     let past = live(&db, &clock);
-    clock.advance_us(2 * HOUR_US);
-    clean_up(&db);
-    insert(&db, "t", &[(DAY_US, None, 1, None)]);
-    clean_up(&db);
+    move_on(&db, &clock);
     let last = db.restore_window().unwrap()[0].clone();
     drop(db);
     let fs = Arc::new(fs.kill());

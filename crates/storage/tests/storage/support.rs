@@ -99,6 +99,24 @@ pub fn fill(db: &Database, day: i64) {
     insert(db, "t", &[(day * DAY_US, Some("a"), day, Some("x"))]);
 }
 
+/// Two rows of the day in the table `t`, each of a symbol of its own.
+pub fn fill_pair(db: &Database, day: i64) {
+    insert(db, "t", &[(day * DAY_US, Some("a"), day, Some("x")), (day * DAY_US, Some("b"), -day, None)]);
+}
+
+/// A root with rows of the table `t` in segments, in a base, and in the log alone.
+pub fn filled(env: &Env) -> Database {
+    let db = open(env).unwrap();
+    let id = create(&db, "t");
+    for day in 1..4 {
+        fill_pair(&db, day);
+        db.flush_table(id).unwrap();
+    }
+    db.write_base().unwrap();
+    fill_pair(&db, 4);
+    db
+}
+
 /// A snapshot that is open for so long.
 pub fn leased(lease_us: i64) -> Terms {
     Terms { lease_us: Some(lease_us), ..Terms::default() }

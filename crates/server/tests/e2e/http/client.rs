@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -33,10 +34,20 @@ pub fn new_root() -> PathBuf {
     std::env::temp_dir().join(format!("stillpoint-http-{}-{number}", std::process::id()))
 }
 
+/// The addresses of a server's doors.
+const DOORS: [&str; 4] =
+    ["QDB_HTTP_BIND_TO", "QDB_PG_NET_BIND_TO", "QDB_HTTP_MIN_NET_BIND_TO", "QDB_LINE_TCP_NET_BIND_TO"];
+
+/// Returns the built binary as a command, with free ports.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stillpoint"));
+    command.envs(DOORS.map(|key| (key, "127.0.0.1:0")));
+    command
+}
+
 /// Returns a configuration on free ports.
 pub fn config(root: &Path, settings: &[(&str, &str)]) -> Config {
-    let ports = ["QDB_HTTP_BIND_TO", "QDB_PG_NET_BIND_TO", "QDB_HTTP_MIN_NET_BIND_TO", "QDB_LINE_TCP_NET_BIND_TO"];
-    let ports = ports.iter().map(|key| ((*key).to_owned(), "127.0.0.1:0".to_owned()));
+    let ports = DOORS.iter().map(|key| ((*key).to_owned(), "127.0.0.1:0".to_owned()));
     let file: String = settings.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     Config::load(root.to_owned(), &file, ports, &|path| Err(format!("{path}: no secrets here"))).unwrap()
 }

@@ -2,18 +2,12 @@
 #![expect(clippy::disallowed_methods, reason = "the tests lay out roots as an operator does")]
 
 use std::path::Path;
-use std::process::Command;
 
-use crate::http::client::{Running, new_root};
+use crate::http::client::{Running, binary, new_root};
 
 /// Runs the binary and returns its exit code and what it printed.
 fn run(root: &Path, arguments: &[&str]) -> (i32, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stillpoint"));
-    command.args(arguments).arg("-d").arg(root);
-    for key in ["QDB_HTTP_BIND_TO", "QDB_PG_NET_BIND_TO", "QDB_HTTP_MIN_NET_BIND_TO", "QDB_LINE_TCP_NET_BIND_TO"] {
-        command.env(key, "127.0.0.1:0");
-    }
-    let done = command.output().unwrap();
+    let done = binary().args(arguments).arg("-d").arg(root).output().unwrap();
     let text = [done.stdout, done.stderr].concat();
     (done.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
 }

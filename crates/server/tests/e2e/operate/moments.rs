@@ -1,9 +1,9 @@
 //! Moments of the past with `log.retention`: RESTORE TABLE … TO, SHOW RESTORE WINDOW, and `_restore` with a moment.
 #![expect(clippy::disallowed_methods, reason = "the tests lay out roots as an operator does")]
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use crate::http::client::{Running, new_root};
+use crate::http::client::{Running, binary, new_root};
 
 /// Returns the only value that a query gives.
 fn value(server: &Running, sql: &str) -> String {
@@ -59,11 +59,7 @@ fn a_table_and_the_whole_database_go_back_to_a_moment() {
 
     // A moment that is not there: exit code 55, nothing changes, the next start without it is as before.
     std::fs::write(root.join("_restore"), "seq=999999").unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stillpoint"));
-    for key in ["QDB_HTTP_BIND_TO", "QDB_PG_NET_BIND_TO", "QDB_HTTP_MIN_NET_BIND_TO", "QDB_LINE_TCP_NET_BIND_TO"] {
-        command.env(key, "127.0.0.1:0");
-    }
-    let start = command.arg("-d").arg(&root).stdin(Stdio::null()).output().unwrap();
+    let start = binary().arg("-d").arg(&root).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&start.stderr).into_owned();
     assert!(start.status.code() == Some(55) && said.contains(window) && said.contains("seq=999999"), "{said}");
     std::fs::remove_file(root.join("_restore")).unwrap();

@@ -6,15 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::http::client::{Running, new_root};
-
-fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stillpoint"));
-    for key in ["QDB_HTTP_BIND_TO", "QDB_PG_NET_BIND_TO", "QDB_HTTP_MIN_NET_BIND_TO", "QDB_LINE_TCP_NET_BIND_TO"] {
-        command.env(key, "127.0.0.1:0");
-    }
-    command
-}
+use crate::http::client::{Running, binary, new_root};
 
 fn restore(from: &Path, to: &Path, more: &[&str]) -> Output {
     binary().arg("restore").arg("--from").arg(from).arg("--to").arg(to).args(more).arg("--json").output().unwrap()

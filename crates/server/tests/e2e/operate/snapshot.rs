@@ -5,15 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::http::client::{Running, new_root};
-
-fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stillpoint"));
-    for key in ["QDB_HTTP_BIND_TO", "QDB_PG_NET_BIND_TO", "QDB_HTTP_MIN_NET_BIND_TO", "QDB_LINE_TCP_NET_BIND_TO"] {
-        command.env(key, "127.0.0.1:0");
-    }
-    command
-}
+use crate::http::client::{Running, binary, new_root};
 
 fn copy(root: &Path, arguments: &[&str]) -> Output {
     binary().args(["snapshot", "copy", "--from"]).arg(root).args(arguments).output().unwrap()
