@@ -5,6 +5,7 @@
 //! ([`compare`]); `--kept` is about kept snapshots ([`kept`]). Read [`questions`] for what is asked and [`ingest`] for how rows come in; [`report`] is what comes out.
 
 mod answers;
+mod cold;
 mod compare;
 mod data;
 mod ingest;
@@ -26,7 +27,7 @@ mod table;
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::cargo::{cargo, must, root};
@@ -38,8 +39,11 @@ use process::Memory;
 use table::Table;
 
 const MILLION: f64 = 1e6;
+const DUCK_FILE: &str = "bench.duckdb";
 /// Most rows of the ways of ingestion beside the plain one: each takes rounds of its own.
 const VARIANTS_ROWS: u64 = 5_000_000;
+/// Most rows of measured loads, for which files of all rows are kept.
+const INGESTED_ROWS: u64 = 20_000_000;
 /// Most rows of a table of the joins.
 const JOINED_ROWS: u64 = 1_000_000;
 
@@ -52,6 +56,7 @@ struct Bench {
     /// Why a peer is not there.
     absent: Vec<String>,
     found: Vec<(Part, Table)>,
+    started: Instant,
     // Dropped last: the servers are gone by then.
     _scratch: Scratch,
 }
@@ -65,7 +70,7 @@ pub fn run(args: &[String]) -> Result<()> {
         return kept::run(args.get(at + 1).map_or(Ok(1_000), |count| count.parse())?);
     }
     let options = Options::read(args)?;
-    machine::refuse_small_disk(&std::env::temp_dir(), options.largest())?;
+    machine::refuse_small_disk(&std::env::temp_dir(), options.largest(), options.has(Part::Ingest))?;
     let mut bench = Bench::start(options)?;
     let before = machine::Machine::look(&bench.folder)?;
     println!("bench: {}\nbench: {}", before.text(), before.limits.text());
@@ -100,10 +105,12 @@ impl Bench {
             Ok(launch) => launches.push(launch),
             Err(reason) => out(System::QuestDb, reason.to_string()),
         }
-        let duck = options.wants(System::DuckDb).and_then(|()| Duck::start(&scratch.path("bench.duckdb"), cores));
+        let duck = options.wants(System::DuckDb).and_then(|()| Duck::start(&scratch.path(DUCK_FILE), cores));
         let duck = duck.map_err(|reason| out(System::DuckDb, reason.to_string())).ok();
         let peers = Peers { servers: Vec::new(), duck };
-        let mut bench = Bench { options, folder, launches, peers, absent, found: Vec::new(), _scratch: scratch };
+        let started = Instant::now();
+        let mut bench =
+            Bench { options, folder, launches, peers, absent, found: Vec::new(), started, _scratch: scratch };
         let mode = bench.options.commit_mode.clone();
         bench.peers.servers = bench.start_servers("root", &mode)?.servers;
         Ok(bench)
@@ -120,65 +127,70 @@ impl Bench {
     fn parts(&mut self) -> Result<()> {
         self.sizes()?;
         if self.options.has(Part::Snapshot) {
+            self.say(Part::Snapshot.title());
             snapshot::run(self)?;
         }
+        self.say("all parts are done");
         Ok(())
+    }
+
+    /// Shows what begins, and how long all before it took.
+    fn say(&self, what: &str) {
+        println!("\nbench: after {:.1} min: {what}", self.started.elapsed().as_secs_f64() / 60.0);
     }
 
     /// Runs the parts that stand on loaded data, size after size.
     fn sizes(&mut self) -> Result<()> {
         let start = small::start(self)?;
         let sizes = self.options.sizes();
-        for (at, rows) in sizes.iter().enumerate() {
+        let varied = *sizes.iter().rfind(|size| **size <= VARIANTS_ROWS).unwrap_or(&sizes[0]);
+        for (at, rows) in sizes.iter().copied().enumerate() {
             let last = at + 1 == sizes.len();
-            println!("\nbench: {} rows", report::figure(*rows as f64));
-            let data = data::trades(&self.folder, "trades", *rows, Shape::Plain)?;
-            self.load(&data, sizes.iter().rfind(|size| **size <= VARIANTS_ROWS).unwrap_or(&sizes[0]) == rows)?;
-            if self.options.has(Part::Queries) {
-                self.queries(*rows)?;
+            self.say(&format!("{} rows come in", report::figure(rows as f64)));
+            if self.options.has(Part::Ingest) && rows <= INGESTED_ROWS {
+                self.load(rows, rows == varied)?;
+            } else {
+                ingest::once(self, rows)?;
             }
-            if self.options.has(Part::Joins) {
-                self.joins(*rows)?;
+            // What a server still does behind its acknowledgements is not the next part's.
+            std::thread::sleep(Duration::from_secs(3));
+            for part in Part::ALL {
+                match part {
+                    _ if !self.options.has(part) => {}
+                    Part::Queries => self.queries(rows)?,
+                    Part::Joins => self.joins(rows)?,
+                    Part::Cold if last => cold::run(self, rows)?,
+                    Part::Small if last => small::run(self, &start)?,
+                    Part::Out if last => out::run(self, rows)?,
+                    _ => {}
+                }
             }
-            if last && self.options.has(Part::Out) {
-                out::run(self, *rows)?;
-            }
-            if last && self.options.has(Part::Small) {
-                small::run(self, &start)?;
-            }
-            data.remove()?;
         }
         Ok(())
     }
 
-    fn load(&mut self, data: &data::Rows, variants: bool) -> Result<()> {
-        if self.options.has(Part::Ingest) {
-            let rounds = self.options.ingest_rounds;
-            let title = format!("{} rows in", report::figure(data.count as f64));
-            let mut table = Table::new(title, "ms per million rows", data.count, self.peers.systems());
-            if variants {
-                ingest::variants(self, data, rounds, &mut table)?;
-            }
-            ingest::plain(self, data, rounds, &mut table)?;
-            if let Some(duck) = &mut self.peers.duck {
-                duck.load("trades", &data.csv)?;
-            }
-            ingest::copied(self, data, rounds, &mut table)?;
-            table.notes.push(self.footprint(data.count)?);
-            self.found.push((Part::Ingest, table));
-        } else {
-            ingest::once(&mut self.peers, data)?;
-            if let Some(duck) = &mut self.peers.duck {
-                duck.load("trades", &data.csv)?;
-            }
+    /// Loads the rows of a size in every way, measured.
+    fn load(&mut self, rows: u64, variants: bool) -> Result<()> {
+        let data = data::trades(&self.folder, "trades", rows, Shape::Plain)?;
+        let rounds = self.options.ingest_rounds;
+        let title = format!("{} rows in", report::figure(data.count as f64));
+        let mut table = Table::new(title, "ms per million rows", data.count, self.peers.systems());
+        if variants {
+            ingest::variants(self, &data, rounds, &mut table)?;
         }
-        // What a server still does behind its acknowledgements is not the next part's.
-        std::thread::sleep(Duration::from_secs(3));
-        Ok(())
+        ingest::plain(self, &data, rounds, &mut table)?;
+        if let Some(duck) = &mut self.peers.duck {
+            duck.load("trades", &data.csv, true)?;
+        }
+        ingest::copied(self, &data, rounds, &mut table)?;
+        table.notes.push(self.footprint(data.count)?);
+        self.found.push((Part::Ingest, table));
+        data.remove()
     }
 
     fn queries(&mut self, rows: u64) -> Result<()> {
         let title = format!("Queries over {} rows", report::figure(rows as f64));
+        self.say(&title);
         let mut table = Table::new(title, "ms", rows, self.peers.systems());
         queries::run(&questions::QUERIES, &mut self.peers, self.options.rounds, &mut table)?;
         table.notes.push(self.memory()?);
@@ -192,6 +204,7 @@ impl Bench {
             return Ok(());
         }
         let title = format!("Joins and windows over {} rows", report::figure(joined as f64));
+        self.say(&title);
         let mut table = Table::new(title, "ms", joined, self.peers.systems());
         for (data, name) in data::joined(&self.folder, rows, joined)?.iter().zip(["tq", "quotes"]) {
             for server in &mut self.peers.servers {
@@ -199,7 +212,7 @@ impl Bench {
                 ingest::send(server, data, name)?;
             }
             if let Some(duck) = &mut self.peers.duck {
-                duck.load(name, &data.csv)?;
+                duck.load(name, &data.csv, true)?;
             }
             data.remove()?;
         }

@@ -109,11 +109,16 @@ pub struct Rows {
 
 /// Writes rows as lines of the table `trades` and as CSV with a header, into files of a name.
 pub fn trades(folder: &Path, name: &str, rows: u64, shape: Shape) -> Result<Rows> {
-    let mut made = Rows::empty(folder, name, shape);
+    piece(folder, name, &mut Trades::new(rows, shape), rows)
+}
+
+/// Does the same with the next rows, at most so many; none are left when it has none.
+pub fn piece(folder: &Path, name: &str, trades: &mut Trades, rows: u64) -> Result<Rows> {
+    let mut made = Rows::empty(folder, name, trades.shape);
     let (mut lines, mut csv) = (create(&made.lines)?, create(&made.csv)?);
     csv.write_all(b"symbol,side,price,amount,account,timestamp\n")?;
     let mut cents = 0;
-    for trade in Trades::new(rows, shape) {
+    for trade in trades.take(usize::try_from(rows)?) {
         let symbol = symbol_text(trade.symbol);
         let side = if trade.sells { "sell" } else { "buy" };
         let (price, amount, account, at) =
@@ -162,12 +167,22 @@ pub fn joined(folder: &Path, of_rows: u64, rows: u64) -> Result<[Rows; 2]> {
 }
 
 impl Rows {
+    /// What a table's rows are checked by.
+    pub const SUMS: &str = "select count(), sum(account), sum(price) from";
+
     fn empty(folder: &Path, table: &str, shape: Shape) -> Rows {
         let path = |end: &str| folder.join(format!("{table}.{end}"));
         Rows { shape, lines: path("lines"), csv: path("csv"), count: 0, accounts: 0, price: 0.0 }
     }
 
-    /// Compares the answer to `select count(), sum(account), sum(price)` with the data.
+    /// Counts the rows of a later piece too; the files stay those of the first one.
+    pub fn add(&mut self, piece: &Rows) {
+        self.count += piece.count;
+        self.accounts += piece.accounts;
+        self.price += piece.price;
+    }
+
+    /// Compares the answer to [`Rows::SUMS`] with the data.
     pub fn check(&self, seen: &answers::Rows) -> Result<()> {
         let want = vec![vec![json!(self.count), json!(self.accounts), json!(self.price)]];
         match answers::difference(seen, &want) {
@@ -279,6 +294,29 @@ mod tests {
         assert_eq!([decimal(5_010, 2), decimal(5_000, 2), decimal(1, 4)], ["50.1", "50.0", "0.0001"]);
         assert_eq!(iso(START_US + 1), "2024-01-01T00:00:00.000001Z");
         assert_eq!(iso(START_US + SPAN_US - 1), "2024-01-07T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn pieces_are_the_rows_of_the_whole() {
+        let scratch = Scratch::new("bench-pieces").expect("a folder");
+        let whole = trades(&scratch.path(""), "whole", 1_000, Shape::Plain).expect("files");
+        let (mut rows, mut lines) = (Trades::new(1_000, Shape::Plain), Vec::new());
+        let mut sum: Option<Rows> = None;
+        loop {
+            let next = piece(&scratch.path(""), "piece", &mut rows, 400).expect("files");
+            if next.count == 0 {
+                break;
+            }
+            lines.extend(std::fs::read(&next.lines).expect("lines"));
+            match &mut sum {
+                Some(sum) => sum.add(&next),
+                None => sum = Some(next),
+            }
+        }
+        let sum = sum.expect("three pieces");
+        assert_eq!(lines, std::fs::read(&whole.lines).expect("lines"));
+        assert_eq!((sum.count, sum.accounts), (whole.count, whole.accounts));
+        assert!((sum.price - whole.price).abs() < 1e-6);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use super::data::{Batches, Rows, Shape, trades};
+use super::data::{Batches, Rows, Shape, Trades, piece, trades};
 use super::peers::{Peers, Running, System};
 use super::table::{Cell, Row, Table, noise_row};
 use super::{Bench, MILLION};
@@ -16,6 +16,8 @@ use crate::Result;
 
 const LARGE: usize = 4 << 20;
 const SMALL: usize = 64 << 10;
+/// Rows of a piece of a load that is not measured: 3 GB of files.
+const PIECE_ROWS: u64 = 20_000_000;
 
 /// How lines are sent.
 struct Way {
@@ -57,10 +59,35 @@ pub fn plain(bench: &mut Bench, rows: &Rows, rounds: u64, table: &mut Table) -> 
     Ok(())
 }
 
-/// Loads the plain rows once, unmeasured, for those parts that only read them.
-pub fn once(peers: &mut Peers, rows: &Rows) -> Result<()> {
-    for server in &mut peers.servers {
-        lines(server, rows, &PLAIN)?;
+/// Loads the plain rows of a size once, unmeasured, for those parts that only read them: in pieces, so that their files
+/// need no more of the disk than the roots.
+pub fn once(bench: &mut Bench, rows: u64) -> Result<()> {
+    let mut rows = Trades::new(rows, Shape::Plain);
+    let mut sent: Option<Rows> = None;
+    loop {
+        let piece = piece(&bench.folder, "trades", &mut rows, PIECE_ROWS)?;
+        if piece.count > 0 {
+            for server in &mut bench.peers.servers {
+                if sent.is_none() {
+                    make(server, "trades", &piece)?;
+                }
+                post(server, &piece, &PLAIN)?;
+            }
+            if let Some(duck) = &mut bench.peers.duck {
+                duck.load("trades", &piece.csv, sent.is_none())?;
+            }
+        }
+        piece.remove()?;
+        match &mut sent {
+            _ if piece.count == 0 => break,
+            Some(sent) => sent.add(&piece),
+            None => sent = Some(piece),
+        }
+    }
+    let sent = sent.ok_or("no rows were asked for")?;
+    for server in &mut bench.peers.servers {
+        server.wait_for_rows("trades", sent.count)?;
+        sent.check(&server.must(&format!("{} trades", Rows::SUMS))?)?;
     }
     Ok(())
 }
@@ -114,20 +141,33 @@ fn csv(bench: &mut Bench, rows: &Rows, rounds: u64, table: &mut Table) -> Result
     Ok(())
 }
 
-/// `CREATE TABLE AS SELECT` of the whole table.
+/// `CREATE TABLE AS SELECT` of the whole table, and `INSERT` of it into an empty one.
 pub fn copied(bench: &mut Bench, rows: &Rows, rounds: u64, table: &mut Table) -> Result<()> {
-    let load = |server: &mut Running| {
-        server.drop_table("copied")?;
-        let before = server.processor()?;
-        let started = Instant::now();
-        server.must("create table copied as (select * from trades) timestamp(timestamp) partition by day wal")?;
-        let acknowledged = started.elapsed().as_secs_f64();
-        let load = finish(server, "copied", rows, started, acknowledged, &before)?;
-        server.drop_table("copied")?;
-        Ok(load)
-    };
-    let sql = "create or replace table copied as select * from trades";
-    table.push(with_duck("CREATE TABLE AS SELECT", bench, rows, rounds, load, sql)?);
+    let create = "create table copied as (select * from trades) timestamp(timestamp) partition by day wal";
+    for (name, statement) in
+        [("CREATE TABLE AS SELECT", create), ("INSERT … SELECT", "insert into copied select * from trades")]
+    {
+        let load = |server: &mut Running| {
+            if statement == create {
+                server.drop_table("copied")?
+            } else {
+                make(server, "copied", rows)?
+            }
+            let before = server.processor()?;
+            let started = Instant::now();
+            server.must(statement)?;
+            let acknowledged = started.elapsed().as_secs_f64();
+            let load = finish(server, "copied", rows, started, acknowledged, &before)?;
+            server.drop_table("copied")?;
+            Ok(load)
+        };
+        let duck = if statement == create {
+            "create or replace table copied as select * from trades"
+        } else {
+            "create or replace table copied as select * from trades limit 0; insert into copied select * from trades"
+        };
+        table.push(with_duck(name, bench, rows, rounds, load, duck)?);
+    }
     Ok(())
 }
 
@@ -268,7 +308,7 @@ fn finish(
     server.wait_for_rows(table, rows.count)?;
     let visible = started.elapsed().as_secs_f64();
     let cpu = server.processor()?.since(before).as_secs_f64();
-    rows.check(&server.must(&format!("select count(), sum(account), sum(price) from {table}"))?)?;
+    rows.check(&server.must(&format!("{} {table}", Rows::SUMS))?)?;
     let each = 1e3 * MILLION / rows.count as f64;
     Ok(Load { acknowledged: acknowledged * each, visible: visible * each, cpu: cpu * each })
 }

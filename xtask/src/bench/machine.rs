@@ -8,7 +8,9 @@ use crate::Result;
 use crate::cargo::{output, root};
 
 /// Data, three roots and what is copied within them.
-const BYTES_A_ROW: u64 = 400;
+const INGESTED_BYTES_A_ROW: u64 = 400;
+/// Three roots, and a piece of the data.
+const LOADED_BYTES_A_ROW: u64 = 250;
 
 /// A machine at the start of a run.
 pub struct Machine {
@@ -78,12 +80,13 @@ pub fn load_average() -> Result<f64> {
     Ok(text.split(' ').next().unwrap_or_default().parse()?)
 }
 
-/// Refuses a run for which the disk is too small, before it fills it.
-pub fn refuse_small_disk(folder: &Path, rows: u64) -> Result<()> {
+/// Refuses a run for which the disk is too small, before it fills it; more is needed where loads are measured.
+pub fn refuse_small_disk(folder: &Path, rows: u64, ingested: bool) -> Result<()> {
     let said = output(Command::new("df").args(["-Pk"]).arg(folder))?;
     let free = said.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)).and_then(|free| free.parse().ok());
     let free_gb = free.ok_or_else(|| format!("df says {said:?}")).map(|free: u64| free >> 20)?;
-    let needed_gb = ((rows * BYTES_A_ROW) >> 30) + 2;
+    let of_row = if ingested { INGESTED_BYTES_A_ROW } else { LOADED_BYTES_A_ROW };
+    let needed_gb = ((rows * of_row) >> 30) + 2;
     if free_gb < needed_gb {
         return Err(format!(
             "{}: {free_gb} GB are free, {needed_gb} are needed; set TMPDIR or ask for fewer --rows",
@@ -101,6 +104,6 @@ mod tests {
     #[test]
     fn a_run_that_the_disk_cannot_hold_is_refused() {
         let folder = std::env::temp_dir();
-        assert!(refuse_small_disk(&folder, 1 << 50).expect_err("no such disk").to_string().contains("TMPDIR"));
+        assert!(refuse_small_disk(&folder, 1 << 50, true).expect_err("no such disk").to_string().contains("TMPDIR"));
     }
 }

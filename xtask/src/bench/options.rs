@@ -14,11 +14,13 @@ pub enum Part {
     Joins,
     Small,
     Out,
+    Cold,
     Snapshot,
 }
 
 impl Part {
-    pub const ALL: [Part; 6] = [Part::Ingest, Part::Queries, Part::Joins, Part::Small, Part::Out, Part::Snapshot];
+    pub const ALL: [Part; 7] =
+        [Part::Ingest, Part::Queries, Part::Joins, Part::Small, Part::Out, Part::Cold, Part::Snapshot];
 
     /// Returns the word of the command line.
     pub fn name(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Part {
             Part::Ingest => "ingest",
             Part::Queries => "queries",
             Part::Joins => "joins",
+            Part::Cold => "cold",
             Part::Small => "small",
             Part::Out => "out",
             Part::Snapshot => "snapshot",
@@ -38,6 +41,7 @@ impl Part {
             Part::Ingest => "Rows in",
             Part::Queries => "Queries",
             Part::Joins => "Joins and windows",
+            Part::Cold => "Cold queries",
             Part::Small => "Small statements, start and memory",
             Part::Out => "Rows out",
             Part::Snapshot => "Snapshots, restarts and restores",
@@ -59,7 +63,7 @@ pub struct Options {
     document: Option<PathBuf>,
 }
 
-pub const USAGE: &str = "usage: cargo xtask bench [ingest|queries|joins|small|out|snapshot …]
+pub const USAGE: &str = "usage: cargo xtask bench [ingest|queries|joins|cold|small|out|snapshot …]
   --rows 1,5,20        millions of rows, each a run of its own
   --rounds 5           of queries; --ingest-rounds 3 of loads
   --tables 1,100,1000  tables beside the data, for snapshots
@@ -68,7 +72,7 @@ pub const USAGE: &str = "usage: cargo xtask bench [ingest|queries|joins|small|ou
   --out FILE           the document to write into, else docs/benchmarks.md; --print writes none
        cargo xtask bench --compare REV [--dev] [--base BINARY] [--allow PERCENT]
        cargo xtask bench --kept [1000]
-TMPDIR is where data and roots go: about 400 bytes a row.";
+TMPDIR is where data and roots go: about 400 bytes a row for ingest, else 250.";
 
 impl Options {
     /// Reads the arguments behind `bench`.
@@ -122,7 +126,7 @@ impl Options {
     pub fn sizes(&self) -> Vec<u64> {
         if [Part::Ingest, Part::Queries, Part::Joins].iter().any(|part| self.has(*part)) {
             self.rows.clone()
-        } else if self.has(Part::Out) {
+        } else if self.has(Part::Out) || self.has(Part::Cold) {
             self.rows[self.rows.len() - 1..].to_vec()
         } else {
             self.rows[..1].to_vec()

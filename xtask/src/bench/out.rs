@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Instant;
 
+use serde_json::{Value, json};
+
 use super::options::Part;
 use super::peers::{Peers, Running, System};
 use super::process::Memory;
@@ -129,7 +131,8 @@ fn path(format: Format, sql: &str) -> String {
     }
 }
 
-/// Compares the first thousand rows of the text formats; Parquet's are read by DuckDB where it is there.
+/// Compares the first thousand rows of the text formats, and the size of PostgreSQL's binary ones; Parquet's are read by
+/// DuckDB where it is there.
 fn differing(format: Format, peers: &mut Peers) -> Result<Option<String>> {
     let sql = "select * from trades limit 1000";
     match format {
@@ -155,14 +158,30 @@ fn differing(format: Format, peers: &mut Peers) -> Result<Option<String>> {
             std::fs::remove_file(&file)?;
             Ok(super::answers::difference(&seen?.rows, &want.rows))
         }
-        Format::PgText | Format::PgBinary => Ok(None),
+        Format::PgText => {
+            let mut answers = Vec::new();
+            for server in &peers.servers {
+                let answer = server.pg()?.query(sql)?.pop().ok_or("no answer")?;
+                let row = |row: Vec<Option<String>>| {
+                    row.into_iter().map(|text| text.map_or(Value::Null, |text| number_or_text(&text))).collect()
+                };
+                answers.push(answer.rows.into_iter().map(row).collect());
+            }
+            Ok(answers.iter().skip(1).find_map(|other| super::answers::difference(&answers[0], other)))
+        }
+        Format::PgBinary => {
+            let counts =
+                peers.servers.iter().map(|server| server.pg()?.count(sql, true)).collect::<Result<Vec<_>>>()?;
+            let other = counts.iter().find(|count| **count != counts[0]);
+            Ok(other.map(|other| format!("rows and bytes are {:?}, not {other:?}", counts[0])))
+        }
     }
 }
 
-fn number_or_text(field: &str) -> serde_json::Value {
+fn number_or_text(field: &str) -> Value {
     match field.parse::<f64>() {
-        Ok(number) => serde_json::json!(number),
-        Err(_) => serde_json::json!(field.trim_matches('"')),
+        Ok(number) => json!(number),
+        Err(_) => json!(field.trim_matches('"')),
     }
 }
 

@@ -18,18 +18,18 @@ const ROUND_MS: f64 = 20.0;
 const MOST_REPETITIONS: u64 = 20;
 
 /// What one asking gave; rows come where they were wanted, bodies where they are still to be read.
-struct Asked {
-    ms: f64,
-    answer: Answer,
+pub(super) struct Asked {
+    pub ms: f64,
+    pub answer: Answer,
 }
 
-enum Answer {
+pub(super) enum Answer {
     Body(String),
     Rows(Rows),
 }
 
 impl Answer {
-    fn rows(self) -> Result<Rows> {
+    pub(super) fn rows(self) -> Result<Rows> {
         match self {
             Answer::Rows(rows) => Ok(rows),
             Answer::Body(body) => rows_of(serde_json::from_str(&body)?),
@@ -37,13 +37,16 @@ impl Answer {
     }
 }
 
-/// Asks all questions, and the first once more with Stillpoint in two rows, to show the noise.
+/// The question of each part that Stillpoint is asked twice, to show the noise.
+const NOISE: [&str; 2] = ["group by symbol", "asof join by symbol"];
+
+/// Asks all questions, and one of them once more with Stillpoint in two rows.
 pub fn run(questions: &[Question], peers: &mut Peers, rounds: u64, table: &mut Table) -> Result<()> {
     for question in questions {
         let row = compare(question, peers, rounds)?;
         table.push(row);
     }
-    if let Some(question) = questions.iter().find(|question| question.name == "group by symbol") {
+    if let Some(question) = questions.iter().find(|question| NOISE.contains(&question.name)) {
         table.push(noise(question, peers, rounds)?);
     }
     Ok(())
@@ -126,7 +129,7 @@ fn time(
 }
 
 /// Asks one system; none where it has no words for the question.
-fn ask(peers: &mut Peers, system: System, question: &Question, k: u64, rows: bool) -> Result<Option<Asked>> {
+pub(super) fn ask(peers: &mut Peers, system: System, question: &Question, k: u64, rows: bool) -> Result<Option<Asked>> {
     if system == System::DuckDb {
         let (Some(sql), Some(duck)) = (question.duck(k), peers.duck.as_mut()) else { return Ok(None) };
         let told = if rows { duck.ask(&sql)? } else { duck.run(&sql)? };
@@ -140,7 +143,7 @@ fn ask(peers: &mut Peers, system: System, question: &Question, k: u64, rows: boo
 }
 
 /// Returns the systems whose answer differs from the one that most gave (QuestDB's, where each gave its own).
-fn odd_ones(answers: &BTreeMap<System, Rows>) -> Vec<(System, String)> {
+pub(super) fn odd_ones(answers: &BTreeMap<System, Rows>) -> Vec<(System, String)> {
     let agreeing = |rows: &Rows| answers.values().filter(|other| difference(rows, other).is_none()).count();
     let Some((_, most)) = answers.iter().max_by_key(|(system, rows)| (agreeing(rows), **system == System::QuestDb))
     else {

@@ -5,27 +5,36 @@
 //! `{known}` and `{rare}` symbols, `{price}` a threshold, `{day}`, `{next}` and `{hour}` a stretch of time.
 
 /// A question under the name that the report gives it.
+#[derive(Clone, Copy)]
 pub struct Question {
     pub name: &'static str,
     sql: &'static str,
     duck: Option<&'static str>,
+    /// In the place of `trades`.
+    table: &'static str,
 }
 
 impl Question {
+    /// Returns the question over another table than `trades`.
+    pub fn over(&self, table: &'static str) -> Question {
+        Question { table, ..*self }
+    }
+
     /// Returns the servers' text for the `k`-th time of asking.
     pub fn sql(&self, k: u64) -> String {
-        fill(self.sql, k)
+        fill(self.sql, self.table, k)
     }
 
     /// Returns DuckDB's text for the `k`-th time of asking.
     pub fn duck(&self, k: u64) -> Option<String> {
-        self.duck.map(|sql| fill(sql, k))
+        self.duck.map(|sql| fill(sql, self.table, k))
     }
 }
 
-fn fill(template: &str, k: u64) -> String {
+fn fill(template: &str, table: &str, k: u64) -> String {
     let day = 2 + k % 5;
     template
+        .replace("from trades", &format!("from {table}"))
         .replace("{k}", &(k + 1).to_string())
         .replace("{n}", &(10 + k % 7).to_string())
         .replace("{common}", &format!("S{:04}", 3 + k % 5))
@@ -38,11 +47,11 @@ fn fill(template: &str, k: u64) -> String {
 }
 
 const fn both(name: &'static str, sql: &'static str, duck: &'static str) -> Question {
-    Question { name, sql, duck: Some(duck) }
+    Question { name, sql, duck: Some(duck), table: "trades" }
 }
 
 const fn servers(name: &'static str, sql: &'static str) -> Question {
-    Question { name, sql, duck: None }
+    Question { name, sql, duck: None, table: "trades" }
 }
 
 /// Questions over `trades`.
@@ -167,6 +176,10 @@ pub const QUERIES: [Question; 23] = [
     ),
 ];
 
+/// Those of [`QUERIES`] that are also asked when nothing is in memory.
+pub const COLD: [&str; 6] =
+    ["sum, avg", "group by symbol", "sample by 1h", "latest on symbol", "symbol and one day", "last N rows"];
+
 /// Questions over `tq` and `quotes`.
 pub const JOINS: [Question; 5] = [
     both(
@@ -215,9 +228,20 @@ mod tests {
     }
 
     #[test]
+    fn another_table_takes_the_place_in_every_cold_question() {
+        let cold: Vec<&Question> = QUERIES.iter().filter(|question| COLD.contains(&question.name)).collect();
+        assert_eq!(cold.len(), COLD.len());
+        for question in cold.iter().map(|question| question.over("warm")) {
+            for sql in [question.sql(0), question.duck(0).expect("DuckDB says it too")] {
+                assert!(sql.contains("from warm") && !sql.contains("trades"), "{sql}");
+            }
+        }
+    }
+
+    #[test]
     fn days_lie_within_the_data() {
         for k in 0..50 {
-            let sql = fill("{day} {next}", k);
+            let sql = fill("{day} {next}", "trades", k);
             assert!(sql.as_str() >= "2024-01-02" && sql.ends_with(&format!("{:02}", 3 + k % 5)), "{sql}");
         }
     }

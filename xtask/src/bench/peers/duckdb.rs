@@ -51,12 +51,15 @@ impl Duck {
         self.tell(sql, false)
     }
 
-    /// Makes a table of a CSV file with a header.
-    pub fn load(&mut self, table: &str, csv: &Path) -> Result<Told> {
-        self.run(&format!(
-            "create or replace table {table} as select * from read_csv('{}', header = true)",
-            csv.display()
-        ))
+    /// Makes a table of a CSV file with a header or, where it is not the first one, adds it to the table.
+    pub fn load(&mut self, table: &str, csv: &Path, first: bool) -> Result<Told> {
+        let into = if first { format!("create or replace table {table} as") } else { format!("insert into {table}") };
+        self.run(&format!("{into} select * from read_csv('{}', header = true)", csv.display()))
+    }
+
+    /// Ends it with all of its data in its file, so that the next one on the file has nothing to make up for.
+    pub fn end(mut self) -> Result<()> {
+        self.run("checkpoint").map(drop)
     }
 
     /// Returns the processor time used so far.
