@@ -11,7 +11,7 @@ use crate::chunk::Chunk;
 use crate::layout::{Disk, Layout};
 use crate::record::{Adopted, CatalogChange, Record};
 use crate::segment::SegmentHandle;
-use crate::snapshot::{FileRef, Snapshot};
+use crate::snapshot::{FileRef, Snapshot, Snapshots};
 use crate::table::TableState;
 use crate::{Error, Result};
 
@@ -140,7 +140,7 @@ pub struct DbState {
     /// Grows by one with each cut.
     pub generation: u64,
     /// Snapshots that are not released, by name.
-    pub snapshots: Arc<BTreeMap<String, Arc<Snapshot>>>,
+    pub snapshots: Arc<Snapshots>,
     /// Tables that were dropped and may come back.
     pub dropped: Arc<BTreeMap<TableId, Dropped>>,
     /// Files that a replay of this run's and the replayed frames reads, with the Seqs of those frames, oldest first.

@@ -22,6 +22,7 @@ use crate::log::chain::{LogFiles, LogFrom};
 use crate::moment::anchor::{self, Anchor};
 use crate::moment::window::{Freed, Window};
 use crate::planted::Planted;
+use crate::snapshot::{Seen, Snapshot};
 use crate::table::TableState;
 use crate::{Error, Result};
 
@@ -50,6 +51,10 @@ pub struct GcState {
     swept: bool,
     /// What snapshots hold by name.
     pub(crate) pins: Pins,
+    /// Snapshots none of which is open and all of whose files are in `pins`.
+    pub(crate) pinned: Seen,
+    /// Kept snapshots all of which have settled.
+    pub(crate) settled: Seen,
     /// What the restorable window holds; `None` while `log.retention` is off.
     pub(crate) window: Option<Window>,
     released: Vec<Released>,
@@ -178,21 +183,17 @@ impl Database {
         if self.step_scan()? {
             return Ok(true);
         }
-        let snapshots = self.lock_head().state.snapshots.clone();
-        let ignores = self.disk.has(Planted::GcIgnoresSnapshot);
-        if snapshots.values().any(|s| s.is_open()) && !ignores {
+        if !self.pin_all_snapshots()? {
             return Ok(false);
-        }
-        for snapshot in snapshots.values().filter(|s| !s.is_open()) {
-            self.pin_files_of(snapshot)?;
-            self.forget_cut_of_expired(snapshot);
         }
         self.hold_left_timelines()?;
         // The files of a base in the making are named by nothing yet.
         let quiet = self.basing.lock().expect("no writer of a base panics");
         let mut gc = self.gc.lock().expect("no holder of this lock panics");
         let snapshots = self.lock_head().state.snapshots.clone();
-        if !ignores && snapshots.values().any(|s| s.is_open() || !gc.pins.has(&s.pin.id)) {
+        let is_pinned = |s: &Snapshot| !s.is_open() && gc.pins.has(&s.pin.id);
+        let ignores = self.disk.has(Planted::GcIgnoresSnapshot);
+        if !ignores && !gc.pinned.is(&snapshots) && !snapshots.values().all(|s| is_pinned(s)) {
             return Ok(false);
         }
         self.end_graces(&mut gc);
@@ -231,6 +232,31 @@ impl Database {
             self.remove_empty_dirs(&mut gc);
         }
         Ok(unlinked)
+    }
+
+    /// Sees to it that all files that snapshots need are known. Returns false while a snapshot is open: nothing may go.
+    fn pin_all_snapshots(&self) -> Result<bool> {
+        let snapshots = self.lock_head().state.snapshots.clone();
+        if self.gc.lock().expect("no holder of this lock panics").pinned.is(&snapshots) {
+            return Ok(true);
+        }
+        if snapshots.values().any(|s| s.is_open()) && !self.disk.has(Planted::GcIgnoresSnapshot) {
+            return Ok(false);
+        }
+        for snapshot in snapshots.values().filter(|s| !s.is_open()) {
+            self.pin_files_of(snapshot)?;
+            self.forget_cut_of_expired(snapshot);
+        }
+        let mut gc = self.gc.lock().expect("no holder of this lock panics");
+        let cuts = self.cuts.lock().expect("no holder of this lock panics");
+        let is_done = |s: &Snapshot| {
+            let forgotten = s.standing().kept || !cuts.contains_key(&s.pin.id);
+            !s.is_open() && gc.pins.has(&s.pin.id) && forgotten
+        };
+        if snapshots.values().all(|s| is_done(s)) {
+            gc.pinned.note(&snapshots);
+        }
+        Ok(true)
     }
 
     /// Lets go what released snapshots held, once nobody reads them.

@@ -15,7 +15,8 @@ use crate::{Error, Result};
 
 pub use keep::{SnapshotInfo, SnapshotState};
 pub use open::Terms;
-pub use pin::{FileRef, Pin, Snapshot, Standing};
+pub(crate) use pin::Seen;
+pub use pin::{FileRef, Pin, Snapshot, Snapshots, Standing};
 
 /// Longest name of a snapshot.
 const MAX_NAME_BYTES: usize = 64;

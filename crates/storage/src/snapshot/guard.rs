@@ -52,18 +52,16 @@ impl Database {
             self.guard.lock().expect("no holder of this lock panics").places = places.collect();
         }
         let snapshots = self.lock_head().state.snapshots.clone();
-        let mut oldest_first: Vec<&Snapshot> = snapshots.values().map(|s| &**s).collect();
-        oldest_first.sort_by_key(|s| (s.pin.created_us, s.pin.seq));
         let root = self.disk.layout.root();
         let space = self.disk.env.fs.space(root).map_err(Error::io(root))?;
         if looks {
-            self.weigh(space, oldest_first.is_empty());
+            self.weigh(space, snapshots.is_empty());
         }
         let floor_bytes = space.total_bytes / 100 * self.options.snapshot_shed_free;
         let worth_bytes = floor_bytes / 5;
-        let has_moments = self.restore_window_bytes() >= worth_bytes.max(1);
-        let none = oldest_first.is_empty() && !has_moments && self.view().state().dropped.is_empty();
-        if space.free_bytes >= floor_bytes || none {
+        let has_moments = || self.restore_window_bytes() >= worth_bytes.max(1);
+        let none = || snapshots.is_empty() && !has_moments() && self.view().state().dropped.is_empty();
+        if space.free_bytes >= floor_bytes || none() {
             self.guard.lock().expect("no holder of this lock panics").no_room = None;
             return Ok(());
         }
@@ -74,6 +72,8 @@ impl Database {
             }
             guard.shed_us = Some(now_us);
         }
+        let mut oldest_first: Vec<&Snapshot> = snapshots.values().map(|s| &**s).collect();
+        oldest_first.sort_by_key(|s| (s.pin.created_us, s.pin.seq));
         self.shed(space, worth_bytes, &oldest_first)
     }
 

@@ -95,11 +95,18 @@ struct Running {
     granted_us: i64,
     noted_us: i64,
     warned: bool,
+    /// What its end asks for is done.
+    ended: bool,
 }
 
-/// The leases of the live snapshots by the ids of their pins.
+/// The leases of the live snapshots.
 #[derive(Default)]
-pub(crate) struct Leases(HashMap<String, Running>);
+pub(crate) struct Leases {
+    /// By the ids of the snapshots' pins.
+    running: HashMap<String, Running>,
+    /// Nothing is due before this time; `None`: nobody has looked.
+    quiet_until_us: Option<i64>,
+}
 
 impl Leases {
     /// Returns the leases of a recovered state; time goes on from now.
@@ -113,16 +120,18 @@ impl Leases {
     pub fn grant(&mut self, id: &str, lease_us: Option<i64>, now_us: i64) {
         let ends_us = lease_us.map(|lease_us| now_us.saturating_add(lease_us));
         let granted_us = lease_us.unwrap_or(0);
-        self.0.insert(id.to_owned(), Running { ends_us, granted_us, noted_us: now_us, warned: false });
+        let running = Running { ends_us, granted_us, noted_us: now_us, warned: false, ended: false };
+        self.running.insert(id.to_owned(), running);
+        self.quiet_until_us = None;
     }
 
     /// Forgets the lease of a snapshot that is released.
     pub fn forget(&mut self, id: &str) {
-        self.0.remove(id);
+        self.running.remove(id);
     }
 
     pub(crate) fn ends_us(&self, id: &str) -> Option<i64> {
-        self.0.get(id).and_then(|running| running.ends_us)
+        self.running.get(id).and_then(|running| running.ends_us)
     }
 }
 
@@ -134,8 +143,15 @@ enum Due {
 }
 
 impl Running {
+    /// Returns the first time at which something is due.
+    fn next_us(&self) -> i64 {
+        let Some(ends_us) = self.ends_us.filter(|_| !self.ended) else { return i64::MAX };
+        let warns_us = if self.warned { i64::MAX } else { ends_us - self.granted_us / 10 };
+        ends_us.min(warns_us).min(self.noted_us.saturating_add(LEASE_NOTE_US))
+    }
+
     fn due(&self, now_us: i64) -> Option<Due> {
-        let left_us = self.ends_us?.saturating_sub(now_us);
+        let left_us = self.ends_us.filter(|_| !self.ended)?.saturating_sub(now_us);
         if left_us <= 0 {
             return Some(Due::End);
         }
@@ -196,10 +212,17 @@ impl Database {
 
     /// Notes what is left of leases, warns of those that end soon, and does what their end asks for.
     pub fn step_leases(&self) -> Result<()> {
+        let now_us = self.disk.env.clock.monotonic_us();
+        let quiet_until_us = self.leases.lock().expect("no holder of this lock panics").quiet_until_us;
+        if quiet_until_us.is_some_and(|until_us| now_us < until_us) && !self.disk.has(Planted::LeaseByWallClock) {
+            return Ok(());
+        }
         let snapshots = self.lock_head().state.snapshots.clone();
         for snapshot in snapshots.values() {
             self.step_lease(snapshot)?;
         }
+        let mut leases = self.leases.lock().expect("no holder of this lock panics");
+        leases.quiet_until_us = Some(leases.running.values().map(Running::next_us).min().unwrap_or(i64::MAX));
         Ok(())
     }
 
@@ -208,7 +231,7 @@ impl Database {
         let clock = &self.disk.env.clock;
         let by_wall = self.disk.has(Planted::LeaseByWallClock);
         let now_us = if by_wall { clock.now_us() } else { clock.monotonic_us() };
-        let Some(running) = leases.0.get_mut(&snapshot.pin.id) else { return Ok(()) };
+        let Some(running) = leases.running.get_mut(&snapshot.pin.id) else { return Ok(()) };
         let standing = snapshot.standing();
         let kept = standing.kept;
         let name = &snapshot.pin.name;
@@ -229,7 +252,10 @@ impl Database {
                 tracing::info!("snapshot {name} was kept for as long as it was asked to be: it is released");
                 return self.release(&snapshot.pin);
             }
-            Some(Due::End) if snapshot.is_expired() => return Ok(()),
+            Some(Due::End) if snapshot.is_expired() => {
+                running.ended = true;
+                return Ok(());
+            }
             Some(Due::End) => {
                 tracing::warn!(
                     "the lease of snapshot {name} has run out: files that it does not name go from now on; complete it, \
@@ -283,10 +309,12 @@ impl Database {
         }
         let path = self.disk.layout.snapshot().join(snapshot.pin.file_name());
         let state = Arc::new(content::read(&self.disk, &snapshot.pin, &path, &|_| Ok(()))?);
-        let _gc = self.gc.lock().expect("no holder of the gc lock panics");
+        let mut gc = self.gc.lock().expect("no holder of the gc lock panics");
         if !self.is_current(snapshot) {
             return Ok(None);
         }
+        // Of one whose copying has ended, it has to be forgotten once more.
+        gc.pinned.forget();
         let mut cuts = self.cuts.lock().expect("no holder of this lock panics");
         forget_unread(&mut cuts);
         cuts.insert(id.clone(), Cut { state: state.clone(), loaded: true, used_us: now_us });
@@ -431,3 +459,6 @@ fn forget_unread(cuts: &mut HashMap<String, Cut>) {
         cuts.remove(id);
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
 //! The pin: what a snapshot consists of. It stands in the log (the cut's frame) and in `snapshot/<name>.<id>.json`.
 //! What has become of a snapshot since its cut is its [`Standing`], which stands in the log and in bases.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use types::{Seq, TimelineId};
 
@@ -86,6 +89,31 @@ pub struct Snapshot {
     pub pin: Pin,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<Standing>,
+}
+
+/// Snapshots that are not released, by name.
+pub type Snapshots = BTreeMap<String, Arc<Snapshot>>;
+
+/// The snapshots that a background step has gone over with nothing left to do: while they are the same, it has nothing to
+/// do with them.
+#[derive(Default)]
+pub(crate) struct Seen(Option<Arc<Snapshots>>);
+
+impl Seen {
+    /// Returns whether these are the same.
+    pub fn is(&self, snapshots: &Arc<Snapshots>) -> bool {
+        self.0.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, snapshots))
+    }
+
+    /// Notes that nothing is left to do with them.
+    pub fn note(&mut self, snapshots: &Arc<Snapshots>) {
+        self.0 = Some(snapshots.clone());
+    }
+
+    /// Lets the step look at them once more.
+    pub fn forget(&mut self) {
+        self.0 = None;
+    }
 }
 
 impl Snapshot {

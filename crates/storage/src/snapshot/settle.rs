@@ -65,9 +65,18 @@ impl Database {
     /// Of the disk, and what is wrong with the snapshot's files; the snapshot is what it was.
     pub fn step_settle(&self) -> Result<bool> {
         let snapshots = self.lock_head().state.snapshots.clone();
+        if self.gc.lock().expect("no holder of the gc lock panics").settled.is(&snapshots) {
+            return Ok(false);
+        }
         let unsettled = |s: &&Arc<Snapshot>| s.standing().kept && s.pin.settled.is_none();
         let oldest = snapshots.values().filter(unsettled).min_by_key(|s| (s.pin.timeline.number, s.pin.seq));
-        let Some(snapshot) = oldest.filter(|_| !snapshots.values().any(|s| s.is_open())) else { return Ok(false) };
+        let Some(snapshot) = oldest else {
+            self.gc.lock().expect("no holder of the gc lock panics").settled.note(&snapshots);
+            return Ok(false);
+        };
+        if snapshots.values().any(|s| s.is_open()) {
+            return Ok(false);
+        }
         self.log.wait_durable(snapshot.pin.seq)?;
         let files = pin_files(&self.disk, Some(&snapshot.pin.name))?;
         let files = files.into_iter().filter(|(_, found)| found.as_ref().is_some_and(|pin| pin.id == snapshot.pin.id));

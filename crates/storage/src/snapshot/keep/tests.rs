@@ -1,0 +1,150 @@
+//! What the background steps look at, and when they need not.
+
+use std::sync::Arc;
+
+use types::{ColumnType, PartitionBy, TableName};
+
+use super::{LEASE_NOTE_US, Leases, Running};
+use crate::env::clock::ManualClock;
+use crate::env::rng::SeededRng;
+use crate::env::sim_fs::SimFs;
+use crate::snapshot::{SnapshotState, Terms};
+use crate::{Database, Env, NewColumn, NewTable, Options};
+
+const MINUTE_US: i64 = 60_000_000;
+
+fn running(lease_us: Option<i64>) -> Running {
+    let mut leases = Leases::default();
+    leases.grant("id", lease_us, 1_000);
+    leases.running.remove("id").expect("just granted")
+}
+
+fn started() -> (Database, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(1));
+    let env = Env { fs: Arc::new(SimFs::new(1)), clock: clock.clone(), rng: Arc::new(SeededRng::new(1)) };
+    (Database::open(env, Options::new("/root")).expect("a new root"), clock)
+}
+
+fn state(db: &Database, name: &str) -> SnapshotState {
+    db.snapshots().into_iter().find(|s| s.name == name).expect("it is there").state
+}
+
+#[test]
+fn nothing_is_due_before_the_time_that_a_lease_says_and_something_is_then() {
+    let warned = |lease_us| Running { warned: true, ..running(lease_us) };
+    let noted = |lease_us| Running { noted_us: 1_000 + 5 * LEASE_NOTE_US, ..warned(lease_us) };
+    let long = Some(10 * LEASE_NOTE_US);
+    for one in [running(long), warned(long), noted(long), running(Some(MINUTE_US)), warned(Some(MINUTE_US))] {
+        let next_us = one.next_us();
+        assert!(one.due(next_us - 1).is_none() && one.due(next_us).is_some(), "{next_us}");
+    }
+    assert_eq!(running(Some(MINUTE_US)).next_us(), 1_000 + MINUTE_US * 9 / 10);
+    assert_eq!(warned(Some(MINUTE_US)).next_us(), 1_000 + MINUTE_US);
+    assert_eq!(running(long).next_us(), 1_000 + LEASE_NOTE_US);
+}
+
+#[test]
+fn a_lease_without_end_and_one_that_has_ended_ask_for_nothing() {
+    for quiet in [running(None), Running { ended: true, ..running(Some(0)) }] {
+        assert_eq!(quiet.next_us(), i64::MAX);
+        assert!(quiet.due(i64::MAX - 1).is_none());
+    }
+}
+
+#[test]
+fn leases_are_looked_at_again_when_one_is_due_or_a_new_one_begins() {
+    let (db, clock) = started();
+    let lease = |minutes| Terms { lease_us: Some(minutes * MINUTE_US), ..Terms::default() };
+    db.prepare_snapshot_with("long", lease(60)).unwrap();
+    db.step_leases().unwrap();
+    db.prepare_snapshot_with("short", lease(1)).unwrap();
+    db.step_leases().unwrap();
+    clock.advance_us(MINUTE_US);
+    db.step_leases().unwrap();
+    assert_eq!((state(&db, "long"), state(&db, "short")), (SnapshotState::Open, SnapshotState::Expired));
+    db.renew_snapshot("short", Some(2 * MINUTE_US)).unwrap();
+    db.step_leases().unwrap();
+    assert_eq!(state(&db, "short"), SnapshotState::Open);
+    clock.advance_us(2 * MINUTE_US);
+    db.step_leases().unwrap();
+    assert_eq!(state(&db, "short"), SnapshotState::Expired);
+    clock.advance_us(57 * MINUTE_US);
+    db.step_leases().unwrap();
+    assert_eq!(state(&db, "long"), SnapshotState::Expired);
+    // What has ended is done with: nobody looks at it until something changes.
+    db.step_leases().unwrap();
+    assert_eq!(db.leases.lock().unwrap().quiet_until_us, Some(i64::MAX));
+}
+
+#[test]
+fn what_was_read_of_a_snapshot_that_has_ended_is_forgotten_each_time() {
+    let (db, clock) = started();
+    let columns = vec![NewColumn::new("ts", ColumnType::Timestamp)];
+    db.create_table(NewTable::new(TableName::new("t").unwrap(), columns, Some(0), PartitionBy::Day)).unwrap();
+    db.prepare_snapshot_with("ended", Terms { lease_us: Some(1), ..Terms::default() }).unwrap();
+    clock.advance_us(1);
+    db.step_leases().unwrap();
+    for _ in 0..3 {
+        drop(db.view_at("ended").unwrap());
+        db.step_gc().unwrap();
+        db.step_gc().unwrap();
+        assert!(db.cuts.lock().unwrap().is_empty());
+    }
+    let held = db.view_at("ended").unwrap();
+    db.step_gc().unwrap();
+    assert!(held.table("t").is_some() && !db.cuts.lock().unwrap().is_empty());
+}
+
+#[test]
+fn gc_knows_the_files_of_each_snapshot_that_is_taken_after_it_has_looked() {
+    let (db, _) = started();
+    for name in ["one", "two"] {
+        db.step_gc().unwrap();
+        db.prepare_snapshot_with(name, Terms { keep: true, ..Terms::default() }).unwrap();
+        db.step_gc().unwrap();
+        let id = db.view().state().snapshots[name].pin.id.clone();
+        assert!(db.gc.lock().unwrap().pins.has(&id));
+        while db.step_settle().unwrap() {}
+        assert_eq!(state(&db, name), SnapshotState::Settled);
+    }
+}
+
+#[test]
+fn what_is_left_of_a_lease_is_noted_now_and_then_and_its_end_is_told_once_before() {
+    let (db, clock) = started();
+    db.prepare_snapshot_with("default", Terms { lease_us: Some(30 * MINUTE_US), ..Terms::default() }).unwrap();
+    let noted = || db.view().state().snapshots["default"].standing().lease_us;
+    clock.advance_us(LEASE_NOTE_US - 1);
+    db.step_leases().unwrap();
+    assert_eq!(noted(), Some(30 * MINUTE_US));
+    clock.advance_us(1);
+    db.step_leases().unwrap();
+    assert_eq!(noted(), Some(20 * MINUTE_US));
+    clock.advance_us(17 * MINUTE_US);
+    db.step_leases().unwrap();
+    assert_eq!(noted(), Some(3 * MINUTE_US));
+    let is_warned = || db.leases.lock().unwrap().running.values().all(|running| running.warned);
+    assert!(!is_warned());
+    db.step_leases().unwrap();
+    assert!(is_warned() && state(&db, "default") == SnapshotState::Open);
+    clock.advance_us(3 * MINUTE_US);
+    db.step_leases().unwrap();
+    assert_eq!(state(&db, "default"), SnapshotState::Expired);
+}
+
+#[test]
+fn what_was_read_of_kept_snapshots_stays_for_the_last_few_alone() {
+    let (db, clock) = started();
+    for n in 0..7 {
+        db.prepare_snapshot_with(&format!("k{n}"), Terms { keep: true, ..Terms::default() }).unwrap();
+    }
+    while db.step_settle().unwrap() {}
+    for n in 0..7 {
+        clock.advance_us(1);
+        db.view_at(&format!("k{n}")).unwrap();
+    }
+    let id = |n: usize| db.view().state().snapshots[&format!("k{n}")].pin.id.clone();
+    let cuts = db.cuts.lock().unwrap();
+    let held: Vec<usize> = (0..7).filter(|n| cuts.contains_key(&id(*n))).collect();
+    assert_eq!(held, [3, 4, 5, 6]);
+}
