@@ -66,6 +66,12 @@ pub enum CommitMode {
 /// Runs two pieces of work, at once if it can.
 pub type Join = fn(&(dyn Fn() + Sync), &(dyn Fn() + Sync));
 
+/// Runs two pieces of work one after the other, where nothing may start threads.
+pub fn in_turn(first: &(dyn Fn() + Sync), second: &(dyn Fn() + Sync)) {
+    first();
+    second();
+}
+
 /// How a database is opened.
 #[derive(Clone)]
 pub struct Options {
@@ -129,10 +135,7 @@ impl Options {
             snapshot_shed_free: 5,
             log_retention_us: None,
             log_retention_bytes: None,
-            join: |first, second| {
-                first();
-                second();
-            },
+            join: in_turn,
             planted: None,
         }
     }

@@ -12,6 +12,7 @@ use types::{Seq, TableId};
 
 use crate::base::{self, Base, BaseHandle};
 use crate::catalog::{DbState, Garbage};
+use crate::database::{Join, in_turn};
 use crate::layout::{BaseName, Disk, LogName, list_or_none};
 use crate::log::chain::{self, ChainEnd, Link, LogFiles};
 use crate::log::frame::FrameRef;
@@ -42,7 +43,7 @@ pub struct Recovered {
     pub replayed_frames: u64,
 }
 
-/// Reads the state of a history; `progress` is told of each log file.
+/// Reads the state of a history; `progress` is told of each log file. `join` may let two threads read it.
 ///
 /// # Errors
 /// [`Error::Corrupt`] naming the file when something durable is missing or damaged; [`Error::Refused`] for a copy of a
@@ -52,12 +53,13 @@ pub fn recover(
     database_id: u128,
     history: &History,
     files: &LogFiles,
+    join: Join,
     progress: &dyn Fn(&str),
 ) -> Result<Recovered> {
     let newest = chain::newest(disk, files, history.current().timeline)?;
     let own_base = own_base(disk, history)?;
     refuse_unrestored_copy(disk, files, history, newest, own_base.is_some())?;
-    read(disk, database_id, history, files, newest, own_base, progress)
+    read(disk, database_id, history, files, (newest, own_base), join, progress)
 }
 
 /// Reads the state at the end of a history that need not be in force, as far as its log goes.
@@ -72,7 +74,8 @@ pub fn recover_end(
     progress: &dyn Fn(&str),
 ) -> Result<Recovered> {
     let newest = chain::newest(disk, files, history.current().timeline)?;
-    let found = read(disk, database_id, history, files, newest, own_base(disk, history)?, progress);
+    let from = (newest, own_base(disk, history)?);
+    let found = read(disk, database_id, history, files, from, in_turn, progress);
     found.map_err(|e| match e {
         Error::Io { path, source } if source.kind() == std::io::ErrorKind::NotFound => {
             Error::corrupt(&path, format!("is missing, the end of timeline {} needs it", history.current().timeline))
@@ -86,8 +89,8 @@ fn read(
     database_id: u128,
     history: &History,
     files: &LogFiles,
-    newest: Option<LogName>,
-    own_base: Option<(Base, FileRef)>,
+    (newest, own_base): (Option<LogName>, Option<(Base, FileRef)>),
+    join: Join,
     progress: &dyn Fn(&str),
 ) -> Result<Recovered> {
     let known_durable = own_base.as_ref().map_or(Seq::ZERO, |(base, _)| base.seq);
@@ -108,7 +111,7 @@ fn read(
         None => Vec::new(),
         Some(end) => chain::links(disk, files, database_id, end, first)?,
     };
-    let mut replay = Replay::new(disk, state, history);
+    let mut replay = Replay { join, ..Replay::new(disk, state, history) };
     for (i, link) in links.iter().enumerate() {
         progress(&format!("recovery: reading log file {} of {}", i + 1, links.len()));
         replay.file(link, known_durable)?;
@@ -133,7 +136,12 @@ pub struct Replay<'a> {
     begun: bool,
     /// Rows are passed over: the state shows what there is on disk, not what a query would see.
     without_rows: bool,
+    /// How frames are read ahead.
+    join: Join,
 }
+
+/// What there is to apply of a frame; `None`: nothing.
+type Prepared = Result<Option<Vec<Record>>>;
 
 impl<'a> Replay<'a> {
     /// Returns a replay that begins at the state of a base.
@@ -150,6 +158,7 @@ impl<'a> Replay<'a> {
             frames: 0,
             begun: false,
             without_rows: false,
+            join: in_turn,
         }
     }
 
@@ -183,12 +192,14 @@ impl<'a> Replay<'a> {
         self.begin()?;
         self.volatile.clear();
         let mut durable = link.header.durable_seq;
-        let end = chain::replay(self.disk, link, known_durable, |frame| {
+        let (base_seq, without_rows) = (self.base_seq, self.without_rows);
+        let prepare = |frame: FrameRef<'_>| records_of(frame, base_seq, without_rows);
+        let end = chain::replay_prepared(self.disk, link, known_durable, self.join, prepare, |frame, prepared| {
             durable = durable.max(frame.durable_seq);
             while self.volatile.front().is_some_and(|f| f.seq <= durable) {
                 self.volatile.pop_front();
             }
-            self.frame(frame).map_err(|e| match e {
+            self.prepared(frame, prepared).map_err(|e| match e {
                 Error::Io { .. } | Error::Corrupt { .. } => e,
                 other => Error::corrupt(&link.path, format!("frame {} does not fit: {other}", frame.seq)),
             })?;
@@ -209,11 +220,13 @@ impl<'a> Replay<'a> {
 
     /// Applies one frame: rows that the base lacks, and everything behind the base.
     pub fn frame(&mut self, frame: FrameRef<'_>) -> Result<()> {
+        self.prepared(frame, records_of(frame, self.base_seq, self.without_rows))
+    }
+
+    fn prepared(&mut self, frame: FrameRef<'_>, prepared: Prepared) -> Result<()> {
         self.frames += 1;
         let behind_base = frame.seq > self.base_seq;
-        if frame.kind == FrameKind::Commit && (behind_base || !self.without_rows) {
-            let decode = if self.without_rows { record::decode_changes } else { record::decode };
-            let mut records = decode(frame.payload).map_err(Error::Invalid)?;
+        if let Some(mut records) = prepared? {
             if self.without_rows {
                 records.iter_mut().try_for_each(|record| self.pass_over_symbols(record))?;
             }
@@ -325,6 +338,15 @@ impl<'a> Replay<'a> {
             replayed_frames: self.frames,
         })
     }
+}
+
+/// Returns what there is to apply of a frame.
+fn records_of(frame: FrameRef<'_>, base_seq: Seq, without_rows: bool) -> Prepared {
+    if frame.kind != FrameKind::Commit || without_rows && frame.seq <= base_seq {
+        return Ok(None);
+    }
+    let decode = if without_rows { record::decode_changes } else { record::decode };
+    decode(frame.payload).map(Some).map_err(Error::Invalid)
 }
 
 /// Takes the expiries out of a frame's records.

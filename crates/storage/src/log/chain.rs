@@ -6,11 +6,13 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use types::{Seq, TimelineId};
 
 use super::frame::{self, FrameRef};
 use super::header::{self, FIRST_FRAME_OFFSET, HeaderRead, LogHeader};
+use crate::database::{Join, in_turn};
 use crate::env::Env;
 use crate::env::fs::{FileKind, Mapped};
 use crate::layout::{Disk, LogName};
@@ -18,6 +20,10 @@ use crate::planted::Planted;
 use crate::root;
 use crate::{Error, Result};
 
+/// Bytes of frames that are checked and prepared ahead of their use.
+const AHEAD_BYTES: usize = 16 << 20;
+/// Bytes from which on that is worth a second thread.
+const WORTH_TWO_BYTES: usize = 1 << 20;
 /// Longest log file: one that was made for a single frame of the greatest length.
 const MAX_LOG_BYTES: u64 = 2 * frame::MAX_PAYLOAD_BYTES as u64 + (1 << 20);
 
@@ -237,6 +243,22 @@ pub fn replay(
     known_durable: Seq,
     mut visit: impl FnMut(FrameRef<'_>) -> Result<()>,
 ) -> Result<FileEnd> {
+    replay_prepared(disk, link, known_durable, in_turn, |_| (), |frame, ()| visit(frame))
+}
+
+/// As [`replay`]. `prepare` is called with frames ahead of `visit`, for many at once and by two threads where `join` has
+/// them; what it makes of those behind the end is thrown away.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_prepared<T: Send>(
+    disk: &Disk,
+    link: &Link,
+    known_durable: Seq,
+    join: Join,
+    prepare: impl Fn(FrameRef<'_>) -> T + Sync,
+    mut visit: impl FnMut(FrameRef<'_>, T) -> Result<()>,
+) -> Result<FileEnd> {
     let map = disk.env.fs.map(&link.path).map_err(Error::io(&link.path))?;
     let limit = link.end.map_or(map.len() as u64, |(used, _)| used).min(map.len() as u64);
     let bytes = &map[..limit as usize];
@@ -249,15 +271,25 @@ pub fn replay(
         durable_bytes: FIRST_FRAME_OFFSET,
     };
     let mut ends: Vec<(Seq, u64)> = Vec::new();
-    while let Some((frame, taken)) = frame::decode(bytes, end.used_bytes as usize, salt) {
-        if frame.seq != end.last_seq.next() {
+    loop {
+        let places = places(bytes, end.used_bytes as usize);
+        let ahead = decode_ahead(bytes, &places, salt, join, &prepare);
+        let is_whole = ahead.len() == places.len() && !places.is_empty();
+        let mut is_next = true;
+        for (frame, taken, prepared) in ahead {
+            is_next = frame.seq == end.last_seq.next();
+            if !is_next {
+                break;
+            }
+            end.used_bytes += taken as u64;
+            end.last_seq = frame.seq;
+            end.durable_seq = end.durable_seq.max(frame.durable_seq);
+            ends.push((frame.seq, end.used_bytes));
+            visit(frame, prepared)?;
+        }
+        if !is_whole || !is_next {
             break;
         }
-        end.used_bytes += taken as u64;
-        end.last_seq = frame.seq;
-        end.durable_seq = end.durable_seq.max(frame.durable_seq);
-        ends.push((frame.seq, end.used_bytes));
-        visit(frame)?;
     }
     check_end(disk, link, bytes, &end, known_durable)?;
     if link.end.is_some() {
@@ -266,6 +298,48 @@ pub fn replay(
     end.durable_seq = end.durable_seq.min(end.last_seq);
     end.durable_bytes = ends.iter().rev().find(|(seq, _)| *seq <= end.durable_seq).map_or(FIRST_FRAME_OFFSET, |e| e.1);
     Ok(end)
+}
+
+/// Returns where the frames from an offset on begin, as their lengths say, for about [`AHEAD_BYTES`].
+fn places(bytes: &[u8], first: usize) -> Vec<usize> {
+    let mut places = Vec::new();
+    let mut at = first;
+    while at < first + AHEAD_BYTES
+        && let Some(taken) = frame::length_at(bytes, at)
+    {
+        places.push(at);
+        at += taken;
+    }
+    places
+}
+
+/// Returns the frames at these places up to the first that is none, each with its length and what was made of it.
+fn decode_ahead<'a, T: Send>(
+    bytes: &'a [u8],
+    places: &[usize],
+    salt: u32,
+    join: Join,
+    prepare: &(impl Fn(FrameRef<'_>) -> T + Sync),
+) -> Vec<(FrameRef<'a>, usize, T)> {
+    let decode = |places: &[usize]| -> Vec<(FrameRef<'a>, usize, T)> {
+        let frames = places.iter().map_while(|at| frame::decode(bytes, *at, salt));
+        frames.map(|(frame, taken)| (frame, taken, prepare(frame))).collect()
+    };
+    let (Some(first), Some(last)) = (places.first(), places.last()) else { return Vec::new() };
+    if last - first < WORTH_TWO_BYTES {
+        return decode(places);
+    }
+    let middle = places.partition_point(|at| at - first < (last - first) / 2);
+    let halves = [&places[..middle], &places[middle..]];
+    let [one, other] = [Mutex::new(Vec::new()), Mutex::new(Vec::new())];
+    let put = |half: &[usize], into: &Mutex<_>| *into.lock().expect("no holder of this lock panics") = decode(half);
+    join(&|| put(halves[0], &one), &|| put(halves[1], &other));
+    let taken = |from: Mutex<Vec<_>>| from.into_inner().expect("no holder of this lock panics");
+    let mut frames = taken(one);
+    if frames.len() == middle {
+        frames.extend(taken(other));
+    }
+    frames
 }
 
 /// Calls `take` with each frame of the file, in order, until it refuses one. Returns the offset behind the last one taken.
@@ -335,3 +409,6 @@ fn check_end(disk: &Disk, link: &Link, bytes: &[u8], end: &FileEnd, known_durabl
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

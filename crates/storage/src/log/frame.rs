@@ -76,19 +76,26 @@ pub fn encode(frame: &Frame, salt: u32, out: &mut Vec<u8>) {
     out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// Returns the frame that begins at `offset` and its length with padding, or `None` when the bytes there are no
-/// whole, unharmed frame of this file.
-pub fn decode(bytes: &[u8], offset: usize, salt: u32) -> Option<(FrameRef<'_>, usize)> {
+/// Returns the length with padding that the frame at `offset` says it has, if it begins like one and does not go beyond the
+/// bytes; nothing else of it is checked.
+pub fn length_at(bytes: &[u8], offset: usize) -> Option<usize> {
     let rest = bytes.get(offset..)?;
     if rest.len() < FRAME_HEADER_BYTES || u32_at(rest, 0) != MAGIC {
         return None;
     }
     let length = u32_at(rest, 8) as usize;
-    if !(FRAME_HEADER_BYTES..=FRAME_HEADER_BYTES + MAX_PAYLOAD_BYTES).contains(&length) {
-        return None;
-    }
-    let whole = rest.get(..length.next_multiple_of(ALIGN_BYTES))?;
-    if crc32c::crc32c_append(salt, &whole[8..]) != u32_at(rest, 4) {
+    let is_possible = (FRAME_HEADER_BYTES..=FRAME_HEADER_BYTES + MAX_PAYLOAD_BYTES).contains(&length);
+    let padded = length.next_multiple_of(ALIGN_BYTES);
+    (is_possible && padded <= rest.len()).then_some(padded)
+}
+
+/// Returns the frame that begins at `offset` and its length with padding, or `None` when the bytes there are no
+/// whole, unharmed frame of this file.
+pub fn decode(bytes: &[u8], offset: usize, salt: u32) -> Option<(FrameRef<'_>, usize)> {
+    let padded = length_at(bytes, offset)?;
+    let whole = &bytes[offset..offset + padded];
+    let length = u32_at(whole, 8) as usize;
+    if crc32c::crc32c_append(salt, &whole[8..]) != u32_at(whole, 4) {
         return None;
     }
     let padding_is_zero = whole[length..].iter().all(|&b| b == 0);
