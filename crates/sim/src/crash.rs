@@ -59,6 +59,8 @@ struct Campaign<'a> {
     generator: Generator,
     /// What the database may be after a cut: all states since the last that was certainly durable, oldest first.
     possible: Vec<Model>,
+    /// Place in `possible` of the newest state that was acknowledged: the death of the process alone takes nothing of it.
+    acknowledged: usize,
     checks: u64,
     kills: u64,
     /// Old views that a reader still holds, and what they must show.
@@ -72,6 +74,7 @@ impl<'a> Campaign<'a> {
             report: Report::default(),
             generator: Generator::new(plan.seed, true),
             possible: vec![Model::default()],
+            acknowledged: 0,
             checks: 0,
             kills: 0,
             held: Vec::new(),
@@ -108,12 +111,13 @@ impl<'a> Campaign<'a> {
             machine.fs.set_label(step.label());
             machine.clock.advance_us(self.generator.below(3_000_000) as i64);
             step.run(&db, &model, &machine).map_err(|e| format!("step {number} {}: {e}", describe(&step)))?;
+            self.acknowledged = self.possible.len() - 1;
             self.possible.extend(step.halfway(&model));
             step.apply_to(&mut model);
             self.possible.push(model.clone());
             let place = format!("step {number} {}", describe(&step));
             self.check_points(&machine.fs, &place)?;
-            if !self.plan.relaxed || matches!(step, Step::Prepare(_) | Step::PrepareKept(_) | Step::PrepareLeased(_)) {
+            if !self.plan.relaxed || step.is_durable() {
                 self.settle();
             }
             self.report.passed(&machine.fs.take_trace());
@@ -143,6 +147,7 @@ impl<'a> Campaign<'a> {
     fn settle(&mut self) {
         let last = self.possible.len() - 1;
         self.possible.drain(..last);
+        self.acknowledged = 0;
     }
 
     fn restart(&mut self, machine: &mut Machine, db: Database, model: &Model) -> Result<Database, String> {
@@ -160,6 +165,7 @@ impl<'a> Campaign<'a> {
         if self.generator.below(2) == 0 {
             compare(model, &db).map_err(|e| format!("after the start: {e}"))?;
         }
+        self.acknowledged = self.possible.len() - 1;
         self.check_points(&machine.fs, "restart")?;
         self.settle();
         self.report.passed(&machine.fs.take_trace());
@@ -208,7 +214,7 @@ impl<'a> Campaign<'a> {
             machine.fs.capture_crash_points(true);
             machine.fs.set_label("recovery");
         }
-        let (db, found) = self.start(&mut machine)?;
+        let (db, found) = self.start(&mut machine, 0)?;
         if nested {
             self.check_nested(&machine.fs)?;
             self.go_on(machine, db, found)?;
@@ -224,22 +230,22 @@ impl<'a> Campaign<'a> {
         }
         self.report.hit(point.op.site, "kill");
         let mut machine = Machine::on(point.kill(), point.op.number);
-        let (db, found) = self.start(&mut machine)?;
+        let (db, found) = self.start(&mut machine, self.acknowledged)?;
         self.go_on(machine, db, found)
     }
 
-    /// Starts the database and returns which of the possible states it has.
-    fn start(&mut self, machine: &mut Machine) -> Result<(Database, Model), String> {
+    /// Starts the database and returns which of the possible states from one on it has.
+    fn start(&mut self, machine: &mut Machine, from: usize) -> Result<(Database, Model), String> {
         self.report.starts += 1;
         let db = machine.open(&self.plan.options).map_err(|e| format!("the start was refused: {e}"))?;
-        let found = self.find(&db)?;
+        let found = self.find(&db, from)?;
         Ok((db, found))
     }
 
     /// Returns the newest possible state that the database equals.
-    fn find(&self, db: &Database) -> Result<Model, String> {
+    fn find(&self, db: &Database, from: usize) -> Result<Model, String> {
         let mut differences = Vec::new();
-        for model in self.possible.iter().rev() {
+        for model in self.possible[from..].iter().rev() {
             match compare(model, db) {
                 Ok(()) => return Ok(model.clone()),
                 Err(difference) => differences.push(difference),
@@ -247,7 +253,7 @@ impl<'a> Campaign<'a> {
         }
         differences.dedup();
         differences.truncate(3);
-        Err(format!("none of {} possible states: {}", self.possible.len(), differences.join("; or ")))
+        Err(format!("none of {} possible states: {}", self.possible.len() - from, differences.join("; or ")))
     }
 
     /// Cuts a start at each of its calls.
@@ -260,7 +266,7 @@ impl<'a> Campaign<'a> {
                 self.report.hit(point.op.site, survive.name());
                 if self.report.state(cut.durable_digest()) {
                     let mut machine = Machine::on(cut, point.op.number ^ 0xfeed);
-                    self.start(&mut machine).map_err(|e| {
+                    self.start(&mut machine, 0).map_err(|e| {
                         format!("cut again in the start at {} ({}), {survive:?}: {e}", point.op.number, point.op.site)
                     })?;
                 }

@@ -4,7 +4,7 @@
 //! next), [`compare`] (database against model), [`machine`] (a process on a `SimFs`), [`history`]
 //! (all of it together). The campaigns: [`crash`] (the power goes at every call), [`io_error`] (every call fails), [`snapshot_cycle`] (copy under writes,
 //! restore, again), [`undo_cycle`] (back, and back again), [`damage`] (copies that are not whole), [`stale_log`] (what another
-//! run left behind the log's end), [`meanwhile`] (others in the middle of background work), [`moments`] (every past moment).
+//! run left behind the log's end), [`meanwhile`] (others in the middle of background work), [`moments`] (every past moment), [`removal`] (what may go, and when).
 //! [`planted`] proves that they
 //! find what is wrong. [`report`] counts what was met. Only tests use this crate.
 
@@ -19,6 +19,7 @@ pub mod meanwhile;
 pub mod model;
 pub mod moments;
 pub mod planted;
+pub mod removal;
 pub mod report;
 pub mod snapshot_cycle;
 pub mod stale_log;

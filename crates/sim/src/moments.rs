@@ -97,6 +97,7 @@ impl Run<'_> {
             self.history.machine.fs.capture_crash_points(cut);
             let place = match self.history.generator.below(15) {
                 0 => self.bring_back(number)?,
+                1 => self.full_disk()?,
                 _ => {
                     let step = self.next_step();
                     let place = crate::step::describe(&step);
@@ -163,6 +164,18 @@ impl Run<'_> {
         Arc::make_mut(&mut table).name.clone_from(&to);
         self.history.model.tables.insert(to, table);
         Ok(place)
+    }
+
+    /// Lets the guard give up the oldest moments, or a dropped table, on a disk that is nearly full.
+    fn full_disk(&mut self) -> Result<String, String> {
+        // What it does while one is open the model tells (`Step::FullDisk`).
+        if self.history.model.snapshots.values().any(|snapshot| !snapshot.kept) {
+            return Ok("a snapshot is open".to_owned());
+        }
+        crate::removal::full_disk(&mut self.history)?;
+        // Of what was before nothing is promised any more.
+        self.began_us = self.history.machine.clock.now_us();
+        Ok("full disk".to_owned())
     }
 
     /// Restores the whole database to a moment, cutting the power at some of the calls on the way.

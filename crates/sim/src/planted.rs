@@ -10,11 +10,13 @@ use crate::crash::{CrashPlan, crash_everywhere};
 use crate::machine::options;
 use crate::moments::{self, MomentsPlan};
 use crate::snapshot_cycle::{self, CyclePlan};
-use crate::{damage, meanwhile, stale_log, undo_cycle};
+use crate::{damage, meanwhile, removal, stale_log, undo_cycle};
 
 /// A planted fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plant {
+    /// None: what is found then is no finding of a planted fault.
+    Nothing,
     /// Storage behaves by it.
     Storage(Planted),
     /// Storage leaves out the syncs of that kind of file or directory.
@@ -28,6 +30,7 @@ pub enum Plant {
 impl fmt::Display for Plant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Plant::Nothing => f.write_str("nothing"),
             Plant::Storage(planted) => write!(f, "{planted:?}"),
             Plant::NoSync(path_class) => write!(f, "no sync of {path_class}"),
             Plant::AckBeforeSync => f.write_str("ack before the sync"),
@@ -52,17 +55,11 @@ impl Plant {
         }
     }
 
-    /// Looks for the fault with every campaign, seed by seed. Returns what was found first.
-    pub fn find(self, seeds: &[u64]) -> Option<String> {
-        // These have no seeds, and look at what the others cannot see.
-        if let Err(found) = self.find_by_threads() {
-            return Some(found);
-        }
-        seeds.iter().find_map(|seed| self.find_with(*seed).err())
-    }
-
-    /// Looks for faults that only show when something else comes in the middle.
-    fn find_by_threads(self) -> Result<(), String> {
+    /// Looks for faults that only show when something else comes in the middle. That has no seeds.
+    ///
+    /// # Errors
+    /// What was found.
+    pub fn find_by_threads(self) -> Result<(), String> {
         let options = Options { planted: self.in_storage(), ..options("/a") };
         match self {
             Plant::Storage(Planted::CutOutsideLock) => meanwhile::cut_under_a_writer(&options),
@@ -71,15 +68,33 @@ impl Plant {
         }
     }
 
-    fn find_with(self, seed: u64) -> Result<(), String> {
-        let options = Options { planted: self.in_storage(), ..options("/a") };
-        match self {
-            Plant::Storage(Planted::SaltIgnored) => return stale_log::run(seed, &options),
-            Plant::Storage(Planted::UndoForgetsKept | Planted::GcIgnoresGrace) => {
-                return undo_cycle::run(seed, &options);
-            }
-            _ => {}
+    /// Looks for the fault with a history of its own where it has one, else with every campaign.
+    ///
+    /// # Errors
+    /// What was found first.
+    pub fn find_with(self, seed: u64) -> Result<(), String> {
+        match self.own_history() {
+            Some(run) => run(seed, &Options { planted: self.in_storage(), ..options("/a") }),
+            None => self.find_by_campaigns(seed),
         }
+    }
+
+    /// Returns the history that looks for this fault alone. A test runs each of them without any fault, too.
+    pub fn own_history(self) -> Option<fn(u64, &Options) -> Result<(), String>> {
+        let Plant::Storage(planted) = self else { return None };
+        Some(match planted {
+            Planted::SaltIgnored => stale_log::run,
+            Planted::SettleLetsGoEarly => removal::behind_settling,
+            Planted::StandingNotDurable => removal::behind_a_standing,
+            Planted::UnlinkBeforeFrame => removal::behind_a_truncate,
+            Planted::GcIgnoresDropped => removal::beside_a_dropped_table,
+            Planted::WholeBackNotDurable => removal::behind_a_restored_database,
+            Planted::UndoForgetsKept | Planted::GcIgnoresGrace => undo_cycle::run,
+            _ => return None,
+        })
+    }
+
+    fn find_by_campaigns(self, seed: u64) -> Result<(), String> {
         let mut plan = CrashPlan { nested_every: 100, kill_every: 5, ..CrashPlan::new(seed) };
         plan.options.planted = self.in_storage();
         plan.lies = self.lies(seed);

@@ -167,6 +167,23 @@ impl Step {
         }
     }
 
+    /// Returns whether the step is durable when it is done, in every commit mode; all before it is, then.
+    pub fn is_durable(&self) -> bool {
+        use Step::*;
+        matches!(
+            self,
+            Prepare(_)
+                | PrepareKept(_)
+                | PrepareLeased(_)
+                | Keep(_)
+                | Renew(_)
+                | Complete(_)
+                | FullDisk
+                | RestoreTable { .. }
+                | RestoreDatabase(_)
+        )
+    }
+
     /// Does the step to the model.
     pub fn apply_to(&self, model: &mut Model) {
         match self {

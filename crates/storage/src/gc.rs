@@ -470,7 +470,10 @@ impl Database {
         let ignores = self.disk.has(Planted::GcIgnoresWriting);
         let writing = if ignores { HashSet::new() } else { self.changes.writing() };
         let view = self.view();
-        let table = view.state().table_with_files(id).filter(|t| *t.dir == *name);
+        let state = view.state();
+        let ignores = self.disk.has(Planted::GcIgnoresDropped);
+        let table = if ignores { state.tables.get(id) } else { state.table_with_files(id) };
+        let table = table.filter(|t| *t.dir == *name);
         let mut named: HashSet<PathBuf> = table.into_iter().flat_map(|t| t.files()).map(|f| dir.join(f)).collect();
         let bases = base.into_iter().flat_map(|b| b.table_files.values());
         named.extend(bases.map(|(file, _)| self.disk.layout.db().join(&file.file)));

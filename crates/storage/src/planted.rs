@@ -65,4 +65,8 @@ pub enum Planted {
     GcIgnoresGrace,
     /// gc takes files of a timeline that was left although the state names them.
     GcTakesNamedOfLeft,
+    /// A sweep takes files of a table that was dropped and may come back.
+    GcIgnoresDropped,
+    /// The database goes back to a snapshot, and a power cut takes that back.
+    WholeBackNotDurable,
 }

@@ -10,6 +10,7 @@ mod meanwhile;
 mod moments;
 mod planted;
 mod prepare;
+mod removal;
 mod seeds;
 mod snapshot;
 mod space;

@@ -17,6 +17,7 @@ use crate::database::{Database, Head};
 use crate::log::frame::{MAX_PAYLOAD_BYTES, frame_bytes};
 use crate::log::writer::Urgency;
 use crate::log::{Frame, FrameKind};
+use crate::planted::Planted;
 use crate::record::{self, Adopted, CatalogChange, Record};
 use crate::restore::duration;
 use crate::snapshot::{Pin, Terms};
@@ -192,7 +193,9 @@ impl Database {
             self.grant_lease(pin);
             self.make_cut_durable(pin)
         });
-        self.log.wait_durable(seq)?;
+        if !self.disk.has(Planted::WholeBackNotDurable) {
+            self.log.wait_durable(seq)?;
+        }
         self.publish();
         Ok(Some(Swapped { way_back, durable }))
     }
