@@ -13,6 +13,7 @@ use types::{ColumnId, Schema, Seq, TableId, TableName, TimelineId};
 
 use crate::catalog::{DbState, Dropped};
 use crate::document;
+use crate::env::Env;
 use crate::layout::{BaseName, Disk, FileId, LogName, TABLE_BASE_DIR};
 use crate::log::chain::LogFrom;
 use crate::record::{AddedSegment, AdoptedTable};
@@ -233,17 +234,27 @@ pub(crate) fn write_table_base(
     make_dir: &dyn Fn(&Path) -> Result<()>,
     will_write: &dyn Fn(&Path),
 ) -> Result<FileRef> {
+    let table_dir = table.path(&disk.layout);
+    make_dir(&table_dir)?;
+    let file = new_table_base(&disk.env, timeline);
+    will_write(&table_dir.join(&file));
+    write_table_base_as(&disk.env, &table_dir, &file, table)
+}
+
+/// Returns a new name for a file that lists the segments of a table, relative to its directory.
+pub(crate) fn new_table_base(env: &Env, timeline: TimelineId) -> String {
+    format!("{TABLE_BASE_DIR}/{}.json", FileId::new(env, timeline))
+}
+
+/// As [`write_table_base`], under a name in a directory that is there. Durable as `env` says.
+pub(crate) fn write_table_base_as(env: &Env, table_dir: &Path, file: &str, table: &TableState) -> Result<FileRef> {
     let segments = list(&table.segments);
     let body = TableBase { format: BASE_FORMAT_VERSION, table: table.id, state: None, segments };
-    let table_dir = table.path(&disk.layout);
-    let dir = table_dir.join(TABLE_BASE_DIR);
-    make_dir(&table_dir)?;
-    let file = format!("{}.json", FileId::new(&disk.env, timeline));
     let bytes = document::encode(&body);
-    will_write(&dir.join(&file));
-    document::write(&disk.env, &dir.join(&file), &bytes)?;
-    disk.env.fs.sync_dir(&dir).map_err(Error::io(&dir))?;
-    Ok(document::reference(format!("{}/{TABLE_BASE_DIR}/{file}", table.dir), &bytes))
+    document::write(env, &table_dir.join(file), &bytes)?;
+    let dir = table_dir.join(TABLE_BASE_DIR);
+    env.fs.sync_dir(&dir).map_err(Error::io(&dir))?;
+    Ok(document::reference(format!("{}/{file}", table.dir), &bytes))
 }
 
 /// Reads a base that its directory lists, and how a timeline would name it.

@@ -2,15 +2,15 @@
 //!
 //! It comes back as a table of its own. Its files are second names of the immutable files of then in its own directory, so
 //! no segment is copied and each table owns what it names; rows of then that were in memory alone are written as segments.
-//! All of it is synced; one frame names it. Until the frame is there the files are garbage that a sweep removes.
+//! All of it is synced at once when it is there; one frame names it. Until then the files are garbage that a sweep removes.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use types::{DedupRule, PartitionKey, Schema, Seq, TableId, TableName};
 
-use crate::base::{Read, load_symbols, write_table_base};
+use crate::base::{Read, load_symbols, new_table_base, write_table_base_as};
 use crate::catalog::DbState;
 use crate::changes::Outputs;
 use crate::database::Database;
@@ -21,16 +21,16 @@ use crate::planted::Planted;
 use crate::read_view::ReadView;
 use crate::record::{self, AddedSegment, Adopted, AdoptedTable, DeadRows, Edit, EditCause, Record};
 use crate::segment::{SegmentHandle, SegmentMeta};
+use crate::snapshot::FileRef;
 use crate::symbols::SymbolFileMeta;
 use crate::symbols::file::write_symbols;
 use crate::table::{SegmentMap, TableState, live_rows};
 use crate::{Error, Result};
 
-pub(crate) mod whole;
+use self::links::Links;
 
-/// Directory in a table's directory that holds second names of another state's segments, of all partitions: one directory
-/// to make and to sync, however many there are.
-const LINKED_DIR: &str = "_linked";
+mod links;
+pub(crate) mod whole;
 
 impl Database {
     /// Makes the table `as_name` of what the table `name` was in a view: rows, columns, keys and rules. Durable on return, in
@@ -43,8 +43,9 @@ impl Database {
         let then = from.state().table_named(&name.to_lowercase());
         let then = then.ok_or_else(|| Error::NotFound(format!("there was no table {name} then")))?;
         check_free(self.view().state(), as_name)?;
-        let outputs = Outputs::new(self);
+        let outputs = Outputs::synced_at_the_end(self);
         let adopted = self.adopt(then, as_name, &outputs).and_then(|adopted| {
+            outputs.sync()?;
             let id = adopted.says.table;
             self.commit_adopted(vec![adopted], |state| check_free(state, as_name)).map(|()| id)
         });
@@ -59,8 +60,8 @@ impl Database {
         self.log.wait_durable(seq)
     }
 
-    /// Gives the files of a table's state second names in the directory of a new table. Files and names are durable on
-    /// return.
+    /// Gives the files of a table's state second names in the directory of a new table. Files and names are durable once
+    /// `outputs` are synced.
     fn adopt(&self, then: &TableState, name: &TableName, outputs: &Outputs) -> Result<Adopted> {
         let id = self.reserve_table_id();
         let mut table = TableState {
@@ -73,7 +74,7 @@ impl Database {
         };
         outputs.will_make(&table.path(&self.disk.layout));
         let written = self.write_memory(&table, outputs)?;
-        let segments = self.link_segments(then, &table, written, outputs)?;
+        let (segments, links) = self.plan_links(then, &table, written, outputs)?;
         let symbol_files = self.link_symbols(then, &table, outputs)?;
         table.schema = Arc::new(settled(&then.schema));
         table.segment_rows = live_rows(&segments);
@@ -83,7 +84,7 @@ impl Database {
         table.symbols = Arc::default();
         load_symbols(&self.disk, &mut table, &symbol_files, Read::Whole)?;
         table.match_symbols();
-        let segments = self.write_list(&table, outputs)?;
+        let segments = self.link_and_list(links, &table, outputs)?;
         let says = AdoptedTable {
             table: id,
             name: name.clone(),
@@ -113,44 +114,54 @@ impl Database {
         let by = table.schema.partition_by;
         for part in table.memtable.parts() {
             for (key, _) in part.partitions(by)? {
-                self.make_table_dir(&table.path(&self.disk.layout), &by.partition_name(*key))?;
+                outputs.make_table_dir(&table.path(&self.disk.layout), &by.partition_name(*key))?;
             }
         }
         self.write_resolved(table, last, outputs)
     }
 
-    /// Returns the segments of the new table: links to those of then, and what was written of its memory.
-    fn link_segments(
+    /// Returns the segments of the new table, those of then under the second names that are to be given, and what was written
+    /// of its memory. Makes the directories.
+    fn plan_links(
         &self,
         then: &TableState,
         table: &TableState,
         written: Edit,
         outputs: &Outputs,
-    ) -> Result<SegmentMap> {
+    ) -> Result<(SegmentMap, Links)> {
         let dir = table.path(&self.disk.layout);
         let gone: HashSet<String> = written.removed.into_iter().map(|removed| removed.file).collect();
         let mut dead: HashMap<String, DeadRows> = written.dead.into_iter().map(|d| (d.file.clone(), d)).collect();
         let mut found: Vec<(PartitionKey, SegmentMeta)> = Vec::new();
-        if !then.segments.is_empty() {
-            self.make_table_dir(&dir, LINKED_DIR)?;
-        }
+        let count = then.segments.values().map(Vec::len).sum();
+        let mut links = Links::default();
+        let mut id = FileId::new(&self.disk.env, self.timeline);
         for (partition, handle) in then.segments.iter().flat_map(|(key, of)| of.iter().map(move |h| (*key, h))) {
             let mut meta = SegmentMeta::clone(handle.meta());
             if gone.contains(&meta.file) {
                 continue;
             }
             let more_dead = dead.remove(&meta.file);
-            meta.file = self.link(handle.path(), &dir, outputs)?;
+            let lane = links.lane(count);
+            // Returns the new name, relative to the table's directory.
+            let mut link = |file: PathBuf| {
+                id = id.following();
+                let name = format!("{}/{id}.{}", links::DIRS[lane], extension(&file.to_string_lossy()));
+                let to = dir.join(&name);
+                outputs.will_write(&to);
+                links.add(lane, file, to);
+                name
+            };
+            meta.file = link(handle.path().to_owned());
             match (more_dead, &mut meta.dead, handle.dead_path()) {
                 (Some(more), dead, _) => *dead = Some(more.dead),
-                (None, Some(dead), Some(path)) => dead.file = self.link(&path, &dir, outputs)?,
+                (None, Some(dead), Some(path)) => dead.file = link(path),
                 _ => {}
             }
             found.push((partition, meta));
         }
-        if !then.segments.is_empty() && !self.disk.has(Planted::AdoptBeforeLinks) {
-            let linked = dir.join(LINKED_DIR);
-            self.disk.env.fs.sync_dir(&linked).map_err(Error::io(&linked))?;
+        for linked in links.dirs() {
+            outputs.make_table_dir(&dir, linked)?;
         }
         found.extend(written.added.into_iter().map(|AddedSegment { partition, segment }| (partition, segment)));
         // Of a later past than the database's: all of it comes before what is written from now on.
@@ -164,57 +175,65 @@ impl Database {
             let handle = SegmentHandle::new(&self.disk.env, &dir, Arc::new(meta), true);
             segments.entry(partition).or_default().push(Arc::new(handle));
         }
-        Ok(segments)
+        Ok((segments, links))
     }
 
-    /// Gives a file a second name in the table's directory; returns it relative to that. The caller syncs the directory.
-    fn link(&self, file: &Path, table_dir: &Path, outputs: &Outputs) -> Result<String> {
-        let id = FileId::new(&self.disk.env, self.timeline);
-        let name = format!("{LINKED_DIR}/{id}.{}", extension(&file.to_string_lossy()));
-        self.link_as(file, table_dir, &name, outputs)?;
-        Ok(name)
-    }
-
-    fn link_as(&self, file: &Path, table_dir: &Path, name: &str, outputs: &Outputs) -> Result<()> {
-        let to = table_dir.join(name);
-        outputs.will_write(&to);
-        self.disk.env.fs.hard_link(file, &to).map_err(Error::io(&to))
+    /// Gives segments their second names, and writes the list of a table's segments, which the frame names.
+    fn link_and_list(&self, links: Links, table: &TableState, outputs: &Outputs) -> Result<Option<FileRef>> {
+        let (env, dir) = (outputs.env(), table.path(&self.disk.layout));
+        let file = new_table_base(env, self.timeline);
+        if !table.segments.is_empty() {
+            outputs.make_table_dir(&dir, TABLE_BASE_DIR)?;
+            outputs.will_write(&dir.join(&file));
+        }
+        let list = || (!table.segments.is_empty()).then(|| write_table_base_as(env, &dir, &file, table)).transpose();
+        let listed = Mutex::new(Ok(None));
+        let give = || links.work(&*env.fs, 0);
+        let list_and_help = || {
+            *listed.lock().expect("no other holder") = list();
+            links.work(&*env.fs, 1);
+        };
+        if links.are_many() {
+            (self.options.join)(&give, &list_and_help);
+        } else {
+            give();
+            list_and_help();
+        }
+        let given: Vec<PathBuf> = links.dirs().map(|linked| dir.join(linked)).collect();
+        links.outcome()?;
+        if !self.disk.has(Planted::AdoptBeforeLinks) {
+            given.iter().try_for_each(|linked| env.fs.sync_dir(linked).map_err(Error::io(linked)))?;
+        }
+        listed.into_inner().expect("no holder of this lock panics")
     }
 
     /// Returns the symbol files of the new table: links to those of then, and one for the codes that no file held.
     fn link_symbols(&self, then: &TableState, table: &TableState, outputs: &Outputs) -> Result<Vec<SymbolFileMeta>> {
         let (from, dir) = (then.path(&self.disk.layout), table.path(&self.disk.layout));
+        let env = outputs.env();
         let mut files = Vec::new();
         for (column, symbols) in then.symbols.iter().filter(|(_, symbols)| symbols.len > 0) {
-            self.make_table_dir(&dir, SYMBOLS_DIR)?;
-            let new_name = || format!("{SYMBOLS_DIR}/{column}.{}.arrow", FileId::new(&self.disk.env, self.timeline));
+            outputs.make_table_dir(&dir, SYMBOLS_DIR)?;
+            let new_name = || format!("{SYMBOLS_DIR}/{column}.{}.arrow", FileId::new(env, self.timeline));
             for known in symbols.files.iter() {
                 let name = new_name();
-                self.link_as(&from.join(&known.file), &dir, &name, outputs)?;
+                let to = dir.join(&name);
+                outputs.will_write(&to);
+                env.fs.hard_link(&from.join(&known.file), &to).map_err(Error::io(&to))?;
                 files.push(SymbolFileMeta { file: name, ..known.clone() });
             }
             if symbols.len > symbols.persisted {
                 let (name, origin) = (new_name(), (table.id, self.timeline));
                 outputs.will_write(&dir.join(&name));
                 let codes = symbols.persisted as usize..symbols.len as usize;
-                files.extend(write_symbols(&self.disk.env, &dir, &name, origin, &symbols.dictionary, codes)?);
+                files.extend(write_symbols(env, &dir, &name, origin, &symbols.dictionary, codes)?);
             }
         }
         if !files.is_empty() {
             let symbols_dir = dir.join(SYMBOLS_DIR);
-            self.disk.env.fs.sync_dir(&symbols_dir).map_err(Error::io(&symbols_dir))?;
+            env.fs.sync_dir(&symbols_dir).map_err(Error::io(&symbols_dir))?;
         }
         Ok(files)
-    }
-
-    /// Writes the list of a table's segments, which the frame names.
-    fn write_list(&self, table: &TableState, outputs: &Outputs) -> Result<Option<crate::snapshot::FileRef>> {
-        if table.segments.is_empty() {
-            return Ok(None);
-        }
-        let make_dir = |dir: &Path| self.make_table_dir(dir, TABLE_BASE_DIR);
-        let list = write_table_base(&self.disk, self.timeline, table, &make_dir, &|path| outputs.will_write(path))?;
-        Ok(Some(list))
     }
 }
 

@@ -6,14 +6,16 @@
 //! takes them for leftovers nor a failure leaves them behind.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 
 use types::TableId;
 
-use crate::Result;
 use crate::database::Database;
+use crate::env::Env;
+use crate::env::sync_later::SyncLater;
+use crate::{Error, Result};
 
 /// What the changes of one database share.
 #[derive(Default)]
@@ -80,13 +82,66 @@ impl Database {
 /// Files that one change writes. Dropped before [`Outputs::settle`] says that an edit names them, they are garbage.
 pub(crate) struct Outputs<'a> {
     database: &'a Database,
+    env: Env,
+    /// Notes the syncs of `env`'s files, if they are put off.
+    later: Option<Arc<SyncLater>>,
     paths: RefCell<Vec<PathBuf>>,
     dirs: RefCell<Vec<PathBuf>>,
+    /// Directories whose names become durable with what is put off.
+    made: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Outputs<'_> {
     pub fn new(database: &Database) -> Outputs<'_> {
-        Outputs { database, paths: RefCell::default(), dirs: RefCell::default() }
+        Outputs::through(database, database.disk.env.clone(), None)
+    }
+
+    fn through(database: &Database, env: Env, later: Option<Arc<SyncLater>>) -> Outputs<'_> {
+        let (paths, dirs, made) = Default::default();
+        Outputs { database, env, later, paths, dirs, made }
+    }
+
+    /// As [`Outputs::new`], for directories that nobody else writes to: nothing is durable before [`Outputs::sync`], which
+    /// asks for all of it at once.
+    pub fn synced_at_the_end(database: &Database) -> Outputs<'_> {
+        let later = Arc::new(SyncLater::new(database.disk.env.fs.clone()));
+        let env = Env { fs: later.clone(), ..database.disk.env.clone() };
+        Outputs::through(database, env, Some(later))
+    }
+
+    /// Returns what the files are written through.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// Makes a table's directory and one below it, where they are missing. Their names are durable on return, or with what is
+    /// put off.
+    pub fn make_table_dir(&self, dir: &Path, below: &str) -> Result<()> {
+        if self.later.is_none() {
+            return self.database.make_table_dir(dir, below);
+        }
+        let fs = &self.env.fs;
+        for (dir, parent) in [(dir.to_owned(), self.database.disk.layout.db()), (dir.join(below), dir.to_owned())] {
+            if !self.made.borrow_mut().insert(dir.clone()) {
+                continue;
+            }
+            match fs.create_dir(&dir) {
+                // A run that was killed may have made it.
+                Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(Error::io(&dir)(e)),
+                _ => {}
+            }
+            fs.sync_dir(&parent).map_err(Error::io(&parent))?;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what was put off, files and names.
+    pub fn sync(&self) -> Result<()> {
+        let Some(later) = &self.later else { return Ok(()) };
+        later.sync(&self.database.disk.layout.db()).map_err(|(path, e)| Error::io(&path)(e))?;
+        let made = std::mem::take(&mut *self.made.borrow_mut());
+        self.database.durable_dirs.lock().expect("no holder of this lock panics").extend(made);
+        Ok(())
     }
 
     /// Notes a file that is about to be written.

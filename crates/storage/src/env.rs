@@ -12,6 +12,7 @@ pub mod os_fs;
 pub mod rng;
 #[cfg(unix)]
 pub mod sim_fs;
+pub(crate) mod sync_later;
 
 pub use clock::Clock;
 pub use fs::{Fs, FsFile};

@@ -166,7 +166,7 @@ impl Database {
         Ok(edit)
     }
 
-    /// Writes a delete vector of a segment. File and name are durable on return.
+    /// Writes a delete vector of a segment. File and name are durable on return, unless `outputs` puts that off.
     pub(crate) fn write_dead_rows(
         &self,
         table: &TableState,
@@ -180,12 +180,12 @@ impl Database {
         let file = format!("{partition_dir}/{}.dead", FileId::new(&self.disk.env, self.timeline));
         if !segment.file.starts_with(&partition_dir) {
             // The segment is a second name of another table's: nothing may lie in the partition's own directory yet.
-            self.make_table_dir(&dir, &partition_dir)?;
+            outputs.make_table_dir(&dir, &partition_dir)?;
         }
         outputs.will_write(&dir.join(&file));
-        let meta = write_dead(&self.disk.env, &dir, &file, dead)?;
+        let meta = write_dead(outputs.env(), &dir, &file, dead)?;
         let parent = dir.join(&partition_dir);
-        self.disk.env.fs.sync_dir(&parent).map_err(Error::io(&parent))?;
+        outputs.env().fs.sync_dir(&parent).map_err(Error::io(&parent))?;
         let former = segment.dead.as_ref().map(|dead| dead.file.clone());
         Ok(DeadRows { partition, file: segment.file.clone(), former, dead: meta })
     }
@@ -221,7 +221,7 @@ impl Database {
     }
 
     /// Writes sorted rows as segments of their partitions, in the format that each has. Files and names are durable on
-    /// return.
+    /// return, unless `outputs` puts that off.
     pub(crate) fn write_partitions(
         &self,
         table: &TableState,
@@ -265,7 +265,7 @@ impl Database {
     ) -> Result<SegmentMeta> {
         let partition_dir = table.schema.partition_by.partition_name(partition);
         let dir = table.path(&self.disk.layout);
-        self.make_table_dir(&dir, &partition_dir)?;
+        outputs.make_table_dir(&dir, &partition_dir)?;
         let (extension, write): (_, WriteSegment) = match format {
             PartitionFormat::Native => ("arrow", write_segment),
             PartitionFormat::Parquet => ("parquet", write_parquet_segment),
@@ -273,9 +273,9 @@ impl Database {
         let file = format!("{partition_dir}/{}.{extension}", FileId::new(&self.disk.env, self.timeline));
         outputs.will_write(&dir.join(&file));
         let origin = SegmentOrigin { table: table.id, schema: &table.schema, timeline: self.timeline };
-        let meta = write(&self.disk.env, &dir, &file, origin, &with_a_column(table, rows))?;
+        let meta = write(outputs.env(), &dir, &file, origin, &with_a_column(table, rows))?;
         let parent = dir.join(&partition_dir);
-        self.disk.env.fs.sync_dir(&parent).map_err(Error::io(&parent))?;
+        outputs.env().fs.sync_dir(&parent).map_err(Error::io(&parent))?;
         add(&self.counters.written_segments, 1);
         add(&self.counters.written_segment_bytes, meta.len_bytes);
         add(&self.counters.written_rows, meta.rows);
@@ -327,16 +327,16 @@ impl Database {
         let mut files = Vec::new();
         let dir = table.path(&self.disk.layout);
         for (column, symbols) in table.symbols.iter().filter(|(_, s)| s.len > s.persisted) {
-            self.make_table_dir(&dir, SYMBOLS_DIR)?;
+            outputs.make_table_dir(&dir, SYMBOLS_DIR)?;
             let file = format!("{SYMBOLS_DIR}/{column}.{}.arrow", FileId::new(&self.disk.env, self.timeline));
             outputs.will_write(&dir.join(&file));
             let origin = (table.id, self.timeline);
             let codes = first_code(symbols)..symbols.len as usize;
-            files.extend(write_symbols(&self.disk.env, &dir, &file, origin, &symbols.dictionary, codes)?);
+            files.extend(write_symbols(outputs.env(), &dir, &file, origin, &symbols.dictionary, codes)?);
         }
         if !files.is_empty() {
             let symbols_dir = dir.join(SYMBOLS_DIR);
-            self.disk.env.fs.sync_dir(&symbols_dir).map_err(Error::io(&symbols_dir))?;
+            outputs.env().fs.sync_dir(&symbols_dir).map_err(Error::io(&symbols_dir))?;
         }
         Ok(files)
     }

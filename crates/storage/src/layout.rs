@@ -207,12 +207,24 @@ impl FromStr for BaseName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(ulid::Ulid);
 
+/// The bits of an id that are random; above them stands the timeline's tag.
+const RANDOM_BITS: u128 = (1 << 48) - 1;
+
 impl FileId {
     /// Returns a new id.
     pub fn new(env: &Env, timeline: TimelineId) -> FileId {
         let time_ms = (env.clock.now_us().max(0) / 1_000) as u64;
-        let random = (u128::from(timeline.tag) << 48) | u128::from(env.rng.next_u64() & 0xffff_ffff_ffff);
+        let random = (u128::from(timeline.tag) << 48) | (u128::from(env.rng.next_u64()) & RANDOM_BITS);
         FileId(ulid::Ulid::from_parts(time_ms, random))
+    }
+
+    /// Returns the next id of many that are made at once: the last bits count on, so that the machine is asked for random
+    /// ones once.
+    #[must_use]
+    pub fn following(self) -> FileId {
+        let (time_ms, random) = (self.0.timestamp_ms(), self.0.random());
+        let drawn = RANDOM_BITS & random.wrapping_add(1);
+        FileId(ulid::Ulid::from_parts(time_ms, (random & !RANDOM_BITS) | drawn))
     }
 
     /// Returns the tag of the timeline that made the id.

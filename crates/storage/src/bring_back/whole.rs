@@ -122,7 +122,7 @@ impl Database {
         let view = self.view_at(snapshot)?;
         let mut tables: Vec<&TableState> = view.state().tables.iter().map(|table| &**table).collect();
         tables.sort_by_key(|table| table.id);
-        let outputs = Outputs::new(self);
+        let outputs = Outputs::synced_at_the_end(self);
         let swapped = self.go_back(&tables, owner, &outputs);
         let Swapped { way_back, durable } = outputs.settle(swapped)?;
         let Some(way_back) = way_back.map(|pin| pin.name) else {
@@ -149,6 +149,7 @@ impl Database {
             for table in changed {
                 adopted.push(self.adopt(table, &table.name, outputs)?);
             }
+            outputs.sync()?;
             // A table may change while files are linked: then it comes back too.
             if let Some(swapped) = self.swap(&stay, &adopted, owner)? {
                 return Ok(swapped);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use storage::env::Fs;
 use storage::env::sim_fs::{CopyMode, SimFs, Survive};
-use storage::{Database, Error, Terms};
+use storage::{Database, Error, Options, Terms};
 use types::{TableId, TableName};
 
 use crate::support::*;
@@ -91,6 +91,37 @@ fn no_byte_of_a_segment_is_copied_and_the_calls_grow_with_the_files_alone() {
     }
     assert_eq!(calls[1].0 - calls[0].0, 10, "a link a segment: {calls:?}");
     assert_eq!(calls[1].1, calls[0].1, "no more syncs: {calls:?}");
+    assert!(calls[0].1 <= 8, "{calls:?}");
+}
+
+/// Two workers link them, in two directories.
+#[test]
+fn a_table_of_very_many_segments_comes_back_whole() {
+    let (fs, env) = machine();
+    let options = Options { join: storage::engine::at_once, ..Options::new(ROOT) };
+    let db = Database::open(env.clone(), options).unwrap();
+    let id = create(&db, "t");
+    insert(&db, "t", &(0..1_500).map(|day| (day * DAY_US, Some("a"), day, None)).collect::<Vec<_>>());
+    db.flush_table(id).unwrap();
+    // In a third of the partitions a row dies: each has a delete vector to be linked.
+    db.set_dedup(id, Some(&["ts"])).unwrap();
+    insert(&db, "t", &(0..500).map(|n| (n * 3 * DAY_US, Some("b"), n, None)).collect::<Vec<_>>());
+    db.flush_table(id).unwrap();
+    let cut = rows(&db, "t");
+    keep(&db, "good");
+    let then = db.view_at("good").unwrap();
+    db.step_spare().unwrap();
+    let before = fs.counts();
+    db.restore_table(&then, "t", &TableName::new("t2").unwrap()).unwrap();
+    assert!(fs.counts().syncs - before.syncs <= 9);
+    let linked = |dir: &str| fs.list(&Path::new(ROOT).join("db/t2~2").join(dir)).unwrap().len();
+    assert!(linked("_linked") > 600 && linked("_linked2") > 600);
+    db.drop_table(id).unwrap();
+    drop(db);
+    fs.power_cut(Survive::Nothing);
+    let db = open(&on(&env, fs.power_up())).unwrap();
+    assert_eq!(rows(&db, "t2"), cut);
+    db.view().table("t2").unwrap().check_files().unwrap();
 }
 
 #[test]

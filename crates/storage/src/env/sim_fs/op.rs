@@ -94,7 +94,7 @@ pub(super) fn path_class(path: &Path) -> &'static str {
         (_, "conf" | "log" | "public" | "import") => "other root dir/",
         _ if name.ends_with(".arrow") => "table/partition/*.arrow",
         _ if name.ends_with(".dead") => "table/partition/*.dead",
-        (_, "_linked") => "table/_linked/",
+        (_, "_linked" | "_linked2") => "table/_linked/",
         ("db", _) if name.contains('~') => "table/",
         _ if parent.contains('~') => "table/partition/",
         _ => "other",
