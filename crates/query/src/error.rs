@@ -11,6 +11,8 @@ use datafusion::error::DataFusionError;
 pub enum SqlErrorKind {
     /// The statement is wrong: its author can mend it.
     Statement,
+    /// Others changed the table in the middle of the statement, which did nothing: it may go well when it is tried again.
+    Overtaken,
     /// The statement was stopped: by its client or a time limit.
     Stopped,
     /// The statement needed more memory or spill space than there is.
@@ -53,6 +55,7 @@ impl SqlError {
     pub fn from_storage(error: &storage::Error) -> SqlError {
         let kind = match error {
             storage::Error::Unavailable(_) => SqlErrorKind::Unavailable,
+            storage::Error::Conflict(_) => SqlErrorKind::Overtaken,
             storage::Error::Corrupt { .. } | storage::Error::Io { .. } | storage::Error::Refused(_) => {
                 SqlErrorKind::Internal
             }

@@ -43,6 +43,10 @@ pub enum Outcome {
     Rows(Rows),
     /// Done, nothing to say: DDL, SNAPSHOT, VACUUM.
     Ddl,
+    /// The database went back to a snapshot; the way forward again is one of that name, where one is kept.
+    WentBack {
+        way_back: Option<String>,
+    },
     Insert {
         rows: u64,
         select: bool,

@@ -30,8 +30,8 @@ mod update;
 use std::ops::Range;
 use std::sync::Arc;
 
-use storage::{Database, ReadView};
-use types::{RowBatch, TableId};
+use storage::{Database, Error, ReadView};
+use types::{RowBatch, TableId, TableName};
 
 use crate::activity::{Running, Stopper};
 use crate::error::{SqlError, SqlErrorKind};
@@ -63,7 +63,7 @@ pub struct Session {
     /// Statements that change something are refused.
     read_only: bool,
     /// Rows inserted since BEGIN.
-    transaction: Option<Vec<(TableId, RowBatch)>>,
+    transaction: Option<Vec<Lot>>,
     /// Set since BEGIN, the newest last.
     savepoints: Vec<savepoints::Savepoint>,
 }
@@ -290,23 +290,44 @@ impl Session {
     }
 
     /// Appends rows now, or at COMMIT.
-    async fn append_or_buffer(&mut self, rows: Vec<(TableId, RowBatch)>) -> Result<(), SqlError> {
+    async fn append_or_buffer(&mut self, lots: Vec<Lot>) -> Result<(), SqlError> {
         match &mut self.transaction {
             Some(buffered) => {
-                buffered.extend(rows);
+                buffered.extend(lots);
                 Ok(())
             }
-            None => self.append(rows).await,
+            None => self.append(lots).await,
         }
     }
 
-    async fn append(&self, rows: Vec<(TableId, RowBatch)>) -> Result<(), SqlError> {
-        let rows: Vec<_> = rows.into_iter().filter(|(_, batch)| batch.rows() > 0).collect();
-        if rows.is_empty() {
+    async fn append(&self, mut lots: Vec<Lot>) -> Result<(), SqlError> {
+        lots.retain(|lot| lot.batch.rows() > 0);
+        if lots.is_empty() {
             return Ok(());
         }
-        self.blocking(move |database| database.append(rows)).await.map(drop)
+        let call = move |database: &Database| {
+            let names: Vec<(TableId, TableName)> = lots.iter().map(|lot| (lot.table, lot.name.clone())).collect();
+            let appended = database.append(lots.into_iter().map(|lot| (lot.table, lot.batch)).collect());
+            appended.map(drop).map_err(|error| {
+                let there = database.view();
+                let gone = names.iter().find(|(id, _)| there.tables().iter().all(|table| table.id() != *id));
+                match (error, gone) {
+                    (Error::Conflict(_), Some((_, name))) => Error::Conflict(format!(
+                        "table {name} was dropped, or another one is in its place, since the rows came: try again"
+                    )),
+                    (error, _) => error,
+                }
+            })
+        };
+        self.blocking(call).await
     }
+}
+
+/// Rows of one table on their way into it.
+struct Lot {
+    table: TableId,
+    name: TableName,
+    batch: RowBatch,
 }
 
 /// Returns the result columns of a relation without hidden ones.

@@ -314,6 +314,12 @@ impl Database {
         Ok(())
     }
 
+    /// Waits until readers see what was committed before.
+    pub(crate) fn show_newest(&self) -> Result<()> {
+        let newest = self.lock_head().state.seq;
+        if self.view().seq() < newest { self.acknowledge(newest) } else { Ok(()) }
+    }
+
     /// Shows readers every state that the log has caught up with.
     pub(crate) fn publish(&self) {
         let mut head = self.lock_head();

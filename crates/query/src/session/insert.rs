@@ -8,8 +8,8 @@ use types::{Column, ColumnData, ColumnDef, RowBatch};
 
 use super::rows::{push, row_batch};
 use super::run::{ordered, stream};
-use super::{Moment, Session};
-use crate::error::SqlError;
+use super::{Lot, Moment, Session};
+use crate::error::{SqlError, SqlErrorKind};
 use crate::functions::{self, Typed};
 use crate::kind::Kind;
 use crate::outcome::Outcome;
@@ -22,20 +22,34 @@ use crate::planner::{Ctes, Planner};
 
 /// Bytes of a query's rows that are gathered into one commit, unless the statement says ATOMIC.
 const COMMIT_BYTES: usize = 64 << 20;
+/// How often a statement is begun because of what others do to its table.
+const ATTEMPTS: usize = 10;
 
 impl Session {
+    /// Inserts rows. When the table is another one by then (RESTORE DATABASE, a change of its columns) they go into what has its
+    /// name now, as long as none of them is stored.
     pub(super) async fn insert(&mut self, sql: &str, insert: &Insert, params: &[Param]) -> Result<Outcome, SqlError> {
+        for _ in 1..ATTEMPTS {
+            match self.insert_once(sql, insert, params).await {
+                Err(error) if error.kind == SqlErrorKind::Overtaken => {}
+                done => return done,
+            }
+        }
+        self.insert_once(sql, insert, params).await
+    }
+
+    async fn insert_once(&mut self, sql: &str, insert: &Insert, params: &[Param]) -> Result<Outcome, SqlError> {
         let moment = self.moment();
         match &insert.source {
             InsertSource::Values(tuples) => {
-                let (table, batch) = {
+                let lot = {
                     let planner = self.planner(&moment, Parameters::bound(params));
                     let target = Target::new(&planner, insert)?;
                     let batch = target.values(&planner, &self.state, sql, tuples)?;
-                    (target.table.id(), batch)
+                    target.lot(batch)
                 };
-                let rows = batch.rows() as u64;
-                self.append_or_buffer(vec![(table, batch)]).await?;
+                let rows = lot.batch.rows() as u64;
+                self.append_or_buffer(vec![lot]).await?;
                 Ok(Outcome::Insert { rows, select: false })
             }
             InsertSource::Query(query) => {
@@ -60,21 +74,30 @@ impl Session {
         };
         let columns: Vec<&ColumnDef> = target.columns.iter().map(|place| target.column(*place)).collect();
         let mut stream = self.stopper.stoppable(stream(&self.state, &relation.plan).await?);
-        let (mut total, mut pending, mut waiting) = (0u64, 0usize, Vec::new());
+        let (mut total, mut stored, mut pending, mut waiting) = (0u64, 0u64, 0usize, Vec::new());
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|e| SqlError::from_datafusion(&e))?;
             let batch = row_batch(&batch, &columns)?;
             total += batch.rows() as u64;
             pending += batch.columns().iter().map(|column| column.data.size_bytes()).sum::<usize>();
-            waiting.push((target.table.id(), batch));
+            waiting.push(target.lot(batch));
             if pending >= COMMIT_BYTES && !insert.atomic {
-                self.append_or_buffer(std::mem::take(&mut waiting)).await?;
-                pending = 0;
+                self.append_or_buffer(std::mem::take(&mut waiting)).await.map_err(|error| behind(error, stored))?;
+                (pending, stored) = (0, total);
             }
         }
-        self.append_or_buffer(waiting).await?;
+        self.append_or_buffer(waiting).await.map_err(|error| behind(error, stored))?;
         Ok(total)
     }
+}
+
+/// Returns the error of a commit behind others of the statement, which are not taken back and must not come twice.
+fn behind(error: SqlError, stored: u64) -> SqlError {
+    if stored == 0 || error.kind != SqlErrorKind::Overtaken {
+        return error;
+    }
+    let message = format!("{}; the first {stored} rows were stored before", error.message);
+    SqlError { message, kind: SqlErrorKind::Statement, ..error }
 }
 
 /// Finds the kinds of an INSERT's parameters.
@@ -114,6 +137,10 @@ impl Target {
             }
         };
         Ok(Target { table, columns })
+    }
+
+    fn lot(&self, batch: RowBatch) -> Lot {
+        Lot { table: self.table.id(), name: self.table.name().clone(), batch }
     }
 
     fn column(&self, place: usize) -> &ColumnDef {
@@ -264,5 +291,75 @@ fn first_token(tree: &Tree) -> String {
         ExprKind::Call { name, .. } => name.clone(),
         ExprKind::Unary { .. } => "-".to_owned(),
         _ => expression_text(leftmost(tree)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::tests::Server;
+    use super::*;
+
+    const KEEP: &str = "snapshot prepare 'good' keep";
+    const BACK: &str = "restore database from snapshot 'good' confirm 'good'";
+
+    /// Each row that was acknowledged is in the table, or in what the restores took away.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_insert_goes_into_the_table_that_came_while_it_was_on_its_way() {
+        let server = Server::new(256 << 20, 1 << 30);
+        server.run("create table t (x long)").await;
+        server.run(KEEP).await;
+        let done = AtomicBool::new(false);
+        let writer = async {
+            let (mut values, mut queries) = (server.session(), server.session());
+            let mut stored = 0;
+            while !done.load(Ordering::Relaxed) {
+                values.execute("insert into t values (1)", &[]).await.expect("a row gets in");
+                queries.execute("insert into t select x from long_sequence(2)", &[]).await.expect("rows get in");
+                stored += 3;
+            }
+            stored
+        };
+        let operator = async {
+            let mut session = server.session();
+            let mut ways_back = Vec::new();
+            while ways_back.len() < 20 {
+                match session.execute(BACK, &[]).await.expect("it goes back") {
+                    Outcome::WentBack { way_back: Some(name) } => ways_back.push(name),
+                    _ => panic!("the way back is not named"),
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+            ways_back
+        };
+        let (stored, ways_back) = tokio::join!(writer, operator);
+        assert_eq!((&*ways_back[0], &*ways_back[19]), ("before-restore", "before-restore-20"));
+        let mut found = server.longs("select count() from t").await.unwrap()[0];
+        for name in ways_back {
+            found += server.longs(&format!("select count() from t at snapshot '{name}'")).await.unwrap()[0];
+        }
+        assert_eq!(found, stored);
+    }
+
+    #[tokio::test]
+    async fn a_commit_of_rows_for_a_table_that_is_another_one_names_it_and_stores_nothing() {
+        let server = Server::new(256 << 20, 1 << 30);
+        server.run("create table t (x long)").await;
+        server.run("create table other (x long)").await;
+        server.run(KEEP).await;
+        server.run("insert into t values (7)").await;
+        let mut session = server.session();
+        for sql in ["begin", "insert into other values (1)", "insert into t values (1)"] {
+            session.execute(sql, &[]).await.expect(sql);
+        }
+        server.run(BACK).await;
+        let error = session.execute("commit", &[]).await.err().expect("the table is another one");
+        assert!(error.message.starts_with("table t was dropped, or another one is in its place"), "{error}");
+        assert_eq!(error.kind, SqlErrorKind::Overtaken);
+        assert_eq!(server.longs("select count() from t").await, Ok(vec![0]));
+        assert_eq!(server.longs("select count() from other").await, Ok(vec![0]));
+        session.execute("insert into t values (2)", &[]).await.expect("the transaction is over");
+        assert_eq!(server.longs("select x from t").await, Ok(vec![2]));
     }
 }

@@ -48,7 +48,9 @@ impl Session {
             }),
         });
         done.await.map_err(|error| match error.kind {
-            SqlErrorKind::Statement if action != PartitionAction::Drop => SqlError { position: place, ..error },
+            SqlErrorKind::Statement | SqlErrorKind::Overtaken if action != PartitionAction::Drop => {
+                SqlError { position: place, ..error }
+            }
             _ => error,
         })
     }

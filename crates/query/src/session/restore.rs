@@ -53,8 +53,8 @@ impl Session {
         let (wanted, user) = (snapshot.name.clone(), self.user.to_string());
         let done = self.blocking(move |database| {
             let done = match confirmed {
-                Some(_) => database.restore_database(&wanted, &user).map(|_| None),
-                None => database.difference_to(&wanted).map(Some),
+                Some(_) => database.restore_database(&wanted, &user).map(Ok),
+                None => database.difference_to(&wanted).map(Err),
             };
             match done {
                 Err(Error::NotFound(why)) => Ok(Err(why)),
@@ -62,8 +62,8 @@ impl Session {
             }
         });
         match done.await?.map_err(|why| SqlError::new(snapshot.position, why))? {
-            None => Ok(Outcome::Ddl),
-            Some(difference) => {
+            Ok(way_back) => Ok(Outcome::WentBack { way_back }),
+            Err(difference) => {
                 Err(SqlError::new(end, format!("{difference}. To do it add CONFIRM '{}'", snapshot.name)))
             }
         }

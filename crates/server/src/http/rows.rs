@@ -371,7 +371,9 @@ impl TimeLeft {
 /// Returns the answer for a statement's error.
 pub fn refuse(sql: &str, error: &SqlError) -> Response {
     let status = match error.kind {
-        SqlErrorKind::Statement | SqlErrorKind::Stopped | SqlErrorKind::Memory => StatusCode::BAD_REQUEST,
+        SqlErrorKind::Statement | SqlErrorKind::Overtaken | SqlErrorKind::Stopped | SqlErrorKind::Memory => {
+            StatusCode::BAD_REQUEST
+        }
         SqlErrorKind::Denied => StatusCode::FORBIDDEN,
         SqlErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         SqlErrorKind::Internal => {

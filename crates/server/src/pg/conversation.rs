@@ -325,7 +325,8 @@ impl From<Outcome> for Ran {
     fn from(outcome: Outcome) -> Ran {
         match outcome {
             Outcome::Rows(rows) => Ran::Rows(rows),
-            Outcome::Ddl => Ran::Done("OK".into()),
+            Outcome::Ddl | Outcome::WentBack { way_back: None } => Ran::Done("OK".into()),
+            Outcome::WentBack { way_back: Some(name) } => Ran::Done(format!("OK {name}")),
             Outcome::CreateAs { rows } => Ran::Done(format!("OK {rows}")),
             Outcome::Insert { rows, .. } => Ran::Done(format!("INSERT 0 {rows}")),
             Outcome::Update { rows } => Ran::Done(format!("UPDATE {rows}")),

@@ -90,6 +90,7 @@ impl From<SqlError> for Failure {
         let known = STATES.iter().find(|(text, _)| error.message.starts_with(text)).map(|(_, code)| *code);
         let code = known.unwrap_or(match error.kind {
             SqlErrorKind::Statement => "42601",
+            SqlErrorKind::Overtaken => "40001",
             SqlErrorKind::Stopped => "57014",
             SqlErrorKind::Memory => "53200",
             SqlErrorKind::Denied => "42501",

@@ -33,6 +33,13 @@ impl Database {
         let ready = |(id, batch)| Waiting::of(view.state().tables.get(id), batch).map(|waiting| (id, waiting));
         let rows = rows.into_iter().map(ready).collect::<Result<Vec<_>>>()?;
         let seq = self.commit_when_open(&tables, max_bytes, rows, |state, rows| {
+            if let Some(gone) = tables.iter().find(|id| state.tables.get(**id).is_none()) {
+                let name = view.state().tables.get(*gone).map(|table| &table.name);
+                return Err(Error::Conflict(match name {
+                    Some(name) => format!("table {name} was dropped, or another one is in its place: try again"),
+                    None => format!("table {gone} does not exist any more"),
+                }));
+            }
             rows.iter().try_for_each(|(table, rows)| rows.check(table_of(state, *table)?))?;
             let mut expired = Vec::new();
             for (id, rows) in &rows {
@@ -49,7 +56,8 @@ impl Database {
         Ok(seq)
     }
 
-    /// Commits what `build` makes of `input`, when no writer of the tables has to wait.
+    /// Commits what `build` makes of `input`, when no writer of the tables has to wait. Readers see what made it fail, so that
+    /// who looks again and tries again does not meet the same.
     pub(super) fn commit_when_open<T>(
         &self,
         tables: &[TableId],
@@ -68,6 +76,9 @@ impl Database {
                 build(state, input)
             });
             if work.is_none() || !matches!(committed, Err(Error::Conflict(_))) {
+                if matches!(committed, Err(Error::Conflict(_) | Error::Exists(_) | Error::NotFound(_))) {
+                    self.show_newest()?;
+                }
                 return committed;
             }
         }

@@ -167,7 +167,8 @@ fn known(
     new_columns: &[NewColumn],
     made: &mut BTreeMap<TableId, TableState>,
 ) -> Result<Option<CatalogChange>> {
-    let table = place(state, made, id)?;
+    let gone = |_| Error::Conflict(format!("table {name} was dropped, or another one is in its place: try again"));
+    let table = place(state, made, id).map_err(gone)?;
     if table.name.folded() != name.folded() {
         // A row that is acknowledged after the rename belongs into the table that has the old name from then on.
         return Err(Error::Conflict(format!("table {name} was renamed to {}", table.name)));
