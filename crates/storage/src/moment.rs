@@ -14,7 +14,7 @@ use crate::layout::LogName;
 use crate::log::chain::{self, ChainEnd, Link, LogFiles};
 use crate::read_view::ReadView;
 use crate::snapshot::keep::Cut;
-use crate::timeline::History;
+use crate::timeline::{History, Timeline};
 use crate::{Error, Result};
 
 pub(crate) mod anchor;
@@ -186,7 +186,10 @@ impl Database {
                 to_seq,
                 to_us,
                 bytes,
-                gap: restore.map(|parent| Gap { from_us: shared_us(parent.seq), to_us: line.created_us }),
+                gap: restore.map(|parent| Gap {
+                    from_us: in_force_until(&self.history, line, shared_us(parent.seq)),
+                    to_us: line.created_us,
+                }),
             };
             stretches.push(stretch);
             let Some(parent) = parent else { break };
@@ -256,7 +259,8 @@ pub(crate) fn last_seq_at(
     for (line, _) in history.lines() {
         let Some(parent) = line.parent.as_ref().filter(|_| time_us < line.created_us) else { break };
         let shared_us = branch_us(line.timeline, parent.seq);
-        if parent.is_of_restore() && shared_us.is_some_and(|shared_us| time_us > shared_us) {
+        let in_force_us = shared_us.map(|shared_us| in_force_until(history, line, shared_us));
+        if parent.is_of_restore() && in_force_us.is_some_and(|in_force_us| time_us > in_force_us) {
             return Err(Error::Invalid(format!(
                 "{} lies in a gap: a restore at {} went back to seq {} of {}; seq {} is the last moment before it",
                 TimestampUs(time_us),
@@ -269,6 +273,13 @@ pub(crate) fn last_seq_at(
         last = parent.seq;
     }
     Ok(last)
+}
+
+/// Returns the last time of which is known that a child's parent was in force: of the last frame that they share, or of the
+/// parent's begin where nothing was committed on it.
+fn in_force_until(history: &History, child: &Timeline, shared_us: i64) -> i64 {
+    let parent = history.lines().map(|(line, _)| line).skip_while(|line| line.timeline != child.timeline).nth(1);
+    parent.map_or(shared_us, |parent| shared_us.max(parent.created_us)).min(child.created_us.max(shared_us))
 }
 
 fn no_window() -> Error {

@@ -85,11 +85,20 @@ struct Branch {
     lines: Vec<String>,
 }
 
-/// Serves the trigger if it is there. `grace_us` is how long a restore can be undone.
+/// How far back a restore may go, and for how long it can be undone.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub grace_us: i64,
+    /// How far back every moment is kept; `None`: not at all.
+    pub retention_us: Option<i64>,
+}
+
+/// Serves the trigger if it is there.
 ///
 /// # Errors
 /// [`Error::Refused`] or [`Error::Corrupt`] naming the file and the remedy; nothing was modified.
-pub fn run(disk: &Disk, grace_us: i64, progress: &dyn Fn(&str)) -> Result<Option<RestoreReport>> {
+pub fn run(disk: &Disk, limits: Limits, progress: &dyn Fn(&str)) -> Result<Option<RestoreReport>> {
+    let Limits { grace_us, retention_us } = limits;
     if !disk.env.fs.exists(&disk.layout.restore_trigger()).map_err(Error::io(&disk.layout.restore_trigger()))? {
         return Ok(None);
     }
@@ -99,7 +108,7 @@ pub fn run(disk: &Disk, grace_us: i64, progress: &dyn Fn(&str)) -> Result<Option
             undo::validate(disk, &marker, timeline, depth, grace_us, progress).map_err(undo::of_undo)?
         }
         Trigger { target: Target::Moment(moment), depth } => {
-            moment::validate(disk, &marker, moment, depth, progress).map_err(moment::of_moment)?
+            moment::validate(disk, &marker, moment, retention_us, depth, progress).map_err(moment::of_moment)?
         }
         Trigger { target: Target::Snapshot { name, timeline }, depth } => {
             let plan = choose(disk, &marker, name.as_deref(), timeline);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, NaiveDateTime, Timelike};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use serde::{Deserialize, Serialize};
 
 /// A moment in microseconds since 1970-01-01T00:00:00Z (proleptic Gregorian calendar, no leap seconds).
@@ -40,12 +40,16 @@ impl fmt::Display for TimestampUs {
 impl FromStr for TimestampUs {
     type Err = crate::Invalid;
 
-    /// Reads what `Display` writes, and RFC 3339; a time without a zone is in UTC.
+    /// Reads what `Display` writes, RFC 3339, and a day, which means its first moment; a time without a zone is in UTC.
     fn from_str(text: &str) -> Result<TimestampUs, crate::Invalid> {
         let zoned = DateTime::parse_from_rfc3339(text).map(|t| t.timestamp_micros());
         let in_utc =
             || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|t| t.and_utc().timestamp_micros());
-        let us = zoned.or_else(|_| in_utc());
+        let day = || {
+            let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == "2026-03-01".len());
+            day.map(|day| day.and_time(NaiveTime::MIN).and_utc().timestamp_micros())
+        };
+        let us = zoned.or_else(|_| in_utc()).or_else(|error| day().ok_or(error));
         us.map(TimestampUs).map_err(|_| crate::Invalid(format!("no time such as 2026-03-01T09:59:00Z: {text:?}")))
     }
 }

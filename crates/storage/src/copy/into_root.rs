@@ -147,7 +147,9 @@ impl<'a> IntoRoot<'a> {
         let target = Target::of(&self.plan, self.disk.clone(), how);
         let filled = fill(&self.plan, &target, &how, &tally);
         filled.map_err(|error| explain_full(error, &tally, self.disk.layout.root()))?;
-        let report = restore::run(&self.disk, self.wish.grace_us, progress)?;
+        // Its trigger names a snapshot.
+        let limits = restore::Limits { grace_us: self.wish.grace_us, retention_us: None };
+        let report = restore::run(&self.disk, limits, progress)?;
         Ok(Restored { brought: tally.into_report(), report })
     }
 

@@ -171,7 +171,10 @@ fn restore_if_asked(
         return Ok(None);
     }
     match has_trigger {
-        true => restore::run(disk, options.restore_grace_us, progress),
+        true => {
+            let limits = restore::Limits { grace_us: options.restore_grace_us, retention_us: options.log_retention_us };
+            restore::run(disk, limits, progress)
+        }
         false => restore::instance::run(disk, &options.instance_id, options.restore_grace_us, notices, progress),
     }
 }

@@ -19,15 +19,30 @@ use crate::snapshot::content;
 use crate::timeline::{self, History, LastLog, Parent};
 use crate::{Error, Result};
 
-/// Proves that the database at a moment is there, byte for byte.
+/// Proves that the database at a moment is there, byte for byte. `retention_us` is how far back the server that starts there
+/// keeps moments; what the window has let go is restored as long as every file of it is there.
 ///
 /// # Errors
 /// [`Error::Refused`] for a moment that cannot be restored, with those that can; [`Error::Corrupt`] naming what is missing or
 /// damaged.
-pub fn validate(disk: &Disk, marker: &Marker, moment: Moment, depth: Depth, progress: &dyn Fn(&str)) -> Result<Branch> {
+pub fn validate(
+    disk: &Disk,
+    marker: &Marker,
+    moment: Moment,
+    retention_us: Option<i64>,
+    depth: Depth,
+    progress: &dyn Fn(&str),
+) -> Result<Branch> {
     let layout = &disk.layout;
     for dir in [layout.live(), layout.log(), layout.base(), layout.timeline()] {
         root::refuse_symlink(disk, &dir)?;
+    }
+    if retention_us.is_none() {
+        return Err(refused(
+            disk,
+            moment,
+            "log.retention is 0, so no moment is kept: with 7d every one of a week stays",
+        ));
     }
     let past = Past::find(disk, marker, moment)?;
     progress("restore: reading the log up to the moment");

@@ -158,8 +158,20 @@ mod tests {
         {
             assert_eq!(read(&format!("timestamp={time}")), at, "{time}");
         }
-        let bad =
-            ["seq=-1", "seq=last", "seq=1.5", "timestamp=yesterday", "timestamp=2026-02-30T00:00:00Z", "timestamp=7"];
+        let midnight = Ok(Some(Moment::Time(1_772_323_200_000_000)));
+        for day in ["2026-03-01", "2026-03-01T00:00:00Z"] {
+            assert_eq!(read(&format!("timestamp={day}")), midnight, "{day}");
+        }
+        let bad = [
+            "seq=-1",
+            "seq=last",
+            "seq=1.5",
+            "timestamp=yesterday",
+            "timestamp=2026-02-30T00:00:00Z",
+            "timestamp=2026-02-30",
+            "timestamp=2026-3-1",
+            "timestamp=7",
+        ];
         for text in bad {
             assert_eq!(read(text), Err(text.to_owned()));
         }

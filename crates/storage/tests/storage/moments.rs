@@ -391,6 +391,58 @@ fn a_restore_that_went_back_leaves_a_gap_that_is_shown_and_refused() {
 }
 
 #[test]
+fn a_start_that_keeps_no_moments_restores_none() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    drop(db);
+    let fs = Arc::new(fs.kill());
+    ask(&fs, &format!("seq={}", past[3].seq));
+    let text = refusal(open(&on_arc(&env, fs.clone())));
+    assert!(text.contains("log.retention is 0, so no moment is kept") && text.contains("remove _restore"), "{text}");
+    assert_eq!(rows(&start(&on(&env, fs.kill())).unwrap(), "t"), past[3].rows);
+}
+
+/// Nothing is committed between a restore and its undo.
+#[test]
+fn gaps_of_restores_that_were_undone_do_not_overlap() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    let mut now = (fs, db);
+    for seq in [past[3].seq, past[2].seq] {
+        for undo in [false, true] {
+            let (fs, db) = now;
+            let left = db.timeline().number;
+            drop(db);
+            clock.advance_us(60 * SECOND_US);
+            let fs = Arc::new(fs.kill());
+            // The first restore of a pair leaves one timeline, its undo goes back to that.
+            let text = if undo { format!("timeline={}", left - 1) } else { format!("seq={seq}") };
+            ask(&fs, &text);
+            let db = start(&on_arc(&env, fs.clone())).unwrap();
+            clock.advance_us(60 * SECOND_US);
+            now = (fs, db);
+        }
+    }
+    let (_, db) = now;
+    assert_eq!(rows(&db, "t"), past.last().unwrap().rows);
+    let window = db.restore_window().unwrap();
+    let mut until_us = 0;
+    for stretch in &window {
+        if let Some(gap) = stretch.gap {
+            assert!(until_us <= gap.from_us && gap.from_us <= gap.to_us, "{window:?}");
+            until_us = gap.to_us;
+        }
+        assert!(until_us <= stretch.from_us && stretch.from_us <= stretch.to_us, "{window:?}");
+        until_us = stretch.to_us;
+        for time_us in [stretch.from_us, stretch.to_us] {
+            db.view_at_moment(Moment::Time(time_us)).unwrap_or_else(|e| panic!("{e}: {window:?}"));
+        }
+    }
+}
+
+#[test]
 fn moments_around_a_restored_snapshot_are_shown_and_restored() {
     let (fs, env, clock) = machine_with_clock();
     let db = start(&env).unwrap();
