@@ -20,7 +20,7 @@ use crate::record::{AddedSegment, AdoptedTable};
 use crate::segment::{SegmentHandle, SegmentMeta};
 use crate::snapshot::{FileRef, Snapshot};
 use crate::symbols::{Dictionary, SymbolFileMeta, file::load as load_dictionary};
-use crate::table::{SegmentMap, SymbolState, TableState, live_rows};
+use crate::table::{SegmentMap, SymbolState, TableState, files_named_by, live_rows};
 use crate::{Error, Result};
 
 /// Version of the format of bases and table bases. In version 1 every snapshot is open and has no lease, in version 2 no
@@ -96,14 +96,8 @@ impl TableBase {
     /// Returns the segments, delete vectors and symbol files that it names, relative to `db/`, with their lengths.
     pub fn files(&self) -> Vec<(String, u64)> {
         let Some(table) = &self.state else { return Vec::new() };
-        let mut files = Vec::new();
-        let mut add = |file: &str, len_bytes| files.push((format!("{}/{file}", table.dir), len_bytes));
-        for AddedSegment { segment, .. } in &self.segments {
-            add(&segment.file, segment.len_bytes);
-            segment.dead.iter().for_each(|dead| add(&dead.file, dead.len_bytes));
-        }
-        table.symbol_files.iter().for_each(|file| add(&file.file, file.len_bytes));
-        files
+        let named = files_named_by(self.segments.iter().map(|added| &added.segment), table.symbol_files.iter());
+        named.map(|named| (format!("{}/{}", table.dir, named.file), named.len_bytes)).collect()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::layout::{Disk, Layout};
 use crate::memtable::Memtable;
 use crate::planted::Planted;
 use crate::record::{AddedSegment, DeadRows, Edit, EditCause, NewSymbols, Rows};
-use crate::segment::SegmentHandle;
+use crate::segment::{SegmentHandle, SegmentMeta};
 use crate::symbols::{Dictionary, SymbolFileMeta};
 use crate::{Error, Result, ttl};
 
@@ -49,6 +49,30 @@ impl SymbolState {
             unpersisted_since: None,
         }
     }
+}
+
+/// A file of a table, as its edits and lists name it.
+#[derive(Debug, Clone, Copy)]
+pub struct NamedFile<'a> {
+    /// Relative to the table's directory.
+    pub file: &'a str,
+    pub len_bytes: u64,
+    /// Of the whole file.
+    pub crc32c: u32,
+}
+
+/// Returns the files of a table: segments, their delete vectors, symbol files.
+pub(crate) fn files_named_by<'a>(
+    segments: impl Iterator<Item = &'a SegmentMeta>,
+    symbols: impl Iterator<Item = &'a SymbolFileMeta>,
+) -> impl Iterator<Item = NamedFile<'a>> {
+    let of_segments = segments.flat_map(|meta| {
+        let rows = NamedFile { file: &meta.file, len_bytes: meta.len_bytes, crc32c: meta.crc32c };
+        let dead = meta.dead.as_ref();
+        let dead = dead.map(|dead| NamedFile { file: &dead.file, len_bytes: dead.len_bytes, crc32c: dead.crc32c });
+        std::iter::once(rows).chain(dead)
+    });
+    of_segments.chain(symbols.map(|s| NamedFile { file: &s.file, len_bytes: s.len_bytes, crc32c: s.crc32c }))
 }
 
 /// One table at one Seq.
@@ -131,21 +155,13 @@ impl TableState {
 
     /// Returns the files of the table at this Seq that must exist, relative to its directory.
     pub fn files(&self) -> impl Iterator<Item = String> + '_ {
-        let segments =
-            self.segments.values().flatten().flat_map(|s| s.meta().files().map(str::to_owned).collect::<Vec<_>>());
-        let symbols = self.symbols.values().flat_map(|s| s.files.iter().map(|f| f.file.clone()));
-        segments.chain(symbols)
+        self.named_files().map(|named| named.file.to_owned())
     }
 
-    /// As [`TableState::files`], with their lengths in bytes.
-    pub fn sized_files(&self) -> impl Iterator<Item = (&str, u64)> {
-        let segments = self.segments.values().flatten().map(|segment| segment.meta());
-        let with_dead = segments.flat_map(|meta| {
-            let dead = meta.dead.as_ref().map(|dead| (&*dead.file, dead.len_bytes));
-            [Some((&*meta.file, meta.len_bytes)), dead].into_iter().flatten()
-        });
-        let symbols = self.symbols.values().flat_map(|s| s.files.iter());
-        with_dead.chain(symbols.map(|file| (&*file.file, file.len_bytes)))
+    /// As [`TableState::files`], with what their bytes must be.
+    pub fn named_files(&self) -> impl Iterator<Item = NamedFile<'_>> {
+        let segments = self.segments.values().flatten().map(|segment| &**segment.meta());
+        files_named_by(segments, self.symbols.values().flat_map(|symbols| symbols.files.iter()))
     }
 
     /// Gives each symbol column of the schema a dictionary, and forgets those of dropped columns.

@@ -96,7 +96,7 @@ impl Database {
                 dropped_us: dropped.dropped_us,
                 until_us: self.until_us(dropped),
                 rows: table.rows()?,
-                size_bytes: table.sized_files().map(|(_, len_bytes)| len_bytes).sum(),
+                size_bytes: table.named_files().map(|named| named.len_bytes).sum(),
             })
         };
         found.into_iter().map(of).collect()
@@ -119,7 +119,7 @@ impl Database {
         let found = oldest_first(view.state());
         let free = |dropped: &Dropped, held: &dyn Fn(&Path) -> bool| -> u64 {
             let dir = dropped.table.path(&self.disk.layout);
-            dropped.table.sized_files().filter(|(file, _)| !held(&dir.join(file))).map(|(_, len_bytes)| len_bytes).sum()
+            dropped.table.named_files().filter(|named| !held(&dir.join(named.file))).map(|named| named.len_bytes).sum()
         };
         let frees: Vec<u64> = {
             let gc = self.gc.lock().expect("no holder of the gc lock panics");

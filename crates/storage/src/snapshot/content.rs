@@ -112,7 +112,7 @@ pub fn files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result
 pub fn table_files(state: &DbState) -> Vec<(String, u64)> {
     let mut files = Vec::new();
     for table in state.tables_with_files() {
-        files.extend(table.sized_files().map(|(file, len_bytes)| (format!("{}/{file}", table.dir), len_bytes)));
+        files.extend(table.named_files().map(|named| (format!("{}/{}", table.dir, named.file), named.len_bytes)));
     }
     files
 }
@@ -148,14 +148,7 @@ pub fn named_files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> 
         }
     }
     for table in state.tables_with_files() {
-        let mut add = |file: &str, crc32c| {
-            known.insert(format!("{}/{file}", table.dir), crc32c);
-        };
-        for meta in table.segments.values().flatten().map(|s| s.meta()) {
-            add(&meta.file, meta.crc32c);
-            meta.dead.iter().for_each(|dead| add(&dead.file, dead.crc32c));
-        }
-        table.symbols.values().flat_map(|s| s.files.iter()).for_each(|f| add(&f.file, f.crc32c));
+        known.extend(table.named_files().map(|named| (format!("{}/{}", table.dir, named.file), named.crc32c)));
     }
     known.extend(state.read_by_replay.iter().map(|(_, named)| (named.file.clone(), named.crc32c)));
     let files = files(disk, pin, pin_path, state)?.into_iter();
