@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use serde_json::{Value, json};
+use storage::Error;
 use storage::copy::{Facts, Found, IntoRoot, Restored, Watch, Wish};
 use storage::env::Env;
 use storage::restore::Depth;
@@ -14,7 +15,7 @@ use types::TimestampUs;
 
 use crate::bar::Bar;
 use crate::config::micros;
-use crate::snapshot::{Failure, true_path};
+use crate::snapshot::{Failure, REFUSED, true_path};
 use crate::start::{load_config, refusal_of_place, refuse};
 
 /// What stands behind `stillpoint restore`.
@@ -69,7 +70,9 @@ fn restore(arguments: &RestoreArguments, json: bool, env: &Env) -> Result<(), Fa
     };
     let bar = Bar::new(env, json);
     let told = |doing: &str| bar.say(doing);
-    let planned = IntoRoot::plan(env, wish, &told)?;
+    // Nothing was changed yet, whatever it is.
+    let refused = |error: Error| Failure { code: REFUSED, ..error.into() };
+    let planned = IntoRoot::plan(env, wish, &told).map_err(refused)?;
     let facts = planned.facts().clone();
     if !json {
         facts.lines.iter().for_each(|line| println!("{line}"));

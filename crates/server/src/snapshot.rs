@@ -23,7 +23,7 @@ use crate::signals::{self, Signal, Signals};
 use crate::start::{Owner, Refusal, load_config, owner_of, refuse};
 
 /// Exit code of a refusal, as of a start.
-const REFUSED: u8 = 55;
+pub const REFUSED: u8 = 55;
 /// How long a snapshot outlives its copier at most, and how often that is renewed.
 const LEASE: &str = "15m";
 const RENEWAL: Duration = Duration::from_secs(300);

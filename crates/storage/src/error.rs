@@ -60,6 +60,9 @@ impl Error {
         let (file, detail) = match self {
             Error::Corrupt { file, detail } => (file, detail),
             Error::Io { path, source } if source.kind() == io::ErrorKind::NotFound => (path, "is missing".to_owned()),
+            Error::Io { path, source } if source.kind() == io::ErrorKind::NotADirectory => {
+                (path, "cannot be there: a file stands in the place of a folder on the way to it".to_owned())
+            }
             other => return other,
         };
         let fault = detail.split_once("; ").map_or(detail.as_str(), |(fault, _)| fault);

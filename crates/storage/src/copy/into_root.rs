@@ -4,7 +4,8 @@
 //!
 //! 1. [`IntoRoot::plan`]: which snapshot, proven in the copy; whose root the target is, and what would be left behind in it.
 //!    Nothing is changed;
-//! 2. [`IntoRoot::run`]: `_restore` first, which names that very cut: a start from here on is refused, or does the rest;
+//! 2. [`IntoRoot::run`]: `_restore` first, which names that very cut: a start from here on is refused, or does the rest. A
+//!    root that was missing gets its name with it;
 //! 3. then what is not there yet, as [`super::fill`] brings it, kept snapshots with it, the pin last;
 //! 4. then [`restore::run`], as a start would.
 //!
@@ -19,14 +20,13 @@ use super::target::{self, PARTIAL, Target};
 use super::{How, Plan, Report, Tally, Watch, explain_full, fill};
 use crate::database::Join;
 use crate::env::Env;
-use crate::env::fs::{FileKind, write_all_at};
+use crate::env::fs::FileKind;
 use crate::layout::{Disk, Layout, list_or_none, parse_table_dir};
 use crate::restore::{self, Depth, PinFile, RestoreReport, left_behind};
 use crate::root;
 use crate::timeline;
 use crate::{Error, Result};
 
-/// How the trigger begins that a restore writes first, and by which its root is known.
 /// How `_restore` begins while a restore into a root has not ended: without it the root is a part of a copy.
 pub(crate) const NOTE: &str = "# stillpoint restore of database ";
 
@@ -156,8 +156,20 @@ impl<'a> IntoRoot<'a> {
     /// Makes the root if it is missing, writes the trigger and takes the lock.
     fn take_root(&mut self) -> Result<()> {
         let (fs, root, source) = (&self.disk.env.fs, self.disk.layout.root(), self.plan.disk.layout.root());
-        make_dir(&self.disk, root, source)?;
-        write_trigger(&self.disk, &trigger(&self.plan))?;
+        let text = trigger(&self.plan);
+        if fs.exists(root).map_err(Error::io(root))? {
+            write_trigger(&self.disk, &text)?;
+        } else {
+            // An empty directory would be a root for a new database to a server that starts by itself.
+            let begun = Disk { layout: Layout::new(&beside(root)), ..self.disk.clone() };
+            make_dir(&begun, begun.layout.root(), source)?;
+            let own = |name: &str| name.starts_with("_restore");
+            if let Some(other) = list_or_none(&begun, begun.layout.root())?.iter().find(|entry| !own(&entry.name)) {
+                return Err(not_ours(&begun, &format!("is in the way of the restore and holds {}", other.name)));
+            }
+            write_trigger(&begun, &text)?;
+            fs.rename(begun.layout.root(), root).map_err(Error::io(root))?;
+        }
         let db = self.disk.layout.db();
         make_dir(&self.disk, &db, &source.join("db"))?;
         if self.lock.is_none() {
@@ -176,6 +188,12 @@ impl<'a> IntoRoot<'a> {
     }
 }
 
+/// Returns what a root is called until its trigger is in it.
+fn beside(root: &Path) -> PathBuf {
+    let name = root.file_name().unwrap_or_default().to_string_lossy();
+    root.with_file_name(format!("{name}{PARTIAL}"))
+}
+
 fn make_dir(disk: &Disk, dir: &Path, like: &Path) -> Result<()> {
     match disk.env.fs.create_dir(dir) {
         Ok(()) => target::take_access(&*disk.env.fs, like, dir),
@@ -190,7 +208,8 @@ fn lock(disk: &Disk) -> Result<(Option<Box<dyn Send + Sync>>, bool)> {
     match disk.env.fs.lock_dir(&db) {
         Ok(lock) => Ok((Some(lock), false)),
         Err(e) if e.kind() == ErrorKind::WouldBlock => Ok((None, true)),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok((None, false)),
+        // Whose it is, [`look`] says.
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok((None, false)),
         Err(e) => Err(Error::io(&db)(e)),
     }
 }
@@ -224,8 +243,7 @@ fn write_trigger(disk: &Disk, text: &str) -> Result<()> {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io(&partial)(e)),
         _ => {}
     }
-    let file = fs.create_new(&partial).map_err(Error::io(&partial))?;
-    write_all_at(&*file, 0, text.as_bytes()).and_then(|()| file.sync()).map_err(Error::io(&partial))?;
+    target::write_new(&**fs, &partial, text.as_bytes(), None, true)?;
     fs.rename(&partial, &path).map_err(Error::io(&path))?;
     fs.sync_dir(disk.layout.root()).map_err(Error::io(disk.layout.root()))
 }
@@ -237,6 +255,9 @@ fn write_trigger(disk: &Disk, text: &str) -> Result<()> {
 /// would come into force by their names alone.
 fn look(disk: &Disk, plan: &Plan) -> Result<Found> {
     let root = disk.layout.root();
+    if disk.env.fs.metadata(root).is_ok_and(|found| !matches!(found.kind, FileKind::Dir | FileKind::Symlink)) {
+        return Err(not_ours(disk, "is not a directory"));
+    }
     for path in
         [root.to_owned(), disk.layout.db(), disk.layout.snapshot(), root.join("conf"), disk.layout.restore_trigger()]
     {

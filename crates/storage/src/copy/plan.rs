@@ -84,6 +84,12 @@ impl Plan {
     /// Likewise; [`Error::Refused`] listing them when there are several.
     pub fn find(env: &Env, root: &Path, snapshot: Option<&str>) -> Result<Plan> {
         let disk = Disk { env: env.clone(), layout: Layout::new(root), planted: None };
+        if disk.env.fs.metadata(root).is_ok_and(|found| !matches!(found.kind, FileKind::Dir | FileKind::Symlink)) {
+            return Err(Error::Refused(format!(
+                "{} is not a directory: name a directory that holds a copy of a root",
+                root.display()
+            )));
+        }
         for dir in [disk.layout.db(), disk.layout.snapshot()] {
             root::refuse_symlink(&disk, &dir)?;
         }

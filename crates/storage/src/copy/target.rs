@@ -209,10 +209,7 @@ impl<'a> Target<'a> {
         let fs = &self.disk.env.fs;
         let source = file.below(self.plan.disk.layout.root());
         if let Some(bytes) = &file.content {
-            let made = fs.create_new(partial).map_err(Error::io(partial))?;
-            take_access(&**fs, &source, partial)?;
-            write_all_at(&*made, 0, bytes).map_err(Error::io(partial))?;
-            sync_if(sync, &*made, partial)?;
+            write_new(&**fs, partial, bytes, Some(&source), sync)?;
             tally.bytes(file.len_bytes)?;
             return Ok(Brought::Written);
         }
@@ -249,6 +246,21 @@ impl<'a> Target<'a> {
         read_proven(file, &*opened, source, &mut |_, bytes| tally.bytes(bytes.len() as u64))?;
         Ok(opened)
     }
+}
+
+/// Returns whether a file is not there.
+pub(super) fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
+}
+
+/// Writes a file that is not there, for those who may read another one, durably or not.
+pub(super) fn write_new(fs: &dyn Fs, path: &Path, bytes: &[u8], like: Option<&Path>, sync: bool) -> Result<()> {
+    let made = fs.create_new(path).map_err(Error::io(path))?;
+    if let Some(like) = like {
+        take_access(fs, like, path)?;
+    }
+    write_all_at(&*made, 0, bytes).map_err(Error::io(path))?;
+    sync_if(sync, &*made, path)
 }
 
 fn sync_if(sync: bool, file: &dyn FsFile, path: &Path) -> Result<()> {

@@ -110,7 +110,8 @@ pub trait Fs: Send + Sync {
     /// Makes a file that must not exist and shares the blocks of another one until one of them changes; `Unsupported` where the
     /// file system has no such thing or the two do not lie on the same one. Durable as a file that was written.
     fn clone_file(&self, existing: &Path, new: &Path) -> io::Result<()>;
-    /// Gives a file another name in the place of its own. A file that had it is gone in the same moment.
+    /// Gives a file another name in the place of its own; a file that had it is gone in the same moment. Or a directory, another
+    /// name that is free.
     ///
     /// Never below a root that a server may use: there every name is made once.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;

@@ -324,7 +324,9 @@ impl Fs for SimFs {
         let inode = machine.entry(from_dir, &from_name)?;
         let (to_dir, to_name) = machine.resolve_parent(to)?;
         let former = machine.entry(to_dir, &to_name).ok();
-        if machine.kind(inode) == FileKind::Dir || former.is_some_and(|former| machine.kind(former) == FileKind::Dir) {
+        let is_dir = |inode| machine.kind(inode) == FileKind::Dir;
+        // A directory gets a name that is free.
+        if former.is_some_and(|former| is_dir(inode) || is_dir(former)) {
             return Err(Errno::ISDIR.into());
         }
         if former == Some(inode) {

@@ -224,7 +224,7 @@ fn hostile_names() -> Vec<(String, Make)> {
         }),
         ("segment", |c, to| c.segments(|list| put(&mut list["segments"][0]["segment"]["file"], &c.db("t~1"), to))),
     ];
-    let names: [(&str, Renamed); 15] = [
+    let names: [(&str, Renamed); 18] = [
         ("leads out by ..", |name, dir| {
             let up =
                 dir.components().count() - dir.ancestors().find(|a| a.ends_with("copy")).unwrap().components().count();
@@ -244,6 +244,9 @@ fn hostile_names() -> Vec<(String, Make)> {
         ("has backslashes", |name, _| format!("..\\..\\{name}")),
         ("is deep", |name, _| format!("{}{name}", "t~1/".repeat(2_000))),
         ("is long", |name, _| format!("{name}{}", "x".repeat(5_000))),
+        ("is 255 bytes long", |name, _| format!("{name}{}", "x".repeat(255_usize.saturating_sub(name.len())))),
+        ("looks as if it led out", |name, _| format!("\u{2025}/\u{ff0e}\u{ff0e}/{name}")),
+        ("has dots of another script", |name, _| format!("\u{2024}\u{2024}/{name}")),
         ("is of another case", |name, _| name.to_uppercase() + "X"),
     ];
     let mut cases: Vec<(String, Make)> = Vec::new();

@@ -123,6 +123,10 @@ fn killed_anywhere(to: &str) {
         let machine = after();
         let has_trigger = machine.peek(&trigger).is_some();
         let is_published = timelines(&machine) > before.max(1);
+        if to == NEW {
+            let is_there = machine.metadata(Path::new(to)).is_ok();
+            assert!(!is_there || has_trigger || is_published, "{what}: a start would make a new database");
+        }
         let is_started = machine.metadata(&Path::new(to).join("db")).is_ok() && (has_trigger || to == ROOT);
         if is_started {
             match open_at(&on(&env, machine), to) {
@@ -155,6 +159,46 @@ fn a_restore_into_a_new_root_that_was_killed_anywhere_goes_on() {
 #[test]
 fn a_restore_of_a_root_that_was_killed_anywhere_goes_on_or_is_given_up() {
     killed_anywhere(ROOT);
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_new_root_is_left_alone() {
+    let (fs, env, cut, _) = copied();
+    fs.make_dirs(Path::new("/new.partial/mine"));
+    let why = run(&env, NEW).unwrap_err().to_string();
+    assert!(why.contains("/new.partial is in the way of the restore and holds mine; nothing was touched"), "{why}");
+    assert!(fs.metadata(Path::new(NEW)).is_err());
+    fs.remove_dir(Path::new("/new.partial/mine")).unwrap();
+    run(&env, NEW).unwrap();
+    assert_eq!(rows(&open_at(&env, NEW).unwrap(), "t"), cut);
+    assert!(fs.metadata(Path::new("/new.partial")).is_err());
+}
+
+#[test]
+fn a_file_in_the_place_of_a_copy_or_of_a_folder_in_it_is_refused_with_what_to_do() {
+    let (fs, env, _, _) = copied();
+    let told = |from: &str, to: &str| {
+        let (from, to) = (Path::new(from), Path::new(to));
+        let wish = Wish { from, to, snapshot: None, depth: Depth::Full, grace_us: 0, join: one_after_the_other };
+        IntoRoot::plan(&env, wish, &|_| {}).map(drop).unwrap_err()
+    };
+    fs.write_file(Path::new("/file"), b"x");
+    fs.make_dirs(Path::new("/half"));
+    fs.write_file(Path::new("/half/db"), b"x");
+    let refusals = [
+        (told("/file", NEW), "/file is not a directory: name a directory that holds a copy of a root"),
+        (told("/nothing", NEW), "there is no database in /nothing: name a directory that holds a copy of a root"),
+        (
+            told(COPY, "/file"),
+            "/file is not a directory; nothing was touched. Choose a directory that is empty or missing",
+        ),
+    ];
+    for (error, why) in refusals {
+        assert!(matches!(&error, Error::Refused(text) if text.starts_with(why)), "{error:?}");
+    }
+    let half = told("/half", NEW);
+    assert!(matches!(&half, Error::Corrupt { detail, .. } if detail.contains("use another copy")), "{half:?}");
+    assert!(fs.metadata(Path::new(NEW)).is_err());
 }
 
 #[test]

@@ -267,6 +267,23 @@ fn the_power_goes_in_the_middle_of_the_planned_call_and_all_later_ones_fail() {
 }
 
 #[test]
+fn a_directory_gets_another_name_that_is_free_with_what_is_in_it() {
+    let fs = machine();
+    fs.make_dirs(&p("/d/begun"));
+    durable_file(&fs, "/d/begun/f", b"x");
+    fs.sync_all();
+    fs.make_dirs(&p("/d/taken"));
+    assert!(fs.rename(&p("/d/begun"), &p("/d/taken")).is_err());
+    fs.rename(&p("/d/begun"), &p("/d/whole")).expect("renamed");
+    assert_eq!(fs.read(&p("/d/whole/f")).expect("read"), b"x");
+    fs.sync_dir(&p("/d")).expect("synced");
+    fs.power_cut(Survive::Nothing);
+    let fs = fs.power_up();
+    assert_eq!(fs.read(&p("/d/whole/f")).expect("read"), b"x");
+    assert!(fs.list(&p("/d")).expect("listed").iter().all(|entry| entry.name != "begun"));
+}
+
+#[test]
 fn a_kill_loses_nothing_and_frees_the_lock() {
     let fs = machine();
     let file = fs.create_new(&p("/d/f")).expect("created");
