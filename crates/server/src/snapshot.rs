@@ -178,7 +178,12 @@ async fn on_stopped_root(work: &Work, signals: &mut Signals) -> Result<Report, F
     if !work.env.fs.exists(&marker).map_err(Error::io(&marker))? {
         return Err(Failure::refused(format!("there is no database in {}", work.root.display())));
     }
-    let database = Database::open(work.env.clone(), Options::new(&work.root))?;
+    let config = load_config(&work.root, work.env.fs.as_ref()).map_err(Failure::refused)?;
+    let mut options = Options::new(&work.root);
+    // The pin says it; a start under another one restores, a copy does not.
+    options.instance_id = config.storage.instance_id;
+    options.restores = false;
+    let database = Database::open(work.env.clone(), options)?;
     database.complete_snapshot(&work.name)?;
     database.prepare_snapshot_with(&work.name, Terms::default())?;
     let copied = work.watched(&work.name, signals).await;

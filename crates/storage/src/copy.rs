@@ -29,6 +29,7 @@ pub use into_root::{Facts, Found, IntoRoot, Restored, Wish};
 pub use plan::{Kept, Plan};
 pub use tar::to_tar;
 
+use plan::Along;
 use target::{Brought, Target};
 
 /// How files get into a directory.
@@ -79,6 +80,8 @@ pub struct Report {
     pub tables: usize,
     /// Other snapshots of the source that a restore of this one would go on with.
     pub kept: Kept,
+    /// Names of those of them that were completed while they were copied.
+    pub gone: Vec<String>,
     /// Files of the snapshot, its pin among them.
     pub files: u64,
     pub bytes: u64,
@@ -131,6 +134,9 @@ impl Report {
         if left_out > 0 {
             lines.push(format!("{left_out} kept snapshots did not go along (--kept copies those that are whole)"));
         }
+        for name in &self.gone {
+            lines.push(format!("kept snapshot {name} was completed while it was copied: it did not go along"));
+        }
         if self.removed_files > 0 {
             lines.push(format!("removed {} bytes in {} files", self.removed_bytes, self.removed_files));
         }
@@ -175,6 +181,14 @@ impl<'a> Tally<'a> {
         report.linked_files += u64::from(how == Brought::Linked);
         drop(report);
         self.tell();
+    }
+
+    /// Counts kept snapshots that did not stay as long as the copy took.
+    fn left_out(&self, gone: &[&Along]) {
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.kept.along -= gone.len();
+        report.kept.left_out += gone.len();
+        report.gone = gone.iter().map(|gone| gone.name.clone()).collect();
     }
 
     fn tell(&self) {
@@ -229,8 +243,10 @@ fn fill(plan: &Plan, target: &Target<'_>, how: &How, tally: &Tally<'_>) -> Resul
     if let Some(error) = first_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
     }
+    let gone = plan.without(&target.lost());
+    tally.left_out(&gone);
     target.sync_dirs()?;
-    for pin in &plan.last {
+    for pin in plan.last.iter().filter(|pin| gone.iter().all(|gone| gone.pin.as_ref() != Some(&pin.path))) {
         target.bring(std::slice::from_ref(pin), tally)?;
     }
     target.sync_pins()

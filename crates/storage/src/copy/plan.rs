@@ -34,8 +34,19 @@ pub struct Plan {
     pub(super) last: Vec<Planned>,
     /// Kept snapshots that a restore of this one goes on with, by whether they go along.
     pub(super) kept: Kept,
+    /// Those that go along, if they stay as long as the copy takes.
+    pub(super) along: Vec<Along>,
     /// Sentences about those that are at fault.
     pub(super) gone: Vec<String>,
+}
+
+/// A kept snapshot that goes along.
+pub(super) struct Along {
+    pub name: String,
+    /// Its pin among the last files, if there is one.
+    pub pin: Option<String>,
+    /// Files that it names and the snapshot that is copied does not.
+    pub files: HashSet<String>,
 }
 
 /// Other snapshots of the source, which are kept and were so at the cut.
@@ -118,7 +129,8 @@ impl Plan {
         let others: Vec<&Pin> = pins.iter().map(|other| &other.pin).collect();
         let left_out = kept::candidates(&disk, &found.pin, &found.path, &state, &others)?.len();
         let found = PinFile { path: found.path.clone(), pin: found.pin.clone() };
-        Ok(Plan { disk, found, state, files, last: vec![last], kept: Kept { along: 0, left_out }, gone: Vec::new() })
+        let (along, gone) = Default::default();
+        Ok(Plan { disk, found, state, files, last: vec![last], kept: Kept { along: 0, left_out }, along, gone })
     }
 
     /// Adds the kept snapshots of the source with which a restore of this one goes on: those that were kept at its cut and
@@ -130,23 +142,26 @@ impl Plan {
         let pins = read_pins(&self.disk)?;
         let others: Vec<&Pin> = pins.iter().map(|found| &found.pin).collect();
         let candidates = kept::candidates(&self.disk, &self.found.pin, &self.found.path, &self.state, &others)?;
-        let mut known: HashSet<String> = self.files.iter().map(|file| file.path.clone()).collect();
+        let own: HashSet<String> = self.files.iter().map(|file| file.path.clone()).collect();
+        let mut known = own.clone();
         let (mut files, mut last, mut gone) = (Vec::new(), Vec::new(), Vec::new());
-        let mut along = 0;
         for pin in &candidates {
-            match files_of_kept(&self.disk, pin, depth, &known) {
+            match files_of_kept(&self.disk, pin, depth, &own) {
                 Ok(more) => {
-                    known.extend(more.iter().map(|file| file.path.clone()));
-                    files.extend(more);
+                    let names = more.iter().map(|file| file.path.clone()).collect();
+                    files.extend(more.into_iter().filter(|file| known.insert(file.path.clone())));
                     // A start makes it anew from the log where it is not there.
-                    last.extend(pins.iter().find(|found| found.pin == **pin).map(planned));
-                    along += 1;
+                    let of_pin = pins.iter().find(|found| found.pin == **pin).map(planned);
+                    let pin_path = of_pin.as_ref().map(|file| file.path.clone());
+                    self.along.push(Along { name: pin.name.clone(), pin: pin_path, files: names });
+                    last.extend(of_pin);
                 }
                 Err(why) => {
                     gone.push(format!("kept snapshot {} (seq {}) does not go along: {why}", pin.name, pin.seq));
                 }
             }
         }
+        let along = self.along.len();
         self.kept = Kept { along, left_out: candidates.len() - along };
         self.gone = gone;
         self.files.extend(files);
@@ -166,6 +181,16 @@ impl Plan {
             rest = behind;
         }
         groups
+    }
+
+    /// Returns whether only kept snapshots that go along name a file.
+    pub(super) fn is_of_kept(&self, path: &str) -> bool {
+        self.along.iter().any(|along| along.files.contains(path))
+    }
+
+    /// Returns the kept snapshots that cannot go along without these files.
+    pub(super) fn without(&self, lost: &HashSet<String>) -> Vec<&Along> {
+        self.along.iter().filter(|along| along.files.iter().any(|file| lost.contains(file))).collect()
     }
 
     /// Returns every file, the pins last.
@@ -188,7 +213,9 @@ impl Plan {
 fn choose<'a>(disk: &Disk, pins: &'a [PinFile], name: Option<&str>) -> Result<&'a PinFile> {
     let root = disk.layout.root().display();
     let of_name = pins.iter().filter(|found| name.is_none_or(|name| found.is_called(name)));
-    let latest = of_name.clone().max_by_key(|found| (found.pin.timeline.number, found.pin.seq));
+    // Of two files of one that has settled just now the other one goes.
+    let key = |found: &&PinFile| (found.pin.timeline.number, found.pin.seq, found.pin.settled.is_some());
+    let latest = of_name.clone().max_by_key(key);
     let mut names: Vec<&str> = of_name.map(|found| &*found.pin.name).collect();
     names.sort_unstable();
     names.dedup();
@@ -240,7 +267,7 @@ fn files_of(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState, files: &mu
     Ok(())
 }
 
-/// Returns the files of a kept snapshot that are not known yet.
+/// Returns the files of a kept snapshot that the one that is copied does not name.
 fn files_of_kept(disk: &Disk, pin: &Pin, depth: Depth, known: &HashSet<String>) -> Result<Vec<Planned>> {
     let path = disk.layout.snapshot().join(pin.file_name());
     let state = content::read(disk, pin, &path, &|file: &str| require_plain_path(disk, file))?;

@@ -2,10 +2,11 @@
 //!
 //! The pin is the last member and the end mark follows it: a stream that broke off has no snapshot in it.
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use super::plan::Planned;
-use super::target::{Brought, read_proven};
+use super::target::{Brought, is_missing, read_proven};
 use super::{Plan, Report, Tally, Watch};
 use crate::env::fs::Access;
 use crate::{Error, Result};
@@ -23,9 +24,20 @@ const MAX_ID: u32 = 0o777_7777;
 /// As [`super::to_directory`]; what was written before is no whole archive.
 pub fn to_tar(plan: &Plan, out: &mut dyn Write, watch: &Watch<'_>) -> Result<Report> {
     let tally = Tally::new(plan, watch);
-    for file in plan.all() {
-        member(plan, file, out, &tally)?;
-        tally.file(file.len_bytes, Brought::Written);
+    let mut lost = HashSet::new();
+    for file in &plan.files {
+        match member(plan, file, out, &tally) {
+            Ok(()) => tally.file(file.len_bytes, Brought::Written),
+            // Nothing of it stands in the stream yet.
+            Err(error) if is_missing(&error) && plan.is_of_kept(&file.path) => drop(lost.insert(file.path.clone())),
+            Err(error) => return Err(error),
+        }
+    }
+    let gone = plan.without(&lost);
+    tally.left_out(&gone);
+    for pin in plan.last.iter().filter(|pin| gone.iter().all(|gone| gone.pin.as_ref() != Some(&pin.path))) {
+        member(plan, pin, out, &tally)?;
+        tally.file(pin.len_bytes, Brought::Written);
     }
     put(out, &[0; 2 * BLOCK_BYTES])?;
     out.flush().map_err(unwritable)?;
@@ -35,23 +47,24 @@ pub fn to_tar(plan: &Plan, out: &mut dyn Write, watch: &Watch<'_>) -> Result<Rep
 fn member(plan: &Plan, file: &Planned, out: &mut dyn Write, tally: &Tally<'_>) -> Result<()> {
     let fs = &plan.disk.env.fs;
     let source = file.below(plan.disk.layout.root());
+    let opened = match file.content {
+        Some(_) => None,
+        None => Some(fs.open(&source).map_err(Error::io(&source))?),
+    };
     let access = fs.metadata(&source).map_err(Error::io(&source))?.access;
     let time_s = (plan.found.pin.created_us / 1_000_000).clamp(0, MAX_SIZE as i64) as u64;
     for block in headers(&file.path, file.len_bytes, access, time_s) {
         put(out, &block)?;
     }
-    match &file.content {
-        Some(bytes) => {
+    if let Some(bytes) = &file.content {
+        put(out, bytes)?;
+        tally.bytes(file.len_bytes)?;
+    }
+    if let Some(opened) = opened {
+        read_proven(file, &*opened, &source, &mut |_, bytes| {
             put(out, bytes)?;
-            tally.bytes(file.len_bytes)?;
-        }
-        None => {
-            let opened = fs.open(&source).map_err(Error::io(&source))?;
-            read_proven(file, &*opened, &source, &mut |_, bytes| {
-                put(out, bytes)?;
-                tally.bytes(bytes.len() as u64)
-            })?;
-        }
+            tally.bytes(bytes.len() as u64)
+        })?;
     }
     put(out, &[0; BLOCK_BYTES][..padding(file.len_bytes)])
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::plan::Planned;
 use super::{How, Plan, Tally};
@@ -39,6 +40,8 @@ pub(super) struct Target<'a> {
     how: How,
     /// Every directory of the copy but the root itself, parents first, relative to it.
     dirs: BTreeSet<String>,
+    /// Files of kept snapshots that are not in the source any more.
+    lost: Mutex<HashSet<String>>,
     _lock: Option<Box<dyn Send + Sync>>,
 }
 
@@ -69,7 +72,7 @@ impl<'a> Target<'a> {
             let steps = file.path.match_indices('/').map(|(at, _)| file.path[..at].to_owned());
             dirs.extend(steps);
         }
-        Target { disk, plan, how, dirs, _lock: None }
+        Target { disk, plan, how, dirs, lost: Mutex::default(), _lock: None }
     }
 
     /// Makes the directories that are missing.
@@ -127,6 +130,9 @@ impl<'a> Target<'a> {
         for file in group {
             match self.bring_new(file, group.len() == 1, tally) {
                 Ok(brought) => new.extend(brought),
+                Err(error) if is_missing(&error) && self.plan.is_of_kept(&file.path) => {
+                    self.lock_lost().insert(file.path.clone());
+                }
                 Err(error) => {
                     outcome = Err(error);
                     break;
@@ -136,6 +142,15 @@ impl<'a> Target<'a> {
         // What is whole stays, also when another file failed.
         let named = self.give_names(&new, group.len() == 1, tally);
         outcome.and(named)
+    }
+
+    /// Returns the files of kept snapshots that were not there any more: somebody has completed those in the middle of the copy.
+    pub fn lost(&self) -> HashSet<String> {
+        self.lock_lost().clone()
+    }
+
+    fn lock_lost(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings a file under the name of what is not whole, if it is not there; `sync`: durably.

@@ -401,3 +401,43 @@ fn kept_snapshots_go_along_when_asked_and_else_are_counted() {
     let states: Vec<_> = copy.snapshots().into_iter().map(|s| s.state).collect();
     assert_eq!(states, [SnapshotState::Settled, SnapshotState::Settled]);
 }
+
+/// Nothing but the kept snapshot named the files that went.
+#[test]
+fn a_kept_snapshot_that_is_completed_in_the_middle_of_a_copy_is_left_out_and_said() {
+    for into_tar in [false, true] {
+        let (fs, env) = machine();
+        let db = settled(&env);
+        let second = rows_of(&db.view_at("second").unwrap().table("t").unwrap());
+        keep_now(&db, "night");
+        let plan = Plan::new(&env, Path::new(ROOT), "night").unwrap().with_kept(Depth::Fast).unwrap();
+        db.complete_snapshot("first").unwrap();
+        while db.step_gc().unwrap() {}
+        let stop = AtomicBool::new(false);
+        let watch = Watch { progress: &|_| {}, stop: &stop };
+        let report = if into_tar {
+            let mut archive = Vec::new();
+            let report = copy::to_tar(&plan, &mut archive, &watch).unwrap();
+            assert!(!String::from_utf8_lossy(&archive).contains("snapshot/first."));
+            report
+        } else {
+            copy::to_directory(&plan, Path::new(COPY), &HOW, &watch).unwrap()
+        };
+        assert_eq!((report.kept.along, report.kept.left_out), (1, 1));
+        let said = "kept snapshot first was completed while it was copied: it did not go along";
+        assert!(report.lines().iter().any(|line| line == said), "{:?}", report.lines());
+        if into_tar {
+            continue;
+        }
+        assert_eq!(storage::restore::verify(&env, Path::new(COPY), None, &|_| {}).unwrap().len(), 2);
+        fs.write_file(Path::new("/copy/_restore"), b"snapshot=night");
+        let copy = open_at(&env, COPY).unwrap();
+        assert_eq!(rows_of(&copy.view_at("second").unwrap().table("t").unwrap()), second);
+    }
+}
+
+/// Takes a snapshot that holds nothing else up.
+fn keep_now(db: &Database, name: &str) {
+    db.prepare_snapshot_with(name, Terms { keep: true, ..Terms::default() }).unwrap();
+    while db.step_settle().unwrap() {}
+}
