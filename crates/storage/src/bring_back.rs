@@ -43,7 +43,7 @@ impl Database {
         let then = from.state().table_named(&name.to_lowercase());
         let then = then.ok_or_else(|| Error::NotFound(format!("there was no table {name} then")))?;
         check_free(self.view().state(), as_name)?;
-        let outputs = Outputs::synced_at_the_end(self);
+        let outputs = Outputs::synced_at_the_end(self)?;
         let adopted = self.adopt(then, as_name, &outputs).and_then(|adopted| {
             outputs.sync()?;
             let id = adopted.says.table;

@@ -103,10 +103,12 @@ impl Outputs<'_> {
 
     /// As [`Outputs::new`], for directories that nobody else writes to: nothing is durable before [`Outputs::sync`], which
     /// asks for all of it at once.
-    pub fn synced_at_the_end(database: &Database) -> Outputs<'_> {
-        let later = Arc::new(SyncLater::new(database.disk.env.fs.clone()));
+    pub fn synced_at_the_end(database: &Database) -> Result<Outputs<'_>> {
+        let db = database.disk.layout.db();
+        let later = SyncLater::new(database.disk.env.fs.clone(), &db).map_err(Error::io(&db))?;
+        let later = Arc::new(later);
         let env = Env { fs: later.clone(), ..database.disk.env.clone() };
-        Outputs::through(database, env, Some(later))
+        Ok(Outputs::through(database, env, Some(later)))
     }
 
     /// Returns what the files are written through.
@@ -138,7 +140,7 @@ impl Outputs<'_> {
     /// Makes durable what was put off, files and names.
     pub fn sync(&self) -> Result<()> {
         let Some(later) = &self.later else { return Ok(()) };
-        later.sync(&self.database.disk.layout.db()).map_err(|(path, e)| Error::io(&path)(e))?;
+        later.sync().map_err(|(path, e)| Error::io(&path)(e))?;
         let made = std::mem::take(&mut *self.made.borrow_mut());
         self.database.durable_dirs.lock().expect("no holder of this lock panics").extend(made);
         Ok(())

@@ -16,7 +16,7 @@ use types::{Seq, TimelineId, TimestampUs};
 
 use crate::catalog::DbState;
 use crate::document;
-use crate::env::fs::FileKind;
+use crate::env::fs::{FileKind, FileSystem};
 use crate::layout::{Disk, list_or_none, parse_table_dir};
 use crate::log::chain::LogFiles;
 use crate::planted::Planted;
@@ -103,6 +103,8 @@ pub fn run(disk: &Disk, limits: Limits, progress: &dyn Fn(&str)) -> Result<Optio
         return Ok(None);
     }
     let marker = identify(disk).map_err(Error::of_copy)?;
+    let root = disk.layout.root();
+    let whole = disk.env.fs.file_system_of(root).map_err(Error::io(root))?;
     let branch = match trigger::read(disk)? {
         Trigger { target: Target::EndOf(timeline), depth } => {
             undo::validate(disk, &marker, timeline, depth, grace_us, progress).map_err(undo::of_undo)?
@@ -115,7 +117,7 @@ pub fn run(disk: &Disk, limits: Limits, progress: &dyn Fn(&str)) -> Result<Optio
             plan.and_then(|plan| validate(disk, &plan, depth, progress)).map_err(Error::of_copy)?
         }
     };
-    publish(disk, &marker, branch, grace_us).map(Some)
+    publish(disk, &marker, branch, &*whole, grace_us).map(Some)
 }
 
 /// Returns whose root this is, which must be ours and no link to another.
@@ -258,7 +260,13 @@ fn prove(disk: &Disk, pin: &Pin, path: &Path, depth: Depth, progress: &dyn Fn(&s
 }
 
 /// Makes the branch the present: from the moment that the timeline is durable, a start recovers the state there.
-fn publish(disk: &Disk, marker: &Marker, branch: Branch, grace_us: i64) -> Result<RestoreReport> {
+fn publish(
+    disk: &Disk,
+    marker: &Marker,
+    branch: Branch,
+    whole: &dyn FileSystem,
+    grace_us: i64,
+) -> Result<RestoreReport> {
     let Branch { parent, time_us, state, done, snapshot, released, lines: gone } = branch;
     let left = left_behind::look(disk, parent.timeline, parent.seq, time_us);
     let id = TimelineId { number: highest_number(disk)? + 1, tag: disk.env.rng.next_u64() as u32 };
@@ -274,7 +282,7 @@ fn publish(disk: &Disk, marker: &Marker, branch: Branch, grace_us: i64) -> Resul
     };
     root::make_dirs(disk)?;
     // The copy was put here by a tool that synced nothing; what is built on it must not outlive it.
-    disk.env.fs.sync_file_system(disk.layout.root()).map_err(Error::io(disk.layout.root()))?;
+    whole.sync().map_err(Error::io(disk.layout.root()))?;
     timeline::publish(disk, &next)?;
     if disk.has(Planted::ReleaseBeforeTrigger) {
         release(disk, &released)?;

@@ -122,7 +122,7 @@ impl Database {
         let view = self.view_at(snapshot)?;
         let mut tables: Vec<&TableState> = view.state().tables.iter().map(|table| &**table).collect();
         tables.sort_by_key(|table| table.id);
-        let outputs = Outputs::synced_at_the_end(self);
+        let outputs = Outputs::synced_at_the_end(self)?;
         let swapped = self.go_back(&tables, owner, &outputs);
         let Swapped { way_back, durable } = outputs.settle(swapped)?;
         let Some(way_back) = way_back.map(|pin| pin.name) else {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::plan::Planned;
 use super::{How, Plan, Tally};
-use crate::env::fs::{FileKind, Fs, FsFile, write_all_at};
+use crate::env::fs::{FileKind, FileSystem, Fs, FsFile, write_all_at};
 use crate::ipc::checksum_pieces;
 use crate::layout::{Disk, Layout, list_or_none};
 use crate::root;
@@ -125,6 +125,10 @@ impl<'a> Target<'a> {
     /// # Errors
     /// [`Error::Corrupt`] when the source's bytes are not what names them says.
     pub fn bring(&self, group: &[Planned], tally: &Tally<'_>) -> Result<()> {
+        // Opened before the first write that it answers for, so that another's sync does not take its failures away.
+        let root = self.root();
+        let whole =
+            (group.len() > 1).then(|| self.disk.env.fs.file_system_of(root)).transpose().map_err(Error::io(root))?;
         let mut new = Vec::new();
         let mut outcome = Ok(());
         for file in group {
@@ -140,7 +144,7 @@ impl<'a> Target<'a> {
             }
         }
         // What is whole stays, also when another file failed.
-        let named = self.give_names(&new, group.len() == 1, tally);
+        let named = self.give_names(&new, whole.as_deref(), tally);
         outcome.and(named)
     }
 
@@ -171,10 +175,11 @@ impl<'a> Target<'a> {
         Ok(Some(New { file, path, partial, brought: brought? }))
     }
 
-    fn give_names(&self, new: &[New<'_>], synced: bool, tally: &Tally<'_>) -> Result<()> {
+    /// Gives files their names, behind a sync of the file system where they were not synced one by one.
+    fn give_names(&self, new: &[New<'_>], whole: Option<&dyn FileSystem>, tally: &Tally<'_>) -> Result<()> {
         let fs = &self.disk.env.fs;
-        if !synced && new.iter().any(|new| new.brought != Brought::Linked) {
-            fs.sync_file_system(self.root()).map_err(Error::io(self.root()))?;
+        if let Some(whole) = whole.filter(|_| new.iter().any(|new| new.brought != Brought::Linked)) {
+            whole.sync().map_err(Error::io(self.root()))?;
         }
         for New { file, path, partial, brought } in new {
             fs.rename(partial, path).map_err(Error::io(path))?;

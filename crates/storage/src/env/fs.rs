@@ -77,7 +77,7 @@ impl Deref for Mapped {
 pub struct FsCounts {
     /// Every call of [`Fs`] and [`FsFile`].
     pub calls: u64,
-    /// Calls of [`FsFile::sync`] and [`Fs::sync_dir`].
+    /// Calls of [`FsFile::sync`], [`Fs::sync_dir`] and [`FileSystem::sync`].
     pub syncs: u64,
     /// Calls that write file content.
     pub writes: u64,
@@ -123,8 +123,9 @@ pub trait Fs: Send + Sync {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable. Never repeated after a failure.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
-    /// Makes everything durable that lies on the file system of a directory, whoever wrote it.
-    fn sync_file_system(&self, dir: &Path) -> io::Result<()>;
+    /// Opens the file system that a directory lies on, to make durable what is written from now on. A failure to write back is
+    /// told once to each that was opened before it, and to nobody who comes later.
+    fn file_system_of(&self, dir: &Path) -> io::Result<Box<dyn FileSystem>>;
     /// Takes the exclusive lock of a directory, held until the guard is dropped; `WouldBlock` when another holds it.
     fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>>;
     /// Returns what was counted so far.
@@ -138,6 +139,12 @@ pub trait Fs: Send + Sync {
             Err(e) => Err(e),
         }
     }
+}
+
+/// A file system that was opened to be made durable.
+pub trait FileSystem: Send + Sync {
+    /// Makes everything durable that lies on it, whoever wrote it. Never repeated after a failure.
+    fn sync(&self) -> io::Result<()>;
 }
 
 /// An open file.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fs::{Access, DirEntry, FileKind, Fs, FsCounts, FsFile, Mapped, Metadata, Space};
+use super::fs::{Access, DirEntry, FileKind, FileSystem, Fs, FsCounts, FsFile, Mapped, Metadata, Space};
 
 #[cfg(unix)]
 #[path = "os_fs/unix.rs"]
@@ -160,12 +160,13 @@ impl Fs for OsFs {
         system::open_to_sync(dir)?.sync_all()
     }
 
-    fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
-        self.counters.sync();
+    fn file_system_of(&self, dir: &Path) -> io::Result<Box<dyn FileSystem>> {
+        self.counters.call();
         #[cfg(target_os = "linux")]
-        return Ok(rustix::fs::syncfs(open_for_reading(dir)?)?);
+        let dir = open_for_reading(dir)?;
         #[cfg(not(target_os = "linux"))]
-        sync_below(dir)
+        let dir = dir.to_owned();
+        Ok(Box::new(OsFileSystem { dir, counters: self.counters.clone() }))
     }
 
     fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>> {
@@ -182,6 +183,25 @@ impl Fs for OsFs {
             written_bytes: get(&self.counters.written_bytes),
             read_bytes: get(&self.counters.read_bytes),
         }
+    }
+}
+
+struct OsFileSystem {
+    /// The kernel tells of a failed write-back by the descriptor: whoever opens one afterwards hears of nothing.
+    #[cfg(target_os = "linux")]
+    dir: File,
+    #[cfg(not(target_os = "linux"))]
+    dir: std::path::PathBuf,
+    counters: Arc<Counters>,
+}
+
+impl FileSystem for OsFileSystem {
+    fn sync(&self) -> io::Result<()> {
+        self.counters.sync();
+        #[cfg(target_os = "linux")]
+        return Ok(rustix::fs::syncfs(&self.dir)?);
+        #[cfg(not(target_os = "linux"))]
+        sync_below(&self.dir)
     }
 }
 

@@ -7,12 +7,12 @@
 //! call, so that one run can be cut short everywhere. Next: `machine` for the state, `crash` for what survives.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::io::Errno;
 
-use super::fs::{Access, DirEntry, FileKind, Fs, FsCounts, FsFile, Mapped, Metadata, Space};
+use super::fs::{Access, DirEntry, FileKind, FileSystem, Fs, FsCounts, FsFile, Mapped, Metadata, Space};
 
 mod content;
 mod crash;
@@ -399,13 +399,12 @@ impl Fs for SimFs {
         }
     }
 
-    fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
+    fn file_system_of(&self, dir: &Path) -> io::Result<Box<dyn FileSystem>> {
         let mut machine = self.machine();
-        let call = machine.begin(self.process, OpKind::SyncFileSystem, dir)?;
-        machine.resolve(dir)?;
-        machine.finish(call)?;
-        machine.sync_all();
-        Ok(())
+        machine.look(self.process, OpKind::Open, dir)?;
+        let inode = machine.resolve(dir)?;
+        machine.dir(inode)?;
+        Ok(Box::new(SimFileSystem { fs: self.clone(), dir: dir.to_owned() }))
     }
 
     fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>> {
@@ -422,6 +421,22 @@ impl Fs for SimFs {
 
     fn counts(&self) -> FsCounts {
         self.machine().counts
+    }
+}
+
+/// An open file system, by a path that it had then.
+struct SimFileSystem {
+    fs: SimFs,
+    dir: PathBuf,
+}
+
+impl FileSystem for SimFileSystem {
+    fn sync(&self) -> io::Result<()> {
+        let mut machine = self.fs.machine();
+        let call = machine.begin(self.fs.process, OpKind::SyncFileSystem, &self.dir)?;
+        machine.finish(call)?;
+        machine.sync_all();
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::fs::{Access, DirEntry, Fs, FsCounts, FsFile, Mapped, Metadata, Space};
+use super::fs::{Access, DirEntry, FileSystem, Fs, FsCounts, FsFile, Mapped, Metadata, Space};
 
 /// So many files and directories are synced one by one; of more the whole file system is, in one call.
 const MOST_ALONE: usize = 16;
@@ -16,6 +16,9 @@ const MOST_ALONE: usize = 16;
 /// The files of another file system, each sync of which is only noted.
 pub struct SyncLater {
     fs: Arc<dyn Fs>,
+    /// Opened before the first write that it answers for.
+    whole: Box<dyn FileSystem>,
+    below: PathBuf,
     waiting: Arc<Mutex<Waiting>>,
 }
 
@@ -34,19 +37,20 @@ impl Waiting {
 }
 
 impl SyncLater {
-    /// Returns the same files with nothing that waits.
-    pub fn new(fs: Arc<dyn Fs>) -> SyncLater {
-        SyncLater { fs, waiting: Arc::default() }
+    /// Returns the same files with nothing that waits; all that is written lies on the file system of `below`.
+    pub fn new(fs: Arc<dyn Fs>, below: &Path) -> io::Result<SyncLater> {
+        let whole = fs.file_system_of(below)?;
+        Ok(SyncLater { fs, whole, below: below.to_owned(), waiting: Arc::default() })
     }
 
     /// Makes durable what was to be. Nothing waits any more, also after a failure: a failed sync is never repeated.
     ///
     /// # Errors
-    /// Of the first sync that failed, with its path; `below` is a directory of the file system that all of it lies on.
-    pub fn sync(&self, below: &Path) -> Result<(), (PathBuf, io::Error)> {
+    /// Of the first sync that failed, with its path.
+    pub fn sync(&self) -> Result<(), (PathBuf, io::Error)> {
         let waiting = std::mem::take(&mut *lock(&self.waiting));
         if waiting.are_many() {
-            return self.fs.sync_file_system(below).map_err(|e| (below.to_owned(), e));
+            return self.whole.sync().map_err(|e| (self.below.clone(), e));
         }
         for (path, file) in waiting.files {
             file.sync().map_err(|e| (path, e))?;
@@ -73,8 +77,8 @@ impl Fs for SyncLater {
         Ok(())
     }
 
-    fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
-        self.fs.sync_file_system(dir)
+    fn file_system_of(&self, dir: &Path) -> io::Result<Box<dyn FileSystem>> {
+        self.fs.file_system_of(dir)
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
@@ -184,7 +188,7 @@ mod tests {
         let dir = Path::new("/root");
         fs.create_dir(dir).unwrap();
         fs.sync_dir(Path::new("/")).unwrap();
-        let later = SyncLater::new(fs.clone());
+        let later = SyncLater::new(fs.clone(), dir).unwrap();
         for n in 0..files {
             let file = later.create_new(&dir.join(n.to_string())).unwrap();
             file.write_at(0, b"x").unwrap();
@@ -193,13 +197,31 @@ mod tests {
         }
         let before = fs.counts().syncs;
         if synced {
-            later.sync(dir).unwrap();
+            later.sync().unwrap();
         }
         let syncs = fs.counts().syncs - before;
         fs.power_cut(Survive::Nothing);
         let fs = fs.power_up();
         let whole = |name: &usize| fs.read(&dir.join(name.to_string())).is_ok_and(|bytes| bytes == b"x");
         ((0..files).filter(whole).count(), syncs)
+    }
+
+    /// Else it would not be told of what failed to be written back in between.
+    #[test]
+    fn the_file_system_is_opened_before_the_first_write() {
+        let fs = Arc::new(SimFs::new(1));
+        fs.create_dir(Path::new("/root")).unwrap();
+        fs.sync_dir(Path::new("/")).unwrap();
+        let later = SyncLater::new(fs.clone(), Path::new("/root")).unwrap();
+        for n in 0..100 {
+            later.create_new(Path::new(&format!("/root/{n}"))).unwrap().sync().unwrap();
+        }
+        // Nothing has the path any more by which it was opened.
+        fs.rename(Path::new("/root"), Path::new("/moved")).unwrap();
+        later.sync().unwrap();
+        fs.power_cut(Survive::Nothing);
+        assert_eq!(fs.power_up().list(Path::new("/moved")).unwrap().len(), 100);
+        assert!(SyncLater::new(Arc::new(fs.power_up()), Path::new("/root")).is_err());
     }
 
     #[test]

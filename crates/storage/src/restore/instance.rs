@@ -49,10 +49,12 @@ pub fn run(
     let Some(name) = the_one(disk, &pins.iter().filter(meant).collect::<Vec<_>>(), instance_id)? else {
         return Ok(None);
     };
+    let root = disk.layout.root();
+    let whole = disk.env.fs.file_system_of(root).map_err(Error::io(root))?;
     let plan = choose(disk, &marker, Some(&name), None).map_err(Error::of_copy)?;
     let taken_under = plan.chosen.instance_id.clone();
     let branch = validate(disk, &plan, Depth::Full, progress).map_err(Error::of_copy)?;
-    let mut report = publish(disk, &marker, branch, grace_us)?;
+    let mut report = publish(disk, &marker, branch, &*whole, grace_us)?;
     report.lines.insert(
         0,
         format!("{KEY} is {instance_id}, the snapshot was taken in another place under {taken_under}: it is restored"),

@@ -180,7 +180,9 @@ impl Database {
             by_device.entry(device).or_insert(path);
         });
         by_device.insert(device, root);
-        by_device.values().try_for_each(|dir| self.disk.env.fs.sync_file_system(dir).map_err(Error::io(dir)))
+        let sync =
+            |dir: &PathBuf| self.disk.env.fs.file_system_of(dir).and_then(|whole| whole.sync()).map_err(Error::io(dir));
+        by_device.values().try_for_each(sync)
     }
 
     /// Returns the directories at most two levels below the root that lie on other devices than it or behind links.
