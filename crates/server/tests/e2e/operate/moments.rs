@@ -59,9 +59,13 @@ fn a_table_and_the_whole_database_go_back_to_a_moment() {
 
     // A moment that is not there: exit code 55, nothing changes, the next start without it is as before.
     std::fs::write(root.join("_restore"), "seq=999999").unwrap();
-    let start = binary().arg("-d").arg(&root).stdin(Stdio::null()).output().unwrap();
-    let said = String::from_utf8_lossy(&start.stderr).into_owned();
-    assert!(start.status.code() == Some(55) && said.contains(window) && said.contains("seq=999999"), "{said}");
+    for (retention, why) in [("7d", window), ("0", "log.retention is 0, so no moment is kept")] {
+        let mut start = binary();
+        start.env("QDB_LOG_RETENTION", retention).arg("-d").arg(&root).stdin(Stdio::null());
+        let start = start.output().unwrap();
+        let said = String::from_utf8_lossy(&start.stderr).into_owned();
+        assert!(start.status.code() == Some(55) && said.contains(why) && said.contains("seq=999999"), "{said}");
+    }
     std::fs::remove_file(root.join("_restore")).unwrap();
     let server = Running::with(&root, &[]);
     assert_eq!(server.rows("select k, v from prices"), r#"[["a",1.0],["b",2.0]]"#);
