@@ -282,7 +282,15 @@ fn ancestors(disk: &Disk, newest: Timeline, bytes: &[u8]) -> Result<History> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::Env;
+    use crate::env::clock::ManualClock;
+    use crate::env::rng::SeededRng;
+    use crate::env::sim_fs::SimFs;
+    use crate::layout::Layout;
 
     const fn id(number: u32) -> TimelineId {
         TimelineId { number, tag: number }
@@ -358,5 +366,51 @@ mod tests {
         assert_eq!(history.next_table(), 3);
         let ends: Vec<_> = history.lineage().map(|(line, end)| (line.number, end)).collect();
         assert_eq!(ends, [(3, Seq(u64::MAX)), (2, Seq(10)), (1, Seq(10))]);
+    }
+
+    fn disk_with(files: &[(TimelineId, &Timeline)]) -> Disk {
+        let fs = SimFs::new(1);
+        let layout = Layout::new(Path::new("/root"));
+        for (name, timeline) in files {
+            fs.write_file(&layout.timeline().join(format!("{name}.json")), &document::encode(timeline));
+        }
+        let env = Env { fs: Arc::new(fs), clock: Arc::new(ManualClock::new(1)), rng: Arc::new(SeededRng::new(1)) };
+        Disk { env, layout, planted: None }
+    }
+
+    fn why(disk: &Disk) -> String {
+        let found = super::history(disk, &LogFiles::default());
+        found.map(|history| history.map(|h| h.current().timeline)).expect_err("it is refused").to_string()
+    }
+
+    #[test]
+    fn a_timeline_whose_name_or_parent_is_not_what_it_says_is_refused_by_the_name_of_its_file() {
+        let lines = history(|_| {}, |_| {}).lines;
+        let [first, second, third] = [&lines[0], &lines[1], &lines[2]];
+        let good = disk_with(&[(id(1), first), (id(2), second), (id(3), third)]);
+        let found = super::history(&good, &LogFiles::default()).expect("it is whole").expect("it is there");
+        assert_eq!((found.current().timeline, found.files().len()), (id(3), 3));
+
+        let renamed = disk_with(&[(id(1), first), (id(2), second), (id(4), third)]);
+        let detail = why(&renamed);
+        assert!(detail.contains(&format!("{}.json", id(4))) && detail.contains("has another name"), "{detail}");
+        let parent_renamed = disk_with(&[(id(1), second), (id(2), second)]);
+        let detail = why(&parent_renamed);
+        assert!(detail.contains(&format!("{}.json", id(1))) && detail.contains("has another name"), "{detail}");
+        let detail = why(&disk_with(&[(id(3), third)]));
+        assert!(detail.contains(&format!("{}.json", id(2))) && detail.contains("missing"), "{detail}");
+
+        let mut circle = second.clone();
+        circle.parent.as_mut().expect("it has one").timeline = id(2);
+        let detail = why(&disk_with(&[(id(2), &circle)]));
+        assert!(detail.contains("not the parent that its child names"), "{detail}");
+        let newer = Timeline { format: TIMELINE_FORMAT_VERSION + 1, ..first.clone() };
+        let detail = why(&disk_with(&[(id(1), &newer)]));
+        assert!(detail.contains("start it with the newer server"), "{detail}");
+        assert!(why(&disk_with(&[(id(1), &Timeline { format: 0, ..first.clone() })])).contains("format 0"));
+
+        let twin = TimelineId { number: 1, tag: 9 };
+        let detail = why(&disk_with(&[(id(1), first), (twin, &Timeline { timeline: twin, ..first.clone() })]));
+        assert!(detail.contains("two copies lie in one root"), "{detail}");
     }
 }
