@@ -371,6 +371,7 @@ mod tests {
     fn disk_with(files: &[(TimelineId, &Timeline)]) -> Disk {
         let fs = SimFs::new(1);
         let layout = Layout::new(Path::new("/root"));
+        fs.make_dirs(&layout.timeline());
         for (name, timeline) in files {
             fs.write_file(&layout.timeline().join(format!("{name}.json")), &document::encode(timeline));
         }
