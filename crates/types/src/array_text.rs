@@ -1,10 +1,13 @@
 //! The texts of an array: `[1.0,2.0]` in answers and casts, `{1,2}` from PostgreSQL's clients.
 
-/// Returns lengths and values of a text in square or curly brackets, `NaN` or `null` for a NULL element. None for texts of another
-/// form, and when lists of one level differ in length.
+/// Most dimensions of an array: lists nest no deeper.
+const MOST_DIMENSIONS: usize = 32;
+
+/// Returns lengths and values of a text in square or curly brackets, `NaN` or `null` for a NULL element; elements may stand
+/// in quotes, as some drivers write them. None for texts of another form, and when lists of one level differ in length.
 pub fn parse(text: &str) -> Option<(Vec<u32>, Vec<f64>)> {
     let mut reader = Reader { rest: text.trim(), values: Vec::new() };
-    let shape = reader.list()?;
+    let shape = reader.list(MOST_DIMENSIONS)?;
     reader.rest.is_empty().then_some((shape, reader.values))
 }
 
@@ -20,9 +23,9 @@ impl Reader<'_> {
         rest.is_some()
     }
 
-    /// Reads a list; returns the lengths of its levels.
-    fn list(&mut self) -> Option<Vec<u32>> {
-        if !self.take(['[', '{']) {
+    /// Reads a list that nests at most so deep; returns the lengths of its levels.
+    fn list(&mut self, depth: usize) -> Option<Vec<u32>> {
+        if depth == 0 || !self.take(['[', '{']) {
             return None;
         }
         let (mut count, mut inner): (u32, Option<Vec<u32>>) = (0, None);
@@ -30,7 +33,7 @@ impl Reader<'_> {
             return Some(vec![0]);
         }
         loop {
-            let shape = if self.rest.starts_with(['[', '{']) { self.list()? } else { self.value()? };
+            let shape = if self.rest.starts_with(['[', '{']) { self.list(depth - 1)? } else { self.value()? };
             if inner.as_ref().is_some_and(|known| *known != shape) {
                 return None;
             }
@@ -49,6 +52,10 @@ impl Reader<'_> {
     fn value(&mut self) -> Option<Vec<u32>> {
         let end = self.rest.find([',', ']', '}'])?;
         let text = self.rest[..end].trim();
+        let text = match text.strip_prefix('"') {
+            Some(quoted) => quoted.strip_suffix('"')?,
+            None => text,
+        };
         let value = if text.eq_ignore_ascii_case("null") { f64::NAN } else { text.parse().ok()? };
         self.values.push(value);
         self.rest = &self.rest[end..];
@@ -84,11 +91,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn lists_nest_no_deeper_than_arrays_have_dimensions() {
+        let nested = |depth: usize| format!("{}1{}", "{".repeat(depth), "}".repeat(depth));
+        assert_eq!(parse(&nested(32)), Some((vec![1; 32], vec![1.0])));
+        assert_eq!(parse(&nested(33)), None);
+        assert_eq!(parse(&"[".repeat(10_000_000)), None);
+    }
+
+    #[test]
     fn lists_have_one_shape() {
         assert_eq!(parse("{{1,2},{3,4}}"), Some((vec![2, 2], vec![1.0, 2.0, 3.0, 4.0])));
         assert_eq!(parse(" [ 1.5 , 2 ] "), Some((vec![2], vec![1.5, 2.0])));
         assert_eq!(parse("[]"), Some((vec![0], vec![])));
-        for bad in ["", "[1,2", "[[1],[2,3]]", "[1,[2]]", "[a]", "[1]]"] {
+        assert_eq!(parse("{{\"1\",\"2\"},{\"3\",4}}"), Some((vec![2, 2], vec![1.0, 2.0, 3.0, 4.0])));
+        for bad in ["", "[1,2", "[[1],[2,3]]", "[1,[2]]", "[a]", "[1]]", "{\"1,\"2\"}", "{\"\"}", "{\"1}"] {
             assert_eq!(parse(bad), None, "{bad}");
         }
         let mut out = String::new();

@@ -2,8 +2,9 @@
 //!
 //! Knows text and binary forms by object id; never looks at the statement. Binary times count from 2000-01-01.
 
+use types::array_text;
+
 use crate::decimal::Decimal;
-use crate::import::field::read_array as read_nested;
 use crate::{pg_oid as oid, pg_text};
 
 /// Microseconds from 1970-01-01 to 2000-01-01, the origin of binary times.
@@ -61,7 +62,7 @@ fn read_text(type_oid: u32, text: &str) -> Result<Parameter, BadParameter> {
         oid::NUMERIC => Decimal::parse(text.trim()).map(|number| Parameter::Decimal(number.to_string())),
         oid::BYTEA => read_bytea(text).map(Parameter::Bytes),
         oid::INT2_ARRAY | oid::INT4_ARRAY | oid::INT8_ARRAY | oid::FLOAT4_ARRAY | oid::FLOAT8_ARRAY => {
-            read_array(text).map(|(shape, values)| Parameter::Array(shape, values))
+            array_text::parse(text).map(|(shape, values)| Parameter::Array(shape, values))
         }
         // An integer is microseconds, as in every other place where a timestamp is wanted.
         oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::DATE => {
@@ -141,16 +142,6 @@ fn read_bytea(text: &str) -> Option<Vec<u8>> {
         }
     }
     Some(out)
-}
-
-/// Reads `{{1.5,NULL},{3,4}}`.
-fn read_array(text: &str) -> Option<(Vec<u32>, Vec<f64>)> {
-    let text = text.trim();
-    let dims = text.chars().filter(|c| *c != ' ').take_while(|c| *c == '{').count();
-    if dims == 0 || dims > 32 {
-        return None;
-    }
-    read_nested(&text.replace('{', "[").replace('}', "]"), dims)
 }
 
 /// Reads number of dimensions, a flag, the type of the elements, length and first index of each dimension, elements.
@@ -243,6 +234,10 @@ mod tests {
         check(oid::BYTEA, 0, b"a\\\\\\001", Parameter::Bytes(vec![b'a', b'\\', 1]));
         check(oid::FLOAT8_ARRAY, 0, b"{{1.5,2},{3,4}}", Parameter::Array(vec![2, 2], vec![1.5, 2.0, 3.0, 4.0]));
         check(oid::INT2_ARRAY, 0, b"{}", Parameter::Array(vec![0], vec![]));
+        // node-postgres puts every element in quotes
+        check(oid::FLOAT8_ARRAY, 0, b"{\"1.5\",\"2\"}", Parameter::Array(vec![2], vec![1.5, 2.0]));
+        // pgJDBC's setDate sends a day with the offset of its zone
+        check(oid::TIMESTAMP, 0, b"1970-01-02 +02", Parameter::TimestampUs(22 * 3_600_000_000));
     }
 
     #[test]

@@ -101,19 +101,16 @@ pub fn read_timestamp_us(text: &str) -> Option<i64> {
     days.checked_mul(US_PER_DAY)?.checked_add(time_of_day_us(time)?)
 }
 
-/// `HH:MM[:SS[.fraction]][zone]` in microseconds since midnight UTC of the same date; negative east of it.
+/// `[HH:MM[:SS[.fraction]]][zone]` in microseconds since midnight UTC of the same date; negative east of it.
 fn time_of_day_us(text: &str) -> Option<i64> {
     let end = text.find(['Z', 'z', '+', '-']).unwrap_or(text.len());
     let (clock, zone) = (text[..end].trim_end(), &text[end..]);
-    if clock.is_empty() {
-        return zone.is_empty().then_some(0);
-    }
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
     if fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let us = fraction.bytes().chain(*b"000000").take(6).fold(0, |us, b| us * 10 + i64::from(b - b'0'));
-    let seconds = sexagesimal(clock, 24)?;
+    let seconds = if clock.is_empty() && fraction.is_empty() { 0 } else { sexagesimal(clock, 24)? };
     let offset = match zone {
         "" | "Z" | "z" => 0,
         _ => {
