@@ -25,6 +25,7 @@ mod command;
 mod connection;
 mod conversation;
 mod cursor;
+mod declared;
 mod extended;
 mod failure;
 mod rows;

@@ -2,6 +2,8 @@
 //!
 //! Looks at the first words only; everything else is the session's.
 
+use super::declared::{Declare, Fetch};
+
 /// What a statement is to the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -21,6 +23,13 @@ pub enum Command {
     Savepoint(String),
     ReleaseSavepoint(String),
     RollbackTo(String),
+    Declare(Declare),
+    /// FETCH or MOVE of a cursor.
+    Fetch(Fetch),
+    /// FETCH or MOVE of another form than those that read forward.
+    FetchElsewhere,
+    /// Ends one cursor, or all (None).
+    CloseCursor(Option<String>),
     /// Blanks and comments.
     Empty,
     Other,
@@ -53,6 +62,13 @@ impl Command {
                 let name = if follows("prepare") { words.next().unwrap_or_default() } else { second };
                 Command::Deallocate((!name.eq_ignore_ascii_case("all")).then(|| identifier(name)))
             }
+            "declare" => declared(sql).map_or(Command::Other, Command::Declare),
+            "fetch" | "move" => {
+                let all = std::iter::once(second).chain(words).map(identifier);
+                Fetch::read(all, first == "move").map_or(Command::FetchElsewhere, Command::Fetch)
+            }
+            "close" if follows("all") => Command::CloseCursor(None),
+            "close" if !second.is_empty() => Command::CloseCursor(Some(identifier(second))),
             "discard" if follows("all") => Command::DiscardAll,
             "copy" => {
                 let mut streams = words.filter(|w| w.eq_ignore_ascii_case("stdin") || w.eq_ignore_ascii_case("stdout"));
@@ -61,6 +77,14 @@ impl Command {
             _ => Command::Other,
         }
     }
+}
+
+/// Returns the DECLARE that a statement is; one of variables, `DECLARE @x := 1 …`, is the session's.
+fn declared(sql: &str) -> Option<Declare> {
+    let mut words = Words { rest: sql };
+    words.next();
+    let ended = std::iter::from_fn(|| words.next().map(|word| (identifier(word), sql.len() - words.rest.len())));
+    Declare::read(ended)
 }
 
 fn identifier(word: &str) -> String {
@@ -120,6 +144,14 @@ impl<'a> Iterator for Words<'a> {
 mod tests {
     use super::*;
 
+    fn declare(name: &str, query: usize, binary: bool, hold: bool) -> Command {
+        Command::Declare(Declare { name: name.into(), query, binary, hold })
+    }
+
+    fn fetch(name: &str, count: Option<u64>, moves: bool) -> Command {
+        Command::Fetch(Fetch { name: name.into(), count, moves })
+    }
+
     #[test]
     fn statements_are_told_by_their_first_words() {
         for (sql, expected) in [
@@ -140,6 +172,19 @@ mod tests {
             ("DEALLOCATE ALL", Command::Deallocate(None)),
             ("deallocate \"_pg3_0\"", Command::Deallocate(Some("_pg3_0".into()))),
             ("deallocate prepare a", Command::Deallocate(Some("a".into()))),
+            ("declare @x := 1 select @x", Command::Other),
+            ("declare x int", Command::Other),
+            ("declare \"c 1\" no scroll cursor with hold for select 1", declare("c 1", 44, false, true)),
+            ("DECLARE c BINARY CURSOR FOR SELECT 1", declare("c", 27, true, false)),
+            ("fetch c", fetch("c", Some(1), false)),
+            ("FETCH FORWARD 100 FROM \"c\";", fetch("c", Some(100), false)),
+            ("fetch all in c", fetch("c", None, false)),
+            ("move 5 from c", fetch("c", Some(5), true)),
+            ("fetch backward 1 from c", Command::FetchElsewhere),
+            ("fetch -1 from c", Command::FetchElsewhere),
+            ("fetch", Command::FetchElsewhere),
+            ("close c", Command::CloseCursor(Some("c".into()))),
+            ("CLOSE ALL", Command::CloseCursor(None)),
             ("discard all", Command::DiscardAll),
             ("COPY t (a, b) FROM STDIN", Command::CopyStream),
             ("copy (select 1) to 'stdout.csv'", Command::Other),

@@ -123,7 +123,7 @@ impl Conversation {
             return Ok(());
         }
         output.put(failure.into_message())?;
-        self.portals.clear();
+        self.portals.retain(|_, portal| portal.holds());
         if matches!(self.transaction, Transaction::Implicit | Transaction::Open) {
             let open = self.transaction == Transaction::Open;
             // Rows before a savepoint wait: the client may go back to it.
@@ -156,6 +156,9 @@ impl Conversation {
 
     async fn simple_statement(&mut self, sql: &str, last: bool, output: &mut Output) -> Result<(), Stop> {
         let command = Command::of(sql);
+        if let Some(fetch) = self.fetch_statement(&command) {
+            return self.fetch(&fetch, None, output).await;
+        }
         match self.run(&command, sql, &[], last).await? {
             Ran::Rows(rows) => {
                 let formats = vec![Format::Text; rows.columns.len()];
@@ -212,6 +215,12 @@ impl Conversation {
                 found(self.session.release_savepoint(name), name)?;
                 Ok(Ran::Done("RELEASE".into()))
             }
+            Command::Declare(declare) => self.declare(declare, sql, params).await,
+            // FETCH itself is served where its rows are sent.
+            Command::Fetch(_) | Command::FetchElsewhere => {
+                Err(Failure::error("0A000", "cursor can only scan forward").hint("use FETCH n or FETCH ALL").into())
+            }
+            Command::CloseCursor(name) => Ok(self.close_cursor(name.as_deref())?),
             Command::Insert => self.insert(sql, params, last).await,
             Command::DiscardAll => {
                 self.commit_implicit().await?;
@@ -252,7 +261,7 @@ impl Conversation {
     }
 
     async fn commit(&mut self) -> Result<Ran, Stop> {
-        self.portals.clear();
+        self.portals.retain(|_, portal| portal.holds());
         match std::mem::replace(&mut self.transaction, Transaction::None) {
             Transaction::Failed => {
                 self.session.execute("ROLLBACK", &[]).await?;
@@ -267,7 +276,7 @@ impl Conversation {
     }
 
     async fn rollback(&mut self) -> Result<Ran, Stop> {
-        self.portals.clear();
+        self.portals.retain(|_, portal| portal.holds());
         if self.transaction != Transaction::None {
             self.session.execute("ROLLBACK", &[]).await?;
         }
@@ -283,7 +292,7 @@ impl Conversation {
         }
     }
 
-    async fn commit_implicit(&mut self) -> Result<(), Stop> {
+    pub(super) async fn commit_implicit(&mut self) -> Result<(), Stop> {
         if self.transaction == Transaction::Implicit {
             self.transaction = Transaction::None;
             self.session.execute("COMMIT", &[]).await?;

@@ -48,6 +48,35 @@ impl Cursor {
         &self.formats
     }
 
+    pub fn set_formats(&mut self, formats: Vec<Format>) {
+        self.formats = formats;
+    }
+
+    /// Lets rows go until `limit` of them or the end, and returns how many.
+    pub async fn skip(&mut self, limit: Option<u64>) -> Result<u64, Stop> {
+        let mut skipped = 0;
+        loop {
+            let left = usize::try_from(limit.map_or(u64::MAX, |limit| limit - skipped)).unwrap_or(usize::MAX);
+            let Some((batch, first)) = self.batch.take() else {
+                match self.rows.next().await? {
+                    Some(batch) if left > 0 => self.batch = Some((batch, 0)),
+                    batch => {
+                        self.batch = batch.map(|batch| (batch, 0));
+                        return Ok(skipped);
+                    }
+                }
+                continue;
+            };
+            let end = batch.num_rows().min(first.saturating_add(left));
+            skipped += (end - first) as u64;
+            if end < batch.num_rows() {
+                self.batch = Some((batch, end));
+                self.last_used = Instant::now();
+                return Ok(skipped);
+            }
+        }
+    }
+
     /// Sends rows until `limit` of them or the end. A limit reached with the last row counts as suspended, as in
     /// PostgreSQL: the end is found by the next fetch.
     pub async fn fetch(&mut self, limit: Option<u64>, output: &mut Output) -> Result<Fetched, Stop> {

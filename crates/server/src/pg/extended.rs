@@ -16,6 +16,7 @@ use wire::pg_parameter::{self, Parameter};
 use super::command::Command;
 use super::conversation::{Conversation, Ran, Transaction, aborted, complete, rows_tag};
 use super::cursor::Cursor;
+use super::declared::{Declare, Fetch, without_lock};
 use super::failure::{Failure, Stop};
 use super::rows::{self, Format};
 use super::stream::Output;
@@ -42,6 +43,52 @@ pub struct Portal {
     params: Vec<Param>,
     result_formats: Vec<i16>,
     state: State,
+    /// Whether DECLARE made it, and whether it outlives its transaction.
+    declared: Option<Hold>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    With,
+    Without,
+}
+
+impl Portal {
+    /// Returns the portal of a cursor that DECLARE began.
+    pub fn declared(sql: &str, cursor: Cursor, hold: bool) -> Portal {
+        Portal {
+            statement: String::new(),
+            sql: sql.to_owned(),
+            command: Command::Other,
+            has_rows: true,
+            params: Vec::new(),
+            result_formats: Vec::new(),
+            state: State::Fetching(Box::new(cursor)),
+            declared: Some(if hold { Hold::With } else { Hold::Without }),
+        }
+    }
+
+    pub fn is_declared(&self) -> bool {
+        self.declared.is_some()
+    }
+
+    /// Returns whether it stays when a transaction ends.
+    pub fn holds(&self) -> bool {
+        self.declared == Some(Hold::With)
+    }
+
+    /// Returns the rows that are left; `name` is its own.
+    ///
+    /// # Errors
+    /// A portal without rows, or one that waited too long.
+    pub fn cursor(&mut self, name: &str) -> Result<&mut Cursor, Failure> {
+        match &mut self.state {
+            State::Fetching(cursor) => Ok(cursor),
+            _ => {
+                Err(Failure::error("55000", format!("cursor \"{name}\" has no rows to fetch")).hint("declare it again"))
+            }
+        }
+    }
 }
 
 enum State {
@@ -93,6 +140,16 @@ impl Conversation {
                 self.session.describe(&sql, &hints)?
             }
             // Served here: no parameters, no rows.
+            Command::Declare(Declare { query, .. }) => {
+                let hints: Vec<Option<Kind>> = types.iter().map(|oid| kind_of(*oid)).collect();
+                let described = self.session.describe(without_lock(&sql[query..]), &hints);
+                let before = sql[..query].chars().count();
+                Described { columns: None, ..described.map_err(|error| Failure::from(error).shifted(before))? }
+            }
+            Command::Fetch(Fetch { ref name, moves: false, .. }) => {
+                let cursor = self.portals.get_mut(name).map(|portal| portal.cursor(name)).transpose()?;
+                Described { params: Vec::new(), columns: cursor.map(|cursor| cursor.columns().to_vec()) }
+            }
             _ => Described { params: Vec::new(), columns: None },
         };
         let count = described.params.len().max(types.len());
@@ -112,10 +169,7 @@ impl Conversation {
     pub(super) fn bind(&mut self, bind: Bind, output: &mut Output) -> Result<(), Stop> {
         let statement = find(&self.statements, &bind.statement)?;
         self.refuse_if_failed(&statement.command)?;
-        if self.portals.len() >= self.limits.portals {
-            let message = format!("more than {} open portals on one connection", self.limits.portals);
-            return Err(Failure::error("53400", message).hint("close those that are no longer used").into());
-        }
+        self.refuse_more_portals()?;
         let portal = Portal {
             params: parameters(&bind, &statement.parameters)?,
             statement: bind.statement,
@@ -124,9 +178,18 @@ impl Conversation {
             has_rows: statement.columns.is_some(),
             result_formats: bind.result_formats,
             state: State::Bound,
+            declared: None,
         };
         self.portals.insert(bind.portal, portal);
         Ok(output.put(Backend::BindComplete(BindComplete::new()))?)
+    }
+
+    pub(super) fn refuse_more_portals(&self) -> Result<(), Failure> {
+        if self.portals.len() >= self.limits.portals {
+            let message = format!("more than {} open portals on one connection", self.limits.portals);
+            return Err(Failure::error("53400", message).hint("close those that are no longer used"));
+        }
+        Ok(())
     }
 
     pub(super) fn describe_statement(&mut self, name: &str, output: &mut Output) -> Result<(), Stop> {
@@ -143,6 +206,11 @@ impl Conversation {
     /// parameters.
     pub(super) async fn describe_portal(&mut self, name: &str, output: &mut Output) -> Result<(), Stop> {
         let mut portal = self.take_portal(name)?;
+        if let Some(fetch) = self.fetch_statement(&portal.command) {
+            self.describe_fetch(&fetch, &portal.result_formats, output)?;
+            self.portals.insert(name.to_owned(), portal);
+            return Ok(());
+        }
         if portal.has_rows && matches!(portal.state, State::Bound) {
             self.start(&mut portal, true).await?;
         }
@@ -168,6 +236,14 @@ impl Conversation {
             let age = self.limits.view_age.as_secs();
             let message = format!("portal \"{name}\" was not fetched for view.age.max={age}s: its rows were let go");
             return Err(Failure::error("55000", message).hint("run the statement again").into());
+        }
+        if let Some(fetch) = self.fetch_statement(&portal.command)
+            && matches!(portal.state, State::Bound)
+        {
+            self.fetch(&fetch, Some(&portal.result_formats), output).await?;
+            portal.state = State::Ran;
+            self.portals.insert(name.to_owned(), portal);
+            return Ok(output.flush_if_full().await?);
         }
         if matches!(portal.state, State::Bound) {
             match self.start(&mut portal, last).await? {
@@ -203,7 +279,7 @@ impl Conversation {
         match target {
             Target::Statement => {
                 self.statements.remove(name);
-                self.portals.retain(|_, portal| portal.statement != name);
+                self.portals.retain(|_, portal| portal.statement != name || portal.is_declared());
             }
             Target::Portal => {
                 self.portals.remove(name);
