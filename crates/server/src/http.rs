@@ -172,7 +172,8 @@ async fn connection(
     let _ = socket.set_nodelay(true);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let routes = routes.clone();
-        async move { routes.oneshot(request.map(Body::new)).await as Result<Response, Infallible> }
+        let request = routes::with_one_slash(request.map(Body::new));
+        async move { routes.oneshot(request).await as Result<Response, Infallible> }
     });
     let mut http = http1::Builder::new();
     // hyper's limit for reading a head runs between requests too: it is the idle time of a kept connection

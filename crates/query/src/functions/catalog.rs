@@ -51,6 +51,11 @@ pub fn relation(schema: &str, relation: &str, tables: &Tables) -> Option<Arc<dyn
     Some(made.expect("every row has a value of its kind for every column"))
 }
 
+/// Returns the number of a type of PostgreSQL that is known here, by any of its names.
+pub fn type_number(name: &str) -> Option<i32> {
+    postgres::type_number(name)
+}
+
 /// The number, length and names of a type in PostgreSQL.
 struct PgType {
     oid: i32,

@@ -24,6 +24,11 @@ pub fn find(name: &str) -> Option<Binding> {
         },
         "current_database" | "current_catalog" => |call, _| no_args(call).map(|()| text(call, "qdb")),
         "current_schema" => |call, _| no_args(call).map(|()| text(call, "public")),
+        // The peer leaves pg_catalog out whatever it is asked.
+        "current_schemas" => |call, _| match call.args.len() {
+            1 => Ok(text(call, "{public}")),
+            _ => Err(call.wrong_count(1)),
+        },
         "current_user" | "session_user" => {
             |call, environment| no_args(call).map(|()| text(call, &environment.ask().user))
         }
@@ -136,13 +141,21 @@ fn format_type(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
 fn type_name(oid: i64) -> Option<&'static str> {
     Some(match oid {
         16 => "boolean",
+        17 => "bytea",
         20 => "bigint",
         21 => "smallint",
         23 => "integer",
+        26 => "oid",
         700 => "real",
         701 => "double precision",
+        1015 => "character varying[]",
+        1022 => "double precision[]",
+        1042 => "bpchar",
         1043 => "character varying",
+        1082 => "date",
         1114 => "timestamp without time zone",
+        1700 => "numeric",
+        2950 => "uuid",
         _ => return None,
     })
 }

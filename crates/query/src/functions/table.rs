@@ -48,6 +48,7 @@ fn find(name: &str) -> Option<Bind> {
         "dropped_tables" => meta::dropped_tables,
         "query_activity" => meta::query_activity,
         "materialized_views" => meta::materialized_views,
+        "views" => meta::views,
         "keywords" => meta::keywords,
         _ => return None,
     })

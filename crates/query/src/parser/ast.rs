@@ -552,6 +552,10 @@ pub enum Setting {
     DateStyle,
     TimeZone,
     DefaultTransactionReadOnly,
+    TransactionReadOnly,
+    ClientEncoding,
+    ServerEncoding,
+    IntegerDatetimes,
 }
 
 /// An expression with its place: of its operator for binary operators, of its first token otherwise.

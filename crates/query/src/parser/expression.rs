@@ -83,6 +83,16 @@ fn node(kind: ExprKind, position: usize) -> Expr {
 /// Parses one infix operator and its right side, if one that binds tighter than `floor` follows.
 fn infix(cursor: &mut Cursor, left: Expr, floor: u8) -> Result<Infix, SqlError> {
     let token = cursor.peek();
+    // PostgreSQL's name of LIKE, as `postgres_fdw` sends it.
+    let tilde = cursor.peek_at(1);
+    if (token.is_sign("~") || token.is_sign("!~")) && tilde.is_sign("~") && token.end == tilde.start {
+        if binding::EQUALITY <= floor {
+            return Ok(Infix::None(left));
+        }
+        let op = if token.is_sign("~") { Binary::Like } else { Binary::NotLike };
+        cursor.next();
+        return binary(cursor, left, op, binding::EQUALITY).map(Infix::Taken);
+    }
     if let Some((op, level)) = binary_operator(token) {
         return if level > floor { binary(cursor, left, op, level).map(Infix::Taken) } else { Ok(Infix::None(left)) };
     }
@@ -240,6 +250,12 @@ pub fn type_name(cursor: &mut Cursor) -> Result<(String, usize), SqlError> {
         cursor.next();
     } else if token.is_word("timestamp") && cursor.are_words(&["with", "time", "zone"]) {
         cursor.take_words(&["with", "time", "zone"]);
+    } else if token.is_word("timestamp") && cursor.take_words(&["without", "time", "zone"]) {
+        // Every TIMESTAMP is without one.
+    } else if token.is_word("character") && cursor.take_word("varying") {
+        "varchar".clone_into(&mut name);
+    } else if token.is_word("float") && cursor.is_sign("(") {
+        name = sized_float(cursor)?.to_owned();
     } else if matches!(token.text.to_ascii_lowercase().as_str(), "decimal" | "geohash" | "numeric")
         && cursor.is_sign("(")
     {
@@ -255,6 +271,19 @@ pub fn type_name(cursor: &mut Cursor) -> Result<(String, usize), SqlError> {
         name.push_str("[]");
     }
     Ok((name, token.position))
+}
+
+/// Parses `(53)` behind FLOAT, the binary digits that the type must have; returns its name here.
+fn sized_float(cursor: &mut Cursor) -> Result<&'static str, SqlError> {
+    cursor.expect_sign("(")?;
+    let digits = cursor.next().text.parse::<u8>();
+    let name = match digits {
+        Ok(1..=24) => "float",
+        Ok(25..=53) => "double",
+        _ => return Err(SqlError::new(cursor.last().position, "FLOAT has 1 to 53 binary digits")),
+    };
+    cursor.expect_sign(")")?;
+    Ok(name)
 }
 
 fn is_null(cursor: &mut Cursor, arg: Expr) -> Result<Expr, SqlError> {
@@ -419,7 +448,8 @@ fn sign_operand(cursor: &mut Cursor) -> Result<Expr, SqlError> {
             }
             let inner = expression(cursor)?;
             close(cursor, token)?;
-            Ok(inner)
+            let names_field = cursor.is_sign(".") && cursor.peek_at(1).kind == TokenKind::Word;
+            if names_field { array::field(cursor, inner) } else { Ok(inner) }
         }
         "-" | "~" => {
             cursor.next();

@@ -9,7 +9,7 @@ const EXPECTED: &str = "expected 'TABLES', 'COLUMNS FROM <tab>', 'PARTITIONS FRO
     'TRANSACTION ISOLATION LEVEL', 'transaction_isolation', 'max_identifier_length', 'standard_conforming_strings', \
     'parameters', 'server_version', 'server_version_num', 'search_path', 'datestyle', or 'time zone'";
 
-const SETTINGS: [(&[&str], Setting); 10] = [
+const SETTINGS: [(&[&str], Setting); 15] = [
     (&["server_version"], Setting::ServerVersion),
     (&["server_version_num"], Setting::ServerVersionNum),
     (&["transaction", "isolation", "level"], Setting::TransactionIsolation),
@@ -19,7 +19,12 @@ const SETTINGS: [(&[&str], Setting); 10] = [
     (&["search_path"], Setting::SearchPath),
     (&["datestyle"], Setting::DateStyle),
     (&["time", "zone"], Setting::TimeZone),
+    (&["timezone"], Setting::TimeZone),
     (&["default_transaction_read_only"], Setting::DefaultTransactionReadOnly),
+    (&["transaction_read_only"], Setting::TransactionReadOnly),
+    (&["client_encoding"], Setting::ClientEncoding),
+    (&["server_encoding"], Setting::ServerEncoding),
+    (&["integer_datetimes"], Setting::IntegerDatetimes),
 ];
 
 /// Parses SHOW, the word included.

@@ -103,6 +103,11 @@ fn relation(cursor: &mut Cursor) -> Result<RelationRef, SqlError> {
         },
         TokenKind::Word | TokenKind::Quoted | TokenKind::Text => {
             let table = table_name(cursor)?;
+            // The web console calls the information schema's relations.
+            if table.name.to_ascii_lowercase().starts_with("information_schema.") && cursor.is_sign("(") {
+                cursor.next();
+                cursor.expect_sign(")")?;
+            }
             Ok(match at_snapshot(cursor)? {
                 Some(snapshot) => RelationRef::TableAt { table, snapshot },
                 None => RelationRef::Table(table),

@@ -168,6 +168,8 @@ pub fn cast(scope: &Scope, arg: &Tree, type_name: &str, position: usize) -> Resu
         }
         "regproc" | "regprocedure" | "regnamespace" | "name" => Kind::String,
         "oid" => Kind::Int,
+        // There are no lists of texts: one stands for itself, see `lists`.
+        "text[]" | "varchar[]" | "name[]" | "char[]" => Kind::String,
         _ => return Ok(None),
     };
     functions::cast::explicit(scope.bind(arg)?, to, position).map(Some)
@@ -187,6 +189,12 @@ pub fn relation_size(scope: &Scope, call: &Call) -> Result<Typed, SqlError> {
     }
     let sizes = sizes.map_or_else(|| Ok(null()), |mut cases| cases.otherwise(null()));
     Ok(Typed::new(sizes.map_err(plan_error)?, Kind::Long, call.position))
+}
+
+/// Binds to_regclass(name): the number that pg_class has for a relation, NULL for one that is not there.
+pub fn to_regclass(scope: &Scope, args: &[Typed], position: usize) -> Result<Typed, SqlError> {
+    let number = args.first().and_then(Typed::as_text).map(|name| relation_number(scope, name, position));
+    Ok(number.and_then(Result::ok).unwrap_or_else(|| Typed::literal(Kind::Int.null(), Kind::Int, position)))
 }
 
 /// Returns the number that pg_class has for a relation.

@@ -8,7 +8,7 @@ use crate::error::SqlError;
 use crate::functions::Typed;
 use crate::functions::cell::{self, Cell};
 use crate::kind::Kind;
-use crate::planner::numbers;
+use crate::planner::{lists, numbers};
 
 /// A value that a client bound to a parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,10 +103,33 @@ impl Parameters {
             }
             Param::Text(text) => Typed::literal(ScalarValue::Utf8View(Some(text.clone())), Kind::String, position),
             Param::TimestampUs(us) => {
-                let value = ScalarValue::TimestampMicrosecond(Some(*us), None);
+                // A DATE has milliseconds: one that was stored from this very moment must equal it.
+                let us = if wanted == Some(Kind::Date) { us.div_euclid(1_000) * 1_000 } else { *us };
+                let value = ScalarValue::TimestampMicrosecond(Some(us), None);
                 Typed::literal(value, Kind::Timestamp, position)
             }
         })
+    }
+
+    /// Returns the elements of the list that a client bound to `$number`, None for NULL ones; None while the statement is
+    /// only described, and then the parameter is a text.
+    ///
+    /// # Errors
+    /// A value that is no list.
+    pub fn list(&self, number: usize, position: usize) -> Result<Option<Vec<Option<String>>>, SqlError> {
+        let place = number.checked_sub(1).ok_or_else(|| undefined(number, position))?;
+        let Some(values) = &self.values else {
+            self.describe(place, Some(Kind::Varchar), position);
+            return Ok(None);
+        };
+        let elements = match values.get(place).ok_or_else(|| undefined(number, position))? {
+            Param::Null => Some(vec![None]),
+            Param::Text(text) => lists::elements(text),
+            Param::Array(shape, values) if shape.len() == 1 => values.iter().map(|value| whole(*value)).collect(),
+            _ => None,
+        };
+        let wrong = || SqlError::new(position, format!("a list such as {{a,b}} is expected in ${number}"));
+        elements.map(Some).ok_or_else(wrong)
     }
 
     fn describe(&self, place: usize, wanted: Option<Kind>, position: usize) -> Typed {
@@ -120,6 +143,15 @@ impl Parameters {
         found[place] = kind;
         null_of(kind.unwrap_or(Kind::Null), position)
     }
+}
+
+/// Returns the text of an element, None of which is NULL; none at all for a number too large to be told from its neighbours.
+fn whole(value: f64) -> Option<Option<String>> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.is_nan() {
+        return Some(None);
+    }
+    (value.abs() < EXACT).then(|| Some(value.to_string()))
 }
 
 /// Returns the DECIMAL of some digits.

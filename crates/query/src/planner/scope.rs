@@ -10,7 +10,7 @@ use datafusion::logical_expr::Expr;
 use super::group::Grouping;
 use super::relation::Column;
 use super::window::{self, Windows};
-use super::{Ctes, Planner, catalogue, moments, numbers};
+use super::{Ctes, Planner, catalogue, lists, moments, numbers};
 use crate::error::SqlError;
 use crate::functions::arithmetic::Arithmetic;
 use crate::functions::array::Selector;
@@ -21,6 +21,23 @@ use crate::functions::place::Containment;
 use crate::functions::{self, Call, Typed};
 use crate::kind::Kind;
 use crate::parser::ast::{Binary, CastSpelling, Expr as Tree, ExprKind, Unary};
+
+/// Functions that may be called without brackets where no column has their name. The web console asks `select build`.
+const BARE: [&str; 13] = [
+    "build",
+    "current_catalog",
+    "current_database",
+    "current_schema",
+    "current_user",
+    "now",
+    "pg_is_in_recovery",
+    "pi",
+    "session_user",
+    "sysdate",
+    "systimestamp",
+    "txid_current",
+    "version",
+];
 
 /// What an expression can see.
 #[derive(Clone, Copy)]
@@ -134,14 +151,10 @@ impl<'s> Scope<'s> {
                 let outer = Scope { aliases: &[], ..*self };
                 return outer.bind(tree).map(|t| t.at(position));
             }
-            let bare = ["current_user", "current_schema", "current_database", "session_user", "version", "pi"];
-            if bare.iter().any(|b| name.eq_ignore_ascii_case(b)) {
+            if BARE.iter().any(|bare| name.eq_ignore_ascii_case(bare)) {
                 return self.call(name, &[], false, position);
             }
             if name.eq_ignore_ascii_case("count") && self.grouping.is_some() {
-                return self.call(name, &[], false, position);
-            }
-            if matches!(name.to_ascii_lowercase().as_str(), "current_catalog" | "current_user" | "session_user") {
                 return self.call(name, &[], false, position);
             }
         }
@@ -195,6 +208,9 @@ impl<'s> Scope<'s> {
 
     fn binary(&self, op: Binary, left: &Tree, right: &Tree, position: usize) -> Result<Typed, SqlError> {
         if let Some(found) = moments::against_query(self, op, left, right, position)? {
+            return Ok(found);
+        }
+        if let Some(found) = lists::against_list(self, op, left, right, position)? {
             return Ok(found);
         }
         let (left_value, right_value) = self.bind_pair(left, right)?;
@@ -255,6 +271,8 @@ impl<'s> Scope<'s> {
             "pg_table_size" | "pg_total_relation_size" | "pg_relation_size" => {
                 return catalogue::relation_size(self, &Call::new(name, position, args));
             }
+            "to_regclass" => return catalogue::to_regclass(self, &args, position),
+            "to_regtype" => return Ok(lists::to_regtype(&args, position)),
             "pg_size_pretty" => "size_pretty",
             _ => name,
         };
@@ -272,7 +290,13 @@ impl<'s> Scope<'s> {
             _ => self.bind(tree).map(Selector::At),
         };
         let selectors = selectors.iter().map(selector).collect::<Result<Vec<_>, _>>()?;
-        functions::array::index(self.bind(array)?, selectors, position)
+        let array = self.bind(array)?;
+        if let [Selector::At(at)] = &selectors[..]
+            && let Some(found) = lists::element(&array, at, position)
+        {
+            return Ok(found);
+        }
+        functions::array::index(array, selectors, position)
     }
 
     fn case(
@@ -291,7 +315,13 @@ impl<'s> Scope<'s> {
         functions::conditional::case(operand, bound, otherwise, position)
     }
 
-    fn in_list(&self, value: &Tree, list: &[Tree], negated: bool, position: usize) -> Result<Typed, SqlError> {
+    pub(super) fn in_list(
+        &self,
+        value: &Tree,
+        list: &[Tree],
+        negated: bool,
+        position: usize,
+    ) -> Result<Typed, SqlError> {
         let is_time = self.is_time(value);
         let value = self.bind(value)?;
         if let [Tree { kind: ExprKind::Query(query), .. }] = list {

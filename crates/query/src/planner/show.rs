@@ -141,5 +141,9 @@ fn setting_value(setting: Setting) -> (&'static str, &'static str) {
         Setting::DateStyle => ("DateStyle", "ISO,YMD"),
         Setting::TimeZone => ("TimeZone", "UTC"),
         Setting::DefaultTransactionReadOnly => ("default_transaction_read_only", "off"),
+        Setting::TransactionReadOnly => ("transaction_read_only", "off"),
+        Setting::ClientEncoding => ("client_encoding", "UTF8"),
+        Setting::ServerEncoding => ("server_encoding", "UTF8"),
+        Setting::IntegerDatetimes => ("integer_datetimes", "on"),
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::Uri;
+use axum::http::uri::PathAndQuery;
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::any;
@@ -29,6 +31,22 @@ pub fn router(context: Arc<HttpContext>) -> Router {
         .layer(middleware::from_fn_with_state(context.clone(), auth::require))
         .layer(CatchPanicLayer::new())
         .with_state(context)
+}
+
+/// Returns a request whose path begins with one slash: where an address that ends in one was put before the path, there
+/// are two.
+pub fn with_one_slash(mut request: Request) -> Request {
+    let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
+    if path.starts_with("//")
+        && let Ok(path) = format!("/{}", path.trim_start_matches('/')).parse::<PathAndQuery>()
+    {
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = Some(path);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
 }
 
 /// What Prometheus reads; the port of the health check has the same.

@@ -20,6 +20,7 @@ pub const NAMES: &[&str] = &[
     "pg_roles",
     "pg_extension",
     "pg_get_keywords",
+    "pg_tables",
 ];
 
 /// Returns the columns and rows of a relation.
@@ -33,6 +34,7 @@ pub fn content(relation: &str, tables: &Tables) -> Option<Content> {
         "pg_database" => (DATABASE, vec![database()]),
         "pg_roles" => (ROLES, vec![role(&tables.environment.ask().user)]),
         "pg_extension" => (EXTENSION, vec![extension()]),
+        "pg_tables" => (TABLES, all.iter().map(|t| listed(t, &tables.environment.ask().user)).collect()),
         "pg_get_keywords" => (WORDS, KEYWORDS.iter().map(|word| keyword(word)).collect()),
         _ => return None,
     })
@@ -201,6 +203,23 @@ const TYPES: &[Type] = &[
     Type(1015, "_varchar", 0, "A", 1043, -1, None),
 ];
 
+/// Returns the number of a type by its name in pg_type or in SQL.
+pub fn type_number(name: &str) -> Option<i32> {
+    let lower = name.trim().to_ascii_lowercase();
+    let name = match lower.strip_prefix("pg_catalog.").unwrap_or(&lower) {
+        "boolean" => "bool",
+        "smallint" => "int2",
+        "integer" | "int" => "int4",
+        "bigint" => "int8",
+        "real" => "float4",
+        "double precision" => "float8",
+        "character varying" => "varchar",
+        "timestamp without time zone" => "timestamp",
+        other => other,
+    };
+    TYPES.iter().find(|of| of.1 == name).map(|of| of.0)
+}
+
 fn pg_type_row(of: &Type) -> Vec<ScalarValue> {
     let Type(oid, name, array, category, element, length, default) = of;
     let relation = ScalarValue::Int32(None);
@@ -270,6 +289,23 @@ const EXTENSION: &[Column] = &[
 fn extension() -> Vec<ScalarValue> {
     let (one, version) = (|| text("1"), env!("CARGO_PKG_VERSION"));
     vec![one(), text("questdb"), one(), one(), flag(false), text(version), text_or_null(None), text_or_null(None)]
+}
+
+const TABLES: &[Column] = &[
+    ("schemaname", Kind::String),
+    ("tablename", Kind::String),
+    ("tableowner", Kind::String),
+    ("tablespace", Kind::String),
+    ("hasindexes", Kind::Boolean),
+    ("hasrules", Kind::Boolean),
+    ("hastriggers", Kind::Boolean),
+    ("rowsecurity", Kind::Boolean),
+];
+
+fn listed(of: &TableView, owner: &str) -> Vec<ScalarValue> {
+    let mut row = vec![text("public"), text(of.name().as_str()), text(owner), text_or_null(None)];
+    row.extend((0..4).map(|_| flag(false)));
+    row
 }
 
 const WORDS: &[Column] = &[

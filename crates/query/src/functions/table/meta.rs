@@ -427,6 +427,20 @@ pub fn materialized_views(call: &Call, _: &Tables) -> Provider {
     table(columns, Vec::new())
 }
 
+/// Binds views(): there are none, but consoles ask.
+pub fn views(call: &Call, _: &Tables) -> Provider {
+    no_args(call)?;
+    let columns: &[Column] = &[
+        ("view_name", Kind::String),
+        ("view_sql", Kind::String),
+        ("view_table_dir_name", Kind::String),
+        ("invalidation_reason", Kind::String),
+        ("view_status", Kind::String),
+        ("view_status_update_time", Kind::Timestamp),
+    ];
+    table(columns, Vec::new())
+}
+
 /// The words that a statement may use as keywords.
 pub const KEYWORDS: &[&str] = &[
     "add",

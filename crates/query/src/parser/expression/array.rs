@@ -1,6 +1,6 @@
 //! `ARRAY[…]`, subscripts and slices of arrays, `WITHIN`.
 //!
-//! All become calls of functions that no name in a statement reaches: [`ARRAY`], [`INDEX`], [`SLICE`], [`WITHIN`].
+//! All become calls of functions that no name in a statement reaches: [`ARRAY`], [`INDEX`], [`SLICE`], [`WITHIN`], [`FIELD`].
 
 use super::{expression, node};
 use crate::error::SqlError;
@@ -15,6 +15,9 @@ pub const INDEX: &str = "[]";
 pub const SLICE: &str = ":";
 /// The function that tests prefixes of a geohash.
 pub const WITHIN: &str = "within";
+
+/// The function that takes a field of a composite value: the value, then the name.
+pub const FIELD: &str = ".";
 
 fn call(name: &str, args: Vec<Expr>, position: usize) -> Expr {
     node(ExprKind::Call { name: name.to_owned(), args, distinct: false }, position)
@@ -66,6 +69,14 @@ pub fn subscript(cursor: &mut Cursor, left: Expr) -> Result<Expr, SqlError> {
             return Err(cursor.error("']' expected"));
         }
     }
+}
+
+/// Parses `.n` behind a value in brackets: drivers ask so for the columns of an index, of which there are none.
+pub fn field(cursor: &mut Cursor, left: Expr) -> Result<Expr, SqlError> {
+    let position = cursor.next().position;
+    let name = cursor.next();
+    let name_tree = node(ExprKind::Text(name.text.clone()), name.position);
+    Ok(call(FIELD, vec![left, name_tree], position))
 }
 
 /// Parses `WITHIN (a, b)` behind an operand.

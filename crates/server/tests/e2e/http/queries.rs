@@ -51,6 +51,27 @@ fn parameters_choose_rows_columns_and_extras() {
 }
 
 #[test]
+fn the_consoles_questions_are_answered() {
+    let server = Running::start();
+    server.exec("create table t (a int)");
+    let columns = "select table_name, column_name, data_type from information_schema.questdb_columns()";
+    assert_eq!(server.rows(columns), "[[\"t\",\"a\",\"INT\"]]");
+    assert!(server.exec("information_schema.columns()").body.contains("\"integer\"]]"));
+    assert_eq!(server.rows("views()"), "[]");
+    assert!(server.rows("select build").starts_with("[[\"Build Information: "));
+}
+
+#[test]
+fn a_path_may_begin_with_two_slashes() {
+    let server = Running::start();
+    for path in ["//exec?query=select+1&nm=true", "///exec?query=select+1&nm=true"] {
+        assert_eq!(server.get(path).body, "{\"dataset\":[[1]],\"count\":1}", "{path}");
+    }
+    assert_eq!(server.get("//ping").status, 204);
+    assert_eq!(server.get("/x//exec?query=select+1").status, 404);
+}
+
+#[test]
 fn long_results_arrive_whole() {
     let server = Running::start();
     let rows = server.rows("select x from long_sequence(100000)");
