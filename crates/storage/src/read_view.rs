@@ -234,6 +234,15 @@ impl TableView {
         symbols.map(|s| s.dictionary.values()).ok_or_else(|| Error::Invalid(format!("column {column} is not a SYMBOL")))
     }
 
+    /// Returns the place of each text of a symbol column among the sorted ones, by code.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the column is not a SYMBOL.
+    pub fn ranks(&self, column: ColumnId) -> Result<Arc<[u32]>> {
+        let symbols = self.table.symbols.get(&column);
+        symbols.map(|s| s.dictionary.ranks()).ok_or_else(|| Error::Invalid(format!("column {column} is not a SYMBOL")))
+    }
+
     /// Returns the number of distinct texts that a symbol column ever had.
     pub fn symbol_count(&self, column: ColumnId) -> Option<u32> {
         self.table.symbols.get(&column).map(|s| s.len)

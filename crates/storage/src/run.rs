@@ -117,6 +117,14 @@ impl Run {
         })
     }
 
+    /// Returns whether these columns can be read without mapping a file or looking through it first.
+    pub fn is_at_hand(&self, mut columns: impl Iterator<Item = ColumnId>) -> bool {
+        match &self.source {
+            Source::Chunk(_) => true,
+            Source::Segment(handle) => handle.opened().is_some_and(|open| columns.all(|id| open.is_checked(id))),
+        }
+    }
+
     /// Returns the run with its data at hand; a segment is mapped now.
     ///
     /// # Errors
@@ -236,6 +244,14 @@ impl OpenRun {
         match &self.data {
             Data::Segment(segment) => segment.last_rows(id),
             Data::Chunk(_) => Ok(None),
+        }
+    }
+
+    /// Returns what [`OpenRun::last_rows`] does if somebody has asked for them before.
+    pub fn known_last_rows(&self, id: ColumnId) -> Option<Arc<LastRows>> {
+        match &self.data {
+            Data::Segment(segment) => segment.known_last_rows(id),
+            Data::Chunk(_) => None,
         }
     }
 }

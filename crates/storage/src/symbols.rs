@@ -36,6 +36,8 @@ struct Inner {
     codes: Option<CodeTable>,
     /// The texts as an array, when it was last asked for.
     values: Option<Arc<StringViewArray>>,
+    /// Their order, when it was last asked for.
+    ranks: Option<Arc<[u32]>>,
 }
 
 impl Dictionary {
@@ -153,6 +155,26 @@ impl Dictionary {
             inner.values = Some(Arc::new(inner.texts.to_array()));
         }
         inner.values.clone().expect("the array was just made")
+    }
+
+    /// Returns the place of each text among the sorted ones, by code. Codes of rows that the caller already sees are within it. Sorts
+    /// when it is first asked for and after a text has come.
+    pub fn ranks(&self) -> Arc<[u32]> {
+        let values = self.values();
+        if let Some(ranks) = self.read().ranks.as_ref().filter(|ranks| ranks.len() >= values.len()) {
+            return ranks.clone();
+        }
+        // without the lock: texts come meanwhile
+        let mut codes: Vec<u32> = (0..values.len() as u32).collect();
+        codes.sort_unstable_by_key(|code| values.value(*code as usize));
+        let mut ranks = vec![0; codes.len()];
+        codes.into_iter().zip(0..).for_each(|(code, rank)| ranks[code as usize] = rank);
+        let ranks: Arc<[u32]> = ranks.into();
+        let mut inner = self.write();
+        if inner.ranks.as_ref().is_none_or(|newest| newest.len() < ranks.len()) {
+            inner.ranks = Some(ranks.clone());
+        }
+        ranks
     }
 
     /// Returns the text of a code.

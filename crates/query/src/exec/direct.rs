@@ -50,6 +50,7 @@ type Recognise = fn(&Arc<dyn ExecutionPlan>, &Notes) -> Result<Option<Arc<dyn Ex
 /// the plan down.
 const RECOGNISERS: &[Recognise] = &[
     ends::recognise,
+    super::latest_on::direct::recognise_sorted,
     super::latest_on::direct::recognise,
     super::top::by_time::recognise,
     super::top::by_value::recognise,

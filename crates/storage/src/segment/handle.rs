@@ -142,6 +142,11 @@ impl SegmentHandle {
         &self.path
     }
 
+    /// Returns the segment if it is mapped already.
+    pub fn opened(&self) -> Option<Arc<Segment>> {
+        self.slot.load_full()
+    }
+
     /// Returns the mapped segment.
     ///
     /// # Errors

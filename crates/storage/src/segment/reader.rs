@@ -143,6 +143,12 @@ impl Segment {
         }
     }
 
+    /// Returns whether nothing of a column is left to be checked; the segment may lack it.
+    pub fn is_checked(&self, id: ColumnId) -> bool {
+        let at = self.columns.binary_search_by_key(&id, |c| c.place.id);
+        at.is_err() || at.is_ok_and(|at| self.columns[at].checked.get().is_some())
+    }
+
     /// Returns the zones of a column, of so many rows each if none were asked for before; None when the segment lacks the column
     /// or its type has none.
     ///
@@ -171,6 +177,12 @@ impl Segment {
             found.flatten().map(Arc::new)
         };
         Ok(self.columns[at].last_rows.get_or_init(found).clone())
+    }
+
+    /// Returns the last row of each code of a SYMBOL column if somebody has asked for them before.
+    pub fn known_last_rows(&self, id: ColumnId) -> Option<Arc<LastRows>> {
+        let at = self.columns.binary_search_by_key(&id, |c| c.place.id).ok()?;
+        self.columns[at].last_rows.get()?.clone()
     }
 
     /// Returns some rows of a column as an array that is charged with these rows only: its buffers are allocations of their own

@@ -134,6 +134,17 @@ fn every_changed_byte_of_a_file_is_found() {
     }
 }
 
+#[test]
+fn ranks_are_the_order_of_the_texts_whenever_they_came() {
+    let dictionary = Dictionary::new(COLUMN);
+    assert!(dictionary.ranks().is_empty());
+    for (text, ranks) in [("b", &[0][..]), ("", &[1, 0]), ("ä", &[1, 0, 2]), ("a", &[2, 0, 3, 1])] {
+        dictionary.intern(text).unwrap();
+        assert_eq!(dictionary.ranks()[..], *ranks);
+        assert!(Arc::ptr_eq(&dictionary.ranks(), &dictionary.ranks()), "sorted once");
+    }
+}
+
 fn fixtures() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }

@@ -58,6 +58,11 @@ impl Backward {
         Ok(Backward { reading, columns, designated, ranges, runs, wanted })
     }
 
+    /// Returns whether no rows are left.
+    pub fn is_done(&self) -> bool {
+        self.runs.is_empty() || self.ranges.is_empty()
+    }
+
     /// Returns the runs that may have rows.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
         self.runs.iter().map(|(_, run)| run)

@@ -82,6 +82,14 @@ impl Block {
         }
     }
 
+    /// Returns what [`Block::last_rows`] does where somebody has asked for them before.
+    pub fn known_last_rows(&self, place: usize) -> Option<Arc<LastRows>> {
+        match &self.run {
+            Some((run, 0)) if run.rows() == self.rows => run.known_last_rows(self.reading.columns[place].0),
+            _ => None,
+        }
+    }
+
     /// Returns some of the rows as a block.
     pub(super) fn part(&self, rows: Range<usize>) -> Block {
         let selection = match &self.selection {

@@ -17,9 +17,13 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use storage::{Run, TableView};
 use types::{ColumnDef, ColumnType, TimeRange};
 
+use super::sent::FEW_ROWS;
 use super::work::{Order, Work};
 use crate::error::SqlError;
 use crate::provider::StoredScan;
+
+/// So many runs are looked at by whoever asks for rows.
+const FEW_RUNS: usize = 64;
 
 /// One table's rows under conjuncts.
 #[derive(Clone)]
@@ -163,6 +167,18 @@ impl Source {
         let (Some(first), Some(last)) = (self.ranges.first(), self.ranges.last()) else { return Ok(Vec::new()) };
         let whole = TimeRange { start_us: first.start_us, end_us: last.end_us };
         self.view.runs(whole).map_err(|e| SqlError::from_storage(&e).into_datafusion())
+    }
+
+    /// Returns whether whoever asks for rows may begin to read them: no file must be mapped or looked through first, there are few
+    /// runs, and what a filter says of symbols is soon known.
+    pub fn is_at_hand(&self) -> Result<bool> {
+        let columns = || self.columns.iter().map(|place| self.view.schema().columns[*place].id);
+        let are_few = |id| self.view.symbol_count(id).is_none_or(|texts| texts as usize <= FEW_ROWS);
+        if !self.conjuncts.is_empty() && !columns().all(are_few) {
+            return Ok(false);
+        }
+        let runs = self.runs()?;
+        Ok(runs.len() <= FEW_RUNS && runs.iter().all(|run| run.is_at_hand(columns())))
     }
 
     /// Returns the stretches of rows to read. Maps segments and searches their times: call it on a blocking thread.

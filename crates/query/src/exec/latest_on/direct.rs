@@ -2,20 +2,25 @@
 //!
 //! For symbols it is known which keys there can be: the codes of the dictionary that meet the filter, and NULL where a segment has
 //! it. When each has had its row the rest of the table is not read. A segment that no other reaches into knows the last row of each
-//! code once it was asked: its rows are not read. Only the rows that win are materialised. Next file:
-//! `direct/waiting.rs`.
+//! code once it was asked: its rows are not read. Only the rows that win are materialised; a sort by the symbol that is the only key
+//! puts them in the order of the dictionary. Where all that is needed is known already, whoever asks for the rows gathers them:
+//! another thread would wake later. Next file: `direct/waiting.rs`.
 
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{SortOptions, take_record_batch};
+use arrow::datatypes::{DataType, Int32Type};
+use datafusion::common::internal_err;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -23,12 +28,18 @@ use storage::arrow_type;
 use storage::segment::LastRows;
 
 use super::run::LatestOnExec;
-use crate::exec::direct::fold::on_thread;
-use crate::exec::direct::{Backward, Block, Notes, Outputs, Source, reservation};
+use crate::error::SqlError;
+use crate::exec::direct::fold::{Stop, on_thread};
+use crate::exec::direct::{Backward, Block, FEW_ROWS, Notes, Outputs, Source, reservation};
 
 mod waiting;
 
 use waiting::{Codes, Numbers, SymbolKey, Waiting};
+
+/// Symbols with more texts are sorted by the plain form, which compares only those of rows.
+const MOST_TEXTS: usize = 1 << 16;
+/// Stands for no row.
+const NO_ROW: u32 = u32::MAX;
 
 /// The newest row of each key of one table.
 #[derive(Debug, Clone)]
@@ -37,35 +48,39 @@ pub struct DirectLatestExec {
     /// Places of the keys in the source.
     keys: Vec<usize>,
     outputs: Outputs,
+    /// Rows come in the order of the only key, a symbol; else in that of time.
+    sorted: Option<Sorted>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
+/// An order of the texts of a symbol.
+#[derive(Debug, Clone, Copy)]
+struct Sorted {
+    options: SortOptions,
+    /// More rows than these are left out.
+    fetch: Option<usize>,
+}
+
 /// Returns the operator in place of [`LatestOnExec`] over a table, by its designated timestamp.
 pub fn recognise(plan: &Arc<dyn ExecutionPlan>, notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let Some(latest) = plan.downcast_ref::<LatestOnExec>() else { return Ok(None) };
-    let Some((source, outputs)) = Source::beneath(latest.input()) else {
-        notes.falls_back(|| "latest on: not over the rows of one table".to_owned());
+    let latest = plan.downcast_ref::<LatestOnExec>().map(|latest| DirectLatestExec::of(latest, notes));
+    Ok(latest.transpose()?.flatten().map(|(latest, _)| Arc::new(latest) as _))
+}
+
+/// Returns the operator in place of [`LatestOnExec`] over a table and of the sort on top of it, by the symbol that is its only key.
+pub fn recognise_sorted(plan: &Arc<dyn ExecutionPlan>, _notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(sort) = plan.downcast_ref::<SortExec>() else { return Ok(None) };
+    let ([by], Some(latest)) = (sort.expr().as_ref(), sort.input().downcast_ref::<LatestOnExec>()) else {
         return Ok(None);
     };
-    let place = |output: &usize| outputs.get(*output)?.downcast_ref::<Column>().map(Column::index);
-    if source.time().is_none() || place(&latest.time()) != source.time() {
-        notes.falls_back(|| "latest on: not by the designated timestamp".to_owned());
-        return Ok(None);
-    }
-    let Some(keys) = latest.keys().iter().map(place).collect::<Option<Vec<usize>>>() else {
-        notes.falls_back(|| "latest on: a key is computed".to_owned());
-        return Ok(None);
-    };
-    if !keys_fit(&source, &keys) {
-        notes.falls_back(|| {
-            "latest on: keys that are neither symbols, integers, flags nor moments, or too many".to_owned()
-        });
-        return Ok(None);
-    }
-    let outputs = Outputs::new(&source, &outputs, plan.schema())?;
-    let (properties, metrics) = (plan.properties().clone(), ExecutionPlanMetricsSet::new());
-    Ok(Some(Arc::new(DirectLatestExec { source, keys, outputs, properties, metrics })))
+    let Some((latest, outputs)) = DirectLatestExec::of(latest, &Notes::default())? else { return Ok(None) };
+    let output = by.expr.downcast_ref::<Column>().and_then(|column| outputs.get(column.index()));
+    let place = output.and_then(|output| output.downcast_ref::<Column>()).map(Column::index);
+    let sorted = Some(Sorted { options: by.options, fetch: sort.fetch() });
+    let latest = DirectLatestExec { sorted, properties: plan.properties().clone(), ..latest };
+    let is_by_the_key = latest.keys.len() == 1 && place == latest.keys.first().copied();
+    Ok((is_by_the_key && latest.fits()).then(|| Arc::new(latest) as _))
 }
 
 fn keys_fit(source: &Source, keys: &[usize]) -> bool {
@@ -82,6 +97,33 @@ fn stored_types(source: &Source, keys: &[usize]) -> Vec<DataType> {
 }
 
 impl DirectLatestExec {
+    /// Returns the operator in place of another form over a table, by its designated timestamp, and what its outputs are over the
+    /// table's columns.
+    fn of(latest: &LatestOnExec, notes: &Notes) -> Result<Option<(DirectLatestExec, Vec<Arc<dyn PhysicalExpr>>)>> {
+        let Some((source, exprs)) = Source::beneath(latest.input()) else {
+            notes.falls_back(|| "latest on: not over the rows of one table".to_owned());
+            return Ok(None);
+        };
+        let place = |output: &usize| exprs.get(*output)?.downcast_ref::<Column>().map(Column::index);
+        if source.time().is_none() || place(&latest.time()) != source.time() {
+            notes.falls_back(|| "latest on: not by the designated timestamp".to_owned());
+            return Ok(None);
+        }
+        let Some(keys) = latest.keys().iter().map(place).collect::<Option<Vec<usize>>>() else {
+            notes.falls_back(|| "latest on: a key is computed".to_owned());
+            return Ok(None);
+        };
+        if !keys_fit(&source, &keys) {
+            notes.falls_back(|| {
+                "latest on: keys that are neither symbols, integers, flags nor moments, or too many".to_owned()
+            });
+            return Ok(None);
+        }
+        let outputs = Outputs::new(&source, &exprs, latest.schema())?;
+        let (properties, metrics) = (latest.properties().clone(), ExecutionPlanMetricsSet::new());
+        Ok(Some((DirectLatestExec { source, keys, outputs, sorted: None, properties, metrics }, exprs)))
+    }
+
     /// Returns what is read.
     pub fn source(&self) -> &Source {
         &self.source
@@ -94,25 +136,30 @@ impl DirectLatestExec {
 
     /// Returns whether the keys of the source are such as the operator knows; a symbol may have got too many texts.
     pub fn fits(&self) -> bool {
-        keys_fit(&self.source, &self.keys)
+        match self.sorted {
+            None => keys_fit(&self.source, &self.keys),
+            Some(_) => codes_fit(&self.source, &self.keys) && self.texts() <= MOST_TEXTS,
+        }
     }
 
-    /// Returns the rows, gathered, in the order of the output.
-    fn newest(&self, context: &TaskContext, stop: &crate::exec::direct::fold::Stop) -> Result<Vec<RecordBatch>> {
-        let memory = reservation(context, "DirectLatestExec");
+    /// Returns how many texts the first key has.
+    fn texts(&self) -> usize {
+        let count = |key: &usize| self.source.view().symbol_count(self.source.column(*key).id);
+        self.keys.first().and_then(count).map_or(0, |count| count as usize)
+    }
+
+    /// Returns the rows that win.
+    fn newest(&self, context: &TaskContext, stop: &Stop) -> Result<RecordBatch> {
+        let mut found = self.found(context);
         let mut backward = Backward::new(&self.source, 0)?;
         let mut waiting = self.waiting(&backward)?;
-        memory.try_grow(waiting.bytes())?;
-        let (mut found, mut rows, mut charged) = (Vec::new(), Vec::new(), waiting.bytes());
+        found.memory.try_grow(waiting.bytes())?;
+        let (mut rows, mut charged) = (Vec::new(), waiting.bytes());
         'windows: while !waiting.is_done() {
-            if let Some((block, last)) = self.known_run(&mut backward, &waiting)? {
+            if let Some((block, last)) = self.known_run(&mut backward, &waiting, Block::last_rows)? {
                 rows.clear();
                 waiting.take_last(&last, &mut rows);
-                if !rows.is_empty() {
-                    let gathered = self.outputs.gathered(&block, &rows)?;
-                    memory.try_grow(gathered.get_array_memory_size())?;
-                    found.push(gathered);
-                }
+                found.add(&block, &rows)?;
                 backward.pass_run();
                 continue;
             }
@@ -123,29 +170,56 @@ impl DirectLatestExec {
                 rows.clear();
                 waiting.newest(&keys, block.selection(), &mut rows)?;
                 if waiting.bytes() > charged {
-                    memory.try_grow(waiting.bytes() - charged)?;
+                    found.memory.try_grow(waiting.bytes() - charged)?;
                     charged = waiting.bytes();
                 }
-                if !rows.is_empty() {
-                    rows.reverse();
-                    let gathered = self.outputs.gathered(block, &rows)?;
-                    memory.try_grow(gathered.get_array_memory_size())?;
-                    found.push(gathered);
-                }
+                rows.reverse();
+                found.add(block, &rows)?;
                 if waiting.is_done() {
                     break 'windows;
                 }
             }
         }
-        found.reverse();
-        Ok(found)
+        found.joined()
+    }
+
+    /// Returns the rows that win where all of them are known without a search, and few.
+    fn known(&self, context: &TaskContext) -> Result<Option<RecordBatch>> {
+        let [_] = self.keys[..] else { return Ok(None) };
+        if !codes_fit(&self.source, &self.keys) || self.texts() > FEW_ROWS || !self.source.is_at_hand()? {
+            return Ok(None);
+        }
+        let mut found = self.found(context);
+        let mut backward = Backward::new(&self.source, 0)?;
+        let mut waiting = self.waiting(&backward)?;
+        found.memory.try_grow(waiting.bytes())?;
+        let mut rows = Vec::new();
+        while !waiting.is_done() && !backward.is_done() {
+            let known = self.known_run(&mut backward, &waiting, |block, key| Ok(block.known_last_rows(key)))?;
+            let Some((block, last)) = known else { return Ok(None) };
+            rows.clear();
+            waiting.take_last(&last, &mut rows);
+            found.add(&block, &rows)?;
+            backward.pass_run();
+        }
+        found.joined().map(Some)
+    }
+
+    fn found(&self, context: &TaskContext) -> Found<'_> {
+        let memory = reservation(context, "DirectLatestExec");
+        Found { operator: self, memory, parts: Vec::new(), codes: Vec::new() }
     }
 
     /// Returns the next run where the last rows of its codes are known, and these.
-    fn known_run(&self, backward: &mut Backward, waiting: &Waiting) -> Result<Option<(Block, Arc<LastRows>)>> {
+    fn known_run(
+        &self,
+        backward: &mut Backward,
+        waiting: &Waiting,
+        last_rows: impl Fn(&Block, usize) -> Result<Option<Arc<LastRows>>>,
+    ) -> Result<Option<(Block, Arc<LastRows>)>> {
         let ([key], Waiting::Codes(_)) = (&self.keys[..], waiting) else { return Ok(None) };
         let Some(block) = backward.whole_run(*key)? else { return Ok(None) };
-        Ok(block.last_rows(*key)?.map(|last| (block, last)))
+        Ok(last_rows(&block, *key)?.map(|last| (block, last)))
     }
 
     /// Returns the keys that there can be.
@@ -167,10 +241,87 @@ impl DirectLatestExec {
     }
 }
 
+/// The rows that win, as they are found.
+struct Found<'o> {
+    operator: &'o DirectLatestExec,
+    memory: MemoryReservation,
+    /// Each in the order of time, the newest first.
+    parts: Vec<RecordBatch>,
+    /// Of each part the codes of the rows, if they are sorted by them; NULL is behind the last text.
+    codes: Vec<Vec<u32>>,
+}
+
+impl Found<'_> {
+    /// Adds rows of a block, rising.
+    fn add(&mut self, block: &Block, rows: &[u32]) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let gathered = self.operator.outputs.gathered(block, rows)?;
+        self.memory.try_grow(gathered.get_array_memory_size())?;
+        self.parts.push(gathered);
+        if self.operator.sorted.is_some()
+            && let Some(key) = self.operator.keys.first()
+        {
+            let (null, codes) = (self.operator.texts() as u32, block.column(*key).as_primitive::<Int32Type>());
+            let code = |row: &u32| match codes.is_valid(*row as usize) {
+                true => codes.value(*row as usize) as u32,
+                false => null,
+            };
+            self.codes.push(rows.iter().map(code).collect());
+        }
+        Ok(())
+    }
+
+    /// Returns all rows in the order that is asked for.
+    fn joined(mut self) -> Result<RecordBatch> {
+        self.parts.reverse();
+        let joined = self.operator.outputs.joined(&self.parts)?;
+        let Some(sorted) = self.operator.sorted else { return Ok(joined) };
+        self.codes.reverse();
+        let order = self.operator.order(&self.codes.concat(), sorted)?;
+        match joined.num_columns() {
+            0 => Ok(joined.slice(0, order.len())),
+            _ => Ok(take_record_batch(&joined, &order)?),
+        }
+    }
+}
+
+impl DirectLatestExec {
+    /// Returns the places of rows in the order of their codes' texts; no two have the same code.
+    fn order(&self, codes: &[u32], sorted: Sorted) -> Result<UInt32Array> {
+        let Some(key) = self.keys.first() else { return internal_err!("no key is sorted by") };
+        let ranks = self.source.view().ranks(self.source.column(*key).id);
+        let ranks = ranks.map_err(|error| SqlError::from_storage(&error).into_datafusion())?;
+        let (null, texts) = (self.texts() as u32, ranks.len());
+        // one place before the texts and one behind them for NULL
+        let mut rows = vec![NO_ROW; texts + 2];
+        for (row, code) in codes.iter().enumerate() {
+            let place = match (*code == null, sorted.options) {
+                (true, SortOptions { nulls_first: true, .. }) => 0,
+                (true, _) => texts + 1,
+                (false, SortOptions { descending: false, .. }) => 1 + ranks[*code as usize] as usize,
+                (false, _) => texts - ranks[*code as usize] as usize,
+            };
+            rows[place] = row as u32;
+        }
+        let order = rows.into_iter().filter(|row| *row != NO_ROW).take(sorted.fetch.unwrap_or(usize::MAX));
+        Ok(UInt32Array::from_iter_values(order))
+    }
+}
+
 impl DisplayAs for DirectLatestExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         let keys: Vec<&str> = self.keys.iter().map(|key| self.source.column(*key).name.as_str()).collect();
-        write!(f, "DirectLatestExec: partition by=[{}], backward scan on: {}", keys.join(", "), self.source)
+        write!(f, "DirectLatestExec: partition by=[{}], ", keys.join(", "))?;
+        if let Some(Sorted { options, fetch }) = &self.sorted {
+            let direction = if options.descending { "DESC" } else { "ASC" };
+            write!(f, "in the order of [{} {direction}], ", keys.join(", "))?;
+            if let Some(rows) = fetch {
+                write!(f, "rows={rows}, ")?;
+            }
+        }
+        write!(f, "backward scan on: {}", self.source)
     }
 }
 
@@ -201,11 +352,12 @@ impl ExecutionPlan for DirectLatestExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (operator, batch_size) = (self.clone(), context.session_config().batch_size().max(1));
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let found = on_thread(move |stop| {
-            let found = operator.newest(&context, stop)?;
-            let joined = operator.outputs.joined(&found)?;
-            operator.outputs.computed(&joined)
-        });
+        let found = async move {
+            if let Some(found) = operator.known(&context)? {
+                return operator.outputs.computed(&found);
+            }
+            on_thread(move |stop| operator.outputs.computed(&operator.newest(&context, stop)?)).await
+        };
         let pieces = move |rows: RecordBatch| {
             let starts = (0..rows.num_rows()).step_by(batch_size);
             stream::iter(starts.map(move |start| Ok(rows.slice(start, batch_size.min(rows.num_rows() - start)))))

@@ -3,6 +3,7 @@
 use super::{Plan, World, agree, agree_in_order, worlds};
 
 const LATEST: Plan<'_> = Plan::Uses("DirectLatestExec");
+const SORTED: Plan<'_> = Plan::Uses("in the order of");
 const LAST: Plan<'_> = Plan::Uses("DirectLastExec");
 const TOP: Plan<'_> = Plan::Uses("DirectTopExec");
 
@@ -32,6 +33,18 @@ fn the_newest_row_of_each_key_is_that_of_the_plain_plan() {
             "select t.s, u.d from t join (u latest on ts partition by s) u on t.s = u.s where t.i > 490 order by t.s, u.d",
             Plan::Any,
         ),
+        ("select * from t latest on ts partition by s order by s", SORTED),
+        ("select ts, s, d from t latest on ts partition by s order by s desc", SORTED),
+        ("select * from t latest on ts partition by k order by k limit 7", SORTED),
+        ("select k, v from t where ts < '2024-03-31T02' latest on ts partition by k order by k desc limit 3", LATEST),
+        ("select * from t where s in ('s3', 's1') latest on ts partition by s order by s", SORTED),
+        ("select * from t where s is null latest on ts partition by s order by s desc", SORTED),
+        ("select * from t where d > 30 and k <> 'k12' latest on ts partition by s order by s", SORTED),
+        ("select d * 2 x, s key from (t latest on ts partition by s) order by key", LATEST),
+        ("select * from t latest on ts partition by s, k order by s, k", LATEST),
+        ("select * from t latest on ts partition by k order by s, k", LATEST),
+        ("select * from t latest on ts partition by s order by ts, s", LATEST),
+        ("select * from t latest on ts partition by i order by i", LATEST),
         ("select * from t latest on ts partition by v", Plan::FallsBack("keys that are neither")),
         ("select * from t latest on ts partition by d", Plan::FallsBack("keys that are neither")),
         (
