@@ -103,12 +103,13 @@ impl PhysicalOptimizerRule for Direct {
 /// Returns whether whoever asks a plan for a batch computes little for it: the operators read on threads of their own, or
 /// few rows, and nothing above them gathers rows.
 pub fn is_prompt(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    const PROMPT: [&str; 7] = [
+    const PROMPT: [&str; 8] = [
         "CooperativeExec",
         "DirectEndsExec",
         "DirectLastExec",
         "DirectLatestExec",
         "DirectRowsExec",
+        "DirectTopExec",
         "PlaceholderRowExec",
         "ProjectionExec",
     ];

@@ -31,7 +31,11 @@ pub struct ZonesOf<T: Number> {
 }
 
 /// Neighbouring zones that are measured together.
-type Piece<T> = Box<[Zone<T>]>;
+struct Piece<T> {
+    zones: Box<[Zone<T>]>,
+    /// What is known of all of them.
+    whole: Zone<T>,
+}
 
 /// What is known of the values of a zone that are not NULL.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,6 +67,28 @@ pub trait Number: ArrowNativeType {
     const ZERO: Self;
     /// Returns what is known of values, and adds their sum to `sum`; false when nothing is known.
     fn measure(values: &[Self], zone: &mut Zone<Self>) -> bool;
+    /// Returns the sum of two sums; None where it is no number.
+    fn plus(self, other: Self) -> Option<Self>;
+}
+
+impl<T: Number> Zone<T> {
+    /// Returns what is known of no values.
+    fn none() -> Zone<T> {
+        Zone { min: T::GREATEST, max: T::LEAST, sum: T::ZERO, valid: 0, has_null: false, is_known: true }
+    }
+
+    /// Returns what is known of the values of both.
+    fn and(self, other: &Zone<T>) -> Zone<T> {
+        let sum = self.sum.plus(other.sum);
+        Zone {
+            min: if other.min < self.min { other.min } else { self.min },
+            max: if other.max > self.max { other.max } else { self.max },
+            sum: sum.unwrap_or(T::ZERO),
+            valid: self.valid + other.valid,
+            has_null: self.has_null || other.has_null,
+            is_known: self.is_known && other.is_known && sum.is_some(),
+        }
+    }
 }
 
 impl Zones {
@@ -104,7 +130,7 @@ impl<T: Number> ZonesOf<T> {
         let zone = row / self.zone_rows;
         let start = zone * self.zone_rows;
         let rows = start..self.values.len().min(start + self.zone_rows);
-        (&self.piece(zone / PIECE_ZONES)[zone % PIECE_ZONES], rows)
+        (&self.piece(zone / PIECE_ZONES).zones[zone % PIECE_ZONES], rows)
     }
 
     /// Calls `each` with the parts of a stretch of rows, in their order.
@@ -144,7 +170,7 @@ impl<T: Number> ZonesOf<T> {
         let first = pieces.start * PIECE_ZONES;
         let measured: Option<Vec<&Piece<T>>> = self.pieces[pieces].iter().map(OnceLock::get).collect();
         let Some(measured) = measured else { return false };
-        let zones = measured.into_iter().flat_map(|piece| piece.iter()).enumerate();
+        let zones = measured.into_iter().flat_map(|piece| piece.zones.iter()).enumerate();
         for (place, zone) in zones.skip(rows.start / self.zone_rows - first) {
             let start = (first + place) * self.zone_rows;
             if start >= rows.end {
@@ -155,24 +181,46 @@ impl<T: Number> ZonesOf<T> {
         true
     }
 
+    /// As [`ZonesOf::each_measured`], with what is known of dozens of neighbouring zones at a time.
+    ///
+    /// # Panics
+    /// When a row is beyond the column's.
+    pub fn each_piece_measured(&self, rows: Range<usize>, mut each: impl FnMut(&Zone<T>, Range<usize>)) -> bool {
+        let (pieces, piece_rows) = (self.pieces_of(&rows), self.zone_rows * PIECE_ZONES);
+        let measured: Option<Vec<&Piece<T>>> = self.pieces[pieces.clone()].iter().map(OnceLock::get).collect();
+        let Some(measured) = measured else { return false };
+        for (place, piece) in pieces.zip(measured) {
+            let start = place * piece_rows;
+            each(&piece.whole, start.max(rows.start)..(start + piece_rows).min(rows.end));
+        }
+        true
+    }
+
+    /// Returns how many zones have some of these rows.
+    pub fn count(&self, rows: Range<usize>) -> usize {
+        if rows.is_empty() { 0 } else { rows.end.div_ceil(self.zone_rows) - rows.start / self.zone_rows }
+    }
+
     fn pieces_of(&self, rows: &Range<usize>) -> Range<usize> {
         let piece_rows = self.zone_rows * PIECE_ZONES;
         let first = rows.start / piece_rows;
         first..if rows.is_empty() { first } else { rows.end.div_ceil(piece_rows) }
     }
 
-    fn piece(&self, piece: usize) -> &[Zone<T>] {
+    fn piece(&self, piece: usize) -> &Piece<T> {
         self.pieces[piece].get_or_init(|| {
             let rows = piece * PIECE_ZONES * self.zone_rows;
             let end = self.values.len().min(rows + PIECE_ZONES * self.zone_rows);
             let starts = (rows..end).step_by(self.zone_rows);
-            starts.map(|start| self.measured(start..end.min(start + self.zone_rows))).collect()
+            let zones: Box<[Zone<T>]> =
+                starts.map(|start| self.measured(start..end.min(start + self.zone_rows))).collect();
+            let whole = zones.iter().fold(Zone::none(), |whole, zone| whole.and(zone));
+            Piece { zones, whole }
         })
     }
 
     fn measured(&self, rows: Range<usize>) -> Zone<T> {
-        let mut zone =
-            Zone { min: T::GREATEST, max: T::LEAST, sum: T::ZERO, valid: 0, has_null: false, is_known: true };
+        let mut zone = Zone::none();
         let values = &self.values[rows.clone()];
         let mut add = |values: &[T]| {
             zone.valid += values.len() as u32;
@@ -217,6 +265,10 @@ impl Number for f64 {
         // NaN is in no bounds, but in the sum; so are infinities of both signs
         zone.sum.is_finite()
     }
+
+    fn plus(self, other: f64) -> Option<f64> {
+        Some(self + other).filter(|sum| sum.is_finite())
+    }
 }
 
 impl Number for i64 {
@@ -236,6 +288,10 @@ impl Number for i64 {
         let sum = (i128::from(high) << 32) + i128::from(low) + i128::from(zone.sum);
         zone.sum = i64::try_from(sum).unwrap_or_default();
         i64::try_from(sum).is_ok()
+    }
+
+    fn plus(self, other: i64) -> Option<i64> {
+        self.checked_add(other)
     }
 }
 
@@ -328,6 +384,31 @@ mod tests {
             });
             assert_eq!((told, next), (true, end));
         }
+    }
+
+    #[test]
+    fn a_piece_tells_what_all_of_its_zones_do() {
+        let value = |row: usize| (!row.is_multiple_of(7)).then(|| (row * 7919 % 1000) as f64 - 500.0);
+        let zones = doubles((0..5_000).map(value).collect(), 16);
+        assert!(!zones.each_piece_measured(0..1, |_, _| panic!("none is computed")));
+        zones.measure(0..5_000);
+        for (start, end) in [(0, 5_000), (0, 1_024), (1_023, 1_025), (2_048, 2_048), (30, 4_999)] {
+            let (mut next, mut counted) = (start, 0);
+            let told = zones.each_piece_measured(start..end, |piece, rows| {
+                assert_eq!((rows.start, piece.is_known, piece.has_null), (next, true, true));
+                assert!(rows.clone().filter_map(value).all(|value| piece.min <= value && value <= piece.max));
+                (next, counted) = (rows.end, counted + zones.count(rows));
+            });
+            assert_eq!((told, next, counted), (true, end, zones.count(start..end)));
+        }
+        let odd = doubles((0..5_000).map(|row| Some(if row == 3_000 { f64::NAN } else { 1.0 })).collect(), 16);
+        odd.measure(0..5_000);
+        let mut known = Vec::new();
+        odd.each_piece_measured(0..5_000, |piece, _| known.push(piece.is_known));
+        assert_eq!(known, [true, true, false, true, true]);
+        let large = wholes(vec![Some(i64::MAX / 2); 9]);
+        large.measure(0..9);
+        large.each_piece_measured(0..9, |piece, _| assert!(!piece.is_known, "the sum does not fit"));
     }
 
     #[test]

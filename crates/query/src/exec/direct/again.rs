@@ -17,6 +17,7 @@ use super::rows::DirectRowsExec;
 use super::{Source, is_prompt};
 use crate::exec::latest_on::direct::DirectLatestExec;
 use crate::exec::top::by_time::DirectLastExec;
+use crate::exec::top::by_value::DirectTopExec;
 
 /// A plan without a table's rows.
 #[derive(Debug, Clone)]
@@ -92,7 +93,7 @@ macro_rules! readers {
     };
 }
 
-readers!(DirectRowsExec, DirectEndsExec, DirectLastExec, DirectLatestExec);
+readers!(DirectRowsExec, DirectEndsExec, DirectLastExec, DirectLatestExec, DirectTopExec);
 
 /// Returns the one source of a plan of prompt operators.
 fn source_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&Source> {
@@ -117,9 +118,10 @@ fn put(plan: &Arc<dyn ExecutionPlan>, source: &Source) -> Result<Option<Arc<dyn 
 }
 
 fn fits(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    match plan.downcast_ref::<DirectLatestExec>() {
-        Some(latest) => latest.fits(),
-        None => plan.children().into_iter().all(fits),
+    match (plan.downcast_ref::<DirectLatestExec>(), plan.downcast_ref::<DirectTopExec>()) {
+        (Some(latest), _) => latest.fits(),
+        (_, Some(top)) => top.fits(),
+        _ => plan.children().into_iter().all(fits),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::provider::shown;
 
 pub(super) mod zones;
 
-pub use zones::{BlockZones, Bounds, Values};
+pub use zones::{BlockZones, Bounds, Values, ZONE_ROWS};
 
 /// Which rows of a block count.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,8 +24,9 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::TryStreamExt;
 use types::ColumnType;
 
+use crate::error::SqlError;
 use crate::exec::direct::fold::{Stop, are_few, fold_parts, on_thread};
-use crate::exec::direct::{Notes, Order, Outputs, Source, Work, fold_streamed, reservation};
+use crate::exec::direct::{FEW_ROWS, Notes, Order, Outputs, Source, Work, fold_streamed, reservation};
 
 mod best;
 mod pieces;
@@ -33,7 +34,7 @@ mod rank;
 
 use best::Best;
 use pieces::{Pieces, Stretch};
-use rank::{Key, text_ranks};
+use rank::Key;
 
 /// More rows than these are left to the plain sort.
 const MOST_ROWS: usize = 1 << 16;
@@ -100,10 +101,23 @@ fn is_ranked(source: &Source, place: usize) -> bool {
     }
 }
 
+/// Returns the place of each text of a symbol among the sorted ones, from 1; None for other columns.
+fn text_ranks(source: &Source, place: usize) -> Result<Option<Vec<u64>>> {
+    if !source.is_symbol(place) {
+        return Ok(None);
+    }
+    let ranks = source.view().ranks(source.column(place).id);
+    let ranks = ranks.map_err(|error| SqlError::from_storage(&error).into_datafusion())?;
+    Ok(Some(ranks.iter().map(|rank| u64::from(*rank) + 1).collect()))
+}
+
 impl DirectTopExec {
     async fn best(self, context: Arc<TaskContext>) -> Result<Vec<RecordBatch>> {
         let operator = self.clone();
-        let mut begun = on_thread(move |stop| operator.begun(context, stop)).await?;
+        let mut begun = match self.begun_here(&context)? {
+            Some(begun) => begun,
+            None => on_thread(move |stop| operator.begun(context, stop, are_few)).await?,
+        };
         let rows = begun.left.iter().map(Stretch::rows).sum();
         let (search, mut states) = (begun.search, vec![begun.best]);
         if !begun.left.is_empty() {
@@ -173,10 +187,35 @@ impl Search {
 }
 
 impl DirectTopExec {
+    /// Returns what is read.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Returns the operator over another source of the same columns.
+    pub fn over(&self, source: Source) -> DirectTopExec {
+        DirectTopExec { source, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }
+    }
+
+    /// Returns whether the keys of the source are such as the operator knows; a symbol may have got too many texts.
+    pub fn fits(&self) -> bool {
+        self.keys.iter().all(|key| is_ranked(&self.source, key.place))
+    }
+
+    /// Begins on this thread where it is soon done: another one would wake later.
+    fn begun_here(&self, context: &Arc<TaskContext>) -> Result<Option<Begun>> {
+        let texts = |key: &Key| self.source.view().symbol_count(self.source.column(key.place).id).unwrap_or(0);
+        let few = self.rows <= FEW_ROWS && self.keys.iter().all(|key| texts(key) as usize <= FEW_ROWS);
+        if !few || !self.source.conjuncts().is_empty() || !self.source.is_at_hand()? {
+            return Ok(None);
+        }
+        self.begun(context.clone(), &Stop::default(), |rows| rows <= FEW_ROWS).map(Some)
+    }
+
     /// Looks at the rows of the best zones, and at all others if these are few.
-    fn begun(&self, context: Arc<TaskContext>, stop: &Stop) -> Result<Begun> {
+    fn begun(&self, context: Arc<TaskContext>, stop: &Stop, are_few: impl Fn(usize) -> bool) -> Result<Begun> {
         let work = self.source.work(Order::Any)?;
-        let texts = self.keys.iter().map(|key| work.dictionary(key.place).map(|texts| text_ranks(texts))).collect();
+        let texts = self.keys.iter().map(|key| text_ranks(&self.source, key.place)).collect::<Result<_>>()?;
         let bar = Arc::new(AtomicU64::new(u64::MAX));
         let search = Search { work, keys: self.keys.clone(), rows: self.rows, texts: Arc::new(texts), bar, context };
         let (mut best, memory) = search.best()?;

@@ -96,16 +96,32 @@ impl BlockZones {
         }
     }
 
-    /// Calls `each` with what is known of the zones and with the block's rows in each, in their order, when nothing is still to be
-    /// computed; returns whether nothing is.
-    pub fn each_measured(&self, mut each: impl FnMut(Bounds, Range<usize>)) -> bool {
-        let (rows, start) = (self.start..self.start + self.rows, self.start);
+    /// Calls `each` with what is known of the zones of some of the block's rows and with the rows in each, in their order, when
+    /// nothing is still to be computed; returns whether nothing is.
+    pub fn each_measured(&self, rows: Range<usize>, mut each: impl FnMut(Bounds, Range<usize>)) -> bool {
+        let (rows, start) = (self.start + rows.start..self.start + rows.end, self.start);
         match &*self.zones {
             Zones::Doubles(zones) => zones.each_measured(rows, |zone, rows| {
                 each(Bounds::of(zone, Values::Doubles), rows.start - start..rows.end - start);
             }),
             Zones::Wholes(zones) => zones.each_measured(rows, |zone, rows| {
                 each(Bounds::of(zone, Values::Wholes), rows.start - start..rows.end - start);
+            }),
+        }
+    }
+
+    /// As [`BlockZones::each_measured`] of all rows, with what is known of dozens of zones at a time, and with how many of them have
+    /// some of the rows.
+    pub fn each_piece_measured(&self, mut each: impl FnMut(Bounds, Range<usize>, usize)) -> bool {
+        let (rows, start) = (self.start..self.start + self.rows, self.start);
+        match &*self.zones {
+            Zones::Doubles(zones) => zones.each_piece_measured(rows, |piece, rows| {
+                let of_block = rows.start - start..rows.end - start;
+                each(Bounds::of(piece, Values::Doubles), of_block, zones.count(rows));
+            }),
+            Zones::Wholes(zones) => zones.each_piece_measured(rows, |piece, rows| {
+                let of_block = rows.start - start..rows.end - start;
+                each(Bounds::of(piece, Values::Wholes), of_block, zones.count(rows));
             }),
         }
     }

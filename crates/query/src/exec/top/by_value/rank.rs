@@ -4,7 +4,7 @@
 //! all 64 bits the least integer is NULL itself and the outermost floating numbers are NaNs that nothing makes. So NULL must stand
 //! below the integers and above the floating numbers, as QuestDB has it: [`Key::is_exact`].
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringViewArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::*;
 use datafusion::common::{Result, internal_err};
@@ -76,15 +76,6 @@ enum Numbers<'a> {
     Float32(&'a [f32]),
     Float64(&'a [f64]),
     Codes(&'a [i32], &'a [u64]),
-}
-
-/// Returns the place of each text among the sorted ones, from 1.
-pub fn text_ranks(texts: &StringViewArray) -> Vec<u64> {
-    let mut sorted: Vec<usize> = (0..texts.len()).collect();
-    sorted.sort_unstable_by_key(|code| texts.value(*code));
-    let mut ranks = vec![0; texts.len()];
-    sorted.into_iter().enumerate().for_each(|(rank, code)| ranks[code] = rank as u64 + 1);
-    ranks
 }
 
 /// Returns the rank of a value that is not NULL in the wanted order, apart from NULL's.
@@ -242,7 +233,6 @@ mod tests {
         let flags: ArrayRef = Arc::new(BooleanArray::from(vec![None, Some(false), Some(true)]));
         assert!(ranks(&flags, false, true).is_sorted_by(|a, b| a < b));
         assert!(ranks(&flags, true, false).is_sorted_by(|a, b| a > b));
-        assert_eq!(text_ranks(&StringViewArray::from(vec!["b", "", "a"])), [3, 1, 2]);
     }
 
     #[test]
