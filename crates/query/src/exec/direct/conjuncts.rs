@@ -30,6 +30,8 @@ use compared::{Compared, mask_where, with_nulls};
 
 /// A conjunct is computed for the rows that are left when they are fewer than one in so many.
 const FEW: usize = 8;
+/// Words of a mask that are passed over together where nothing is set.
+const GROUP_WORDS: usize = 4;
 
 pub(super) struct Conjuncts {
     tables: Vec<CodeTable>,
@@ -273,14 +275,33 @@ fn both(one: &[Range<usize>], other: &[Range<usize>]) -> Vec<Range<usize>> {
 fn rows_of(mask: &BooleanBuffer) -> Vec<u32> {
     // to count them first would cost more than to grow
     let mut rows = Vec::with_capacity(mask.len() / FEW);
-    for (place, word) in mask.bit_chunks().iter_padded().enumerate() {
-        let (mut left, first) = (word, place as u32 * u64::BITS);
-        while left != 0 {
-            rows.push(first + left.trailing_zeros());
-            left &= left - 1;
+    let words: Vec<u64> = mask.bit_chunks().iter_padded().collect();
+    for (group, words) in words.chunks(GROUP_WORDS).enumerate() {
+        if words.iter().all(|word| *word == 0) {
+            continue;
+        }
+        for (place, word) in words.iter().enumerate() {
+            add_rows((group * GROUP_WORDS + place) as u32 * u64::BITS, *word, &mut rows);
         }
     }
     rows
+}
+
+/// Appends the rows that are set in a word: the first few of them whether they are there or not, for how many there are nobody can
+/// guess, a processor neither.
+fn add_rows(first: u32, word: u64, rows: &mut Vec<u32>) {
+    let (mut left, mut some, mut taken) = (word, [0; 4], rows.len());
+    for row in &mut some {
+        *row = first + left.trailing_zeros();
+        taken += usize::from(left != 0);
+        left &= left.wrapping_sub(1);
+    }
+    rows.extend_from_slice(&some);
+    rows.truncate(taken);
+    while left != 0 {
+        rows.push(first + left.trailing_zeros());
+        left &= left - 1;
+    }
 }
 
 /// Returns a mask of `len` rows in which `rows` are set.
@@ -289,4 +310,21 @@ fn mask_of(rows: &[u32], len: usize) -> BooleanBuffer {
     mask.append_n(len, false);
     rows.iter().for_each(|row| mask.set_bit(*row as usize, true));
     mask.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rows_of_a_mask_are_those_that_are_set() {
+        for step in [1, 2, 3, 7, 16, 17, 63, 64, 65, 300, 5_000] {
+            for (start, len) in [(0, 0), (0, 1), (0, 64), (3, 200), (0, 4_099), (65, 1_000)] {
+                let all = BooleanBuffer::collect_bool(start + len, |row| row % step == step / 2 || row % 601 > 590);
+                let mask = all.slice(start, len);
+                let expected: Vec<u32> = mask.set_indices().map(|row| row as u32).collect();
+                assert_eq!(rows_of(&mask), expected, "every {step}th of {len} from {start}");
+            }
+        }
+    }
 }

@@ -43,13 +43,15 @@ pub struct Stretches<'a> {
     next: usize,
     /// Row and moment with which the bucket before began.
     before: Option<(usize, i64)>,
+    /// How many of the rows that count were in it.
+    many: usize,
 }
 
 impl<'a> Stretches<'a> {
     /// Returns the buckets of `times`, which must rise.
     pub fn new(times: &'a [i64], cut: Cut) -> Stretches<'a> {
         debug_assert!(times.is_sorted(), "blocks are in the order of time");
-        Stretches { times, rows: None, cut, next: 0, before: None }
+        Stretches { times, rows: None, cut, next: 0, before: None, many: 0 }
     }
 
     /// Returns the buckets of the moments of these rows only.
@@ -67,36 +69,13 @@ impl<'a> Stretches<'a> {
         self.rows.map_or(place, |rows| rows[place] as usize)
     }
 
-    fn time(&self, place: usize) -> i64 {
-        self.times[self.row(place)]
-    }
-
-    /// Returns about where the rows are that reach `bound`, when the one at `first` is of the moment `time`.
+    /// Returns about where the rows are that reach `bound`, when the row `first` is of the moment `time`.
     fn guess(&self, first: usize, time: i64, bound: i64) -> usize {
         let Some((row_before, time_before)) = self.before else { return first };
-        let row = self.row(first);
-        let rows_a_unit = (row - row_before) as f64 / (time as f64 - time_before as f64);
+        let rows_a_unit = (first - row_before) as f64 / (time as f64 - time_before as f64);
         let ahead = (bound as f64 - time as f64) * rows_a_unit;
-        if !ahead.is_finite() {
-            return first;
-        }
         // a number that is too large stays the largest
-        let row = row.saturating_add(ahead as usize);
-        match self.rows {
-            None => row,
-            Some(rows) => first + reach(rows.len() - first, |place| (rows[first + place] as usize) < row),
-        }
-    }
-
-    /// Returns the first place after `first` that does not hold, where after one that does not none does; looks at `guess` first.
-    fn end(&self, first: usize, guess: usize, holds: impl Fn(i64) -> bool) -> usize {
-        let (low, len) = (first + 1, self.len());
-        let guess = guess.clamp(low, len);
-        if guess < len && holds(self.time(guess)) {
-            return guess + 1 + reach(len - guess - 1, |place| holds(self.time(guess + 1 + place)));
-        }
-        // the same backwards
-        guess - reach(guess - low, |place| !holds(self.time(guess - 1 - place)))
+        if ahead.is_finite() { first.saturating_add(ahead as usize) } else { first }
     }
 }
 
@@ -108,16 +87,32 @@ impl Iterator for Stretches<'_> {
         if first >= self.len() {
             return None;
         }
-        let time = self.time(first);
+        let (times, row) = (self.times, self.row(first));
+        let time = times[row];
         let (start, bound) = (self.cut.start_of(time), self.cut.end_of(time));
-        let mut end = self.end(first, self.guess(first, time, bound), |t| t < bound);
+        // among the rows that do not count too: those next to each other have their moments in one place
+        let mut end = first_not(row + 1, times.len(), self.guess(row, time, bound), |row| times[row] < bound);
         // at the ends of all time, where a bound is cut off, the start alone tells
-        if time >= bound || self.cut.start_of(self.time(end - 1)) != start {
-            end = self.end(first, first, |t| self.cut.start_of(t) == start);
+        if time >= bound || self.cut.start_of(times[end - 1]) != start {
+            end = first_not(row + 1, times.len(), row + 1, |row| self.cut.start_of(times[row]) == start);
         }
-        (self.next, self.before) = (end, Some((self.row(first), time)));
+        if let Some(rows) = self.rows {
+            end = first_not(first + 1, rows.len(), first + self.many, |place| (rows[place] as usize) < end);
+        }
+        (self.next, self.before, self.many) = (end, Some((row, time)), end - first);
         Some((start, first..end))
     }
+}
+
+/// Returns the first place from `low` on, or `len`, that does not hold, where after one that does not none does; looks at `guess`
+/// first.
+fn first_not(low: usize, len: usize, guess: usize, holds: impl Fn(usize) -> bool) -> usize {
+    let guess = guess.clamp(low, len);
+    if guess < len && holds(guess) {
+        return guess + 1 + reach(len - guess - 1, |place| holds(guess + 1 + place));
+    }
+    // the same backwards
+    guess - reach(guess - low, |place| !holds(guess - 1 - place))
 }
 
 /// Returns how many of the first of `len` places hold, where after one that does not none does: by steps that double, then by
