@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
+use futures::StreamExt;
 use query::kind::Kind;
 use query::{Outcome, SqlError};
 use serde_json::json;
@@ -124,10 +125,13 @@ async fn with_rows(sql: &str, parameters: &Parameters, mut rows: RowStream, time
         ended: false,
     };
     json.take(Ok(first));
-    let chunks = futures::stream::unfold(json, |mut json| async {
-        let chunk = json.next_chunk().await?;
-        Some((Ok::<_, std::convert::Infallible>(chunk), json))
-    });
+    let first = json.next_chunk().await.unwrap_or_default();
+    if json.ended {
+        // with its length, which is sooner sent and read than pieces
+        return answer::with(StatusCode::OK, answer::JSON, first);
+    }
+    let rest = futures::stream::unfold(json, |mut json| async { Some((json.next_chunk().await?, json)) });
+    let chunks = futures::stream::once(async move { first }).chain(rest).map(Ok::<_, std::convert::Infallible>);
     answer::with(StatusCode::OK, answer::JSON, Body::from_stream(chunks))
 }
 
