@@ -1,7 +1,8 @@
 //! Rows as a Parquet file that is written while it is sent: a row group at a time is in memory ([`answer`]).
 //!
 //! Columns keep their Arrow types; what QuestDB knows of them beyond that (`GEOHASH(4c)`, `IPv4`) stands in the file's key
-//! `questdb` and in each field's metadata.
+//! `questdb` and in each field's metadata. Only texts have dictionaries: to look for numbers that come again costs more than
+//! all else of the file, and makes little of it smaller.
 
 use std::io;
 use std::sync::Arc;
@@ -12,9 +13,10 @@ use arrow::record_batch::RecordBatch;
 use axum::body::Body;
 use axum::response::Response;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
+use parquet::schema::types::ColumnPath;
 use query::{SqlError, SqlErrorKind};
 
 use super::super::parameters::Parameters;
@@ -46,12 +48,12 @@ fn number(parameters: &Parameters, name: &str, what: &str, default: usize) -> Re
     }
 }
 
-fn properties(parameters: &Parameters) -> Result<WriterProperties, String> {
+fn properties(parameters: &Parameters) -> Result<WriterPropertiesBuilder, String> {
     let level = match parameters.get("compression_level") {
         None | Some("") => None,
         Some(text) => Some(text.parse::<i32>().map_err(|_| format!("invalid compression level:{text}"))?),
     };
-    let codec = parameters.get("compression_codec").filter(|c| !c.is_empty()).unwrap_or("zstd").to_ascii_lowercase();
+    let codec = parameters.get("compression_codec").filter(|c| !c.is_empty()).unwrap_or("lz4_raw").to_ascii_lowercase();
     let compression = match codec.as_str() {
         "uncompressed" => Compression::UNCOMPRESSED,
         "snappy" => Compression::SNAPPY,
@@ -88,7 +90,26 @@ fn properties(parameters: &Parameters) -> Result<WriterProperties, String> {
         .set_max_row_group_row_count(Some(rows))
         .set_data_page_size_limit(number(parameters, "data_page_size", "data page size", PAGE_BYTES)?)
         .set_statistics_enabled(statistics)
-        .build())
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::PLAIN))
+}
+
+/// Returns the properties with what is due to the columns' types.
+fn of_columns(properties: WriterPropertiesBuilder, is_version_1: bool, schema: &Schema) -> WriterProperties {
+    let of_column = |properties: WriterPropertiesBuilder, field: &Arc<Field>| {
+        let path = ColumnPath::new(vec![field.name().clone()]);
+        match field.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) => {
+                properties.set_column_dictionary_enabled(path, true)
+            }
+            // most rise from row to row; readers of version 1 may not know the encoding
+            DataType::Timestamp(..) if !is_version_1 => {
+                properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
+            }
+            _ => properties,
+        }
+    };
+    schema.fields().iter().fold(properties, of_column).build()
 }
 
 /// Returns the answer that writes the file.
@@ -103,6 +124,7 @@ pub fn answer(
 ) -> Result<Response, SqlError> {
     let failed = |why: String| SqlError { message: why, position: 0, kind: SqlErrorKind::Internal };
     let properties = properties(parameters).map_err(|why| SqlError::new(0, why))?;
+    let is_version_1 = parameters.get("parquet_version") == Some("1");
     let fields = rows.columns.iter().zip(rows.schema.fields()).map(|(column, field)| {
         let metadata = [("type".to_owned(), column.kind.shown().name())].into();
         // a bare NULL is a text
@@ -113,6 +135,7 @@ pub fn answer(
         Field::new(&column.name, data_type, true).with_metadata(metadata)
     });
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let properties = of_columns(properties, is_version_1, &schema);
     let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties));
     let writer = writer.map_err(|e| failed(format!("a result cannot be written as Parquet: {e}")))?;
     let file =

@@ -6,6 +6,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow::util::pretty::pretty_format_batches;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, Encoding};
 use parquet::file::reader::ChunkReader;
 
 use super::client::{Running, connect, encode};
@@ -60,6 +61,18 @@ fn row_groups_codecs_and_windows_are_as_asked() {
         assert_eq!(builder.metadata().num_row_groups(), groups, "{parameters}");
         assert_eq!(builder.metadata().file_metadata().num_rows(), rows, "{parameters}");
     }
+    let (_, file) = export(&server, &sql.replace("x * 1.5 y", "x::timestamp y"), "");
+    let written = builder(file);
+    let columns = written.metadata().row_group(0).columns();
+    assert!(columns.iter().all(|column| column.compression() == Compression::LZ4_RAW), "the peer's default");
+    let encodings = |column: usize| columns[column].encodings().collect::<Vec<_>>();
+    assert!(
+        columns[0].dictionary_page_offset().is_none() && encodings(0).contains(&Encoding::PLAIN),
+        "{:?}",
+        encodings(0)
+    );
+    assert!(encodings(1).contains(&Encoding::DELTA_BINARY_PACKED), "{:?}", encodings(1));
+    assert!(columns[2].dictionary_page_offset().is_some(), "texts that come again are stored once");
     let (_, empty) = export(&server, "select x from long_sequence(0)", "");
     assert_eq!(builder(empty).metadata().file_metadata().num_rows(), 0);
     for (parameters, why) in [
