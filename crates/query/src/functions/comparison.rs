@@ -124,6 +124,9 @@ fn common_kind(op: Comparison, left: &Typed, right: &Typed) -> Option<Kind> {
             let (moment, other) = if l.is_time() { (l, r) } else { (r, l) };
             if matches!(other, Kind::Float | Kind::Double) { Kind::Double } else { moment }
         }
+        // an integer is the text that it has, and a fraction has more than one
+        (Kind::Symbol, n) | (n, Kind::Symbol) if n.is_integer() && op.is_equality() => Kind::String,
+        (Kind::Symbol, Kind::Float | Kind::Double) | (Kind::Float | Kind::Double, Kind::Symbol) => return None,
         _ if text(l) => wider(r, r),
         _ if text(r) => wider(l, l),
         _ => wider(l, r),
@@ -318,6 +321,9 @@ fn check_item(value: &Typed, item: &Typed) -> Result<(), SqlError> {
         kind if text(kind) => text(item.kind),
         _ => item.kind != Kind::Boolean && item.kind != Kind::Char,
     };
+    if !fits && value.kind == Kind::Symbol {
+        return Err(SqlError::new(item.position, "STRING constant expected"));
+    }
     if !fits {
         return Err(SqlError::new(item.position, format!("cannot compare {shown} with type {}", item.kind)));
     }
@@ -507,6 +513,19 @@ mod tests {
             Typed::int(1, 6),
             "there is no matching operator `=` with the argument types: BOOLEAN = INT at 4",
         );
+    }
+
+    #[test]
+    fn an_integer_beside_a_symbol_is_its_text() {
+        let symbol = || Typed::new(datafusion::prelude::ident("s"), Kind::Symbol, 0);
+        check(Comparison::Eq, symbol(), Typed::int(-5, 6), "s IS NOT DISTINCT FROM Utf8View(\"-5\")");
+        check(Comparison::Ne, Typed::long(5, 0), symbol(), "Utf8View(\"5\") IS DISTINCT FROM s");
+        let refused = "there is no matching operator `=` with the argument types: SYMBOL = DOUBLE at 4";
+        check(Comparison::Eq, symbol(), Typed::double(5.0, 6), refused);
+        let refused = "there is no matching operator `<` with the argument types: DOUBLE < SYMBOL at 4";
+        check(Comparison::Lt, Typed::double(5.0, 0), symbol(), refused);
+        let listed = in_list(symbol(), vec![Typed::int(5, 9)], false, 4).map(drop).expect_err("texts are expected");
+        assert_eq!((listed.message.as_str(), listed.position), ("STRING constant expected", 9));
     }
 
     #[test]
