@@ -1,7 +1,7 @@
 //! Own operators where time order or QuestDB's rules need more than DataFusion has: each a logical node and, beside
 //! it, the physical operator.
 //!
-//! Reading order: [`latest_on`], [`asof_join`], [`splice_join`], [`fill`] (SAMPLE BY's missing buckets), [`slice`] (LIMIT from the end), [`window`];
+//! Reading order: [`latest_on`], [`asof_join`], [`splice_join`], [`fill`] (SAMPLE BY's missing buckets), [`slice`] (LIMIT from the end), [`window`], [`window_join`];
 //! then what they share: `column_place`, `kept_rows`, `key_index`; `bounded` is the last rule over every plan. Every operator reads single partitions, states the order
 //! that it needs, and charges what it keeps to the memory pool: a query that does not fit is an error that names the
 //! operator. The planner builds nodes through the functions re-exported here and gives [`extension_planners`] to
@@ -33,6 +33,7 @@ pub mod symbol_join;
 pub(crate) mod testing;
 pub mod top;
 pub mod window;
+pub mod window_join;
 
 pub use asof_join::{AsofSpec, asof_join};
 pub use bounded::Bounded;
@@ -42,6 +43,7 @@ pub use latest_on::latest_on;
 pub use slice::slice;
 pub use splice_join::splice_join;
 pub use window::window;
+pub use window_join::{WindowEnd, WindowJoinSpec, window_join};
 
 /// Returns the planners that turn the nodes of this module into operators.
 pub fn extension_planners() -> Vec<Arc<dyn ExtensionPlanner + Send + Sync>> {
@@ -55,12 +57,12 @@ struct OperatorPlanner;
 impl ExtensionPlanner for OperatorPlanner {
     async fn plan_extension(
         &self,
-        _planner: &dyn PhysicalPlanner,
+        planner: &dyn PhysicalPlanner,
         node: &dyn UserDefinedLogicalNode,
         _logical_inputs: &[&LogicalPlan],
         physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session: &dyn Session,
-        _planning_ctx: &PhysicalPlanningContext,
+        session: &dyn Session,
+        planning_ctx: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let node = node.as_any();
         let input = |place: usize| match physical_inputs.get(place) {
@@ -79,6 +81,8 @@ impl ExtensionPlanner for OperatorPlanner {
             join.physical(input(0)?, input(1)?)?
         } else if let Some(window) = node.downcast_ref::<window::Window>() {
             window.physical(input(0)?)?
+        } else if let Some(join) = node.downcast_ref::<window_join::WindowJoin>() {
+            join.physical(input(0)?, input(1)?, planner, session, planning_ctx)?
         } else {
             return Ok(None);
         };

@@ -23,6 +23,7 @@ mod table_options;
 mod text;
 mod varying;
 mod window;
+mod window_join;
 mod write;
 
 use std::ops::Range;

@@ -4,7 +4,7 @@
 //! fields have names that no one else uses, so that duplicates, case and qualifiers never reach the engine. Expressions
 //! are bound bottom-up with the peer's types by [`crate::functions`].
 //!
-//! Reading order: [`relation`] (FROM), [`scope`] (names and expressions), `select`, `group`, `window`, `sample`, `join`,
+//! Reading order: [`relation`] (FROM), [`scope`] (names and expressions), `select`, `group`, `window`, `sample`, `join`, `window_join`,
 //! `order`, `set_operation`, `outputs` (names of results).
 
 mod catalogue;
@@ -26,6 +26,7 @@ mod set_operation;
 mod show;
 mod unnest;
 mod window;
+mod window_join;
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use crate::exec::direct::Notes;
 
 mod answers;
 mod columns;
-mod counts;
+pub mod counts;
 mod numbering;
 mod operator;
 mod shape;

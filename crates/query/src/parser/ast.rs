@@ -465,6 +465,29 @@ pub struct Join {
     pub on: Option<On>,
     /// A duration as written.
     pub tolerance: Option<Ident>,
+    /// The right rows that a WINDOW JOIN takes.
+    pub range: Option<Box<JoinRange>>,
+    pub position: usize,
+}
+
+/// RANGE BETWEEN … AND … [INCLUDE | EXCLUDE PREVAILING].
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinRange {
+    pub low: RangeEnd,
+    pub high: RangeEnd,
+    /// Whether the row in force at the beginning counts too.
+    pub prevailing: bool,
+}
+
+/// One end of a WINDOW JOIN's range.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RangeEnd {
+    /// How far away; absent: CURRENT ROW.
+    pub distance: Option<Expr>,
+    /// Nanoseconds of one; absent: the unit of the left timestamp.
+    pub unit_ns: Option<i64>,
+    pub following: bool,
+    /// Of the first word.
     pub position: usize,
 }
 
@@ -478,6 +501,7 @@ pub enum JoinKind {
     Asof,
     Lt,
     Splice,
+    Window,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -8,6 +8,7 @@ use super::expression::expression;
 use super::lexer::TokenKind;
 use super::select::{self, is_clause, is_reserved, keyword_error};
 use super::snapshot::snapshot_name;
+use super::window_join;
 use crate::error::SqlError;
 
 /// Most joins of one FROM: each is a level of the plan.
@@ -17,9 +18,13 @@ const MAX_JOINS: usize = 200;
 pub fn from(cursor: &mut Cursor) -> Result<From, SqlError> {
     let (first, mut joins) = match is_group_of_joins(cursor) {
         true => group_of_joins(cursor)?,
-        false => (source(cursor)?, Vec::new()),
+        false => (source(cursor, NO_WORD)?, Vec::new()),
     };
     while let Some(join) = join(cursor)? {
+        let after_window = joins.last().is_some_and(|last: &Join| last.kind == JoinKind::Window);
+        if after_window && join.kind != JoinKind::Window {
+            return Err(SqlError::new(join.position, "no other join types allowed after window join"));
+        }
         joins.push(join);
         if joins.len() > MAX_JOINS {
             return Err(cursor.too_complex());
@@ -64,12 +69,16 @@ fn is_group_of_joins(cursor: &Cursor) -> bool {
 /// What stands behind a FROM belongs to a query.
 const ENDS_A_FROM: [&str; 9] = ["where", "order", "limit", "sample", "latest", "group", "union", "except", "intersect"];
 
-fn source(cursor: &mut Cursor) -> Result<Source, SqlError> {
+/// No word but those of every clause ends a source.
+const NO_WORD: &str = "";
+
+/// Parses a source; the word `next` behind it begins what follows, and is no alias.
+fn source(cursor: &mut Cursor, next: &str) -> Result<Source, SqlError> {
     let position = cursor.peek().position;
     let relation = relation(cursor)?;
     let is_function = matches!(relation, RelationRef::Function(_));
     let ordinality = is_function && cursor.take_words(&["with", "ordinality"]);
-    let alias = alias(cursor)?;
+    let alias = alias(cursor, next)?;
     let columns = if alias.is_some() && is_function { column_aliases(cursor)? } else { Vec::new() };
     let mut timestamp = None;
     if cursor.is_word("timestamp") && cursor.peek_at(1).is_sign("(") {
@@ -179,7 +188,7 @@ fn column_aliases(cursor: &mut Cursor) -> Result<Vec<Ident>, SqlError> {
     Ok(names)
 }
 
-fn alias(cursor: &mut Cursor) -> Result<Option<Ident>, SqlError> {
+fn alias(cursor: &mut Cursor, clause: &str) -> Result<Option<Ident>, SqlError> {
     let explicit = cursor.take_word("as");
     let token = cursor.peek();
     let is_alias = match token.kind {
@@ -187,8 +196,10 @@ fn alias(cursor: &mut Cursor) -> Result<Option<Ident>, SqlError> {
         TokenKind::Word if explicit => true,
         TokenKind::Word => {
             let next = cursor.peek_at(1);
-            let clause =
-                is_clause(&token.text) || token.is_word("timestamp") && next.is_sign("(") || token.is_word("group");
+            let clause = token.is_word(clause)
+                || is_clause(&token.text)
+                || token.is_word("timestamp") && next.is_sign("(")
+                || token.is_word("group");
             !clause && !is_reserved(&token.text)
         }
         _ => false,
@@ -200,7 +211,7 @@ fn alias(cursor: &mut Cursor) -> Result<Option<Ident>, SqlError> {
     Ok(Some(Ident { name: token.text.clone(), position: token.position }))
 }
 
-const JOIN_WORDS: [(&[&str], JoinKind); 13] = [
+const JOIN_WORDS: [(&[&str], JoinKind); 14] = [
     (&["inner", "join"], JoinKind::Inner),
     (&["left", "join"], JoinKind::Left),
     (&["left", "outer", "join"], JoinKind::Left),
@@ -212,6 +223,7 @@ const JOIN_WORDS: [(&[&str], JoinKind); 13] = [
     (&["asof", "join"], JoinKind::Asof),
     (&["lt", "join"], JoinKind::Lt),
     (&["splice", "join"], JoinKind::Splice),
+    (&["window", "join"], JoinKind::Window),
     (&["join"], JoinKind::Inner),
     (&["outer", "join"], JoinKind::Left),
 ];
@@ -219,31 +231,36 @@ const JOIN_WORDS: [(&[&str], JoinKind); 13] = [
 fn join(cursor: &mut Cursor) -> Result<Option<Join>, SqlError> {
     let position = cursor.peek().position;
     if cursor.take_sign(",") {
-        let source = source(cursor)?;
-        return Ok(Some(Join { kind: JoinKind::Cross, source, on: None, tolerance: None, position }));
+        let source = source(cursor, NO_WORD)?;
+        return Ok(Some(Join { kind: JoinKind::Cross, source, on: None, tolerance: None, range: None, position }));
     }
-    for unsupported in ["window", "horizon"] {
-        if cursor.are_words(&[unsupported, "join"]) {
-            return Err(cursor.error(format!("{} JOIN is not supported yet", unsupported.to_uppercase())));
-        }
+    if cursor.are_words(&["horizon", "join"]) {
+        return Err(cursor.error("HORIZON JOIN is not supported yet"));
     }
     let Some((_, kind)) = JOIN_WORDS.iter().find(|(words, _)| cursor.take_words(words)) else {
         let word = cursor.peek();
         let half = ["inner", "left", "right", "full", "cross", "asof", "lt", "splice"].iter().any(|w| word.is_word(w));
-        if half {
+        // WINDOW w AS (…) is a clause
+        if half || word.is_word("window") && !cursor.peek_at(2).is_word("as") {
             return Err(cursor.error("'join' expected"));
         }
         return Ok(None);
     };
-    let source = source(cursor)?;
+    let is_window = *kind == JoinKind::Window;
+    let source = source(cursor, if is_window { "range" } else { NO_WORD })?;
     let on = on(cursor, *kind)?;
+    if is_window {
+        let range = Some(Box::new(window_join::range(cursor)?));
+        return Ok(Some(Join { kind: *kind, source, on, tolerance: None, range, position }));
+    }
     let tolerance = tolerance(cursor, *kind)?;
-    Ok(Some(Join { kind: *kind, source, on, tolerance, position }))
+    Ok(Some(Join { kind: *kind, source, on, tolerance, range: None, position }))
 }
 
 fn on(cursor: &mut Cursor, kind: JoinKind) -> Result<Option<On>, SqlError> {
     if !cursor.is_word("on") {
-        let optional = matches!(kind, JoinKind::Cross | JoinKind::Asof | JoinKind::Lt | JoinKind::Splice);
+        let optional =
+            matches!(kind, JoinKind::Cross | JoinKind::Asof | JoinKind::Lt | JoinKind::Splice | JoinKind::Window);
         return if optional { Ok(None) } else { Err(cursor.error_at_last("'on' expected")) };
     }
     if kind == JoinKind::Cross {

@@ -56,7 +56,7 @@ impl Planner<'_> {
             let right = self.source_never_has_rows(&join.source, ctes);
             nothing = match join.kind {
                 JoinKind::Inner | JoinKind::Cross => nothing || right,
-                JoinKind::Left | JoinKind::Asof | JoinKind::Lt => nothing,
+                JoinKind::Left | JoinKind::Asof | JoinKind::Lt | JoinKind::Window => nothing,
                 JoinKind::Right => right,
                 JoinKind::Full | JoinKind::Splice => nothing && right,
             };

@@ -18,6 +18,7 @@ use crate::error::SqlError;
 use crate::functions::{self, Call, Typed};
 use crate::kind::Kind;
 use crate::parser::ast::{Expr as Tree, ExprKind, Item, OrderItem, Select};
+use crate::parser::expression_text;
 
 /// A value that rows are grouped by.
 pub struct Key {
@@ -40,12 +41,37 @@ pub struct Grouping {
     explicit: bool,
     /// The designated timestamp, which stands for the bucket after SAMPLE BY; the bucket is the first key.
     bucket_of: Option<Expr>,
+    /// The right columns of each WINDOW JOIN: its aggregates are of the right rows of one left row, whose own columns stand beside them.
+    right_fields: Vec<Vec<String>>,
 }
 
 impl Grouping {
     /// Returns a grouping whose first key is the bucket of `time`.
     pub fn by_bucket(time: Expr, bucket: Key) -> Grouping {
-        Grouping { keys: vec![bucket], aggregates: Vec::new(), explicit: false, bucket_of: Some(time) }
+        Grouping { keys: vec![bucket], bucket_of: Some(time), ..Grouping::new() }
+    }
+
+    /// Returns a grouping without keys yet.
+    fn new() -> Grouping {
+        Grouping {
+            keys: Vec::new(),
+            aggregates: Vec::new(),
+            explicit: false,
+            bucket_of: None,
+            right_fields: Vec::new(),
+        }
+    }
+
+    /// Returns a collection of the aggregates of WINDOW JOINs with these right columns.
+    pub fn beside(right_fields: Vec<Vec<String>>) -> Grouping {
+        Grouping { right_fields, ..Grouping::new() }
+    }
+
+    /// Returns the places of the WINDOW JOINs that have one of the columns.
+    pub fn joins_of(&self, expr: &Expr) -> Vec<usize> {
+        let columns = expr.column_refs();
+        let has = |fields: &Vec<String>| columns.iter().any(|column| fields.contains(&column.name));
+        self.right_fields.iter().enumerate().filter(|(_, fields)| has(fields)).map(|(place, _)| place).collect()
     }
 
     fn key(&self, value: &Typed) -> Option<Typed> {
@@ -133,6 +159,9 @@ pub fn grouped(scope: &Scope, grouping: &RefCell<Grouping>, tree: &Tree) -> Resu
         return Ok(Some(value));
     }
     let mut grouping = grouping.borrow_mut();
+    if !grouping.right_fields.is_empty() {
+        return beside(&grouping, tree, value);
+    }
     if let Some(found) = grouping.key(&value) {
         return Ok(Some(found));
     }
@@ -148,6 +177,17 @@ pub fn grouped(scope: &Scope, grouping: &RefCell<Grouping>, tree: &Tree) -> Resu
         return Err(SqlError::new(tree.position, "column must appear in GROUP BY clause or aggregate function"));
     }
     Ok(Some(grouping.add_key(scope.planner, value)))
+}
+
+/// Returns a value that stands beside the aggregates of a WINDOW JOIN, or `None` when its parts must be looked at one by one.
+fn beside(grouping: &Grouping, tree: &Tree, value: Typed) -> Result<Option<Typed>, SqlError> {
+    if grouping.joins_of(&value.expr).is_empty() {
+        return Ok(Some(value));
+    }
+    match &tree.kind {
+        ExprKind::Name { .. } => Err(super::window_join::raw_column(&expression_text(tree), tree.position)),
+        _ => Ok(None),
+    }
 }
 
 /// Returns the value with the bucket in place of the timestamp.
@@ -179,6 +219,10 @@ pub fn aggregate(
     let args = args.iter().filter(|a| a.kind != ExprKind::Star);
     let args = args.map(|a| inner.bind(a)).collect::<Result<Vec<_>, _>>()?;
     let bound = functions::aggregate::bind(&Call::new(name, position, args), distinct)?;
+    if grouping.borrow().joins_of(&bound.expr).len() > 1 {
+        let message = "WINDOW join aggregate function cannot reference columns from multiple models";
+        return Err(SqlError::new(position, message));
+    }
     let mut found: Option<Expr> = None;
     let field = scope.planner.field("aggregate");
     let mut grouping = grouping.borrow_mut();
@@ -217,8 +261,7 @@ pub fn select(
     if let Some(sample) = &select.sample {
         return sample::select(scope, select, sample, order_by, relation);
     }
-    let grouping =
-        RefCell::new(Grouping { keys: Vec::new(), aggregates: Vec::new(), explicit: false, bucket_of: None });
+    let grouping = RefCell::new(Grouping::new());
     if let Some(keys) = &select.group_by {
         if select.items.is_empty() || select.items.iter().any(|i| matches!(i, Item::Star { .. })) {
             return Err(SqlError::new(0, "not enough columns in group by"));

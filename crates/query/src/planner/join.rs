@@ -33,9 +33,7 @@ pub fn from(planner: &Planner, from: &From, conditions: &mut Vec<&Tree>, ctes: C
         let right = planner.source(&join.source, ctes)?;
         let name = table_name(&right);
         if name.is_some() && names.contains(&name) {
-            let position = join.source.alias.as_ref().map_or(join.source.position, |a| a.position);
-            let shown = right.columns.first().and_then(|c| c.table.clone()).unwrap_or_default();
-            return Err(SqlError::new(position, format!("Duplicate table or alias: {shown}")));
+            return Err(duplicate(join, &right));
         }
         names.push(name);
         left = Sides { planner, ctes, left, right, join }.joined(conditions)?;
@@ -43,32 +41,39 @@ pub fn from(planner: &Planner, from: &From, conditions: &mut Vec<&Tree>, ctes: C
     Ok(left)
 }
 
+/// Returns the error of a table or an alias that FROM has already.
+pub(super) fn duplicate(join: &Join, right: &Relation) -> SqlError {
+    let position = join.source.alias.as_ref().map_or(join.source.position, |a| a.position);
+    let shown = right.columns.first().and_then(|c| c.table.clone()).unwrap_or_default();
+    SqlError::new(position, format!("Duplicate table or alias: {shown}"))
+}
+
 /// Returns every row of `left` beside each row of `right` that meets the condition, or beside NULLs.
 pub fn left(planner: &Planner, left: Relation, right: Relation, on: Option<&Tree>) -> Result<Relation, SqlError> {
     let nowhere = Ident { name: String::new(), position: 0 };
     let source = Source::plain(RelationRef::Table(nowhere), 0);
     let on = on.map(|tree| On::Predicate(tree.clone()));
-    let join = Join { kind: JoinKind::Left, source, on, tolerance: None, position: 0 };
+    let join = Join { kind: JoinKind::Left, source, on, tolerance: None, range: None, position: 0 };
     Sides { planner, ctes: Ctes::NONE, left, right, join: &join }.joined(&mut Vec::new())
 }
 
-fn table_name(relation: &Relation) -> Option<String> {
+pub(super) fn table_name(relation: &Relation) -> Option<String> {
     relation.columns.first().and_then(|c| c.table.as_ref()).map(|t| t.to_lowercase())
 }
 
 /// The two sides of one join.
-struct Sides<'a> {
-    planner: &'a Planner<'a>,
-    ctes: Ctes<'a>,
-    left: Relation,
-    right: Relation,
-    join: &'a Join,
+pub(super) struct Sides<'a> {
+    pub planner: &'a Planner<'a>,
+    pub ctes: Ctes<'a>,
+    pub left: Relation,
+    pub right: Relation,
+    pub join: &'a Join,
 }
 
 /// A condition that joins one value of each side by equality.
-struct Equality {
-    left: Typed,
-    right: Typed,
+pub(super) struct Equality {
+    pub left: Typed,
+    pub right: Typed,
 }
 
 impl Sides<'_> {
@@ -106,15 +111,15 @@ impl Sides<'_> {
         self.plan(equalities, &rest)
     }
 
-    fn columns(&self) -> Vec<Column> {
+    pub fn columns(&self) -> Vec<Column> {
         self.left.columns.iter().chain(&self.right.columns).cloned().collect()
     }
 
-    fn scope<'s>(&'s self, columns: &'s [Column], time: Option<usize>) -> Scope<'s> {
+    pub fn scope<'s>(&'s self, columns: &'s [Column], time: Option<usize>) -> Scope<'s> {
         Scope { planner: self.planner, ctes: self.ctes, columns, time, aliases: &[], grouping: None, windows: None }
     }
 
-    fn same_name(&self, name: &Ident) -> Result<Equality, SqlError> {
+    pub fn same_name(&self, name: &Ident) -> Result<Equality, SqlError> {
         let folded = name.name.to_lowercase();
         // Of several tables on the left the first one that has the name counts.
         let find = |relation: &Relation| {
@@ -130,7 +135,7 @@ impl Sides<'_> {
     }
 
     /// Returns the two sides of `a = b` when one is of the left relation only and the other of the right only.
-    fn equality(&self, tree: &Tree) -> Result<Option<Equality>, SqlError> {
+    pub fn equality(&self, tree: &Tree) -> Result<Option<Equality>, SqlError> {
         let ExprKind::Binary { op: Binary::Eq, left, right } = &tree.kind else { return Ok(None) };
         let columns = self.columns();
         let scope = self.scope(&columns, self.left.time);
@@ -145,7 +150,7 @@ impl Sides<'_> {
     }
 
     /// Returns whether a value is of the left side only (true), the right side only (false), or neither.
-    fn side(&self, value: &Typed) -> Option<bool> {
+    pub fn side(&self, value: &Typed) -> Option<bool> {
         let refs = value.expr.column_refs();
         let of = |relation: &Relation| {
             refs.iter().all(|r| relation.columns.iter().any(|c| c.field == r.name)) && !refs.is_empty()
@@ -269,7 +274,11 @@ fn check_kinds(equality: &Equality, position: usize) -> Result<(), SqlError> {
 }
 
 /// Returns the relation with the key values among its fields.
-fn with_keys(planner: &Planner, relation: Relation, keys: Vec<Typed>) -> Result<(Relation, Vec<PlanColumn>), SqlError> {
+pub(super) fn with_keys(
+    planner: &Planner,
+    relation: Relation,
+    keys: Vec<Typed>,
+) -> Result<(Relation, Vec<PlanColumn>), SqlError> {
     let mut columns = Vec::new();
     let mut added = Vec::new();
     for key in keys {
@@ -322,7 +331,7 @@ fn with_defaults(
     replaced(planner, relation, |i, column| wanted(i, column).then(|| or_default(column.expr(), column.kind)))
 }
 
-fn time_of(relation: &Relation, side: &str, position: usize) -> Result<usize, SqlError> {
+pub(super) fn time_of(relation: &Relation, side: &str, position: usize) -> Result<usize, SqlError> {
     let Some(time) = relation.time else {
         return Err(SqlError::new(position, format!("{side} side of time series join has no timestamp")));
     };

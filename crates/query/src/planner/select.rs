@@ -7,7 +7,7 @@ use super::outputs::{self, Origin, Output};
 use super::relation::{Column, Relation};
 use super::scope::Scope;
 use super::window::{self, Windows};
-use super::{Ctes, Planner, build, conjuncts, group, join, latest};
+use super::{Ctes, Planner, build, conjuncts, group, join, latest, window_join};
 use crate::error::SqlError;
 use crate::functions::Typed;
 use crate::parser::ast::{Expr as Tree, ExprKind, Ident, Item, OrderItem, Select};
@@ -15,6 +15,9 @@ use crate::parser::ast::{Expr as Tree, ExprKind, Ident, Item, OrderItem, Select}
 /// Returns the plan of a SELECT with the ORDER BY of its query.
 pub fn select(planner: &Planner, select: &Select, order_by: &[OrderItem], ctes: Ctes) -> Result<Relation, SqlError> {
     check_aliases(&select.items)?;
+    if let Some(from) = select.from.as_ref().filter(|from| window_join::is_one(from)) {
+        return window_join::select(planner, select, from, order_by, ctes);
+    }
     let mut conditions = select.filter.as_ref().map(conjuncts::split).unwrap_or_default();
     let relation = match &select.from {
         Some(from) => join::from(planner, from, &mut conditions, ctes)?,
@@ -56,7 +59,7 @@ fn check_aliases(items: &[Item]) -> Result<(), SqlError> {
     Ok(())
 }
 
-fn item_aliases(items: &[Item]) -> Vec<(String, Tree)> {
+pub fn item_aliases(items: &[Item]) -> Vec<(String, Tree)> {
     let alias = |item: &Item| match item {
         Item::Expr { expr, alias: Some(alias) } => Some((alias.name.to_lowercase(), expr.clone())),
         _ => None,
