@@ -387,7 +387,7 @@ mod tests {
     #[test]
     fn a_timeline_whose_name_or_parent_is_not_what_it_says_is_refused_by_the_name_of_its_file() {
         let lines = history(|_| {}, |_| {}).lines;
-        let [first, second, third] = [&lines[0], &lines[1], &lines[2]];
+        let [third, second, first] = [&lines[0], &lines[1], &lines[2]];
         let good = disk_with(&[(id(1), first), (id(2), second), (id(3), third)]);
         let found = super::history(&good, &LogFiles::default()).expect("it is whole").expect("it is there");
         assert_eq!((found.current().timeline, found.files().len()), (id(3), 3));
