@@ -23,7 +23,7 @@ use crate::kind::Kind;
 
 pub use absent::AbsentTable;
 pub use scan::{ScanSpec, StoredScan, shown, shown_ranges, shown_values};
-pub use time_filter::ranges_of;
+pub use time_filter::{in_microseconds, ranges_of};
 
 /// One table at one Seq.
 #[derive(Clone)]

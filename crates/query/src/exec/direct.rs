@@ -33,7 +33,7 @@ pub mod source;
 pub mod wanted;
 pub mod work;
 
-pub use again::Again;
+pub use again::{Again, may_run_again};
 pub use backward::Backward;
 pub use block::{Block, Selection};
 pub use delivered::{Delivery, delivered, few};
@@ -103,6 +103,11 @@ impl PhysicalOptimizerRule for Direct {
 /// Returns whether whoever asks a plan for a batch computes little for it: the operators read on threads of their own, or
 /// few rows, and nothing above them gathers rows.
 pub fn is_prompt(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    is_prompt_itself(plan) && plan.children().into_iter().all(is_prompt)
+}
+
+/// Returns whether an operator is of that kind, whatever is beneath it.
+fn is_prompt_itself(plan: &Arc<dyn ExecutionPlan>) -> bool {
     const PROMPT: [&str; 8] = [
         "CooperativeExec",
         "DirectEndsExec",
@@ -113,7 +118,7 @@ pub fn is_prompt(plan: &Arc<dyn ExecutionPlan>) -> bool {
         "PlaceholderRowExec",
         "ProjectionExec",
     ];
-    PROMPT.contains(&plan.name()) && plan.children().into_iter().all(is_prompt)
+    PROMPT.contains(&plan.name())
 }
 
 /// Why shapes that are nearly known stay with the plain operators: EXPLAIN shows it.

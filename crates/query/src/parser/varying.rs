@@ -1,7 +1,8 @@
 //! The literals of a text that are others each time it is said: [`varying`].
 //!
-//! Dashboards say one statement with other constants. Here only those are known as such that a condition of WHERE compares a
-//! column with, in statements whose conditions are all of that kind: whatever else is written decides over the plan.
+//! Dashboards say one statement with other constants. Here those of WHERE are known as such, by their places alone: whether the
+//! conditions are of a kind whose plan can be kept is for the statement's tree to say ([`Varying::places`] leads there).
+//! Whatever else is written decides over the plan.
 
 use super::ast::ExprKind;
 use super::lexer::{self, Token, TokenKind};
@@ -13,40 +14,51 @@ pub struct Varying {
     pub key: String,
     /// The literals, in the order of the text.
     pub literals: Vec<ExprKind>,
-    /// Parameters among the operands of conditions, and in the whole text.
-    pub params: (usize, usize),
+    /// Their positions in this text, rising: those of their expressions in its tree.
+    pub places: Vec<usize>,
+    /// Whether the conditions have parameters.
+    pub has_params: bool,
+    /// Numbers of the parameters elsewhere: what they are decides over the plan.
+    pub other_params: Vec<usize>,
 }
 
 impl Varying {
-    /// Returns whether all parameters of the text are operands of conditions.
-    pub fn has_all_params(&self) -> bool {
-        self.params.0 == self.params.1
+    /// Returns whether the text has parameters.
+    pub fn is_parameterized(&self) -> bool {
+        self.has_params || !self.other_params.is_empty()
     }
 }
 
 /// Words that end the conditions of a statement that is known.
-const BEHIND: [&str; 3] = ["latest", "order", "limit"];
-const COMPARISONS: [&str; 7] = ["=", "!=", "<>", "<", "<=", ">", ">="];
+const BEHIND: [&str; 5] = ["latest", "sample", "group", "order", "limit"];
+/// Words of conditions that are never known: what they begin has tables, or conditions, of its own.
+const NEVER: [&str; 8] = ["select", "union", "except", "intersect", "over", "join", "window", "pivot"];
 
-/// Returns a SELECT without the literals of its conditions; None when there is a condition of another kind, or none.
+/// Returns a SELECT without the literals of its conditions; None when it has none, or is more than one.
 pub fn varying(sql: &str) -> Option<Varying> {
     if !sql.trim_start().get(..6)?.eq_ignore_ascii_case("select") {
         return None;
     }
     let tokens = lexer::tokenize(sql).ok()?;
-    let conditions = start(&tokens)?;
-    let mut reader = Reader { tokens: &tokens, at: conditions, literals: Vec::new(), params: 0 };
-    reader.conditions()?;
-    let all_params = tokens.iter().filter(|token| token.kind == TokenKind::Param).count();
-    let (mut key, mut literals, mut end) = (String::with_capacity(sql.len()), Vec::new(), 0);
-    for token in reader.literals {
-        key.push_str(&sql[end..token.start]);
+    let start = start(&tokens)?;
+    let end = start + end(&tokens[start..])?;
+    let conditions = &tokens[start..end];
+    let is_literal = |token: &&Token| matches!(token.kind, TokenKind::Number | TokenKind::Text);
+    let (mut key, mut literals, mut places, mut written) =
+        (String::with_capacity(sql.len()), Vec::new(), Vec::new(), 0);
+    for token in conditions.iter().filter(is_literal) {
+        key.push_str(&sql[written..token.start]);
         key.push(if token.kind == TokenKind::Number { '\u{1}' } else { '\u{2}' });
-        end = token.end;
+        written = token.end;
         literals.push(literal(token));
+        places.push(token.position);
     }
-    key.push_str(&sql[end..]);
-    Some(Varying { key, literals, params: (reader.params, all_params) })
+    key.push_str(&sql[written..]);
+    let is_param = |token: &&Token| token.kind == TokenKind::Param;
+    let has_params = conditions.iter().any(|token| is_param(&token));
+    let others = tokens[..start].iter().chain(&tokens[end..]).filter(is_param);
+    let other_params = others.map(|token| token.text[1..].parse().ok()).collect::<Option<_>>()?;
+    (has_params || !literals.is_empty()).then_some(Varying { key, literals, places, has_params, other_params })
 }
 
 /// Returns the place behind the one WHERE of a statement that is no set operation.
@@ -64,84 +76,27 @@ fn start(tokens: &[Token]) -> Option<usize> {
     found
 }
 
+/// Returns how many tokens the conditions have; None when they have what is never known.
+fn end(tokens: &[Token]) -> Option<usize> {
+    let mut depth = 0usize;
+    for (place, token) in tokens.iter().enumerate() {
+        if token.is_sign("(") {
+            depth += 1;
+        } else if token.is_sign(")") {
+            depth = depth.checked_sub(1)?;
+        } else if NEVER.iter().any(|word| token.is_word(word)) || token.kind == TokenKind::Variable {
+            return None;
+        } else if depth == 0 && (token.is_sign(";") || BEHIND.iter().any(|word| token.is_word(word))) {
+            return Some(place);
+        }
+    }
+    tokens.len().checked_sub(1)
+}
+
 fn literal(token: &Token) -> ExprKind {
     match token.kind {
         TokenKind::Number => ExprKind::Number(token.text.clone()),
         _ => ExprKind::Text(token.text.clone()),
-    }
-}
-
-struct Reader<'t> {
-    tokens: &'t [Token],
-    at: usize,
-    literals: Vec<&'t Token>,
-    params: usize,
-}
-
-impl<'t> Reader<'t> {
-    fn peek(&self) -> &'t Token {
-        // the last one is the end, which nothing here takes
-        &self.tokens[self.at.min(self.tokens.len() - 1)]
-    }
-
-    fn take(&mut self, is_wanted: impl Fn(&Token) -> bool) -> Option<&'t Token> {
-        let token = self.peek();
-        is_wanted(token).then(|| {
-            self.at += 1;
-            token
-        })
-    }
-
-    /// Reads conditions that AND joins, to their end.
-    fn conditions(&mut self) -> Option<()> {
-        loop {
-            self.condition()?;
-            if self.take(|token| token.is_word("and")).is_none() {
-                break;
-            }
-        }
-        let behind = self.peek();
-        let ends =
-            behind.kind == TokenKind::End || behind.is_sign(";") || BEHIND.iter().any(|word| behind.is_word(word));
-        ends.then_some(())
-    }
-
-    fn condition(&mut self) -> Option<()> {
-        self.name()?;
-        while self.take(|token| token.is_sign(".")).is_some() {
-            self.name()?;
-        }
-        if self.take(|token| token.kind == TokenKind::Sign && COMPARISONS.contains(&token.text.as_str())).is_some() {
-            return self.operand();
-        }
-        if self.take(|token| token.is_word("between")).is_some() {
-            self.operand()?;
-            self.take(|token| token.is_word("and"))?;
-            return self.operand();
-        }
-        self.take(|token| token.is_word("in"))?;
-        if self.take(|token| token.is_sign("(")).is_none() {
-            return self.operand();
-        }
-        self.operand()?;
-        while self.take(|token| token.is_sign(",")).is_some() {
-            self.operand()?;
-        }
-        self.take(|token| token.is_sign(")")).map(drop)
-    }
-
-    fn name(&mut self) -> Option<()> {
-        self.take(|token| matches!(token.kind, TokenKind::Word | TokenKind::Quoted)).map(drop)
-    }
-
-    fn operand(&mut self) -> Option<()> {
-        if self.take(|token| token.kind == TokenKind::Param).is_some() {
-            self.params += 1;
-            return Some(());
-        }
-        let literal = self.take(|token| matches!(token.kind, TokenKind::Number | TokenKind::Text))?;
-        self.literals.push(literal);
-        Some(())
     }
 }
 
@@ -154,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn literals_that_columns_are_compared_with_are_taken_out() {
+    fn literals_of_conditions_are_taken_out() {
         for (sql, expected) in [
             ("select * from t where s = 'a''b'", "select * from t where s = '?'"),
             (
@@ -174,10 +129,21 @@ mod tests {
                 "select a from t where ts between '?' and '?' and n=?",
             ),
             ("select a from t where n = $1 and m < 3", "select a from t where n = $1 and m < ?"),
+            (
+                "select * from t where not (n = -5 or abs(m - 6) < 7) sample by 1h fill(0)",
+                "select * from t where not (n = -? or abs(m - ?) < ?) sample by 1h fill(0)",
+            ),
+            (
+                "select 5 from (select 6 from t where n = 7) where m = 8",
+                "select 5 from (select 6 from t where n = 7) where m = ?",
+            ),
+            ("select n, count() from t where n = 5 group by n", "select n, count() from t where n = ? group by n"),
         ] {
             assert_eq!(key(sql).as_deref(), Some(expected), "{sql}");
         }
-        assert_eq!(varying("select $1 from t where n = $2 and m = $3").map(|found| found.params), Some((2, 3)));
+        let found = varying("select $1 from t where n = $2 and s = 'x' limit $3, $1").expect("literals");
+        assert_eq!((found.has_params, found.other_params), (true, vec![1, 3, 1]));
+        assert_eq!((found.literals, found.places), (vec![ExprKind::Text("x".to_owned())], vec![38]));
     }
 
     #[test]
@@ -185,24 +151,15 @@ mod tests {
         for sql in [
             "select * from t",
             "t where n = 5",
-            "select * from t where n = 5 or m = 6",
-            "select * from t where not n = 5",
-            "select * from t where (n = 5)",
-            "select * from t where n = -5",
-            "select * from t where n + 1 = 5",
-            "select * from t where 5 = n",
-            "select * from t where n = 5 + 1",
-            "select * from t where n = '5'::int",
-            "select * from t where ts > '2024' sample by 1h",
             "select * from t where n = 5 union select * from u where n = 6",
-            "select * from t where n = 5 group by n",
-            "select * from t where n in (select m from u)",
+            "select * from t where n = 5 union all (u)",
+            "select * from t where n in (select m from u where m = 5)",
             "select * from t where n is null",
             "select * from t where b",
-            "select * from t where n = null",
+            "select * from t where n = @n",
             "select * from t where n = 'unclosed",
             "select * from t where n = ",
-            "select * from t where n between 1 or 2",
+            "select * from t where (n = 5))",
         ] {
             assert_eq!(varying(sql), None, "{sql}");
         }

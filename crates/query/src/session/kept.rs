@@ -2,8 +2,8 @@
 //!
 //! Of every statement that was said twice its syntax tree, and of a query without parameters its optimized logical plan, with
 //! the tables taken out: nothing here holds a read view. Each time the plan is put over the statement's own read view,
-//! and only if its tables are still those, with the same columns. Where our own operators read one table and little is done
-//! above them, the physical plan is kept too, and nothing is planned: of the same text, or of one that differs from it in
+//! and only if its tables are still those, with the same columns. Where our own operators read one table and nothing but projections
+//! are above them, the physical plan is kept too, and nothing is planned: of the same text, or of one that differs from it in
 //! literals of its conditions alone ([`Shape`]). A plan for which anything else was looked at is made anew each time: the
 //! clock, chance, the user, what is in the database beyond the columns of the tables. Rows are never kept.
 
@@ -27,8 +27,10 @@ pub use shape::Shape;
 const MOST: usize = 256;
 /// Longest text that is kept, in bytes.
 const LONGEST_BYTES: usize = 4_096;
-/// Texts that were said once are remembered by their hash in so many places.
-const ONCE: usize = 1_024;
+/// Texts that were said lately are remembered by their hash in so many places.
+const LATELY: usize = 1_024;
+/// A text of a known shape is planned for itself when it was said so often: until then to bind its literals costs less.
+const OFTEN: u32 = 3;
 
 /// The statements of all sessions of a server.
 pub struct Kept {
@@ -42,7 +44,8 @@ struct Texts<T> {
     by_text: HashMap<Box<str>, Said<T>>,
     /// Counts the statements said: the one whose turn is longest ago makes room.
     turn: u64,
-    once: Box<[u64; ONCE]>,
+    /// Hashes of texts, and how often each was said.
+    lately: Box<[(u64, u32); LATELY]>,
 }
 
 struct Said<T> {
@@ -129,7 +132,7 @@ impl Kept {
         }
         let hash = self.hasher.hash_one(sql);
         if or_shape
-            && !self.lock().is_said(hash)
+            && self.lock().times_said(hash) < OFTEN
             && let Some(varying) = parser::varying(sql)
             && let Some(shape) = shared(&self.shapes).find(&varying.key)
         {
@@ -150,7 +153,7 @@ impl Kept {
         let Some(varying) = (sql.len() <= LONGEST_BYTES).then(|| parser::varying(sql)).flatten() else { return };
         let key = varying.key.clone();
         let again = !varying.literals.is_empty()
-            && varying.params.1 == 0
+            && !varying.is_parameterized()
             && shared(&self.shapes).was_said(self.hasher.hash_one(&key));
         if again && let Some(shape) = make(varying) {
             shared(&self.shapes).insert(&key, Arc::new(shape));
@@ -180,7 +183,7 @@ fn shared<T>(texts: &Mutex<Texts<T>>) -> MutexGuard<'_, Texts<T>> {
 
 impl<T> Default for Texts<T> {
     fn default() -> Texts<T> {
-        Texts { by_text: HashMap::new(), turn: 0, once: Box::new([0; ONCE]) }
+        Texts { by_text: HashMap::new(), turn: 0, lately: Box::new([(0, 0); LATELY]) }
     }
 }
 
@@ -195,12 +198,14 @@ impl<T> Texts<T> {
     /// Returns whether the text of that hash was said not long ago, and remembers it: texts that differ each time must
     /// not push out those that come again.
     fn was_said(&mut self, hash: u64) -> bool {
-        let place = &mut self.once[hash as usize % ONCE];
-        std::mem::replace(place, hash) == hash
+        let times = self.times_said(hash);
+        self.lately[hash as usize % LATELY] = (hash, times.saturating_add(1));
+        times > 0
     }
 
-    fn is_said(&self, hash: u64) -> bool {
-        self.once[hash as usize % ONCE] == hash
+    fn times_said(&self, hash: u64) -> u32 {
+        let (said, times) = self.lately[hash as usize % LATELY];
+        if said == hash { times } else { 0 }
     }
 
     fn insert(&mut self, sql: &str, entry: Arc<T>) {

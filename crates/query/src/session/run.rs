@@ -103,13 +103,11 @@ impl Session {
         if let Some(kept) = &planned.kept {
             kept.keep_physical(&physical);
         }
-        if planned.is_repeatable && !self.settings.plain && exec::direct::is_prompt(&physical) {
+        if planned.is_repeatable && !self.settings.plain && exec::direct::may_run_again(&physical) {
             let make = |varying| self.shape(query, varying, &planned, &physical, &moment, params);
             match params {
                 [] => self.settings.kept.keep_shape(sql, make),
-                _ => {
-                    entry.keep_shape(|| parser::varying(sql).filter(|varying| varying.has_all_params()).and_then(make))
-                }
+                _ => entry.keep_shape(|| parser::varying(sql).and_then(make)),
             }
         }
         let Planned { columns, timestamp_index, parts, .. } = planned;
@@ -130,13 +128,13 @@ impl Session {
         plan.keep_physical(physical);
         let table = plan.tables_of(&moment.view)?.pop()?;
         let planner = self.planner(moment, Parameters::bound(params));
-        Shape::of(&planner, self.state.of_parts(planned.parts), query, varying, plan, table)
+        Shape::of(&planner, self.state.of_parts(planned.parts), query, varying, plan, table, params)
     }
 
     /// Returns a query of a shape with these literals and parameters; None when it must be planned as a whole.
     pub(super) fn shaped(&self, shape: &Shape, literals: &[ExprKind], params: &[Param]) -> Option<Ready> {
         let moment = self.moment();
-        let table = shape.table(&moment.view)?;
+        let table = shape.table(&moment.view).filter(|_| shape.fits(params))?;
         let planner = self.planner(&moment, Parameters::bound(params));
         shape.ready(&planner, self.state.of_parts(shape.parts()), literals, table)
     }

@@ -14,7 +14,8 @@ use storage::TableView;
 
 use super::ends::DirectEndsExec;
 use super::rows::DirectRowsExec;
-use super::{Source, is_prompt};
+use super::{Source, is_prompt_itself};
+use crate::exec::group::DirectGroupExec;
 use crate::exec::latest_on::direct::DirectLatestExec;
 use crate::exec::top::by_time::DirectLastExec;
 use crate::exec::top::by_value::DirectTopExec;
@@ -29,9 +30,9 @@ pub struct Again {
 
 impl Again {
     /// Returns a plan of so many tables, to run it again. None for a plan of which more than the source may be another next
-    /// time, and for one that computes for long.
+    /// time.
     pub fn of(plan: &Arc<dyn ExecutionPlan>, tables: usize) -> Option<Again> {
-        if !is_prompt(plan) || plan.output_partitioning().partition_count() != 1 {
+        if !may_run_again(plan) || plan.output_partitioning().partition_count() != 1 {
             return None;
         }
         match (source_of(plan), tables) {
@@ -69,7 +70,7 @@ impl Again {
 trait Reader {
     fn source(&self) -> &Source;
     /// Returns the operator over another source of the same columns.
-    fn over(&self, source: Source) -> Arc<dyn ExecutionPlan>;
+    fn over(&self, source: Source) -> Result<Arc<dyn ExecutionPlan>>;
 }
 
 macro_rules! readers {
@@ -79,23 +80,48 @@ macro_rules! readers {
                 self.source()
             }
 
-            fn over(&self, source: Source) -> Arc<dyn ExecutionPlan> {
-                Arc::new(self.over(source))
+            fn over(&self, source: Source) -> Result<Arc<dyn ExecutionPlan>> {
+                Ok(Arc::new(self.over(source)))
             }
         })*
-
-        fn reader(plan: &Arc<dyn ExecutionPlan>) -> Option<&dyn Reader> {
-            $(if let Some(reader) = plan.downcast_ref::<$operator>() {
-                return Some(reader);
-            })*
-            None
-        }
     };
 }
 
 readers!(DirectRowsExec, DirectEndsExec, DirectLastExec, DirectLatestExec, DirectTopExec);
 
-/// Returns the one source of a plan of prompt operators.
+impl Reader for DirectGroupExec {
+    fn source(&self) -> &Source {
+        self.source()
+    }
+
+    fn over(&self, source: Source) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(self.over(source)?))
+    }
+}
+
+fn reader(plan: &Arc<dyn ExecutionPlan>) -> Option<&dyn Reader> {
+    fn known<R: Reader + ExecutionPlan>(plan: &Arc<dyn ExecutionPlan>) -> Option<&dyn Reader> {
+        plan.downcast_ref::<R>().map(|reader| reader as &dyn Reader)
+    }
+    known::<DirectRowsExec>(plan)
+        .or_else(|| known::<DirectEndsExec>(plan))
+        .or_else(|| known::<DirectLastExec>(plan))
+        .or_else(|| known::<DirectLatestExec>(plan))
+        .or_else(|| known::<DirectTopExec>(plan))
+        .or_else(|| known::<DirectGroupExec>(plan))
+}
+
+/// Returns whether all operators of a plan are such as are run again: nothing in them is of the rows of a table but through their
+/// source.
+pub fn may_run_again(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let known = match plan.name() {
+        "DirectGroupExec" => true,
+        _ => is_prompt_itself(plan),
+    };
+    known && plan.children().into_iter().all(may_run_again)
+}
+
+/// Returns the one source of a plan of such operators.
 fn source_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&Source> {
     if let Some(reader) = reader(plan) {
         return Some(reader.source());
@@ -105,10 +131,10 @@ fn source_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&Source> {
     source_of(child)
 }
 
-/// Returns a plan of prompt operators with another source; None for one that reads nothing.
+/// Returns a plan of such operators with another source; None for one that reads nothing.
 fn put(plan: &Arc<dyn ExecutionPlan>, source: &Source) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if let Some(reader) = reader(plan) {
-        return Ok(Some(reader.over(source.clone())));
+        return reader.over(source.clone()).map(Some);
     }
     let children = plan.children();
     let [child] = children[..] else { return Ok(None) };
@@ -118,10 +144,15 @@ fn put(plan: &Arc<dyn ExecutionPlan>, source: &Source) -> Result<Option<Arc<dyn 
 }
 
 fn fits(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    match (plan.downcast_ref::<DirectLatestExec>(), plan.downcast_ref::<DirectTopExec>()) {
-        (Some(latest), _) => latest.fits(),
-        (_, Some(top)) => top.fits(),
-        _ => plan.children().into_iter().all(fits),
+    if let Some(latest) = plan.downcast_ref::<DirectLatestExec>() {
+        return latest.fits();
+    }
+    if let Some(top) = plan.downcast_ref::<DirectTopExec>() {
+        return top.fits();
+    }
+    match plan.downcast_ref::<DirectGroupExec>() {
+        Some(group) => group.fits(),
+        None => plan.children().into_iter().all(fits),
     }
 }
 

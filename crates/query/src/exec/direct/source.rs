@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use arrow::array::StringViewArray;
 use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
+use datafusion::physical_expr::{PhysicalExpr, conjunction, split_conjunction};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -20,7 +21,7 @@ use types::{ColumnDef, ColumnType, TimeRange};
 use super::sent::FEW_ROWS;
 use super::work::{Order, Work};
 use crate::error::SqlError;
-use crate::provider::StoredScan;
+use crate::provider::{ScanSpec, StoredScan, StoredTable};
 
 /// So many runs are looked at by whoever asks for rows.
 const FEW_RUNS: usize = 64;
@@ -122,6 +123,20 @@ impl Source {
         }
         let found = self.view.dictionary(self.column(place).id);
         found.map(Some).map_err(|e| SqlError::from_storage(&e).into_datafusion())
+    }
+
+    /// Returns the engine's own operators that read the same.
+    ///
+    /// # Errors
+    /// Conjuncts that are no conditions.
+    pub fn plain(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        let (view, columns, ranges) = (self.view.clone(), self.columns.clone(), self.ranges.clone());
+        let table = StoredTable::new(view.clone());
+        let scan = Arc::new(StoredScan::new(ScanSpec { view, columns, ranges, limit: None }, &table.schema())?);
+        if self.conjuncts.is_empty() {
+            return Ok(scan);
+        }
+        Ok(Arc::new(FilterExec::try_new(conjunction(self.conjuncts.iter().cloned()), scan)?))
     }
 
     /// Returns the source over another view of its table.

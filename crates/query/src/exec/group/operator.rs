@@ -19,12 +19,13 @@ use super::columns::Reader;
 use super::shape::{Argument, Key, Shape};
 use super::worker::Worker;
 use crate::exec::direct::fold::on_thread;
-use crate::exec::direct::{fold, reservation};
+use crate::exec::direct::{Source, fold, reservation};
 
 /// An aggregation straight over a table's runs.
 pub struct DirectGroupExec {
     shape: Shape,
-    /// Does the same, and can spill: it runs where groups need more memory than there is.
+    /// Does the same, and can spill: it runs where groups need more memory than there is. Its rows may be those of another
+    /// source than the shape's.
     plain: Arc<dyn ExecutionPlan>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -33,6 +34,30 @@ impl DirectGroupExec {
     /// Returns the operator that does what `plain` does.
     pub fn new(shape: Shape, plain: Arc<dyn ExecutionPlan>) -> DirectGroupExec {
         DirectGroupExec { shape, plain, metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    /// Returns what is read.
+    pub fn source(&self) -> &Source {
+        &self.shape.source
+    }
+
+    /// Returns the operator over another source of the same columns.
+    ///
+    /// # Errors
+    /// Plain operators that cannot be made.
+    pub fn over(&self, source: Source) -> Result<DirectGroupExec> {
+        let shape = Shape { source, ..self.shape.clone() };
+        // over no rows to wait for its next run: the plain operators must hold none either, and are made anew if they run
+        let plain = match shape.source.view().row_count() {
+            Ok(0) => shape.plain(&self.plain)?,
+            _ => self.plain.clone(),
+        };
+        Ok(DirectGroupExec::new(shape, plain))
+    }
+
+    /// Returns whether the operator knows the order over its source; a symbol may have got too many texts for it.
+    pub fn fits(&self) -> bool {
+        self.shape.sorts_few_texts()
     }
 }
 
@@ -87,14 +112,14 @@ impl ExecutionPlan for DirectGroupExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let (shape, plain, schema) = (self.shape.clone(), self.plain.clone(), self.schema());
+        let (shape, plain, schema) = (Arc::new(self.shape.clone()), self.plain.clone(), self.schema());
         let batch_size = context.session_config().batch_size().max(1);
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let rows = async move {
-            match answers(shape, schema.clone(), context.clone()).await {
+            match answers(shape.clone(), schema.clone(), context.clone()).await {
                 Ok(answers) => Ok(batches(answers, batch_size, schema)),
                 // nothing has gone out yet
-                Err(error) if falls_back(&error) => plain.execute(partition, context),
+                Err(error) if falls_back(&error) => shape.plain(&plain)?.execute(partition, context),
                 Err(error) => Err(error),
             }
         };
@@ -115,8 +140,7 @@ fn falls_back(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::ResourcesExhausted(_) | DataFusionError::NotImplemented(_))
 }
 
-async fn answers(shape: Shape, schema: SchemaRef, context: Arc<TaskContext>) -> Result<Answers> {
-    let shape = Arc::new(shape);
+async fn answers(shape: Arc<Shape>, schema: SchemaRef, context: Arc<TaskContext>) -> Result<Answers> {
     let compiled = shape.clone();
     let reader = on_thread(move |_| Reader::new(&compiled)).await;
     let reader = Arc::new(reader.map_err(|error| DataFusionError::NotImplemented(error.to_string()))?);

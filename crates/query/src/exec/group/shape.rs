@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::compute::SortOptions;
 use arrow::datatypes::DataType;
+use datafusion::common::{DataFusionError, internal_err};
 use datafusion::functions_aggregate::count::Count;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
@@ -13,6 +14,8 @@ use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::sorts::sort::SortExec;
 
 use super::columns::MOST_SLOTS;
@@ -35,6 +38,8 @@ pub struct Shape {
     pub arguments: Vec<Argument>,
     pub order: Order,
     pub sorted: Option<Sorted>,
+    /// What the aggregation's input is made of, over the source's columns, and its names.
+    pub inputs: Vec<ProjectionExpr>,
 }
 
 /// The order of the groups of one bucket.
@@ -93,8 +98,11 @@ impl Shape {
             let bucketed = keys.iter().any(|key| matches!(key, Key::Bucket { .. }));
             keys.push(key(&source, &expr, schema.field(place).data_type(), bucketed)?);
         }
-        let mut shape =
-            Shape { source, keys, aggregates: Vec::new(), arguments: Vec::new(), order: Order::Any, sorted: None };
+        let fields = plan.input().schema();
+        let named = outputs.iter().zip(fields.fields());
+        let inputs = named.map(|(expr, field)| ProjectionExpr::new(expr.clone(), field.name().clone())).collect();
+        let (aggregates, arguments) = (Vec::new(), Vec::new());
+        let mut shape = Shape { source, keys, aggregates, arguments, order: Order::Any, sorted: None, inputs };
         for function in plan.aggr_expr() {
             shape.add(function, &outputs)?;
         }
@@ -114,18 +122,44 @@ impl Shape {
             }
         }
         // what is not among the keys is an answer
-        let sizes = shape.keys.iter().filter(|key| !matches!(key, Key::Bucket { .. })).map(|key| match key {
-            Key::Symbol { place, expr: None } => shape.source.view().symbol_count(shape.source.column(*place).id),
-            _ => None,
-        });
-        let sizes = sizes.collect::<Option<Vec<u32>>>()?;
-        let slots = sizes.iter().try_fold(1usize, |slots, size| slots.checked_mul(*size as usize + 1))?;
         let known = |(place, _): &(usize, SortOptions)| matches!(shape.keys.get(*place), Some(Key::Symbol { .. }));
-        if by.is_empty() || !by.iter().all(known) || slots > MOST_SLOTS || sizes.iter().any(|size| *size > MOST_TEXTS) {
+        if by.is_empty() || !by.iter().all(known) {
             return None;
         }
         shape.sorted = Some(Sorted { by, shown: sort.expr().to_string() });
-        Some(shape)
+        shape.sorts_few_texts().then_some(shape)
+    }
+
+    /// Returns whether the texts of the symbols are few enough for the order of groups, if there is one.
+    pub fn sorts_few_texts(&self) -> bool {
+        if self.sorted.is_none() {
+            return true;
+        }
+        let keys = self.keys.iter().filter(|key| !matches!(key, Key::Bucket { .. }));
+        let mut sizes = keys.map(|key| match key {
+            Key::Symbol { place, expr: None } => self.source.view().symbol_count(self.source.column(*place).id),
+            _ => None,
+        });
+        let slots = sizes.try_fold(1usize, |slots, size| match size {
+            Some(size) if size <= MOST_TEXTS => slots.checked_mul(size as usize + 1),
+            _ => None,
+        });
+        slots.is_some_and(|slots| slots <= MOST_SLOTS)
+    }
+
+    /// Returns the engine's own operators for the shape, given those for it over any source.
+    ///
+    /// # Errors
+    /// A plan that is not one of such an aggregation.
+    pub fn plain(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let input: Arc<dyn ExecutionPlan> = match plan.downcast_ref::<AggregateExec>() {
+            Some(_) => Arc::new(ProjectionExec::try_new(self.inputs.clone(), self.source.plain()?)?),
+            None => match plan.children()[..] {
+                [child] => self.plain(child)?,
+                _ => return internal_err!("{} is no part of an aggregation", plan.name()),
+            },
+        };
+        plan.clone().replace_children(vec![input], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
     fn add(&mut self, function: &AggregateFunctionExpr, outputs: &[Arc<dyn PhysicalExpr>]) -> Result<(), String> {
