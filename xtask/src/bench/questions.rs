@@ -181,7 +181,7 @@ pub const COLD: [&str; 6] =
     ["sum, avg", "group by symbol", "sample by 1h", "latest on symbol", "symbol and one day", "last N rows"];
 
 /// Questions over `tq` and `quotes`.
-pub const JOINS: [Question; 5] = [
+pub const JOINS: [Question; 6] = [
     both(
         "asof join by symbol",
         "select sum(t.price - q.bid) + {k} from tq t asof join quotes q on (symbol)",
@@ -196,6 +196,11 @@ pub const JOINS: [Question; 5] = [
         "lt join by symbol",
         "select sum(t.price - q.bid) + {k} from tq t lt join quotes q on (symbol)",
         "select sum(t.price - q.bid) + {k} from tq t asof left join quotes q on t.symbol = q.symbol and t.timestamp > q.timestamp",
+    ),
+    servers(
+        "window join by symbol, 10 s around",
+        "select sum(b) + {k} from (select t.timestamp, avg(q.bid) b from tq t window join quotes q on (symbol) \
+         range between 10 seconds preceding and 10 seconds following exclude prevailing)",
     ),
     both(
         "hash join",
