@@ -58,6 +58,7 @@ const RECOGNISERS: &[Recognise] = &[
     super::group::recognise,
     super::asof_join::direct::recognise,
     super::window::direct::recognise,
+    super::window_join::direct::recognise,
     super::symbol_join::recognise,
     rows::recognise,
 ];

@@ -22,6 +22,7 @@ use super::column_place::place_of;
 
 mod answers;
 mod arranged;
+pub mod direct;
 mod pairs;
 mod run;
 

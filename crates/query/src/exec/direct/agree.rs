@@ -17,6 +17,7 @@ mod joins;
 mod limits;
 mod order;
 mod rows;
+mod window_joins;
 mod windows;
 mod worlds;
 

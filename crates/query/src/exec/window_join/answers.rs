@@ -106,6 +106,18 @@ impl Answers {
         Ok(Answers { aggregates, filter, prevailing: joined.prevailing, left_columns })
     }
 
+    /// Returns the aggregates of a join in which no left row is looked at: their functions, and their arguments over right rows.
+    pub fn of_right<'a>(
+        aggregates: impl Iterator<Item = (&'a Arc<AggregateFunctionExpr>, Vec<Arc<dyn PhysicalExpr>>)>,
+        prevailing: bool,
+    ) -> Answers {
+        let compute = |(function, args): (&Arc<AggregateFunctionExpr>, Vec<Arc<dyn PhysicalExpr>>)| {
+            let states = states_of(function);
+            Compute { args: Args::OfRight(if states.takes_arguments() { args } else { Vec::new() }), states }
+        };
+        Answers { aggregates: aggregates.map(compute).collect(), filter: None, prevailing, left_columns: 0 }
+    }
+
     /// Returns whether windows are to be given with the row in force at their beginning.
     pub fn takes_prevailing(&self) -> bool {
         self.prevailing && self.filter.is_none()
@@ -179,7 +191,7 @@ fn states_of(function: &Arc<AggregateFunctionExpr>) -> Make {
 }
 
 /// Returns whether an expression over both sides looks at left columns.
-fn reads_left(expr: &Arc<dyn PhysicalExpr>, left_columns: usize) -> bool {
+pub fn reads_left(expr: &Arc<dyn PhysicalExpr>, left_columns: usize) -> bool {
     collect_columns(expr).iter().any(|column| column.index() < left_columns)
 }
 
