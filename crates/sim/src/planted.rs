@@ -39,6 +39,9 @@ impl fmt::Display for Plant {
     }
 }
 
+/// A run of a history by a seed; its error is what was found.
+pub type OwnHistory = fn(u64, &Options) -> Result<(), String>;
+
 impl Plant {
     fn in_storage(self) -> Option<Planted> {
         match self {
@@ -80,7 +83,7 @@ impl Plant {
     }
 
     /// Returns the history that looks for this fault alone. A test runs each of them without any fault, too.
-    pub fn own_history(self) -> Option<fn(u64, &Options) -> Result<(), String>> {
+    pub fn own_history(self) -> Option<OwnHistory> {
         let Plant::Storage(planted) = self else { return None };
         Some(match planted {
             Planted::SaltIgnored => stale_log::run,

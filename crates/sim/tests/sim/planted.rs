@@ -35,9 +35,12 @@ fn is_found(plant: Plant) {
     panic!("not found: {plant}");
 }
 
+/// What was found with a seed, looked for once.
+type Found = Arc<OnceLock<Result<(), String>>>;
+
 /// Returns what the campaigns find with a seed when no fault is planted, looked for once.
 fn without_fault(seed: u64) -> Result<(), String> {
-    static LOOKED: Mutex<BTreeMap<u64, Arc<OnceLock<Result<(), String>>>>> = Mutex::new(BTreeMap::new());
+    static LOOKED: Mutex<BTreeMap<u64, Found>> = Mutex::new(BTreeMap::new());
     let looked = LOOKED.lock().expect("no holder of this lock panics").entry(seed).or_default().clone();
     looked.get_or_init(|| Plant::Nothing.find_with(seed)).clone()
 }

@@ -96,10 +96,13 @@ fn stored_types(source: &Source, keys: &[usize]) -> Vec<DataType> {
     keys.iter().map(|key| arrow_type(source.column(*key).column_type)).collect()
 }
 
+/// What an operator gives out, over the columns that it reads.
+type Exprs = Vec<Arc<dyn PhysicalExpr>>;
+
 impl DirectLatestExec {
     /// Returns the operator in place of another form over a table, by its designated timestamp, and what its outputs are over the
     /// table's columns.
-    fn of(latest: &LatestOnExec, notes: &Notes) -> Result<Option<(DirectLatestExec, Vec<Arc<dyn PhysicalExpr>>)>> {
+    fn of(latest: &LatestOnExec, notes: &Notes) -> Result<Option<(DirectLatestExec, Exprs)>> {
         let Some((source, exprs)) = Source::beneath(latest.input()) else {
             notes.falls_back(|| "latest on: not over the rows of one table".to_owned());
             return Ok(None);

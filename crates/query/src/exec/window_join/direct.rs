@@ -93,8 +93,11 @@ fn direct(plain: &WindowJoinExec, wanted: &[ProjectionExpr], notes: &Notes) -> R
     Ok(Some(Arc::new(ProjectionExec::try_new(exprs, Arc::new(operator))?)))
 }
 
+/// A join over two sources, and the left columns over the left one.
+type Placed = (Join, Vec<Arc<dyn PhysicalExpr>>);
+
 /// Returns the join over both sources, and the left columns over the left one; or what stands in the way.
-fn placed(plain: &WindowJoinExec) -> Result<std::result::Result<(Join, Vec<Arc<dyn PhysicalExpr>>), String>> {
+fn placed(plain: &WindowJoinExec) -> Result<std::result::Result<Placed, String>> {
     let joined = &plain.joined;
     let why = |side: &str| Ok(Err(format!("the {side} side is no table in the order of its designated timestamp")));
     let Some((left, left_columns)) = side(&plain.left, joined.left_time) else { return why("left") };
