@@ -115,7 +115,11 @@ fn tell(arguments: &CopyArguments, json: bool, outcome: Result<Report, Failure>)
         Ok(report) => {
             report.lines().iter().for_each(|line| say(line));
             if let Some(to) = &arguments.to {
-                say(&format!("to restore: stillpoint restore --from {} --to ROOT", to.display()));
+                let to = to.display();
+                // Where others lie beside it, the restore asks which one.
+                let which =
+                    if report.kept.along > 0 { format!(" --snapshot {}", report.snapshot) } else { String::new() };
+                say(&format!("to restore: stillpoint restore --from {to} --to ROOT{which}"));
             }
             ExitCode::SUCCESS
         }

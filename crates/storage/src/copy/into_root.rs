@@ -188,6 +188,37 @@ impl<'a> IntoRoot<'a> {
     }
 }
 
+/// Refuses to begin a database where a restore was cut short before its trigger was in the root.
+///
+/// # Errors
+/// [`Error::Refused`], which names what was left; nothing is changed.
+pub(crate) fn refuse_begun(disk: &Disk) -> Result<()> {
+    let (fs, root) = (&disk.env.fs, disk.layout.root());
+    let marker = disk.layout.marker();
+    if fs.exists(&marker).map_err(Error::io(&marker))? {
+        return Ok(());
+    }
+    let beside = beside(root);
+    // Above the root others may rule: what cannot be read there is no restore of this user's.
+    let begun = fs.list(&beside).is_ok_and(|entries| entries.iter().all(|entry| entry.name.starts_with("_restore")));
+    let partial = partial_trigger(disk);
+    let left = if begun { beside } else { partial };
+    if !begun && !fs.exists(&left).map_err(Error::io(&left))? {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "{} was left by a restore into {} that was cut short: run stillpoint restore again, or remove it to begin an empty \
+         database",
+        left.display(),
+        root.display()
+    )))
+}
+
+/// Returns what the trigger is called until all of it is there.
+fn partial_trigger(disk: &Disk) -> PathBuf {
+    disk.layout.restore_trigger().with_file_name(format!("_restore{PARTIAL}"))
+}
+
 /// Returns what a root is called until its trigger is in it.
 fn beside(root: &Path) -> PathBuf {
     let name = root.file_name().unwrap_or_default().to_string_lossy();
@@ -238,7 +269,7 @@ fn write_trigger(disk: &Disk, text: &str) -> Result<()> {
         fs.open(&path).and_then(|file| file.sync()).map_err(Error::io(&path))?;
         return fs.sync_dir(disk.layout.root()).map_err(Error::io(disk.layout.root()));
     }
-    let partial = path.with_file_name(format!("_restore{PARTIAL}"));
+    let partial = partial_trigger(disk);
     match fs.unlink(&partial) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io(&partial)(e)),
         _ => {}

@@ -64,6 +64,7 @@ impl Database {
             root::refuse_symlink(&disk, &disk.layout.db())?;
             root::read_marker(&disk).map_err(Error::of_copy)?;
         } else {
+            into_root::refuse_begun(&disk)?;
             root::make_db_dir(&disk)?;
         }
         let lock = lock(&disk)?;

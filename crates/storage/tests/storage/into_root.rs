@@ -162,6 +162,26 @@ fn a_restore_of_a_root_that_was_killed_anywhere_goes_on_or_is_given_up() {
 }
 
 #[test]
+fn no_new_database_is_begun_where_a_restore_was_cut_short() {
+    for left in ["/new.partial/_restore", "/new.partial/_restore.partial", "/new/_restore.partial"] {
+        let (fs, env, cut, _) = copied();
+        fs.make_dirs(Path::new(left).parent().unwrap());
+        fs.write_file(Path::new(left), b"#");
+        // a server makes its root before it looks
+        fs.make_dirs(Path::new(NEW));
+        let why = open_at(&env, NEW).map(drop).unwrap_err().to_string();
+        assert!(why.contains("run stillpoint restore again"), "{left}: {why}");
+        assert!(fs.metadata(&Path::new(NEW).join("db")).is_err(), "{left}");
+        run(&env, NEW).unwrap();
+        assert_eq!(rows(&open_at(&env, NEW).unwrap(), "t"), cut, "{left}");
+    }
+    let (fs, env, ..) = copied();
+    fs.make_dirs(Path::new("/new.partial/mine"));
+    fs.make_dirs(Path::new(NEW));
+    assert!(open_at(&env, NEW).unwrap().view().table("t").is_none(), "the folder beside it is somebody else's");
+}
+
+#[test]
 fn what_stands_in_the_way_of_a_new_root_is_left_alone() {
     let (fs, env, cut, _) = copied();
     fs.make_dirs(Path::new("/new.partial/mine"));
