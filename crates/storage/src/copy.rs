@@ -246,7 +246,7 @@ fn fill(plan: &Plan, target: &Target<'_>, how: &How, tally: &Tally<'_>) -> Resul
     let gone = plan.without(&target.lost());
     tally.left_out(&gone);
     target.sync_dirs()?;
-    for pin in plan.last.iter().filter(|pin| gone.iter().all(|gone| gone.pin.as_ref() != Some(&pin.path))) {
+    for pin in plan.pins_without(&gone) {
         target.bring(std::slice::from_ref(pin), tally)?;
     }
     target.sync_pins()

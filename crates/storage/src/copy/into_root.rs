@@ -20,7 +20,7 @@ use super::target::{self, PARTIAL, Target};
 use super::{How, Plan, Report, Tally, Watch, explain_full, fill};
 use crate::database::Join;
 use crate::env::Env;
-use crate::env::fs::FileKind;
+use crate::env::fs::{DirEntry, FileKind};
 use crate::layout::{Disk, Layout, list_or_none, parse_table_dir};
 use crate::restore::{self, Depth, PinFile, RestoreReport, left_behind};
 use crate::root;
@@ -163,8 +163,7 @@ impl<'a> IntoRoot<'a> {
             // An empty directory would be a root for a new database to a server that starts by itself.
             let begun = Disk { layout: Layout::new(&beside(root)), ..self.disk.clone() };
             make_dir(&begun, begun.layout.root(), source)?;
-            let own = |name: &str| name.starts_with("_restore");
-            if let Some(other) = list_or_none(&begun, begun.layout.root())?.iter().find(|entry| !own(&entry.name)) {
+            if let Some(other) = list_or_none(&begun, begun.layout.root())?.iter().find(|entry| !is_trigger(entry)) {
                 return Err(not_ours(&begun, &format!("is in the way of the restore and holds {}", other.name)));
             }
             write_trigger(&begun, &text)?;
@@ -200,18 +199,26 @@ pub(crate) fn refuse_begun(disk: &Disk) -> Result<()> {
     }
     let beside = beside(root);
     // Above the root others may rule: what cannot be read there is no restore of this user's.
-    let begun = fs.list(&beside).is_ok_and(|entries| entries.iter().all(|entry| entry.name.starts_with("_restore")));
+    let begun = fs.list(&beside).is_ok_and(|entries| entries.iter().all(is_trigger));
     let partial = partial_trigger(disk);
-    let left = if begun { beside } else { partial };
-    if !begun && !fs.exists(&left).map_err(Error::io(&left))? {
+    let left = if begun {
+        beside
+    } else if fs.exists(&partial).map_err(Error::io(&partial))? {
+        partial
+    } else {
         return Ok(());
-    }
+    };
     Err(Error::Refused(format!(
         "{} was left by a restore into {} that was cut short: run stillpoint restore again, or remove it to begin an empty \
          database",
         left.display(),
         root.display()
     )))
+}
+
+/// Returns whether something in a root is its trigger, whole or not.
+fn is_trigger(entry: &DirEntry) -> bool {
+    entry.name.starts_with("_restore")
 }
 
 /// Returns what the trigger is called until all of it is there.

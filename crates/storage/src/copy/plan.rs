@@ -193,6 +193,11 @@ impl Plan {
         self.along.iter().filter(|along| along.files.iter().any(|file| lost.contains(file))).collect()
     }
 
+    /// Returns the pins, but those of kept snapshots that do not go along after all.
+    pub(super) fn pins_without<'p>(&'p self, gone: &'p [&Along]) -> impl Iterator<Item = &'p Planned> {
+        self.last.iter().filter(|pin| gone.iter().all(|gone| gone.pin.as_ref() != Some(&pin.path)))
+    }
+
     /// Returns every file, the pins last.
     pub(super) fn all(&self) -> impl Iterator<Item = &Planned> {
         self.files.iter().chain(&self.last)

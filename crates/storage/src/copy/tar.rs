@@ -35,7 +35,7 @@ pub fn to_tar(plan: &Plan, out: &mut dyn Write, watch: &Watch<'_>) -> Result<Rep
     }
     let gone = plan.without(&lost);
     tally.left_out(&gone);
-    for pin in plan.last.iter().filter(|pin| gone.iter().all(|gone| gone.pin.as_ref() != Some(&pin.path))) {
+    for pin in plan.pins_without(&gone) {
         member(plan, pin, out, &tally)?;
         tally.file(pin.len_bytes, Brought::Written);
     }
