@@ -1,18 +1,7 @@
 //! DECLARE, FETCH, MOVE and CLOSE, as drivers with server-side cursors and `postgres_fdw` say them.
 
-use super::raw::{Client, bind, describe, execute, parse, sync};
-use super::server::Server;
-
-fn served() -> (Server, Client) {
-    let server = Server::start();
-    let client = Client::connect(server.address);
-    (server, client)
-}
-
-#[track_caller]
-fn check(client: &mut Client, sql: &str, expected: &[&str]) {
-    assert_eq!(client.query(sql), expected, "{sql}");
-}
+use super::raw::{bind, check, describe, execute, parse, sync};
+use super::server::served;
 
 #[test]
 fn a_cursor_gives_its_rows_a_few_at_a_time() {

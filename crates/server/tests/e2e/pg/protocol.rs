@@ -1,21 +1,10 @@
 //! Start-up, simple queries, statements, portals, errors: message by message.
 
-use super::raw::{Client, bind, bind_binary, describe, execute, message, parse, sync, untyped};
-use super::server::Server;
+use super::raw::{Client, bind, bind_binary, check, describe, execute, message, parse, sync, untyped};
+use super::server::{Server, served};
 
 const TABLE: &str = "create table t (ts timestamp, v double, s symbol, l long, i int, b boolean, str string, vc varchar, \
                      sh short, d date) timestamp(ts) partition by day";
-
-fn served() -> (Server, Client) {
-    let server = Server::start();
-    let client = Client::connect(server.address);
-    (server, client)
-}
-
-#[track_caller]
-fn check(client: &mut Client, sql: &str, expected: &[&str]) {
-    assert_eq!(client.query(sql), expected, "{sql}");
-}
 
 #[track_caller]
 fn check_extended(client: &mut Client, messages: &[Vec<u8>], expected: &[&str]) {

@@ -1,27 +1,18 @@
 //! What psql 15 asks behind its backslash commands, word for word where the words are unusual.
 
-use super::raw::Client;
-use super::server::Server;
+use super::raw::{Client, assert_rows};
+use super::server::served_with_trades;
 
 #[track_caller]
 fn check(client: &mut Client, sql: &str, rows: &[&str]) {
     let answer = client.query(sql);
-    let got: Vec<_> = answer.iter().filter(|line| line.starts_with("D ") || line.starts_with("E ")).collect();
-    let wanted: Vec<_> = rows.iter().map(|row| format!("D {row}")).collect();
-    assert_eq!(got, wanted.iter().collect::<Vec<_>>(), "{sql}");
+    assert_rows(&answer, rows, sql);
     assert_eq!(answer.last().map(String::as_str), Some("Z I"));
-}
-
-fn served() -> (Server, Client) {
-    let server = Server::start();
-    let mut client = Client::connect(server.address);
-    client.query("create table trades (ts timestamp, sym symbol, price double) timestamp(ts) partition by day");
-    (server, client)
 }
 
 #[test]
 fn lists_of_relations_databases_roles_and_functions_are_answered() {
-    let (_server, mut client) = served();
+    let (_server, mut client) = served_with_trades();
     let relations = "SELECT n.nspname as \"Schema\", c.relname as \"Name\",
           CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'I' THEN 'partitioned index' END as \"Type\",
           pg_catalog.pg_get_userbyid(c.relowner) as \"Owner\"
@@ -50,7 +41,7 @@ fn lists_of_relations_databases_roles_and_functions_are_answered() {
 
 #[test]
 fn the_questions_about_one_table_are_answered() {
-    let (_server, mut client) = served();
+    let (_server, mut client) = served_with_trades();
     let find = "SELECT c.oid, n.nspname, c.relname FROM pg_catalog.pg_class c
              LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relname OPERATOR(pg_catalog.~) '^(trades)$' AND pg_catalog.pg_table_is_visible(c.oid)
@@ -112,7 +103,7 @@ const NOTHING: [&str; 5] = [
 
 #[test]
 fn relations_that_have_rows_are_not_taken_for_empty() {
-    let (_server, mut client) = served();
+    let (_server, mut client) = served_with_trades();
     check(&mut client, "select count() from pg_catalog.pg_policy", &["0"]);
     let answer = client.query("select nonsense(relname) from pg_catalog.pg_class");
     assert!(answer[0].starts_with("E ERROR 42883 unknown function name: nonsense"), "{answer:?}");

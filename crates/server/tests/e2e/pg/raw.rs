@@ -220,3 +220,17 @@ pub fn execute(portal: &str, max_rows: i32) -> Vec<u8> {
 pub fn sync() -> Vec<u8> {
     message('S', b"")
 }
+
+/// Checks all that is answered to a query.
+#[track_caller]
+pub fn check(client: &mut Client, sql: &str, expected: &[&str]) {
+    assert_eq!(client.query(sql), expected, "{sql}");
+}
+
+/// Checks which rows and errors an answer has.
+#[track_caller]
+pub fn assert_rows(answer: &[String], rows: &[&str], what: &str) {
+    let got: Vec<_> = answer.iter().filter(|line| line.starts_with("D ") || line.starts_with("E ")).collect();
+    let wanted: Vec<_> = rows.iter().map(|row| format!("D {row}")).collect();
+    assert_eq!(got, wanted.iter().collect::<Vec<_>>(), "{what}");
+}

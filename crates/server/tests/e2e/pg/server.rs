@@ -14,6 +14,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::raw::Client;
+
 /// Stops and removes its root when dropped.
 pub struct Server {
     pub address: SocketAddr,
@@ -74,4 +76,18 @@ impl Drop for Server {
         self.runtime.take().expect("dropped once").shutdown_background();
         let _ = std::fs::remove_dir_all(&self.root);
     }
+}
+
+/// Returns a server and a client of its own.
+pub fn served() -> (Server, Client) {
+    let server = Server::start();
+    let client = Client::connect(server.address);
+    (server, client)
+}
+
+/// As [`served`], with a table as tools like to look at.
+pub fn served_with_trades() -> (Server, Client) {
+    let (server, mut client) = served();
+    client.query("create table trades (ts timestamp, sym symbol, price double) timestamp(ts) partition by day");
+    (server, client)
 }

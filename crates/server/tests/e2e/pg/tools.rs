@@ -1,35 +1,24 @@
 //! What drivers and tools ask of the catalogue, and how they write lists, arrays and days.
 
-use super::raw::{Client, bind, execute, parse, sync};
-use super::server::Server;
-
-fn served() -> (Server, Client) {
-    let server = Server::start();
-    let mut client = Client::connect(server.address);
-    client.query("create table trades (ts timestamp, sym symbol, price double) timestamp(ts) partition by day");
-    (server, client)
-}
+use super::raw::{Client, assert_rows, bind, execute, parse, sync};
+use super::server::served_with_trades;
 
 #[track_caller]
 fn check(client: &mut Client, sql: &str, rows: &[&str]) {
     let answer = client.query(sql);
-    let got: Vec<_> = answer.iter().filter(|line| line.starts_with("D ") || line.starts_with("E ")).collect();
-    let wanted: Vec<_> = rows.iter().map(|row| format!("D {row}")).collect();
-    assert_eq!(got, wanted.iter().collect::<Vec<_>>(), "{sql}");
+    assert_rows(&answer, rows, sql);
 }
 
 #[track_caller]
 fn check_bound(client: &mut Client, sql: &str, values: &[&str], rows: &[&str]) {
     let values: Vec<Option<&str>> = values.iter().copied().map(Some).collect();
     let answer = client.extended(&[parse("", sql, &[]), bind("", "", &values), execute("", 0), sync()]);
-    let got: Vec<_> = answer.iter().filter(|line| line.starts_with("D ") || line.starts_with("E ")).collect();
-    let wanted: Vec<_> = rows.iter().map(|row| format!("D {row}")).collect();
-    assert_eq!(got, wanted.iter().collect::<Vec<_>>(), "{sql} {values:?}");
+    assert_rows(&answer, rows, &format!("{sql} {values:?}"));
 }
 
 #[test]
 fn sqlalchemy_finds_tables() {
-    let (_server, mut client) = served();
+    let (_server, mut client) = served_with_trades();
     let has_table = "SELECT pg_catalog.pg_class.relname
         FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace
           ON pg_catalog.pg_namespace.oid = pg_catalog.pg_class.relnamespace
@@ -47,7 +36,7 @@ fn sqlalchemy_finds_tables() {
 
 #[test]
 fn pgjdbc_finds_schemas_keys_and_keywords() {
-    let (_server, mut client) = served();
+    let (_server, mut client) = served_with_trades();
     let schemas = "SELECT nspname AS TABLE_SCHEM FROM pg_catalog.pg_namespace
         WHERE nspname <> 'pg_toast' AND (nspname !~ '^pg_temp_' OR nspname = (pg_catalog.current_schemas(true))[1])
           AND (nspname !~ '^pg_toast_temp_'
@@ -80,7 +69,7 @@ fn pgjdbc_finds_schemas_keys_and_keywords() {
 
 #[test]
 fn lists_are_compared_element_by_element() {
-    let (_server, mut client) = served();
+    let (_server, mut client) = served_with_trades();
     client.query("insert into trades values (0, 'a', 1), (1, 'b', 2.5), (2, null, -3)");
     let count = |condition: &str| format!("select count() from trades where {condition}");
     check_bound(&mut client, &count("sym = any($1)"), &["{\"a\",\"b\"}"], &["2"]);
@@ -105,7 +94,7 @@ fn lists_are_compared_element_by_element() {
 
 #[test]
 fn types_may_have_the_names_that_sqlalchemy_and_fdw_use() {
-    let (_server, mut client) = served();
+    let (_server, mut client) = served_with_trades();
     client
         .query("create table n (t timestamp without time zone, v character varying, f float(53), r FLOAT(24), u uuid)");
     let types = "select format_type(atttypid, atttypmod) from pg_attribute a join pg_class c on c.oid = a.attrelid
@@ -120,7 +109,7 @@ fn types_may_have_the_names_that_sqlalchemy_and_fdw_use() {
 
 #[test]
 fn arrays_and_days_are_read_as_drivers_write_them() {
-    let (_server, mut client) = served();
+    let (_server, mut client) = served_with_trades();
     client.query("create table a (ts timestamp, dt date, da double[], d2 double[][])");
     let insert = "insert into a values ($1, $2, $3, $4)";
     // node-postgres puts the elements in quotes, pgJDBC's setDate gives the offset of its zone
@@ -139,7 +128,7 @@ fn arrays_and_days_are_read_as_drivers_write_them() {
 
 #[test]
 fn functions_without_arguments_need_no_brackets() {
-    let (_server, mut client) = served();
+    let (_server, mut client) = served_with_trades();
     let build = client.query("select build");
     assert!(build[1].starts_with("D Build Information: Stillpoint"), "{build:?}");
     check(&mut client, "select now = now(), systimestamp is null from trades", &[]);
