@@ -2,11 +2,20 @@
 //!
 //! A node keeps its columns as expressions because the optimizer prunes inputs, which moves every place.
 
+use std::sync::Arc;
+
 use arrow::array::{ArrayRef, AsArray, TimestampMicrosecondArray};
+use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{Column, DFSchema, Result, internal_err, plan_err};
 use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::expressions::Column as PlacedColumn;
+use datafusion::physical_expr::{LexRequirement, OrderingRequirements, PhysicalSortRequirement};
+use datafusion::physical_plan::ExecutionPlan;
+
+/// The order of time, as all of our operators want it.
+pub const ASCENDING: SortOptions = SortOptions { descending: false, nulls_first: true };
 
 /// Returns the column at `place` of `schema` as an expression.
 pub fn column_at(schema: &DFSchema, place: usize) -> Result<Expr> {
@@ -53,4 +62,10 @@ pub fn times_ns(batch: &RecordBatch, place: usize) -> TimestampMicrosecondArray 
 /// Returns the columns at `places`.
 pub fn columns(batch: &RecordBatch, places: &[usize]) -> Vec<ArrayRef> {
     places.iter().map(|place| batch.column(*place).clone()).collect()
+}
+
+/// Returns that an operator reads an input in the order of its time, the column at `place`.
+pub fn in_time(input: &Arc<dyn ExecutionPlan>, place: usize) -> Option<OrderingRequirements> {
+    let column = Arc::new(PlacedColumn::new(input.schema().field(place).name(), place));
+    LexRequirement::new([PhysicalSortRequirement::new(column, Some(ASCENDING))]).map(OrderingRequirements::new)
 }

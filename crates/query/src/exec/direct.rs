@@ -29,6 +29,7 @@ pub mod keys;
 mod outputs;
 mod rows;
 mod sent;
+pub mod sides;
 pub mod source;
 pub mod wanted;
 pub mod work;

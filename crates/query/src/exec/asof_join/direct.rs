@@ -8,7 +8,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::Array;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -16,7 +15,6 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
@@ -24,20 +22,13 @@ use futures::future;
 
 use super::AsofSpec;
 use super::run::AsofJoinExec;
-use crate::exec::direct::wanted::{identity, narrowed};
-use crate::exec::direct::{Notes, Source, by_time, keys, sent};
+use crate::exec::direct::sides::{self, Side, place_of};
+use crate::exec::direct::wanted::{self, narrowed};
+use crate::exec::direct::{Notes, by_time, sent};
 
 mod kept;
 mod meeting;
 mod run;
-
-/// One side of the join.
-#[derive(Debug, Clone)]
-struct Side {
-    source: Source,
-    /// The place of the designated timestamp among the source's columns.
-    time: usize,
-}
 
 /// What is joined; places are those of each source's columns.
 #[derive(Debug, Clone)]
@@ -53,55 +44,31 @@ struct Join {
 
 /// Returns the join over runs in the place of the plain one; a projection above tells which columns are wanted.
 pub fn recognise(plan: &Arc<dyn ExecutionPlan>, notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
-        let Some(join) = beneath(projection.input()) else { return Ok(None) };
-        return direct(join, projection.expr(), notes);
-    }
-    let Some(join) = plan.downcast_ref::<AsofJoinExec>() else { return Ok(None) };
-    direct(join, &identity(&join.schema()), notes)
-}
-
-fn beneath(plan: &Arc<dyn ExecutionPlan>) -> Option<&AsofJoinExec> {
-    match plan.downcast_ref::<CooperativeExec>() {
-        Some(same) => beneath(same.input()),
-        None => plan.downcast_ref::<AsofJoinExec>(),
+    match wanted::of::<AsofJoinExec>(plan) {
+        Some((join, wanted)) => direct(join, &wanted, notes),
+        None => Ok(None),
     }
 }
 
 /// Returns the join over runs with the wanted values above it, or notes why it cannot be.
 fn direct(plain: &AsofJoinExec, wanted: &[ProjectionExpr], notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let word = if plain.spec.strict { "lt join" } else { "asof join" };
-    let sides = (side(&plain.left, plain.spec.left_time), side(&plain.right, plain.spec.right_time));
-    let ((left, left_columns), (right, right_columns)) = match sides {
-        (Some(left), Some(right)) => (left, right),
-        (None, _) => {
-            notes.falls_back(|| format!("{word}: the left side is no table in the order of its designated timestamp"));
-            return Ok(None);
-        }
-        (_, None) => {
-            notes.falls_back(|| format!("{word}: the right side is no table in the order of its designated timestamp"));
+    let sides = sides::both((&plain.left, plain.spec.left_time), (&plain.right, plain.spec.right_time));
+    let (left, right) = match sides {
+        Ok(sides) => sides,
+        Err(why) => {
+            notes.falls_back(|| format!("{word}: {why}"));
             return Ok(None);
         }
     };
-    let mut keys = Vec::new();
-    for (l, r) in &plain.spec.keys {
-        let symbol = |side: &Side, columns: &[Arc<dyn PhysicalExpr>], place: usize| {
-            place_of(&columns[place]).filter(|place| side.source.is_symbol(*place))
-        };
-        match (symbol(&left, &left_columns, *l), symbol(&right, &right_columns, *r)) {
-            (Some(l), Some(r)) => keys.push((l, r)),
-            _ => {
-                let name = plain.left.schema().field(*l).name().clone();
-                notes.falls_back(|| format!("{word}: key {name} is no SYMBOL on both sides"));
-                return Ok(None);
-            }
+    let keys = match sides::key_places(&left, &right, &plain.spec.keys, &plain.left.schema())? {
+        Ok(keys) => keys,
+        Err(why) => {
+            notes.falls_back(|| format!("{word}: {why}"));
+            return Ok(None);
         }
-    }
-    let codes = keys.iter().map(|(_, r)| Ok(right.source.dictionary(*r)?.map_or(0, |texts| texts.len())));
-    if !keys::are_countable(&codes.collect::<Result<Vec<_>>>()?) {
-        notes.falls_back(|| format!("{word}: the keys' symbols have too many combinations"));
-        return Ok(None);
-    }
+    };
+    let ((left, left_columns), (right, right_columns)) = (left, right);
     let width = left.source.schema().fields().len();
     let mut columns = left_columns;
     for column in &right_columns {
@@ -116,17 +83,6 @@ fn direct(plain: &AsofJoinExec, wanted: &[ProjectionExpr], notes: &Notes) -> Res
     let (outputs, exprs) = narrowed(wanted, &columns)?;
     let operator = DirectAsofJoinExec::new(Join { left, right, keys, strict, tolerance_us, outputs });
     Ok(Some(Arc::new(ProjectionExec::try_new(exprs, Arc::new(operator))?)))
-}
-
-/// Returns a side that is a table, and its columns over the source's; None where it is something else or in another order.
-fn side(plan: &Arc<dyn ExecutionPlan>, time: usize) -> Option<(Side, Vec<Arc<dyn PhysicalExpr>>)> {
-    let (source, columns) = Source::beneath(plan)?;
-    let time = place_of(columns.get(time)?)?;
-    (source.time() == Some(time)).then_some((Side { source, time }, columns))
-}
-
-fn place_of(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
-    expr.downcast_ref::<Column>().map(Column::index)
 }
 
 /// The join of two tables.

@@ -6,16 +6,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::compute::SortOptions;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{
-    EquivalenceProperties, LexRequirement, OrderingRequirements, PhysicalExpr, PhysicalSortRequirement,
-};
+use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -26,6 +22,7 @@ use datafusion::physical_plan::{
 use futures::{TryStreamExt, stream};
 
 use super::AsofSpec;
+use crate::exec::column_place::in_time;
 
 mod matcher;
 
@@ -104,12 +101,7 @@ impl ExecutionPlan for AsofJoinExec {
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        let by_time = |input: &Arc<dyn ExecutionPlan>, time: usize| {
-            let column = Arc::new(Column::new(input.schema().field(time).name(), time));
-            let ascending = SortOptions { descending: false, nulls_first: true };
-            LexRequirement::new([PhysicalSortRequirement::new(column, Some(ascending))]).map(OrderingRequirements::new)
-        };
-        vec![by_time(&self.left, self.spec.left_time), by_time(&self.right, self.spec.right_time)]
+        vec![in_time(&self.left, self.spec.left_time), in_time(&self.right, self.spec.right_time)]
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {

@@ -71,10 +71,12 @@ trait Reader {
     fn source(&self) -> &Source;
     /// Returns the operator over another source of the same columns.
     fn over(&self, source: Source) -> Result<Arc<dyn ExecutionPlan>>;
+    /// Returns whether the source is still such as the operator knows.
+    fn fits(&self) -> bool;
 }
 
 macro_rules! readers {
-    ($($operator:ty),*) => {
+    ($($operator:ty => $fits:expr),*) => {
         $(impl Reader for $operator {
             fn source(&self) -> &Source {
                 self.source()
@@ -83,11 +85,26 @@ macro_rules! readers {
             fn over(&self, source: Source) -> Result<Arc<dyn ExecutionPlan>> {
                 Ok(Arc::new(self.over(source)))
             }
+
+            fn fits(&self) -> bool {
+                $fits(self)
+            }
         })*
     };
 }
 
-readers!(DirectRowsExec, DirectEndsExec, DirectLastExec, DirectLatestExec, DirectTopExec);
+/// For operators that know every source of their columns.
+fn always<T>(_: &T) -> bool {
+    true
+}
+
+readers!(
+    DirectRowsExec => always,
+    DirectEndsExec => always,
+    DirectLastExec => always,
+    DirectLatestExec => DirectLatestExec::fits,
+    DirectTopExec => DirectTopExec::fits
+);
 
 impl Reader for DirectGroupExec {
     fn source(&self) -> &Source {
@@ -96,6 +113,10 @@ impl Reader for DirectGroupExec {
 
     fn over(&self, source: Source) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(Arc::new(self.over(source)?))
+    }
+
+    fn fits(&self) -> bool {
+        self.fits()
     }
 }
 
@@ -144,14 +165,8 @@ fn put(plan: &Arc<dyn ExecutionPlan>, source: &Source) -> Result<Option<Arc<dyn 
 }
 
 fn fits(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    if let Some(latest) = plan.downcast_ref::<DirectLatestExec>() {
-        return latest.fits();
-    }
-    if let Some(top) = plan.downcast_ref::<DirectTopExec>() {
-        return top.fits();
-    }
-    match plan.downcast_ref::<DirectGroupExec>() {
-        Some(group) => group.fits(),
+    match reader(plan) {
+        Some(reader) => reader.fits(),
         None => plan.children().into_iter().all(fits),
     }
 }

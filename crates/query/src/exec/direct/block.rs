@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::buffer::ScalarBuffer;
 use arrow::compute::take;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{ArrowNativeType, SchemaRef};
 use datafusion::error::Result;
 use storage::run::OpenRun;
 use storage::segment::LastRows;
@@ -23,6 +24,16 @@ pub enum Selection {
     All,
     /// Rising.
     Rows(Vec<u32>),
+}
+
+impl Selection {
+    /// Returns the values of the rows that count.
+    pub fn picked<T: ArrowNativeType>(&self, values: ScalarBuffer<T>) -> ScalarBuffer<T> {
+        match self {
+            Selection::All => values,
+            Selection::Rows(rows) => rows.iter().map(|row| values[*row as usize]).collect(),
+        }
+    }
 }
 
 /// Rows as they are stored: symbols are codes (Int32; the NULL has no valid code), CHAR a unit (UInt16), texts Utf8, all

@@ -1,5 +1,6 @@
 //! What is wanted of an operator's columns: a projection above it tells, and only that is made.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -11,10 +12,28 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_plan::projection::ProjectionExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
 use super::block::{Block, Selection};
 use super::source::over;
+
+/// Returns a plain operator and what is wanted of its columns: all, or what a projection above it says.
+pub fn of<P: ExecutionPlan>(plan: &Arc<dyn ExecutionPlan>) -> Option<(&P, Cow<'_, [ProjectionExpr]>)> {
+    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+        return Some((beneath(projection.input())?, Cow::Borrowed(projection.expr())));
+    }
+    let operator = plan.downcast_ref::<P>()?;
+    Some((operator, Cow::Owned(identity(&operator.schema()))))
+}
+
+fn beneath<P: ExecutionPlan>(plan: &Arc<dyn ExecutionPlan>) -> Option<&P> {
+    match plan.downcast_ref::<CooperativeExec>() {
+        Some(same) => beneath(same.input()),
+        None => plan.downcast_ref::<P>(),
+    }
+}
 
 /// Returns the projection that wants every column as it is.
 pub fn identity(schema: &Schema) -> Vec<ProjectionExpr> {

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::compute::{SortOptions, concat_batches};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -14,10 +14,7 @@ use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{
-    EquivalenceProperties, LexRequirement, OrderingRequirements, PhysicalExpr, PhysicalSortExpr,
-    PhysicalSortRequirement,
-};
+use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -29,6 +26,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::filler::Filler;
 use super::{FillWith, Span};
+use crate::exec::column_place::{ASCENDING, in_time};
 use crate::exec::key_index::KeyIndex;
 
 /// The input's rows and the empty buckets between.
@@ -42,8 +40,6 @@ pub struct FillExec {
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
-
-const ASCENDING: SortOptions = SortOptions { descending: false, nulls_first: true };
 
 impl FillExec {
     /// Returns the operator; every column of the input is the time, a key or filled.
@@ -99,9 +95,7 @@ impl ExecutionPlan for FillExec {
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        let column = Arc::new(Column::new(self.input.schema().field(self.time).name(), self.time));
-        let by_time = LexRequirement::new([PhysicalSortRequirement::new(column, Some(ASCENDING))]);
-        vec![by_time.map(OrderingRequirements::new)]
+        vec![in_time(&self.input, self.time)]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

@@ -5,17 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt32Array};
-use arrow::compute::{SortOptions, concat_batches, take};
+use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{
-    EquivalenceProperties, LexRequirement, OrderingRequirements, PhysicalExpr, PhysicalSortRequirement,
-};
+use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -24,7 +21,7 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::exec::column_place::{columns, times};
+use crate::exec::column_place::{columns, in_time, times};
 use crate::exec::key_index::KeyIndex;
 
 /// One input and the places of its time and keys.
@@ -83,12 +80,7 @@ impl ExecutionPlan for SpliceJoinExec {
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        let by_time = |side: &Side| {
-            let column = Arc::new(Column::new(side.input.schema().field(side.time).name(), side.time));
-            let ascending = SortOptions { descending: false, nulls_first: true };
-            LexRequirement::new([PhysicalSortRequirement::new(column, Some(ascending))]).map(OrderingRequirements::new)
-        };
-        vec![by_time(&self.left), by_time(&self.right)]
+        [&self.left, &self.right].map(|side| in_time(&side.input, side.time)).into()
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

@@ -15,7 +15,6 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
@@ -23,7 +22,7 @@ use futures::future;
 
 use super::run::{PlacedCall, WindowExec};
 use super::{FrameEnd, WindowFrame, WindowFunction};
-use crate::exec::direct::wanted::{identity, narrowed};
+use crate::exec::direct::wanted::{self, narrowed};
 use crate::exec::direct::{Notes, Source, by_time, keys, sent};
 
 mod moving;
@@ -56,20 +55,9 @@ struct Windows {
 
 /// Returns the streaming operator in the place of the plain one; a projection above tells which columns are wanted.
 pub fn recognise(plan: &Arc<dyn ExecutionPlan>, notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
-        let Some(window) = beneath(projection.input()) else { return Ok(None) };
-        return direct(window, projection.expr(), notes);
-    }
-    match plan.downcast_ref::<WindowExec>() {
-        Some(window) => direct(window, &identity(&window.schema()), notes),
+    match wanted::of::<WindowExec>(plan) {
+        Some((window, wanted)) => direct(window, &wanted, notes),
         None => Ok(None),
-    }
-}
-
-fn beneath(plan: &Arc<dyn ExecutionPlan>) -> Option<&WindowExec> {
-    match plan.downcast_ref::<CooperativeExec>() {
-        Some(same) => beneath(same.input()),
-        None => plan.downcast_ref::<WindowExec>(),
     }
 }
 

@@ -8,7 +8,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::Array;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -17,26 +16,18 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr_common::physical_expr::is_volatile;
-use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 use super::answers::{Answers, reads_left};
 use super::run::{End, Joined, WindowJoinExec};
+use crate::exec::direct::sides::{self, Side};
 use crate::exec::direct::source::over;
-use crate::exec::direct::wanted::{at_places, columns_of, identity, narrowed};
-use crate::exec::direct::{Notes, Source, by_time, keys};
+use crate::exec::direct::wanted::{self, at_places, columns_of, narrowed};
+use crate::exec::direct::{Notes, by_time};
 
 mod run;
-
-/// One side of the join.
-#[derive(Debug, Clone)]
-struct Side {
-    source: Source,
-    /// The place of the designated timestamp among the source's columns.
-    time: usize,
-}
 
 /// What is joined; places are those of each source's columns.
 #[derive(Debug, Clone)]
@@ -58,20 +49,9 @@ struct Join {
 
 /// Returns the join over runs in the place of the plain one; a projection above tells which columns are wanted.
 pub fn recognise(plan: &Arc<dyn ExecutionPlan>, notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
-        let Some(join) = beneath(projection.input()) else { return Ok(None) };
-        return direct(join, projection.expr(), notes);
-    }
-    match plan.downcast_ref::<WindowJoinExec>() {
-        Some(join) => direct(join, &identity(&join.schema()), notes),
+    match wanted::of::<WindowJoinExec>(plan) {
+        Some((join, wanted)) => direct(join, &wanted, notes),
         None => Ok(None),
-    }
-}
-
-fn beneath(plan: &Arc<dyn ExecutionPlan>) -> Option<&WindowJoinExec> {
-    match plan.downcast_ref::<CooperativeExec>() {
-        Some(same) => beneath(same.input()),
-        None => plan.downcast_ref::<WindowJoinExec>(),
     }
 }
 
@@ -99,26 +79,19 @@ type Placed = (Join, Vec<Arc<dyn PhysicalExpr>>);
 /// Returns the join over both sources, and the left columns over the left one; or what stands in the way.
 fn placed(plain: &WindowJoinExec) -> Result<std::result::Result<Placed, String>> {
     let joined = &plain.joined;
-    let why = |side: &str| Ok(Err(format!("the {side} side is no table in the order of its designated timestamp")));
-    let Some((left, left_columns)) = side(&plain.left, joined.left_time) else { return why("left") };
-    let Some((right, right_columns)) = side(&plain.right, joined.right_time) else { return why("right") };
+    let sides = sides::both((&plain.left, joined.left_time), (&plain.right, joined.right_time));
+    let (left, right) = match sides {
+        Ok(sides) => sides,
+        Err(why) => return Ok(Err(why)),
+    };
     let (End::Fixed { ns: low_ns }, End::Fixed { ns: high_ns }) = (&joined.low, &joined.high) else {
         return Ok(Err("each left row says how far its window reaches".to_owned()));
     };
-    let mut keys = Vec::new();
-    for (l, r) in &joined.keys {
-        let symbol = |side: &Side, columns: &[Arc<dyn PhysicalExpr>], place: usize| {
-            place_of(&columns[place]).filter(|place| side.source.is_symbol(*place))
-        };
-        match (symbol(&left, &left_columns, *l), symbol(&right, &right_columns, *r)) {
-            (Some(l), Some(r)) => keys.push((l, r)),
-            _ => return Ok(Err(format!("key {} is no SYMBOL on both sides", plain.left.schema().field(*l).name()))),
-        }
-    }
-    let codes = keys.iter().map(|(_, r)| Ok(right.source.dictionary(*r)?.map_or(0, |texts| texts.len())));
-    if !keys::are_countable(&codes.collect::<Result<Vec<_>>>()?) {
-        return Ok(Err("the keys' symbols have too many combinations".to_owned()));
-    }
+    let keys = match sides::key_places(&left, &right, &joined.keys, &plain.left.schema())? {
+        Ok(keys) => keys,
+        Err(why) => return Ok(Err(why)),
+    };
+    let ((left, left_columns), (right, right_columns)) = (left, right);
     let width = plain.left.schema().fields().len();
     let by_pairs = |arg: &Arc<dyn PhysicalExpr>| reads_left(arg, width) || is_volatile(arg);
     let aggregates = &joined.aggregates;
@@ -144,17 +117,6 @@ fn placed(plain: &WindowJoinExec) -> Result<std::result::Result<Placed, String>>
 
 fn column((place, field): (usize, &Arc<arrow::datatypes::Field>)) -> Arc<dyn PhysicalExpr> {
     Arc::new(Column::new(field.name(), place))
-}
-
-/// Returns a side that is a table, and its columns over the source's; None where it is something else or in another order.
-fn side(plan: &Arc<dyn ExecutionPlan>, time: usize) -> Option<(Side, Vec<Arc<dyn PhysicalExpr>>)> {
-    let (source, columns) = Source::beneath(plan)?;
-    let time = place_of(columns.get(time)?)?;
-    (source.time() == Some(time)).then_some((Side { source, time }, columns))
-}
-
-fn place_of(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
-    expr.downcast_ref::<Column>().map(Column::index)
 }
 
 impl Join {

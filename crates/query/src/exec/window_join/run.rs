@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{SortOptions, concat_batches};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
@@ -14,10 +14,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
-use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{
-    EquivalenceProperties, LexRequirement, OrderingRequirements, PhysicalExpr, PhysicalSortRequirement,
-};
+use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -29,7 +26,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::answers::{Answers, Right};
 use super::arranged::{Arranged, Window, reordered};
-use crate::exec::column_place::{columns, times, times_ns};
+use crate::exec::column_place::{columns, in_time, times, times_ns};
 use crate::exec::key_index::KeyIndex;
 
 /// Rows of a batch that is handed on, and the right rows of all their windows: a stop is heard that soon.
@@ -150,12 +147,7 @@ impl ExecutionPlan for WindowJoinExec {
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        let by_time = |input: &Arc<dyn ExecutionPlan>, time: usize| {
-            let column = Arc::new(Column::new(input.schema().field(time).name(), time));
-            let ascending = SortOptions { descending: false, nulls_first: true };
-            LexRequirement::new([PhysicalSortRequirement::new(column, Some(ascending))]).map(OrderingRequirements::new)
-        };
-        vec![by_time(&self.left, self.joined.left_time), by_time(&self.right, self.joined.right_time)]
+        vec![in_time(&self.left, self.joined.left_time), in_time(&self.right, self.joined.right_time)]
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, RecordBatchOptions, StringViewArray};
+use arrow::array::{RecordBatch, RecordBatchOptions, StringViewArray};
 use arrow::buffer::ScalarBuffer;
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType};
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::MemoryReservation;
 use types::TimeRange;
 
+use super::Join;
 use super::kept::{Kept, KeptBlock};
 use super::meeting::{NONE, RowRef, Rows, keyed, note_older, unkeyed};
-use super::{Join, Side};
 use crate::exec::direct::keys::{KeyColumns, Keys};
+use crate::exec::direct::sides::Side;
 use crate::exec::direct::wanted::rows_of;
 use crate::exec::direct::{Block, Morsel, Order, Selection, Work};
 use crate::provider::shown;
@@ -65,8 +66,8 @@ struct LeftBlock {
 
 impl LeftBlock {
     fn new(block: Block, side: &Side, joining: &Joining) -> Result<LeftBlock> {
-        let times = times(&block, side.time, joining.in_ns)?;
-        let keys = joining.keys.as_ref().map(|keys| picked(keys.of_left(block.columns()), block.selection()));
+        let times = side.times(&block, joining.in_ns)?;
+        let keys = joining.keys.as_ref().map(|keys| block.selection().picked(keys.of_left(block.columns())));
         Ok(LeftBlock { block, times, keys: keys.unwrap_or_default() })
     }
 
@@ -183,7 +184,7 @@ impl<'a> Joining<'a> {
         let mut wanted = vec![false; self.newest.len()];
         for morsel in left.morsels() {
             let block = morsel.read()?;
-            for number in picked(keys.of_left(block.columns()), block.selection()).iter() {
+            for number in block.selection().picked(keys.of_left(block.columns())).iter() {
                 wanted[*number as usize] = true;
             }
         }
@@ -226,8 +227,8 @@ impl<'a> Joining<'a> {
         if block.selected_rows() == 0 {
             return Ok(None);
         }
-        let times = times(&block, self.join.right.time, self.in_ns)?;
-        let keys = self.keys.as_ref().map(|keys| picked(keys.of_right(block.columns()), block.selection()));
+        let times = self.join.right.times(&block, self.in_ns)?;
+        let keys = self.keys.as_ref().map(|keys| block.selection().picked(keys.of_right(block.columns())));
         let rows = match block.selection() {
             Selection::All => None,
             Selection::Rows(rows) => Some(rows.clone()),
@@ -353,28 +354,5 @@ impl<'a> Joining<'a> {
         }
         let options = RecordBatchOptions::new().with_row_count(Some(found.len()));
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
-    }
-}
-
-/// Returns the times of a block's rows that count, in the column's unit or in nanoseconds.
-fn times(block: &Block, place: usize, in_ns: bool) -> Result<ScalarBuffer<i64>> {
-    let column = block.column(place);
-    let times = match column.data_type() {
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            let times = column.as_primitive::<TimestampMicrosecondType>().values().clone();
-            if in_ns { times.iter().map(|us| us.saturating_mul(1_000)).collect() } else { times }
-        }
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-            column.as_primitive::<TimestampNanosecondType>().values().clone()
-        }
-        other => return internal_err!("a designated timestamp is {other}"),
-    };
-    Ok(picked(times, block.selection()))
-}
-
-fn picked<T: arrow::datatypes::ArrowNativeType>(values: ScalarBuffer<T>, selection: &Selection) -> ScalarBuffer<T> {
-    match selection {
-        Selection::All => values,
-        Selection::Rows(rows) => rows.iter().map(|row| values[*row as usize]).collect(),
     }
 }

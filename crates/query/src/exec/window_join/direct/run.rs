@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, RecordBatchOptions, StringViewArray};
-use arrow::buffer::ScalarBuffer;
+use arrow::array::{RecordBatch, RecordBatchOptions, StringViewArray};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType};
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
 use types::TimeRange;
 
-use super::{Join, Side};
+use super::Join;
 use crate::exec::direct::fold::on_thread;
 use crate::exec::direct::keys::{KeyColumns, Keys};
 use crate::exec::direct::wanted::rows_of;
-use crate::exec::direct::{Block, Delivery, Morsel, Order, Selection, Work, delivered, fold};
+use crate::exec::direct::{Block, Delivery, Morsel, Order, Work, delivered, fold};
 use crate::exec::window_join::answers::{Answers, Right};
 use crate::exec::window_join::arranged::{Arranged, Window, reordered};
 use crate::exec::window_join::run::{in_unit, taken};
@@ -80,14 +79,14 @@ async fn read_right(
         if block.selected_rows() == 0 {
             return Ok(());
         }
-        let times = times(&block, &of_parts.right, of_parts.in_ns)?;
+        let times = of_parts.right.times(&block, of_parts.in_ns)?;
         let batch = block.batch(&of_parts.read, &given)?;
         // what is read, then a copy beside those of its key
         charged.try_grow(2 * (bytes_of(&batch) + times.len() * size_of::<(i64, u32)>()))?;
         match &*numbers {
             None => part.keys.resize(part.keys.len() + times.len(), 0),
             Some(keys) => {
-                let numbers = picked(keys.of_right(block.columns()), block.selection());
+                let numbers = block.selection().picked(keys.of_right(block.columns()));
                 part.keys.extend(numbers.iter().map(|number| *number as u32));
             }
         }
@@ -181,7 +180,7 @@ impl Matching {
 
     fn windows(&self, block: &Block) -> Result<Vec<Window>> {
         let join = &self.join;
-        let times = times(block, &join.left, join.in_ns)?;
+        let times = join.left.times(block, join.in_ns)?;
         let ends = (in_unit(join.low_ns, join.in_ns), in_unit(join.high_ns, join.in_ns));
         let arranged = &self.right.right.arranged;
         let window = |key: usize, time: i64| {
@@ -190,7 +189,7 @@ impl Matching {
         Ok(match &*self.keys {
             None => times.iter().map(|time| window(0, *time)).collect(),
             Some(keys) => {
-                let numbers = picked(keys.of_left(block.columns()), block.selection());
+                let numbers = block.selection().picked(keys.of_left(block.columns()));
                 times.iter().zip(numbers.iter()).map(|(time, key)| window(*key as usize, *time)).collect()
             }
         })
@@ -215,28 +214,5 @@ impl Matching {
         }
         let options = RecordBatchOptions::new().with_row_count(Some(windows.len()));
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
-    }
-}
-
-/// Returns the times of a block's rows that count, in the column's unit or in nanoseconds.
-fn times(block: &Block, side: &Side, in_ns: bool) -> Result<ScalarBuffer<i64>> {
-    let column = block.column(side.time);
-    let times = match column.data_type() {
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            let times = column.as_primitive::<TimestampMicrosecondType>().values().clone();
-            if in_ns { times.iter().map(|us| us.saturating_mul(1_000)).collect() } else { times }
-        }
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-            column.as_primitive::<TimestampNanosecondType>().values().clone()
-        }
-        other => return internal_err!("a designated timestamp is {other}"),
-    };
-    Ok(picked(times, block.selection()))
-}
-
-fn picked<T: arrow::datatypes::ArrowNativeType>(values: ScalarBuffer<T>, selection: &Selection) -> ScalarBuffer<T> {
-    match selection {
-        Selection::All => values,
-        Selection::Rows(rows) => rows.iter().map(|row| values[*row as usize]).collect(),
     }
 }
