@@ -2,8 +2,9 @@
 //!
 //! Each rule is a function over a [`Tree`] of texts, so that its test can show it a bad example. It returns one line
 //! per problem: place, what is wrong, what to do. The rules: [`graph`] (who may use whom), [`absences`] (what must not
-//! occur where), [`documents`] (dead paths and names), [`features`] (COMPAT.md's list), [`shape`] (module docs, lengths,
-//! names), [`packages`] (duplicates, licences, sources), [`one_build`] (demo and tests share one build).
+//! occur where), [`documents`] (dead paths and names), [`features`] (COMPAT.md's list), [`refusals`] (sentences that the guide
+//! explains), [`shape`] (module docs, lengths, names), [`packages`] (duplicates, licences, sources), [`one_build`] (demo and
+//! tests share one build).
 
 mod absences;
 mod documents;
@@ -11,6 +12,7 @@ mod features;
 mod graph;
 mod one_build;
 mod packages;
+mod refusals;
 mod shape;
 mod source;
 
@@ -77,11 +79,12 @@ pub fn run() -> Result<()> {
         &host()?,
     ]))?)?;
     let mut problems = Vec::new();
-    let rules: [(&str, Vec<String>); 7] = [
+    let rules: [(&str, Vec<String>); 8] = [
         ("graph", graph::check(&metadata)),
         ("absences", absences::check(&tree)),
         ("documents", documents::check(&tree)),
         ("features", features::check(&tree)),
+        ("refusals", refusals::check(&tree)),
         ("shape", shape::check(&tree)),
         ("packages", packages::check(&metadata)),
         ("one build", one_build::check(&one_build::trees()?)),
