@@ -2,7 +2,7 @@
 //! it, the physical operator.
 //!
 //! Reading order: [`latest_on`], [`asof_join`], [`splice_join`], [`fill`] (SAMPLE BY's missing buckets), [`slice`] (LIMIT from the end), [`window`], [`window_join`];
-//! then what they share: `column_place`, `kept_rows`, `key_index`; `bounded` is the last rule over every plan. Every operator reads single partitions, states the order
+//! then what they share: [`operator`] (what each says of itself), `column_place`, `kept_rows`, `key_index`; `bounded` is the last rule over every plan. Every operator reads single partitions, states the order
 //! that it needs, and charges what it keeps to the memory pool: a query that does not fit is an error that names the
 //! operator. The planner builds nodes through the functions re-exported here and gives [`extension_planners`] to
 //! DataFusion.
@@ -26,6 +26,7 @@ mod group;
 mod kept_rows;
 mod key_index;
 pub mod latest_on;
+pub mod operator;
 pub mod slice;
 pub mod splice_join;
 pub mod symbol_join;

@@ -7,22 +7,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
-    Partitioning, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
 };
-use futures::{TryStreamExt, stream};
+use futures::stream;
 
 use super::AsofSpec;
 use crate::exec::column_place::in_time;
+use crate::exec::operator::{counted, reads_inputs};
 
 mod matcher;
 
@@ -92,13 +89,7 @@ impl ExecutionPlan for AsofJoinExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.left, &self.right]
-    }
-
-    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![Distribution::SinglePartition, Distribution::SinglePartition])
-    }
+    reads_inputs!(|exec| left = exec.left, right = exec.right => AsofJoinExec::new(left, right, exec.spec.clone())?);
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
         vec![in_time(&self.left, self.spec.left_time), in_time(&self.right, self.spec.right_time)]
@@ -106,24 +97,6 @@ impl ExecutionPlan for AsofJoinExec {
 
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![true, false]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false, false]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let Ok([left, right]) = <[Arc<dyn ExecutionPlan>; 2]>::try_from(children) else {
-            return internal_err!("AsofJoinExec has two inputs");
-        };
-        Ok(Arc::new(AsofJoinExec::new(left, right, self.spec.clone())?))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -135,8 +108,7 @@ impl ExecutionPlan for AsofJoinExec {
         let output = stream::try_unfold(matcher, |mut matcher| async move {
             Ok(matcher.next().await?.map(|batch| (batch, matcher)))
         });
-        let output = output.inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), output)))
+        Ok(counted(self.schema(), metrics, output))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::common::Statistics;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
@@ -24,6 +23,7 @@ use futures::future::{self, Either};
 use futures::{TryStreamExt, stream};
 
 use super::{Delivery, FEW_ROWS, Morsel, Notes, Order, Source, Work, delivered, few};
+use crate::exec::operator::reads_tables;
 use crate::provider::StoredScan;
 
 /// Rows of a batch: what the operators above take at a time.
@@ -122,25 +122,7 @@ impl ExecutionPlan for DirectRowsExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        for conjunct in self.source.conjuncts() {
-            if visit(conjunct)? == TreeNodeRecursion::Stop {
-                return Ok(TreeNodeRecursion::Stop);
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
+    reads_tables!(|exec| exec.source.conjuncts());
 
     fn execute(&self, _partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (source, outputs, schema) = (self.source.clone(), self.outputs.clone(), self.schema());

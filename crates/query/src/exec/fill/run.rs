@@ -9,25 +9,21 @@ use std::sync::Arc;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, InputDistributionRequirements, Partitioning,
-    PlanProperties,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::filler::Filler;
 use super::{FillWith, Span};
 use crate::exec::column_place::{ASCENDING, in_time};
 use crate::exec::key_index::KeyIndex;
+use crate::exec::operator::{counted, reads_inputs};
 
 /// The input's rows and the empty buckets between.
 #[derive(Debug, Clone)]
@@ -86,34 +82,12 @@ impl ExecutionPlan for FillExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
-    }
+    reads_inputs!(
+        |exec| input = exec.input => FillExec::new(input, exec.time, exec.keys.clone(), exec.fills.clone(), exec.span)?
+    );
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
         vec![in_time(&self.input, self.time)]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let Ok([input]) = <[Arc<dyn ExecutionPlan>; 1]>::try_from(children) else {
-            return internal_err!("FillExec has one input");
-        };
-        Ok(Arc::new(FillExec::new(input, self.time, self.keys.clone(), self.fills.clone(), self.span)?))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -131,9 +105,8 @@ impl ExecutionPlan for FillExec {
         let batch_size = context.session_config().batch_size().max(1);
         let output = stream::once(filler)
             .map_ok(move |mut filler| stream::iter(std::iter::from_fn(move || filler.next(batch_size).transpose())))
-            .try_flatten()
-            .inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, output)))
+            .try_flatten();
+        Ok(counted(schema, metrics, output))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -3,12 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
@@ -16,10 +13,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::answers::Answers;
 use super::columns::Reader;
-use super::shape::{Argument, Key, Shape};
+use super::shape::Shape;
 use super::worker::Worker;
 use crate::exec::direct::fold::on_thread;
 use crate::exec::direct::{Source, fold, reservation};
+use crate::exec::operator::{counted, reads_tables};
 
 /// An aggregation straight over a table's runs.
 pub struct DirectGroupExec {
@@ -82,34 +80,7 @@ impl ExecutionPlan for DirectGroupExec {
         self.plain.properties()
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        let keys = self.shape.keys.iter().filter_map(|key| match key {
-            Key::Bucket { .. } => None,
-            Key::Symbol { expr, .. } => expr.as_ref(),
-            Key::Whole { expr, .. } => Some(expr),
-        });
-        let arguments = self.shape.arguments.iter().filter_map(|argument| match argument {
-            Argument::Stored(_) => None,
-            Argument::Expr(expr) => Some(expr),
-        });
-        for expr in keys.chain(arguments).chain(self.shape.source.conjuncts()) {
-            if visit(expr)? == TreeNodeRecursion::Stop {
-                return Ok(TreeNodeRecursion::Stop);
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
+    reads_tables!(|exec| exec.shape.expressions());
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (shape, plain, schema) = (Arc::new(self.shape.clone()), self.plain.clone(), self.schema());
@@ -123,10 +94,8 @@ impl ExecutionPlan for DirectGroupExec {
                 Err(error) => Err(error),
             }
         };
-        let output = stream::once(rows)
-            .try_flatten()
-            .inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), output)))
+        let output = stream::once(rows).try_flatten();
+        Ok(counted(self.schema(), metrics, output))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

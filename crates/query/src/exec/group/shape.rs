@@ -81,6 +81,20 @@ pub enum Argument {
 }
 
 impl Shape {
+    /// Returns what is computed of rows: of keys, of arguments, of conditions.
+    pub fn expressions(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
+        let keys = self.keys.iter().filter_map(|key| match key {
+            Key::Bucket { .. } => None,
+            Key::Symbol { expr, .. } => expr.as_ref(),
+            Key::Whole { expr, .. } => Some(expr),
+        });
+        let arguments = self.arguments.iter().filter_map(|argument| match argument {
+            Argument::Stored(_) => None,
+            Argument::Expr(expr) => Some(expr),
+        });
+        keys.chain(arguments).chain(self.source.conjuncts())
+    }
+
     /// Reads an aggregation; the error says why its shape is not known, and is empty where it is not even near.
     pub fn of(plan: &AggregateExec) -> Result<Shape, String> {
         let groups = plan.group_expr();

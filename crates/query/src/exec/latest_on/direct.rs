@@ -13,7 +13,6 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, take_record_batch};
 use arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::internal_err;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -21,7 +20,6 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
 use storage::arrow_type;
@@ -31,6 +29,7 @@ use super::run::LatestOnExec;
 use crate::error::SqlError;
 use crate::exec::direct::fold::{Stop, on_thread};
 use crate::exec::direct::{Backward, Block, FEW_ROWS, Notes, Outputs, Source, reservation};
+use crate::exec::operator::{counted, reads_tables};
 
 mod waiting;
 
@@ -337,20 +336,7 @@ impl ExecutionPlan for DirectLatestExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
+    reads_tables!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (operator, batch_size) = (self.clone(), context.session_config().batch_size().max(1));
@@ -366,8 +352,7 @@ impl ExecutionPlan for DirectLatestExec {
             stream::iter(starts.map(move |start| Ok(rows.slice(start, batch_size.min(rows.num_rows() - start)))))
         };
         let output = stream::once(found).map_ok(pieces).try_flatten();
-        let output = output.inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), output.boxed())))
+        Ok(counted(self.schema(), metrics, output.boxed()))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -7,24 +7,20 @@ use arrow::array::Array;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, InputDistributionRequirements, Partitioning,
-    PlanProperties,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::exec::column_place::{columns, times};
 use crate::exec::kept_rows::{KeptRows, RowRef};
 use crate::exec::key_index::KeyIndex;
+use crate::exec::operator::{counted, reads_inputs};
 
 /// The newest row of each key.
 #[derive(Debug, Clone)]
@@ -94,32 +90,7 @@ impl ExecutionPlan for LatestOnExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let [input]: [_; 1] = match children.try_into() {
-            Ok(children) => children,
-            Err(_) => return internal_err!("LatestOnExec has one input"),
-        };
-        Ok(Arc::new(LatestOnExec::new(input, self.time, self.keys.clone())?))
-    }
+    reads_inputs!(|exec| input = exec.input => LatestOnExec::new(input, exec.time, exec.keys.clone())?);
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, Arc::clone(&context))?;
@@ -129,9 +100,8 @@ impl ExecutionPlan for LatestOnExec {
         let batch_size = context.session_config().batch_size();
         let output = stream::once(newest.read(input))
             .map_ok(move |newest| stream::iter(newest.batches(batch_size)))
-            .try_flatten()
-            .inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, output)))
+            .try_flatten();
+        Ok(counted(schema, metrics, output))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -8,21 +8,18 @@ use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, InputDistributionRequirements, Partitioning,
-    PlanProperties,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::exec::column_place::{columns, in_time, times};
 use crate::exec::key_index::KeyIndex;
+use crate::exec::operator::reads_inputs;
 
 /// One input and the places of its time and keys.
 #[derive(Debug, Clone)]
@@ -30,6 +27,12 @@ pub struct Side {
     pub input: Arc<dyn ExecutionPlan>,
     pub time: usize,
     pub keys: Vec<usize>,
+}
+
+impl Side {
+    fn over(&self, input: Arc<dyn ExecutionPlan>) -> Side {
+        Side { input, time: self.time, keys: self.keys.clone() }
+    }
 }
 
 /// The join of two inputs that ascend by time.
@@ -71,35 +74,13 @@ impl ExecutionPlan for SpliceJoinExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.left.input, &self.right.input]
-    }
-
-    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![Distribution::SinglePartition, Distribution::SinglePartition])
-    }
+    reads_inputs!(
+        |exec| left = exec.left.input, right = exec.right.input =>
+            SpliceJoinExec::new(exec.left.over(left), exec.right.over(right))
+    );
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
         [&self.left, &self.right].map(|side| in_time(&side.input, side.time)).into()
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false, false]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let Ok([left, right]) = <[Arc<dyn ExecutionPlan>; 2]>::try_from(children) else {
-            return internal_err!("SpliceJoinExec has two inputs");
-        };
-        let with = |side: &Side, input| Side { input, ..side.clone() };
-        Ok(Arc::new(SpliceJoinExec::new(with(&self.left, left), with(&self.right, right))))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use arrow::array::Array;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion::common::Result;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
@@ -24,6 +23,7 @@ use super::run::{PlacedCall, WindowExec};
 use super::{FrameEnd, WindowFrame, WindowFunction};
 use crate::exec::direct::wanted::{self, narrowed};
 use crate::exec::direct::{Notes, Source, by_time, keys, sent};
+use crate::exec::operator::reads_tables;
 
 mod moving;
 mod run;
@@ -196,20 +196,7 @@ impl ExecutionPlan for DirectWindowExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
+    reads_tables!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let consumer = MemoryConsumer::new(format!("DirectWindowExec[{partition}]")).with_can_spill(false);

@@ -7,23 +7,21 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, new_null_array};
 use arrow::compute::{SortOptions, concat, interleave};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
-    Partitioning, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::frames::partitions;
 use super::values::{Pick, Values, evaluate};
 use super::{WindowFrame, WindowFunction};
+use crate::exec::operator::{counted, reads_inputs};
 
 /// A call whose columns are places in the input.
 #[derive(Debug, Clone)]
@@ -77,35 +75,10 @@ impl ExecutionPlan for WindowExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
-    }
+    reads_inputs!(|exec| input = exec.input => WindowExec::new(input, exec.calls.clone()));
 
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let [input]: [_; 1] = match children.try_into() {
-            Ok(children) => children,
-            Err(_) => return internal_err!("WindowExec has one input"),
-        };
-        Ok(Arc::new(WindowExec::new(input, self.calls.clone())))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -119,11 +92,8 @@ impl ExecutionPlan for WindowExec {
         };
         let schema = self.schema();
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let output = stream::once(held.read(input))
-            .map_ok(stream::iter)
-            .try_flatten()
-            .inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, output)))
+        let output = stream::once(held.read(input)).map_ok(stream::iter).try_flatten();
+        Ok(counted(schema, metrics, output))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::Result;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
@@ -26,6 +25,7 @@ use crate::exec::direct::sides::{self, Side};
 use crate::exec::direct::source::over;
 use crate::exec::direct::wanted::{self, at_places, columns_of, narrowed};
 use crate::exec::direct::{Notes, by_time};
+use crate::exec::operator::reads_tables;
 
 mod run;
 
@@ -172,25 +172,7 @@ impl ExecutionPlan for DirectWindowJoinExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        for expr in self.join.arguments.iter().flatten() {
-            if f(expr)? == TreeNodeRecursion::Stop {
-                return Ok(TreeNodeRecursion::Stop);
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
+    reads_tables!(|exec| exec.join.arguments.iter().flatten());
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let consumer = MemoryConsumer::new(format!("DirectWindowJoinExec[{partition}]")).with_can_spill(false);

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -17,10 +16,8 @@ use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
-    Partitioning, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -28,6 +25,7 @@ use super::answers::{Answers, Right};
 use super::arranged::{Arranged, Window, reordered};
 use crate::exec::column_place::{columns, in_time, times, times_ns};
 use crate::exec::key_index::KeyIndex;
+use crate::exec::operator::{counted, reads_inputs};
 
 /// Rows of a batch that is handed on, and the right rows of all their windows: a stop is heard that soon.
 const SLICE_ROWS: usize = 8 << 10;
@@ -74,6 +72,15 @@ impl Joined {
         let values = self.aggregates.iter().map(|aggregate| aggregate.field.clone());
         let fields: Vec<Arc<Field>> = left.fields().iter().cloned().chain(values).collect();
         Arc::new(Schema::new_with_metadata(fields, left.metadata().clone()))
+    }
+
+    /// Returns what is computed of rows of both sides.
+    fn expressions(&self) -> impl Iterator<Item = Arc<dyn PhysicalExpr>> + '_ {
+        let of_values = self
+            .aggregates
+            .iter()
+            .flat_map(|aggregate| aggregate.function.expressions().into_iter().chain(aggregate.filter.clone()));
+        self.filter.iter().cloned().chain(of_values)
     }
 }
 
@@ -138,13 +145,10 @@ impl ExecutionPlan for WindowJoinExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.left, &self.right]
-    }
-
-    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![Distribution::SinglePartition, Distribution::SinglePartition])
-    }
+    reads_inputs!(
+        |exec| left = exec.left, right = exec.right => WindowJoinExec::new(left, right, Joined::clone(&exec.joined));
+        exec.joined.expressions()
+    );
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
         vec![in_time(&self.left, self.joined.left_time), in_time(&self.right, self.joined.right_time)]
@@ -152,34 +156,6 @@ impl ExecutionPlan for WindowJoinExec {
 
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![true, false]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false, false]
-    }
-
-    fn apply_expressions(
-        &self,
-        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        let mut all: Vec<Arc<dyn PhysicalExpr>> = self.joined.filter.iter().cloned().collect();
-        for aggregate in &self.joined.aggregates {
-            all.extend(aggregate.function.expressions());
-            all.extend(aggregate.filter.clone());
-        }
-        for expr in &all {
-            if f(expr)? == TreeNodeRecursion::Stop {
-                return Ok(TreeNodeRecursion::Stop);
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let Ok([left, right]) = <[Arc<dyn ExecutionPlan>; 2]>::try_from(children) else {
-            return internal_err!("WindowJoinExec has two inputs");
-        };
-        Ok(Arc::new(WindowJoinExec::new(left, right, Joined::clone(&self.joined))))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -196,8 +172,7 @@ impl ExecutionPlan for WindowJoinExec {
             )
         };
         let output = stream::once(output).try_flatten();
-        let output = output.inspect_ok(move |batch: &RecordBatch| metrics.record_output(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), output)))
+        Ok(counted(self.schema(), metrics, output))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
