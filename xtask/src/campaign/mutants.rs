@@ -4,6 +4,9 @@
 //! a sample of it, as many from each of these rooms, is tried one by one on a tree of its own in `target/mutants`, with the
 //! tests of storage and the simulator: a build of storage each. The ledger names those that no test noticed. With `--load`
 //! each waits until the machine has less to do than that. `MUTANTS_TARGET` names a target directory that is kept warm.
+//!
+//! A wrong line may allocate or loop without end: the tests run on one thread and under limits of memory and of time
+//! ([`Limits`]), and a mutant that reaches one is noticed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,7 +28,7 @@ pub const PART: &str = "mutants";
 const ROOMS: [(&str, &[&str]); 4] = [
     ("log", &["log/**/*.rs"]),
     ("snapshot", &["snapshot.rs", "snapshot/**/*.rs"]),
-    ("restore", &["restore.rs", "restore/**/*.rs", "timeline.rs", "bring_back.rs"]),
+    ("restore", &["restore.rs", "restore/**/*.rs", "timeline.rs", "bring_back.rs", "bring_back/**/*.rs"]),
     ("gc", &["gc.rs", "gc/**/*.rs"]),
 ];
 
@@ -47,8 +50,46 @@ struct Mutant {
     span: [(usize, usize); 2],
 }
 
-/// Longest run of the tests; what takes longer hangs, which is noticed too.
-const PATIENCE: Duration = Duration::from_secs(1800);
+/// Most address space of a process of the tests.
+const MAX_ADDRESS_SPACE_KIB: u64 = 4 << 20;
+
+/// What the tests of a mutant may take.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Of one process.
+    cpu: Duration,
+    /// Of all tests, by the clock on the wall: for a mutant that waits without end.
+    wall: Duration,
+}
+
+impl Limits {
+    /// For the tests of the tree as it is, which set the measure.
+    const FIRST: Limits = Limits { cpu: Duration::from_secs(3600), wall: Duration::from_secs(4 * 3600) };
+
+    /// Returns the limits where the tree as it is takes so long. Other work on the machine must not look like a mutant.
+    fn beside(whole: Duration) -> Limits {
+        let spare = Duration::from_secs(60);
+        Limits { cpu: whole * 3 + spare, wall: whole * 10 + spare }
+    }
+
+    /// Returns the command, run within the limits.
+    fn on(self, command: &Command) -> Command {
+        let mut limited = Command::new("sh");
+        let limits = format!("ulimit -v {MAX_ADDRESS_SPACE_KIB} && ulimit -t {}", self.cpu.as_secs());
+        limited
+            .args(["-c", &format!("{limits} && exec \"$@\""), "sh"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        limited.current_dir(command.get_current_dir().unwrap_or_else(|| root()));
+        for (key, value) in command.get_envs() {
+            match value {
+                Some(value) => limited.env(key, value),
+                None => limited.env_remove(key),
+            };
+        }
+        limited
+    }
+}
 
 /// Tries so many mutants.
 pub fn run(args: &[String], count: usize, seed: u64) -> Result<()> {
@@ -58,18 +99,14 @@ pub fn run(args: &[String], count: usize, seed: u64) -> Result<()> {
     fresh_tree(&tree)?;
     let target = std::env::var_os("MUTANTS_TARGET").map_or_else(|| root().join("target/mutants/target"), PathBuf::from);
     let commit = output(Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(root()))?;
-    if tested(&tree, &target)? != Verdict::Killed {
-        println!("mutants: the tests pass on the tree as it is");
-    } else {
-        return Err("mutants: the tests fail on the tree as it is: mend that first".into());
-    }
+    let limits = measured(&tree, &target)?;
     let mut ledger = Ledger::open(root())?;
     let mut survivors = Vec::new();
     let mut tried = 0;
     for (number, mutant) in sample.iter().enumerate() {
         wait_for_load(load)?;
         let began = Instant::now();
-        let verdict = mutant.try_on(&tree, &target)?;
+        let verdict = mutant.try_on(&tree, &target, limits)?;
         println!("mutants: {} of {}: {verdict:?}: {}", number + 1, sample.len(), mutant.name);
         let survived = verdict == Verdict::Survived;
         tried += usize::from(verdict != Verdict::Unviable);
@@ -85,9 +122,16 @@ pub fn run(args: &[String], count: usize, seed: u64) -> Result<()> {
             findings: if survived { vec![mutant.name.clone()] } else { Vec::new() },
         })?;
     }
-    println!("mutants: {} of {tried} were noticed", tried - survivors.len());
+    println!("{}", rate(tried, survivors.len()));
     survivors.iter().for_each(|name| println!("  no test noticed: {name}"));
     Ok(())
+}
+
+/// Returns what part of the mutants the tests noticed, for people.
+fn rate(tried: usize, survived: usize) -> String {
+    let noticed = tried - survived;
+    let percent = 100.0 * noticed as f64 / tried.max(1) as f64;
+    format!("mutants: {noticed} of {tried} were noticed: {percent:.1} %")
 }
 
 /// Returns as many mutants of each room as make up the sample.
@@ -126,11 +170,11 @@ impl Mutant {
     }
 
     /// Changes the tree, lets the tests say what they find, and changes it back.
-    fn try_on(&self, tree: &Path, target: &Path) -> Result<Verdict> {
+    fn try_on(&self, tree: &Path, target: &Path, limits: Limits) -> Result<Verdict> {
         let path = tree.join(&self.file);
         let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         std::fs::write(&path, replaced(&text, self.span, &self.replacement)?)?;
-        let verdict = tested(tree, target);
+        let verdict = tested(tree, target, limits);
         std::fs::write(&path, text)?;
         verdict
     }
@@ -155,26 +199,53 @@ fn fresh_tree(tree: &Path) -> Result<()> {
     must(Command::new("git").args(["worktree", "add", "--quiet", "--detach"]).arg(tree).arg("HEAD").current_dir(root()))
 }
 
-/// Builds, and runs the tests. The planted faults prove the simulator, not storage, and take longest.
-fn tested(tree: &Path, target: &Path) -> Result<Verdict> {
-    let test = |more: &[&str]| {
-        let mut command = cargo(&["test", "--quiet", "--locked", "-p", "storage", "-p", "sim"]);
-        // Quick to build; the names of lines are of no use here.
-        for package in ["storage", "sim"] {
-            command.args(["--config", &format!("profile.dev.package.{package}.opt-level=1")]);
-        }
-        command.args(more).current_dir(tree).env("CARGO_TARGET_DIR", target).env("CARGO_PROFILE_DEV_DEBUG", "0");
-        command
-    };
-    if !ends_well(&mut test(&["--no-run"]))? {
+/// Runs the tests on the tree as it is, and returns the limits that they set.
+fn measured(tree: &Path, target: &Path) -> Result<Limits> {
+    // The build does not count.
+    if !ends_well(&mut test(tree, target, PACKAGES, &["--no-run"]), Limits::FIRST.wall)? {
+        return Err("mutants: the tree as it is does not build".into());
+    }
+    let began = Instant::now();
+    if tested(tree, target, Limits::FIRST)? != Verdict::Survived {
+        return Err("mutants: the tests fail on the tree as it is: mend that first".into());
+    }
+    let limits = Limits::beside(began.elapsed());
+    println!("mutants: the tests pass on the tree as it is; {limits:?}");
+    Ok(limits)
+}
+
+/// Builds, and runs the tests: those of storage are quicker, so they come first. The planted faults prove the simulator,
+/// not storage, and take longest.
+fn tested(tree: &Path, target: &Path, limits: Limits) -> Result<Verdict> {
+    if !ends_well(&mut test(tree, target, PACKAGES, &["--no-run"]), Limits::FIRST.wall)? {
         return Ok(Verdict::Unviable);
     }
-    let passes = ends_well(&mut test(&["--", "--skip", "planted::"]))?;
-    Ok(if passes { Verdict::Survived } else { Verdict::Killed })
+    for package in PACKAGES {
+        let command = test(tree, target, &[package], &["--", "--test-threads=1", "--skip", "planted::"]);
+        if !ends_well(&mut limits.on(&command), limits.wall)? {
+            return Ok(Verdict::Killed);
+        }
+    }
+    Ok(Verdict::Survived)
+}
+
+/// The packages whose tests are asked.
+const PACKAGES: &[&str] = &["storage", "sim"];
+
+/// Returns a run of the tests of some packages.
+fn test(tree: &Path, target: &Path, packages: &[&str], more: &[&str]) -> Command {
+    let mut command = cargo(&["test", "--quiet", "--locked"]);
+    command.args(packages.iter().flat_map(|package| ["-p", package]));
+    // Quick to build; the names of lines are of no use here.
+    for package in PACKAGES {
+        command.args(["--config", &format!("profile.dev.package.{package}.opt-level=1")]);
+    }
+    command.args(more).current_dir(tree).env("CARGO_TARGET_DIR", target).env("CARGO_PROFILE_DEV_DEBUG", "0");
+    command
 }
 
 /// Runs a command without its words; one that hangs does not end well.
-fn ends_well(command: &mut Command) -> Result<bool> {
+fn ends_well(command: &mut Command, patience: Duration) -> Result<bool> {
     let quiet = std::process::Stdio::null;
     // A test that hangs is a child of cargo's: the whole group is ended.
     std::os::unix::process::CommandExt::process_group(command, 0);
@@ -185,7 +256,7 @@ fn ends_well(command: &mut Command) -> Result<bool> {
         if let Some(status) = running.try_wait()? {
             return Ok(status.success());
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > patience {
             must(Command::new("kill").args(["-9", "--", &format!("-{}", running.id())]))?;
             running.wait()?;
             return Ok(false);
@@ -211,6 +282,31 @@ mod tests {
         assert_eq!(replaced(text, [(2, 7), (2, 9)], "!=").expect("a place"), "fn f() -> bool {\n    é != b\n}\n");
         assert_eq!(replaced(text, [(2, 5), (2, 11)], "true").expect("a place"), "fn f() -> bool {\n    true\n}\n");
         assert!(replaced(text, [(2, 5), (2, 50)], "true").is_err());
+    }
+
+    #[test]
+    fn a_mutant_that_takes_memory_or_time_without_end_does_not_end_well() {
+        let limits = Limits { cpu: Duration::from_secs(1), wall: Duration::from_secs(20) };
+        let ends = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).env("WORD", "as it was").current_dir("/");
+            let began = Instant::now();
+            let well = ends_well(&mut limits.on(&command), limits.wall).expect("sh runs");
+            (well, began.elapsed())
+        };
+        assert!(ends("test \"$WORD\" = 'as it was' && test \"$PWD\" = /").0);
+        assert!(ends(&format!("test $(ulimit -v) = {MAX_ADDRESS_SPACE_KIB}")).0);
+        assert!(!ends("false").0);
+        let (well, took) = ends("while :; do :; done");
+        assert!(!well && took < limits.wall, "{took:?}");
+        let limits = Limits { wall: Duration::from_millis(300), ..limits };
+        assert!(!ends_well(&mut limits.on(Command::new("sleep").arg("20")), limits.wall).expect("sleep runs"));
+    }
+
+    #[test]
+    fn the_rate_is_told() {
+        assert_eq!(rate(8, 1), "mutants: 7 of 8 were noticed: 87.5 %");
+        assert_eq!(rate(0, 0), "mutants: 0 of 0 were noticed: 0.0 %");
     }
 
     #[test]
