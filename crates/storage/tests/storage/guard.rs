@@ -73,6 +73,28 @@ fn near_a_full_disk_expired_snapshots_go_and_then_copying_ends_that_stays_good()
 }
 
 #[test]
+fn near_a_full_disk_the_next_snapshot_waits_for_what_the_last_one_gives_back() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = open(&env).unwrap();
+    create(&db, "t");
+    for name in ["first", "second"] {
+        db.prepare_snapshot_with(name, leased(60 * SECOND_US)).unwrap();
+        insert(&db, "t", &[(DAY_US, Some("a"), 7, Some(name))]);
+    }
+    clock.advance_us(60 * SECOND_US);
+    db.step_leases().unwrap();
+    fs.set_free_bytes(Some(1 << 20));
+    let guard = || {
+        clock.advance_us(SECOND_US);
+        db.step_guard().unwrap();
+        states(&db).len()
+    };
+    assert_eq!((guard(), guard(), guard()), (1, 1, 1), "what the first one held is on its way out");
+    while db.step_gc().unwrap() {}
+    assert_eq!(guard(), 0);
+}
+
+#[test]
 fn near_a_full_disk_prepare_says_which_snapshot_to_complete() {
     let (fs, env, clock) = machine_with_clock();
     let db = open(&env).unwrap();

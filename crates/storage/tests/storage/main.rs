@@ -19,6 +19,7 @@ mod many_snapshots;
 mod moments;
 mod partitions;
 mod peer_cases;
+mod removal;
 mod settle;
 mod snapshots;
 mod support;
