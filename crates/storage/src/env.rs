@@ -1,4 +1,4 @@
-//! The outside world as storage sees it: files ([`fs`]), time ([`clock`]) and randomness ([`rng`]).
+//! The outside world as storage sees it: files ([`fs`]), time ([`clock`]), randomness ([`rng`]) and where threads run ([`processor`]).
 //!
 //! Everything below a root goes through an [`Env`], so that the simulator can stand in for the machine. No other
 //! module of this crate opens a file, reads a clock or draws a random number; `clippy.toml` and `xtask tidy` see to it.
@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub mod clock;
 pub mod fs;
 pub mod os_fs;
+pub mod processor;
 pub mod rng;
 #[cfg(unix)]
 pub mod sim_fs;

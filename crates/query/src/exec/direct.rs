@@ -19,6 +19,7 @@ use datafusion::physical_plan::coop::CooperativeExec;
 mod again;
 #[cfg(test)]
 pub(crate) mod agree;
+mod apart;
 mod backward;
 pub mod block;
 mod conjuncts;

@@ -18,9 +18,9 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::fold::{cores, workers};
+use super::apart::Apart;
+use super::fold::{cores, vanished, workers};
 use super::work::{Morsel, Work};
-use crate::error::SqlError;
 
 /// How batches are made.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,10 @@ where
         let begin = prepared.await?;
         let (queue, morsels) = mpsc::channel(cores());
         tokio::task::spawn_blocking(move || match begin() {
-            Ok((work, make)) => begin_all(Maker { work, make, delivery }, queue),
+            Ok((work, make)) => {
+                let threads = if delivery.fetch.is_some() { 1 } else { workers(&work) };
+                begin_all(Maker { work, make, delivery, apart: Apart::new(threads) }, threads, queue);
+            }
             // nobody is there to hear it when this fails
             Err(error) => drop(queue.blocking_send(Err(error))),
         });
@@ -95,6 +98,7 @@ struct Maker<M> {
     work: Work,
     make: M,
     delivery: Delivery,
+    apart: Apart,
 }
 
 /// Which morsel comes next, and the queue of those that were taken.
@@ -103,23 +107,24 @@ struct Turns {
     queue: mpsc::Sender<Queue>,
 }
 
-fn begin_all<M>(maker: Maker<M>, queue: mpsc::Sender<Queue>)
+fn begin_all<M>(maker: Maker<M>, threads: usize, queue: mpsc::Sender<Queue>)
 where
     M: Fn(&Morsel, &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool> + Send + Sync + 'static,
 {
-    let threads = if maker.delivery.fetch.is_some() { 1 } else { workers(&maker.work) };
     let (maker, turns) = (Arc::new(maker), Arc::new(Mutex::new(Turns { next: 0, queue })));
-    for _ in 1..threads {
+    for number in 1..threads {
         let (maker, turns) = (maker.clone(), turns.clone());
-        Handle::current().spawn_blocking(move || maker.run(&turns));
+        Handle::current().spawn_blocking(move || maker.run(number, &turns));
     }
-    maker.run(&turns);
+    maker.run(0, &turns);
 }
 
 impl<M: Fn(&Morsel, &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool>> Maker<M> {
     /// Makes the batches of one morsel after the other until there is none, or nobody takes them.
-    fn run(&self, turns: &Mutex<Turns>) {
+    fn run(&self, number: usize, turns: &Mutex<Turns>) {
+        let mut thread = self.apart.place(number);
         loop {
+            thread.part();
             let (place, batches) = {
                 let mut turns = turns.lock().unwrap_or_else(PoisonError::into_inner);
                 let place = turns.next;
@@ -160,13 +165,13 @@ impl Delivered {
                 return Poll::Ready(Ok(None));
             }
             let Some(batches) = &mut self.batches else {
-                match ready!(self.morsels.poll_recv(context)).unwrap_or_else(|| Err(ended()))? {
+                match ready!(self.morsels.poll_recv(context)).unwrap_or_else(|| Err(vanished()))? {
                     Some(batches) => self.batches = Some(batches),
                     None => return Poll::Ready(Ok(None)),
                 }
                 continue;
             };
-            match ready!(batches.poll_recv(context)).unwrap_or_else(|| Err(ended()))? {
+            match ready!(batches.poll_recv(context)).unwrap_or_else(|| Err(vanished()))? {
                 Some(batch) => {
                     let batch = batch.slice(0, batch.num_rows().min(self.left));
                     self.left -= batch.num_rows();
@@ -193,8 +198,4 @@ impl Stream for Delivered {
         }
         Poll::Ready(next.transpose())
     }
-}
-
-fn ended() -> DataFusionError {
-    SqlError::internal("a thread of the statement ended before its rows did; see the server's log").into_datafusion()
 }

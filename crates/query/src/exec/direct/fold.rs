@@ -13,8 +13,9 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 
+use super::apart::{Apart, Place};
 use super::block::Block;
 use super::source::Source;
 use super::work::Work;
@@ -68,18 +69,21 @@ pub async fn fold<S: Send + 'static>(
     start: impl Fn(&Work) -> Result<S> + Send + Sync + 'static,
     each: impl Fn(&mut S, Block) -> Result<()> + Send + Sync + 'static,
 ) -> Result<Vec<S>> {
-    let work = on_thread(move |_| source.work(order)).await?;
-    let (workers, next) = (workers(&work), AtomicUsize::new(0));
-    on_threads(workers, move |worker, stop| {
-        let mut state = start(&work)?;
-        let stretch = stretch(&work, worker, workers);
+    let begin = move || {
+        let work = source.work(order)?;
+        Ok((workers(&work), (work, AtomicUsize::new(0))))
+    };
+    on_threads(begin, move |(work, next), thread, stop| {
+        let mut state = start(work)?;
+        let stretch = stretch(work, thread.number, thread.of);
         let mut claimed = if order == super::Order::Time { stretch } else { 0..0 };
         loop {
             if claimed.is_empty() && order == super::Order::Any {
-                claimed = claim(&next, work.morsels().len(), workers);
+                claimed = claim(next, work.morsels().len(), thread.of);
             }
             let Some(morsel) = claimed.next() else { return Ok(state) };
             stop.check()?;
+            thread.place.part();
             each(&mut state, work.morsels()[morsel].read()?)?;
         }
     })
@@ -108,11 +112,12 @@ pub async fn fold_parts<P: Send + Sync + 'static, S: Send + 'static>(
     start: impl Fn() -> Result<S> + Send + Sync + 'static,
     each: impl Fn(&mut S, &P) -> Result<()> + Send + Sync + 'static,
 ) -> Result<Vec<S>> {
-    let (workers, next) = (worth_it(rows, parts.len()), AtomicUsize::new(0));
-    on_threads(workers, move |_, stop| {
+    let begin = move || Ok((worth_it(rows, parts.len()), (parts, AtomicUsize::new(0))));
+    on_threads(begin, move |(parts, next), thread, stop| {
         let mut state = start()?;
         while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
             stop.check()?;
+            thread.place.part();
             each(&mut state, part)?;
         }
         Ok(state)
@@ -120,23 +125,77 @@ pub async fn fold_parts<P: Send + Sync + 'static, S: Send + 'static>(
     .await
 }
 
-/// Runs `work` on so many threads where it may block, each with its number; returns what each does, in their order.
-async fn on_threads<S: Send + 'static>(
-    workers: usize,
-    work: impl Fn(usize, &Stop) -> Result<S> + Send + Sync + 'static,
-) -> Result<Vec<S>> {
-    let (stop, work) = (StopAtDrop(Stop::default()), Arc::new(work));
-    let mut threads = JoinSet::new();
-    for worker in 0..workers {
-        let (work, stop) = (work.clone(), stop.0.clone());
-        threads.spawn_blocking(move || Ok((worker, work(worker, &stop)?)));
+/// One of the threads of a statement.
+struct Thread<'a> {
+    number: usize,
+    /// How many there are.
+    of: usize,
+    place: Place<'a>,
+}
+
+/// What a thread has done, of how many.
+type Done<S> = Result<(usize, usize, S)>;
+
+/// What the threads of a statement share.
+struct Crew<C, W> {
+    common: C,
+    work: W,
+    threads: usize,
+    apart: Apart,
+}
+
+impl<C, W> Crew<C, W> {
+    /// Does what the thread of that number does, and tells.
+    fn run<S>(self: Arc<Self>, number: usize, stop: &Stop, done: &mpsc::UnboundedSender<Done<S>>)
+    where
+        W: Fn(&C, &mut Thread, &Stop) -> Result<S>,
+    {
+        let threads = self.threads;
+        let mut thread = Thread { number, of: threads, place: self.apart.place(number) };
+        let state = (self.work)(&self.common, &mut thread, stop);
+        drop(thread);
+        // whoever hears of the last state knows that nothing is held any more
+        drop(self);
+        // nobody is there to hear it when this fails
+        drop(done.send(state.map(|state| (number, threads, state))));
     }
-    let mut states: Vec<Option<S>> = (0..workers).map(|_| None).collect();
-    while let Some(done) = threads.join_next().await {
-        let (worker, state) = done.unwrap_or_else(|error| Err(ended(&error)))?;
-        states[worker] = Some(state);
+}
+
+/// Runs `work` on as many threads where it may block as `begin` says, each with its number, over what `begin` has made; returns what each
+/// does, in their order. The thread that begins is the first of them: so the fewest must be woken.
+async fn on_threads<C, W, S>(begin: impl FnOnce() -> Result<(usize, C)> + Send + 'static, work: W) -> Result<Vec<S>>
+where
+    C: Send + Sync + 'static,
+    W: Fn(&C, &mut Thread, &Stop) -> Result<S> + Send + Sync + 'static,
+    S: Send + 'static,
+{
+    let stop = StopAtDrop(Stop::default());
+    let heard = stop.0.clone();
+    let (sender, mut done) = mpsc::unbounded_channel::<Done<S>>();
+    tokio::task::spawn_blocking(move || {
+        let (threads, common) = match begin() {
+            Ok(begun) => begun,
+            Err(error) => {
+                drop(sender.send(Err(error)));
+                return;
+            }
+        };
+        let crew = Arc::new(Crew { common, work, threads, apart: Apart::new(threads) });
+        for number in 1..threads {
+            let (crew, stop, sender) = (crew.clone(), heard.clone(), sender.clone());
+            tokio::task::spawn_blocking(move || crew.run(number, &stop, &sender));
+        }
+        crew.run(0, &heard, &sender);
+    });
+    let mut states: Vec<Option<S>> = Vec::new();
+    while let Some(state) = done.recv().await {
+        // the others are told to stop when this returns an error
+        let (number, threads, state) = state?;
+        states.resize_with(threads, || None);
+        states[number] = Some(state);
     }
-    Ok(states.into_iter().flatten().collect())
+    let all: Option<Vec<S>> = states.into_iter().collect();
+    all.filter(|states| !states.is_empty()).ok_or_else(vanished)
 }
 
 /// Returns how many threads are worth it.
@@ -187,6 +246,11 @@ pub fn fold_streamed(
 /// Returns where an operator notes what it keeps: `try_grow` before it grows.
 pub fn reservation(context: &TaskContext, operator: &str) -> MemoryReservation {
     MemoryConsumer::new(operator).register(context.memory_pool())
+}
+
+/// What is said of a thread that panicked: its own words are in the log.
+pub(super) fn vanished() -> DataFusionError {
+    SqlError::internal("a thread of the statement ended before its rows did; see the server's log").into_datafusion()
 }
 
 fn ended(error: &tokio::task::JoinError) -> DataFusionError {
