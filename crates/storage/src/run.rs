@@ -125,6 +125,21 @@ impl Run {
         }
     }
 
+    /// Returns how many bytes a first look at these columns will read from a file; 0 where they were read before, or are in memory.
+    pub fn unread_bytes(&self, columns: &[ColumnId]) -> u64 {
+        match &self.source {
+            Source::Chunk(_) => 0,
+            Source::Segment(handle) => handle.unread_bytes(columns),
+        }
+    }
+
+    /// Has the system fetch what a first look at these columns will read, without waiting for it.
+    pub fn will_read(&self, columns: &[ColumnId]) {
+        if let Source::Segment(handle) = &self.source {
+            handle.will_read(columns);
+        }
+    }
+
     /// Returns the run with its data at hand; a segment is mapped now.
     ///
     /// # Errors

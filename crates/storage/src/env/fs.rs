@@ -5,7 +5,7 @@
 //! directory (and that directory's own name by a sync of *its* parent). See `docs/format/durability.md`.
 
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -97,6 +97,10 @@ pub trait Fs: Send + Sync {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Maps a whole file whose bytes do not change any more. Its descriptor is closed on return.
     fn map(&self, path: &Path) -> io::Result<Mapped>;
+    /// Tells the system which bytes of a file are read soon, so that it fetches them meanwhile. A hint: it may do nothing.
+    fn will_read(&self, _path: &Path, _ranges: &[Range<u64>]) -> io::Result<()> {
+        Ok(())
+    }
     /// Returns the names in a directory, sorted, without `.` and `..`.
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
     /// Returns what is known of a path; `NotFound` when there is nothing.

@@ -1,11 +1,12 @@
 //! The real machine's files: [`OsFs`].
 //!
-//! Owns the translation of [`Fs`] into system calls and the counting of them; decides nothing. The only module with
-//! `unsafe`, for one map. What the systems do not share stands in `os_fs/unix.rs` and `os_fs/windows.rs`: the same
+//! Owns the translation of [`Fs`] into system calls and the counting of them; decides nothing. `unsafe` is
+//! here for one map. What the systems do not share stands in `os_fs/unix.rs` and `os_fs/windows.rs`: the same
 //! functions, once for each. Next: `sim_fs` for the same contract on a machine that loses power.
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,6 +95,11 @@ impl Fs for OsFs {
         // never opens a file for writing that it did not create itself.
         let map = unsafe { memmap2::Mmap::map(&file)? };
         Ok(Mapped::new(map))
+    }
+
+    fn will_read(&self, path: &Path, ranges: &[Range<u64>]) -> io::Result<()> {
+        self.counters.call();
+        system::will_read(path, ranges)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

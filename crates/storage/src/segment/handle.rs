@@ -6,16 +6,18 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use arc_swap::ArcSwapOption;
 use roaring::RoaringBitmap;
+use types::ColumnId;
 
 use super::dead::read_dead;
 use super::reader::Verified;
-use super::{DeadMeta, Segment, SegmentMeta};
+use super::{ColumnMeta, DeadMeta, Segment, SegmentMeta};
 use crate::Result;
 use crate::env::Env;
 use crate::env::fs::{Fs, Mapped};
@@ -147,6 +149,29 @@ impl SegmentHandle {
         self.slot.load_full()
     }
 
+    /// Returns how many bytes a first look at these columns will read from the file; 0 where all of them were read before.
+    pub fn unread_bytes(&self, ids: &[ColumnId]) -> u64 {
+        self.unread(ids).map(|column| column.end - column.start).sum()
+    }
+
+    /// Has the system fetch what a first look at these columns will read, without waiting for it. A hint: a file that cannot be read says
+    /// so when it is.
+    pub fn will_read(&self, ids: &[ColumnId]) {
+        let columns = self.unread(ids).map(|column| column.start..column.end);
+        let (first, last) = (self.meta.columns.first(), self.meta.columns.last());
+        let envelope =
+            [0..first.map_or(0, |column| column.start), last.map_or(0, |column| column.end)..self.meta.len_bytes];
+        let ranges: Vec<Range<u64>> = envelope.into_iter().chain(columns).collect();
+        if let Err(error) = self.env.fs.will_read(&self.path, &ranges) {
+            tracing::debug!("{}: not read ahead: {error}", self.path.display());
+        }
+    }
+
+    fn unread<'a>(&'a self, ids: &'a [ColumnId]) -> impl Iterator<Item = &'a ColumnMeta> {
+        let stored = ids.iter().filter_map(|id| self.meta.column(*id));
+        stored.filter(|column| !self.verified.contains(column.id))
+    }
+
     /// Returns the mapped segment.
     ///
     /// # Errors
@@ -247,6 +272,21 @@ mod tests {
         assert_eq!(read_bytes(), before + meta.len_bytes);
         assert!(map_below(&*env.fs, Path::new("/none"), &MAPS, 1).is_err());
         assert_eq!(MAPS.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_a_first_look_reads_is_unread_until_it_was_verified() {
+        let env = sim();
+        let meta = Arc::new(write(&env, &rows(10)).unwrap());
+        let handle = SegmentHandle::new(&env, Path::new(DIR), meta.clone(), true);
+        let [first, last] = [&meta.columns[0], &meta.columns[2]];
+        let [first_bytes, last_bytes] = [first.end - first.start, last.end - last.start];
+        assert_eq!(handle.unread_bytes(&[first.id, last.id, ColumnId(99)]), first_bytes + last_bytes);
+        handle.will_read(&[first.id, last.id]);
+        handle.open().unwrap().column(first.id).unwrap();
+        assert_eq!(handle.unread_bytes(&[first.id, last.id]), last_bytes);
+        let written = SegmentHandle::new(&env, Path::new(DIR), meta.clone(), false);
+        assert_eq!(written.unread_bytes(&[first.id, last.id]), 0);
     }
 
     /// A column that was verified is not read for its checksum again when the segment is mapped anew.

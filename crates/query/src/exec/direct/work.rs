@@ -14,6 +14,7 @@ use datafusion::error::Result;
 use storage::arrow_type::absent_column;
 use storage::run::OpenRun;
 use storage::{Run, TableScan};
+use tokio::runtime::Handle;
 use types::{ColumnId, ColumnType, TimeRange};
 
 use super::block::zones::ZONE_ROWS;
@@ -28,6 +29,8 @@ use crate::interval::ranges::intersect;
 const MORSEL_ROWS: usize = if cfg!(test) { 200 } else { 128 << 10 };
 /// How many rows one looked-at moment stands for where overlapping runs are cut.
 const SAMPLE_ROWS: usize = if cfg!(test) { 16 } else { 8 << 10 };
+/// Bytes that a statement has fetched before it has come to them; more are fetched as they are missed.
+const READ_AHEAD_BYTES: u64 = 256 << 20;
 
 /// In which order morsels come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +94,7 @@ impl Work {
         let reading = Arc::new(Reading::of(source, runs.iter())?);
         let (columns, designated) = (&reading.columns, reading.designated);
         runs.retain(|run| reading.conjuncts.may_meet(|place| run.known(columns[place].0)));
+        read_ahead(&runs, columns, designated, &source.ranges);
         let mut work = Work { morsels: Vec::new(), reading };
         match order {
             Order::Time if designated.is_some() => {
@@ -141,6 +145,9 @@ impl Work {
         // bounds are rounded down to microseconds; so are the ends of ranges
         if ranges.iter().any(|range| range.contains(run.ts_min) && range.contains(run.ts_max)) {
             return Ok(vec![(0, run.rows())]);
+        }
+        if !ranges.iter().any(|range| range.overlaps(run.ts_min, run.ts_max)) {
+            return Ok(Vec::new());
         }
         let per_us = column_type.units_per_us();
         let times = times(&run.open().map_err(failed)?, designated)?;
@@ -361,6 +368,36 @@ fn clusters(runs: Vec<Run>, rounded: bool) -> Vec<Vec<Run>> {
         cluster.into_iter().map(|(_, run)| run).collect()
     };
     clusters.into_iter().map(by_arrival).collect()
+}
+
+/// Has the system fetch what nobody has read yet of the columns of runs, while their first rows are looked at: maps are read page by page
+/// otherwise, each when it is missed.
+fn read_ahead(
+    runs: &[Run],
+    columns: &[(ColumnId, ColumnType)],
+    designated: Option<(ColumnId, ColumnType)>,
+    ranges: &[TimeRange],
+) {
+    let columns: Vec<ColumnId> = columns.iter().map(|(id, _)| *id).collect();
+    let time = designated.map(|(id, _)| id).filter(|id| !columns.contains(id));
+    let and_time: Vec<ColumnId> = columns.iter().copied().chain(time).collect();
+    let (mut left_bytes, mut unread) = (READ_AHEAD_BYTES, Vec::new());
+    for run in runs.iter().filter(|run| ranges.iter().any(|range| range.overlaps(run.ts_min, run.ts_max))) {
+        let is_whole = ranges.iter().any(|range| range.contains(run.ts_min) && range.contains(run.ts_max));
+        let wanted = if is_whole { &columns } else { &and_time };
+        let bytes = run.unread_bytes(wanted);
+        if bytes > left_bytes {
+            break;
+        }
+        if bytes > 0 {
+            left_bytes -= bytes;
+            unread.push((run.clone(), wanted.clone()));
+        }
+    }
+    // it may wait for room among the disk's requests; outside of a runtime, as in tests, nobody waits for a disk
+    if let (false, Ok(runtime)) = (unread.is_empty(), Handle::try_current()) {
+        runtime.spawn_blocking(move || unread.iter().for_each(|(run, wanted)| run.will_read(wanted)));
+    }
 }
 
 /// Returns about how many rows of a run lie in ranges, as if they were spread evenly over its time.

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -67,6 +68,24 @@ pub fn lock_dir(dir: &Path) -> io::Result<File> {
     }
     opened.try_lock().map_err(io::Error::from)?;
     Ok(opened)
+}
+
+/// Fetches by `posix_fadvise`, which begins to read and does not wait.
+#[cfg(target_os = "linux")]
+pub fn will_read(path: &Path, ranges: &[Range<u64>]) -> io::Result<()> {
+    let file = open_for_reading(path)?;
+    for range in ranges {
+        let len = std::num::NonZeroU64::new(range.end.saturating_sub(range.start));
+        if len.is_some() {
+            rustix::fs::fadvise(&file, range.start, len, rustix::fs::Advice::WillNeed)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn will_read(_: &Path, _: &[Range<u64>]) -> io::Result<()> {
+    Ok(())
 }
 
 /// Shares blocks by `FICLONE` (btrfs, xfs with reflinks, bcachefs, ocfs2, overlayfs above them).

@@ -81,6 +81,11 @@ pub fn lock_dir(dir: &Path) -> io::Result<File> {
     Ok(opened)
 }
 
+/// The system reads ahead by itself.
+pub fn will_read(_: &Path, _: &[std::ops::Range<u64>]) -> io::Result<()> {
+    Ok(())
+}
+
 /// NTFS shares no blocks; where ReFS does, a copy does so by itself.
 pub fn clone_file(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
