@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Float64Array, TimestampMicrosecondArray, UInt64Array, new_null_array};
+use arrow::buffer::ScalarBuffer;
 use arrow::compute::{CastOptions, cast, cast_with_options, interleave, take};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -25,6 +26,8 @@ pub struct Filler {
     rows: RecordBatch,
     schema: SchemaRef,
     time: usize,
+    /// The input's buckets.
+    bucket_times: ScalarBuffer<i64>,
     keys: Vec<usize>,
     filled: Vec<Filled>,
     span: Span,
@@ -102,6 +105,7 @@ impl Filler {
             rows,
             schema,
             time,
+            bucket_times,
             keys,
             filled,
             span,
@@ -145,12 +149,12 @@ impl Filler {
     fn next_place(&mut self) -> Option<Place> {
         let (bucket_us, key) = (self.next_bucket_us?, self.next_key);
         let (rows, passed) = (&self.rows_of_key[key], self.passed[key]);
-        let bucket_times = times(&self.rows, self.time);
-        let row = rows.get(passed).copied().filter(|row| bucket_times.value(*row) == bucket_us);
+        let is_now = |row: usize| self.bucket_times[row] == bucket_us;
+        let row = rows.get(passed).copied().filter(|row| is_now(*row));
         if row.is_some() {
             self.passed[key] += 1;
             // A bucket with two rows of one key (the planner never makes them) shows both.
-            let twice = rows.get(passed + 1).is_some_and(|row| bucket_times.value(*row) == bucket_us);
+            let twice = rows.get(passed + 1).is_some_and(|row| is_now(*row));
             self.next_key = if twice { key } else { key + 1 };
         } else {
             self.next_key += 1;
@@ -163,13 +167,12 @@ impl Filler {
     }
 
     fn bucket_after(&mut self, bucket_us: i64) -> Option<i64> {
-        let bucket_times = times(&self.rows, self.time).values().clone();
-        while bucket_times.get(self.next_input).is_some_and(|us| *us <= bucket_us) {
+        while self.bucket_times.get(self.next_input).is_some_and(|us| *us <= bucket_us) {
             self.next_input += 1;
         }
         let next_us = self.span.grid.next(bucket_us);
         // A row is never lost, even if its bucket were not of this grid.
-        let next_us = bucket_times.get(self.next_input).map_or(next_us, |us| next_us.min(*us));
+        let next_us = self.bucket_times.get(self.next_input).map_or(next_us, |us| next_us.min(*us));
         (next_us > bucket_us && Some(next_us) <= self.last_bucket_us).then_some(next_us)
     }
 
@@ -210,10 +213,9 @@ impl Filler {
             return None;
         }
         let rows = &self.rows_of_key[place.key];
-        let bucket_times = times(&self.rows, self.time);
         let point = |row: usize| {
             let row = *rows.get(row)?;
-            numbers.is_valid(row).then(|| (bucket_times.value(row), numbers.value(row)))
+            numbers.is_valid(row).then(|| (self.bucket_times[row], numbers.value(row)))
         };
         let (first, second) = match place.passed {
             passed if passed > 0 && passed < rows.len() => (point(passed - 1)?, point(passed)?),
