@@ -1,8 +1,8 @@
 //! INSERT: constants of VALUES or the rows of a query, converted as the peer converts them.
 
 use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::execution::SessionState;
-use futures::StreamExt;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use futures::{StreamExt, future};
 use storage::TableView;
 use types::{Column, ColumnData, ColumnDef, RowBatch};
 
@@ -20,8 +20,8 @@ use crate::planner::relation::{Relation, missing_table};
 use crate::planner::scope::Scope;
 use crate::planner::{Ctes, Planner};
 
-/// Bytes of a query's rows that are gathered into one commit, unless the statement says ATOMIC.
-const COMMIT_BYTES: usize = 64 << 20;
+/// Bytes of a query's rows that are gathered into one commit, unless the statement says ATOMIC. Tests have several of few rows.
+const COMMIT_BYTES: usize = if cfg!(test) { 128 << 10 } else { 64 << 20 };
 /// How often a statement is begun because of what others do to its table.
 const ATTEMPTS: usize = 10;
 
@@ -74,21 +74,30 @@ impl Session {
         };
         let columns: Vec<&ColumnDef> = target.columns.iter().map(|place| target.column(*place)).collect();
         let mut stream = self.stopper.stoppable(stream(&self.state, &relation.plan).await?);
-        let (mut total, mut stored, mut pending, mut waiting) = (0u64, 0u64, 0usize, Vec::new());
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(|e| SqlError::from_datafusion(&e))?;
-            let batch = row_batch(&batch, &columns)?;
-            total += batch.rows() as u64;
-            pending += batch.columns().iter().map(|column| column.data.size_bytes()).sum::<usize>();
-            waiting.push(target.lot(batch));
-            if pending >= COMMIT_BYTES && !insert.atomic {
-                self.append_or_buffer(std::mem::take(&mut waiting)).await.map_err(|error| behind(error, stored))?;
-                (pending, stored) = (0, total);
-            }
+        let is_one = insert.atomic || self.transaction.is_some();
+        let most_bytes = if is_one { usize::MAX } else { COMMIT_BYTES };
+        let (mut stored, mut gathered) = (0, target.gathered(&mut stream, &columns, most_bytes).await?);
+        let mut total = gathered.rows;
+        // the next rows are gathered while those before are committed
+        while gathered.more_follow {
+            let committed = self.append(std::mem::take(&mut gathered.lots));
+            let (committed, next) = future::join(committed, target.gathered(&mut stream, &columns, most_bytes)).await;
+            committed.map_err(|error| behind(error, stored))?;
+            stored = total;
+            gathered = next?;
+            total += gathered.rows;
         }
-        self.append_or_buffer(waiting).await.map_err(|error| behind(error, stored))?;
+        self.append_or_buffer(gathered.lots).await.map_err(|error| behind(error, stored))?;
         Ok(total)
     }
+}
+
+/// Rows of a query for one commit.
+struct Gathered {
+    lots: Vec<Lot>,
+    rows: u64,
+    /// Whether there may be more.
+    more_follow: bool,
 }
 
 /// Returns the error of a commit behind others of the statement, which are not taken back and must not come twice.
@@ -141,6 +150,24 @@ impl Target {
 
     fn lot(&self, batch: RowBatch) -> Lot {
         Lot { table: self.table.id(), name: self.table.name().clone(), batch }
+    }
+
+    /// Returns the next rows of a query, of about so many bytes.
+    async fn gathered(
+        &self,
+        stream: &mut SendableRecordBatchStream,
+        columns: &[&ColumnDef],
+        most_bytes: usize,
+    ) -> Result<Gathered, SqlError> {
+        let (mut lots, mut rows, mut bytes) = (Vec::new(), 0, 0);
+        while bytes < most_bytes {
+            let Some(batch) = stream.next().await else { return Ok(Gathered { lots, rows, more_follow: false }) };
+            let batch = row_batch(&batch.map_err(|e| SqlError::from_datafusion(&e))?, columns)?;
+            rows += batch.rows() as u64;
+            bytes += batch.columns().iter().map(|column| column.data.size_bytes()).sum::<usize>();
+            lots.push(self.lot(batch));
+        }
+        Ok(Gathered { lots, rows, more_follow: true })
     }
 
     fn column(&self, place: usize) -> &ColumnDef {
@@ -340,6 +367,23 @@ mod tests {
             found += server.longs(&format!("select count() from t at snapshot '{name}'")).await.unwrap()[0];
         }
         assert_eq!(found, stored);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn rows_of_a_query_that_take_several_commits_are_all_stored_once_in_their_order() {
+        let server = Server::new(256 << 20, 1 << 30);
+        server.run("create table t (x long)").await;
+        let mut session = server.session();
+        let mut expected: Vec<i64> = Vec::new();
+        for (insert, commits) in [("insert into t", 7), ("insert atomic into t", 1)] {
+            let before = session.database.view().seq().0;
+            let sql = format!("{insert} select x from long_sequence(100000)");
+            let inserted = session.execute(&sql, &[]).await.expect("the rows get in");
+            assert!(matches!(inserted, Outcome::Insert { rows: 100_000, select: true }), "{insert}");
+            assert_eq!(session.database.view().seq().0 - before, commits, "{insert}");
+            expected.extend(1..=100_000);
+            assert_eq!(server.longs("select x from t").await.as_ref(), Ok(&expected), "{insert}");
+        }
     }
 
     #[tokio::test]

@@ -72,6 +72,48 @@ fn push_texts(column: &mut StrColumn, array: &dyn Array) {
     array.as_string_view().iter().for_each(|text| column.push(text));
 }
 
+/// Texts of which the code is remembered while a batch is read.
+const REMEMBERED: usize = 256;
+
+/// Of one array equal views are equal texts: those that were just met need not be looked up.
 fn push_symbols(column: &mut SymbolColumn, array: &dyn Array) {
-    array.as_string_view().iter().for_each(|text| column.push(text));
+    let texts = array.as_string_view();
+    let mut met = [(0u128, SymbolColumn::NULL); REMEMBERED];
+    column.codes.reserve(texts.len());
+    for (row, view) in texts.views().iter().enumerate() {
+        if texts.is_null(row) {
+            column.push(None);
+            continue;
+        }
+        let place = ((*view as u64) ^ (*view >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
+        let (known, code) = &mut met[place as usize % REMEMBERED];
+        if *code == SymbolColumn::NULL || known != view {
+            (*known, *code) = (*view, column.intern(texts.value(row)));
+        }
+        column.codes.push(*code);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StringViewArray;
+
+    use super::*;
+
+    #[test]
+    fn symbols_are_those_of_their_rows_whether_their_texts_were_met_before_or_not() {
+        let short: Vec<Option<String>> =
+            (0..2_000).map(|i| (i % 7 != 3).then(|| format!("s{}", i * i % 601))).collect();
+        let long = short.iter().map(|text| text.as_ref().map(|text| format!("a text that is not in its view: {text}")));
+        let other = [Some(String::new()), None, Some(String::new()), Some("s1".to_owned())];
+        let long: Vec<Option<String>> = long.collect();
+        let mut column = SymbolColumn::default();
+        let mut expected = Vec::new();
+        for texts in [&short[..], &long, &other, &short] {
+            push_symbols(&mut column, &StringViewArray::from_iter(texts.iter().map(Option::as_deref)));
+            expected.extend(texts.iter().map(Option::as_deref));
+        }
+        let found: Vec<Option<&str>> = (0..expected.len()).map(|row| column.get(row)).collect();
+        assert_eq!(found, expected);
+    }
 }
