@@ -148,11 +148,11 @@ impl Reader {
     }
 
     /// Returns a numbering of keys of this layout.
-    pub fn numbering(&self) -> Numbering {
+    pub fn numbering(&self, expected_rows: usize) -> Numbering {
         match &self.layout {
             Layout::None => Numbering::none(),
             Layout::Slots(size) => Numbering::slots(*size),
-            Layout::Whole => Numbering::whole(),
+            Layout::Whole => Numbering::whole(expected_rows),
             Layout::Packed(_) => Numbering::packed(),
         }
     }

@@ -56,9 +56,10 @@ impl Numbering {
         Numbering::Slots { groups: vec![0; size], keys: Vec::new() }
     }
 
-    pub fn whole() -> Numbering {
+    /// Returns a numbering of whole numbers, for about so many rows.
+    pub fn whole(expected_rows: usize) -> Numbering {
         Numbering::Whole(Box::new(Whole {
-            window: Some(Window::new()),
+            window: Some(Window::new(expected_rows)),
             table: Table::new(),
             keys: Vec::new(),
             nulls: Vec::new(),

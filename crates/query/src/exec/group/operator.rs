@@ -16,7 +16,7 @@ use super::columns::Reader;
 use super::shape::Shape;
 use super::worker::Worker;
 use crate::exec::direct::fold::on_thread;
-use crate::exec::direct::{Source, fold, reservation};
+use crate::exec::direct::{Source, Work, fold, reservation};
 use crate::exec::operator::{counted, reads_tables};
 
 /// An aggregation straight over a table's runs.
@@ -114,7 +114,10 @@ async fn answers(shape: Arc<Shape>, schema: SchemaRef, context: Arc<TaskContext>
     let reader = on_thread(move |_| Reader::new(&compiled)).await;
     let reader = Arc::new(reader.map_err(|error| DataFusionError::NotImplemented(error.to_string()))?);
     let (source, order, started) = (shape.source.clone(), shape.order, shape.clone());
-    let start = move |_: &_| Ok(Worker::new(&started, reader.clone(), reservation(&context, "DirectGroupExec")));
+    let start = move |work: &Work| {
+        let memory = reservation(&context, "DirectGroupExec");
+        Ok(Worker::new(&started, reader.clone(), work.rows(), memory))
+    };
     let mut workers = fold(source, order, start, |worker: &mut Worker, block| worker.add(&block)).await?;
     if shape.keys.is_empty()
         && let Some(first) = workers.first_mut()

@@ -134,12 +134,14 @@ pub struct Window {
     /// One more than the group; 0 is none.
     groups: Vec<u32>,
     rows: usize,
+    /// Rows that will come, about.
+    expected_rows: usize,
 }
 
 impl Window {
-    /// Returns a window that holds nothing.
-    pub fn new() -> Window {
-        Window { low: 0, groups: Vec::new(), rows: 0 }
+    /// Returns a window that holds nothing yet, for about so many rows: they come in parts, and the first tell little of how many.
+    pub fn new(expected_rows: usize) -> Window {
+        Window { low: 0, groups: Vec::new(), rows: 0, expected_rows }
     }
 
     /// Makes room for values; false when they lie too far apart, and then nothing has changed.
@@ -161,11 +163,16 @@ impl Window {
         if length == old_length {
             return true;
         }
-        let most = LARGEST_WINDOW.min(SMALL_WINDOW.max(self.rows.saturating_mul(PLACES_A_ROW)));
-        if length > most as i128 {
+        let rows = self.rows.max(self.expected_rows);
+        let most = LARGEST_WINDOW.min(SMALL_WINDOW.max(rows.saturating_mul(PLACES_A_ROW))) as i128;
+        if length > most {
             return false;
         }
-        let mut groups = vec![0; length as usize];
+        // with room on the side where it grows, as part after part may reach a little further
+        let room = (old_length / 8).min((most - length) / 2);
+        let new_low = if new_low < old_low { (new_low - room).max(i128::from(i64::MIN)) } else { new_low };
+        let new_end = if new_end > old_low + old_length { new_end + room } else { new_end };
+        let mut groups = vec![0; (new_end - new_low) as usize];
         let offset = (old_low - new_low) as usize;
         groups[offset..offset + self.groups.len()].copy_from_slice(&self.groups);
         (self.low, self.groups) = (new_low as i64, groups);
@@ -224,8 +231,21 @@ mod tests {
     }
 
     #[test]
+    fn a_window_is_as_long_as_all_rows_that_will_come_are_worth_and_not_the_first_alone() {
+        let parts = [[0, 900_000], [-7, 950_000], [-20, 999_999]];
+        assert!(!Window::new(0).cover(&parts[0]));
+        let mut window = Window::new(100_000);
+        for (number, part) in parts.iter().enumerate() {
+            assert!(window.cover(part));
+            assert_eq!(window.find_or_add(part[0], || number as u32), number as u32);
+        }
+        assert_eq!(parts.map(|part| window.find_or_add(part[0], || 9)), [0, 1, 2]);
+        assert!(!window.cover(&[LARGEST_WINDOW as i64]));
+    }
+
+    #[test]
     fn a_window_grows_both_ways_and_refuses_far_values() {
-        let mut window = Window::new();
+        let mut window = Window::new(0);
         assert!(window.cover(&[100, 101]));
         assert_eq!(window.find_or_add(100, || 0), 0);
         assert!(window.cover(&[-5, 300]));
@@ -236,9 +256,11 @@ mod tests {
             assert!(!window.cover(&[far]));
         }
         assert_eq!(window.find_or_add(-5, || 4), 1);
-        let mut all = Window::new();
+        let mut all = Window::new(0);
         assert!(!all.cover(&[i64::MIN, i64::MAX]));
         assert!(all.cover(&[i64::MAX]) && all.cover(&[i64::MAX - 1]));
         assert_eq!(all.find_or_add(i64::MAX, || 0), 0);
+        assert!(all.cover(&[i64::MAX - 3]), "there is no room above");
+        assert_eq!(all.find_or_add(i64::MAX, || 9), 0);
     }
 }

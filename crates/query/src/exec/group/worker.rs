@@ -61,10 +61,11 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(shape: &Shape, reader: Arc<Reader>, reservation: MemoryReservation) -> Worker {
+    /// Returns what knows nothing yet, for about so many rows.
+    pub fn new(shape: &Shape, reader: Arc<Reader>, expected_rows: usize, reservation: MemoryReservation) -> Worker {
         let states = shape.aggregates.iter().map(|a| ((a.make)(), a.arguments.clone())).collect();
         Worker {
-            numbering: reader.numbering(),
+            numbering: reader.numbering(expected_rows),
             reader,
             sections: Vec::new(),
             by_bucket: None,
