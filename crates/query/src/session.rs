@@ -229,7 +229,7 @@ impl Session {
 
     fn moment(&self) -> Moment {
         let env = &self.settings.env;
-        let seeds = Seeds::new(env.rng.next_u64(), env.rng.next_u64());
+        let seeds = Seeds::of(env.rng.clone());
         let environment = Environment::new(Surroundings {
             now_us: env.clock.now_us(),
             clock: env.clock.clone(),

@@ -1,9 +1,9 @@
 //! What functions may know about the statement and its session: the clock, the user, chance.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use storage::env::Clock;
+use storage::env::{Clock, Rng};
 
 use crate::activity::Activity;
 use crate::settings::Reload;
@@ -54,22 +54,30 @@ impl Environment {
 
 /// Two seeds for the random functions of one statement; `long_sequence(n, seed, seed)` replaces them while binding.
 #[derive(Clone)]
-pub struct Seeds(Arc<Mutex<(u64, u64)>>);
+pub struct Seeds {
+    rng: Arc<dyn Rng>,
+    drawn: Arc<Mutex<Option<(u64, u64)>>>,
+}
 
 impl Seeds {
-    /// Returns these seeds.
-    pub fn new(first: u64, second: u64) -> Seeds {
-        Seeds(Arc::new(Mutex::new((first, second))))
+    /// Returns seeds that are drawn when somebody wants them: few statements do, and the system's source is a call into the
+    /// kernel.
+    pub fn of(rng: Arc<dyn Rng>) -> Seeds {
+        Seeds { rng, drawn: Arc::default() }
     }
 
     /// Returns the seeds that hold now.
     pub fn get(&self) -> (u64, u64) {
-        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        *self.place().get_or_insert_with(|| (self.rng.next_u64(), self.rng.next_u64()))
     }
 
     /// Replaces the seeds for what is bound from now on.
     pub fn set(&self, first: u64, second: u64) {
-        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = (first, second);
+        *self.place() = Some((first, second));
+    }
+
+    fn place(&self) -> MutexGuard<'_, Option<(u64, u64)>> {
+        self.drawn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,7 +89,7 @@ pub fn fixed() -> Environment {
         clock: Arc::new(storage::env::clock::ManualClock::new(1_700_000_000_000_000)),
         user: "admin".to_owned(),
         reload: None,
-        seeds: Seeds::new(1, 2),
+        seeds: Seeds::of(Arc::new(storage::env::rng::SeededRng::new(1))),
         started_us: 1_600_000_000_000_000,
         activity: Arc::default(),
     })
