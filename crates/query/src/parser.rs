@@ -2,7 +2,7 @@
 //!
 //! Own lexer and own parser (docs/adr: none of sqlparser's dialects has the peer's order of operators, tokens or
 //! positions). Checks grammar only; names and types are the planner's. Reading order: `ast`, `lexer`, `cursor`,
-//! `expression`, `window`, `select`, `declare`, `pivot`, `source`, `sample`, `table_options`, `create`, `alter`, `write`, `snapshot`, `restore`, `show`, `text`; `varying` for what is said again.
+//! `expression`, `window`, `select`, `declare`, `pivot`, `source`, `sample`, `table_options`, `create`, `alter`, `write`, `snapshot`, `restore`, `show`, `text`; `varying`, `form` for what is said again.
 
 mod alter;
 pub mod ast;
@@ -11,6 +11,7 @@ mod create;
 mod cursor;
 mod declare;
 mod expression;
+mod form;
 mod lexer;
 mod pivot;
 mod restore;
@@ -34,6 +35,7 @@ use crate::error::SqlError;
 
 pub use self::create::check_column_name;
 pub use self::expression::operator_text;
+pub use self::form::form;
 pub use self::text::expression_text;
 pub use self::varying::{Varying, varying};
 

@@ -128,6 +128,10 @@ impl Session {
                 Some(ready) => return self.rows(ready, self.begun(sql, now_us)).map(Outcome::Rows),
                 None => Arc::new(Entry::once(parser::parse(sql)?)),
             },
+            Known::Form(form, entry) => match self.formed(&form, &entry.statement) {
+                Some(ready) => return self.rows(ready, self.begun(sql, now_us)).map(Outcome::Rows),
+                None => entry,
+            },
         };
         let statement = &entry.statement;
         if self.read_only && !statement.only_reads() {

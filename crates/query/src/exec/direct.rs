@@ -32,6 +32,7 @@ mod rows;
 mod sent;
 pub mod sides;
 pub mod source;
+pub mod values;
 pub mod wanted;
 pub mod work;
 

@@ -30,9 +30,9 @@ impl Varying {
 }
 
 /// Words that end the conditions of a statement that is known.
-const BEHIND: [&str; 5] = ["latest", "sample", "group", "order", "limit"];
+pub(super) const BEHIND: [&str; 5] = ["latest", "sample", "group", "order", "limit"];
 /// Words of conditions that are never known: what they begin has tables, or conditions, of its own.
-const NEVER: [&str; 8] = ["select", "union", "except", "intersect", "over", "join", "window", "pivot"];
+pub(super) const NEVER: [&str; 8] = ["select", "union", "except", "intersect", "over", "join", "window", "pivot"];
 
 /// Returns a SELECT without the literals of its conditions; None when it has none, or is more than one.
 pub fn varying(sql: &str) -> Option<Varying> {

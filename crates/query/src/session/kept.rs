@@ -4,9 +4,10 @@
 //! the tables taken out: nothing here holds a read view. Each time the plan is put over the statement's own read view,
 //! and only if its tables are still those, with the same columns. Where our own operators read one table and nothing but projections
 //! are above them, the physical plan is kept too, and nothing is planned: of the same text, or of one that differs from it in
-//! literals of its conditions alone ([`Shape`]). A plan for which anything else was looked at is made anew each time: the
+//! literals of its conditions alone ([`Shape`]), or in what its results are called and LIMIT is too ([`Form`]). A plan for which anything else was looked at is made anew each time: the
 //! clock, chance, the user, what is in the database beyond the columns of the tables. Rows are never kept.
 
+mod form;
 mod plan;
 mod shape;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use crate::error::SqlError;
 use crate::parser::ast::Statement;
 use crate::parser::{self, Varying};
 
+pub use form::{Form, Forming, Sample};
 pub use plan::{KeptPlan, Planned, Ready};
 pub use shape::Shape;
 
@@ -31,6 +33,8 @@ const LONGEST_BYTES: usize = 4_096;
 const LATELY: usize = 1_024;
 /// A text of a known shape is planned for itself when it was said so often: until then to bind its literals costs less.
 const OFTEN: u32 = 3;
+/// So many texts of a form are looked at to learn from them.
+const LESSONS: u32 = 16;
 
 /// The statements of all sessions of a server.
 pub struct Kept {
@@ -38,6 +42,8 @@ pub struct Kept {
     texts: Mutex<Texts<Entry>>,
     /// By their texts without literals.
     shapes: Mutex<Texts<Shape>>,
+    /// By what is left of their texts without any literals, and without the names that they give.
+    forms: Mutex<Texts<Forming>>,
 }
 
 struct Texts<T> {
@@ -58,6 +64,8 @@ pub enum Known {
     Statement(Arc<Entry>),
     /// The text is new, but for its literals it is not.
     Shape(Arc<Shape>, Varying),
+    /// It has the form of others.
+    Form(Arc<Forming>, Arc<Entry>),
 }
 
 /// One statement.
@@ -103,7 +111,7 @@ impl Entry {
 
 impl Default for Kept {
     fn default() -> Kept {
-        Kept { hasher: RandomState::new(), texts: Mutex::default(), shapes: Mutex::default() }
+        Kept { hasher: RandomState::new(), texts: Mutex::default(), shapes: Mutex::default(), forms: Mutex::default() }
     }
 }
 
@@ -114,7 +122,7 @@ impl Kept {
     /// A text that cannot be parsed.
     pub fn statement(&self, sql: &str) -> Result<Arc<Entry>, SqlError> {
         match self.known(sql, false)? {
-            Known::Statement(entry) => Ok(entry),
+            Known::Statement(entry) | Known::Form(_, entry) => Ok(entry),
             Known::Shape(..) => Err(SqlError::internal("a shape was found that nobody asked for")),
         }
     }
@@ -131,13 +139,18 @@ impl Kept {
             return Ok(Known::Statement(entry));
         }
         let hash = self.hasher.hash_one(sql);
-        if or_shape
-            && self.lock().times_said(hash) < OFTEN
-            && let Some(varying) = parser::varying(sql)
-            && let Some(shape) = shared(&self.shapes).find(&varying.key)
-        {
-            self.lock().was_said(hash);
-            return Ok(Known::Shape(shape, varying));
+        if or_shape && self.lock().times_said(hash) < OFTEN {
+            if let Some(varying) = parser::varying(sql)
+                && let Some(shape) = shared(&self.shapes).find(&varying.key)
+            {
+                self.lock().was_said(hash);
+                return Ok(Known::Shape(shape, varying));
+            }
+            if let Some(form) = self.form_of(sql) {
+                let entry = Arc::new(Entry::once(parser::parse(sql)?));
+                self.lock().was_said(hash);
+                return Ok(Known::Form(form, entry));
+            }
         }
         let statement = parser::parse(sql)?;
         let again = self.lock().was_said(hash);
@@ -160,10 +173,36 @@ impl Kept {
         }
     }
 
-    /// Returns whether a text is soon planned: it or its shape is kept.
+    /// Returns what is known of texts of the same form, if it is enough to make a plan of it.
+    fn form_of(&self, sql: &str) -> Option<Arc<Forming>> {
+        let form = shared(&self.forms).find(&parser::form(sql)?)?;
+        matches!(*form, Forming::Known(_)).then_some(form)
+    }
+
+    /// Keeps what can be learned from a text that was planned as a whole, if others of its form came before it; `learn` is told what
+    /// was learned from those. It is given up where that leads to nothing.
+    pub fn keep_form(&self, sql: &str, learn: impl FnOnce(Option<&Forming>) -> Option<Forming>) {
+        let Some(form) = (sql.len() <= LONGEST_BYTES).then(|| parser::form(sql)).flatten() else { return };
+        let hash = self.hasher.hash_one(&form);
+        let before = {
+            let mut forms = shared(&self.forms);
+            let times = forms.times_said(hash);
+            forms.was_said(hash);
+            if times == 0 || times > LESSONS {
+                return;
+            }
+            forms.find(&form)
+        };
+        if let Some(learned) = learn(before.as_deref()) {
+            shared(&self.forms).insert(&form, Arc::new(learned));
+        }
+    }
+
+    /// Returns whether a text is soon planned: it or its shape or form is kept.
     pub fn is_soon_planned(&self, sql: &str) -> bool {
         let has_shape = |varying: Varying| shared(&self.shapes).by_text.contains_key(varying.key.as_str());
-        sql.len() <= LONGEST_BYTES && (self.has_plan(sql) || parser::varying(sql).is_some_and(has_shape))
+        let is_known = || parser::varying(sql).is_some_and(has_shape) || self.form_of(sql).is_some();
+        sql.len() <= LONGEST_BYTES && (self.has_plan(sql) || is_known())
     }
 
     /// Returns whether a plan of that text is kept.

@@ -14,7 +14,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 
-use super::kept::{Entry, KeptPlan, Planned, Ready, Shape};
+use super::kept::{Entry, Form, Forming, KeptPlan, Planned, Ready, Sample, Shape};
 use super::rules::Engine;
 use super::{Moment, Session, columns_of};
 use crate::activity::{self, Running};
@@ -22,7 +22,7 @@ use crate::error::SqlError;
 use crate::exec;
 use crate::memory::engine_runtime;
 use crate::outcome::Rows;
-use crate::parser::ast::{ExprKind, Query};
+use crate::parser::ast::{ExprKind, Query, Statement};
 use crate::parser::{self, Varying};
 use crate::planner::Ctes;
 use crate::planner::parameters::{Param, Parameters};
@@ -106,7 +106,11 @@ impl Session {
         if planned.is_repeatable && !self.settings.plain && exec::direct::may_run_again(&physical) {
             let make = |varying| self.shape(query, varying, &planned, &physical, &moment, params);
             match params {
-                [] => self.settings.kept.keep_shape(sql, make),
+                [] => {
+                    self.settings.kept.keep_shape(sql, make);
+                    let learn = |before: Option<&Forming>| self.learned(query, &planned, &physical, &moment, before);
+                    self.settings.kept.keep_form(sql, learn);
+                }
                 _ => entry.keep_shape(|| parser::varying(sql).and_then(make)),
             }
         }
@@ -137,6 +141,42 @@ impl Session {
         let table = shape.table(&moment.view).filter(|_| shape.fits(params))?;
         let planner = self.planner(&moment, Parameters::bound(params));
         shape.ready(&planner, self.state.of_parts(shape.parts()), literals, table)
+    }
+
+    /// Returns what is known of texts of a form after one more of them was planned just now.
+    fn learned(
+        &self,
+        query: &Query,
+        planned: &Planned,
+        physical: &Arc<dyn ExecutionPlan>,
+        moment: &Moment,
+        before: Option<&Forming>,
+    ) -> Option<Forming> {
+        let plan = KeptPlan::of(planned)?;
+        plan.keep_physical(physical);
+        let table = plan.tables_of(&moment.view)?.pop();
+        let planner = self.planner(moment, Parameters::bound(&[]));
+        let relation = ordered(planner.query(query, Ctes::NONE).ok()?).ok()?;
+        let sample = Sample::of(&planner, self.state.of_parts(planned.parts), query, &relation, plan, table)?;
+        match before {
+            None => Some(Forming::Once(sample)),
+            Some(Forming::Once(one)) => {
+                Some(Form::learned(one, sample).map_or_else(|other| Forming::Once(*other), Forming::Known))
+            }
+            Some(Forming::Known(form)) => {
+                let wider = Form::learned(form.sample(), sample).ok();
+                wider.filter(|wider| wider.freedom() >= form.freedom()).map(Forming::Known)
+            }
+        }
+    }
+
+    /// Returns a query of a known form; None when it must be planned as a whole.
+    pub(super) fn formed(&self, form: &Forming, statement: &Statement) -> Option<Ready> {
+        let (Forming::Known(form), Statement::Query(query)) = (form, statement) else { return None };
+        let moment = self.moment();
+        let planner = self.planner(&moment, Parameters::bound(&[]));
+        let relation = ordered(planner.query(query, Ctes::NONE).ok()?).ok()?;
+        form.ready(&planner, self.state.of_parts(form.parts()), query, &relation, &moment.view)
     }
 
     /// Returns the rows of a plan.

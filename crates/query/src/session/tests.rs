@@ -11,6 +11,7 @@ use storage::env::{Env, SimFs};
 use types::memory::{Budget, Purpose};
 
 use super::*;
+use crate::Rows;
 use crate::error::SqlErrorKind;
 use crate::memory::Spill;
 
@@ -56,15 +57,7 @@ impl Server {
         let Outcome::Rows(mut rows) = self.session().execute(sql, &[]).await.map_err(place)? else {
             panic!("no rows: {sql}")
         };
-        let mut list = Vec::new();
-        while let Some(batch) = rows.next().await.map_err(place)? {
-            let text = |row: usize, (i, column): (usize, &OutputColumn)| {
-                crate::cell_text(&crate::read_cell(batch.column(i), row), column.kind).unwrap_or_default()
-            };
-            let row = |row| rows.columns.iter().enumerate().map(|column| text(row, column)).collect();
-            list.extend((0..batch.num_rows()).map(row));
-        }
-        Ok(list)
+        texts_of(&mut rows).await.map_err(place)
     }
 
     async fn refused(&self, sql: &str) -> SqlError {
@@ -76,6 +69,19 @@ impl Server {
     fn spill_files(&self) -> usize {
         self.settings.env.fs.list(Path::new("/spill")).expect("it is there").len()
     }
+}
+
+/// Returns the rows of a query as texts.
+pub async fn texts_of(rows: &mut Rows) -> Result<Vec<Vec<String>>, SqlError> {
+    let mut list = Vec::new();
+    while let Some(batch) = rows.next().await? {
+        let text = |row: usize, (i, column): (usize, &OutputColumn)| {
+            crate::cell_text(&crate::read_cell(batch.column(i), row), column.kind).unwrap_or_default()
+        };
+        let row = |row| rows.columns.iter().enumerate().map(|column| text(row, column)).collect();
+        list.extend((0..batch.num_rows()).map(row));
+    }
+    Ok(list)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use storage::TableView;
 
 use super::ends::DirectEndsExec;
 use super::rows::DirectRowsExec;
+use super::values::Change;
 use super::{Source, is_prompt_itself};
 use crate::exec::group::DirectGroupExec;
 use crate::exec::latest_on::direct::DirectLatestExec;
@@ -46,6 +47,11 @@ impl Again {
         }
     }
 
+    /// Returns the plan, without rows.
+    pub fn plan(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.plan
+    }
+
     /// Returns what is read, without rows.
     pub fn source(&self) -> Option<&Source> {
         self.source.as_ref()
@@ -67,12 +73,16 @@ impl Again {
 }
 
 /// An operator that reads a table itself.
-trait Reader {
+pub trait Reader {
     fn source(&self) -> &Source;
     /// Returns the operator over another source of the same columns.
     fn over(&self, source: Source) -> Result<Arc<dyn ExecutionPlan>>;
     /// Returns whether the source is still such as the operator knows.
     fn fits(&self) -> bool;
+    /// Returns what it computes on top of all else.
+    fn computes(&self) -> &[Arc<dyn PhysicalExpr>];
+    /// Returns the operator after a change of the values in that, and of how many rows it gives; None where one does not fit.
+    fn changed(&self, change: &mut Change) -> Option<Arc<dyn ExecutionPlan>>;
 }
 
 macro_rules! readers {
@@ -89,6 +99,14 @@ macro_rules! readers {
             fn fits(&self) -> bool {
                 $fits(self)
             }
+
+            fn computes(&self) -> &[Arc<dyn PhysicalExpr>] {
+                self.computes()
+            }
+
+            fn changed(&self, change: &mut Change) -> Option<Arc<dyn ExecutionPlan>> {
+                self.changed(change).map(|changed| Arc::new(changed) as _)
+            }
         })*
     };
 }
@@ -100,27 +118,43 @@ fn always<T>(_: &T) -> bool {
 
 readers!(
     DirectRowsExec => always,
-    DirectEndsExec => always,
     DirectLastExec => always,
     DirectLatestExec => DirectLatestExec::fits,
     DirectTopExec => DirectTopExec::fits
 );
 
-impl Reader for DirectGroupExec {
-    fn source(&self) -> &Source {
-        self.source()
-    }
+/// Aggregates compute nothing on top of themselves.
+macro_rules! aggregates {
+    ($operator:ty, $over:expr, $fits:expr) => {
+        impl Reader for $operator {
+            fn source(&self) -> &Source {
+                self.source()
+            }
 
-    fn over(&self, source: Source) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(self.over(source)?))
-    }
+            fn over(&self, source: Source) -> Result<Arc<dyn ExecutionPlan>> {
+                $over(self, source).map(|over| Arc::new(over) as _)
+            }
 
-    fn fits(&self) -> bool {
-        self.fits()
-    }
+            fn fits(&self) -> bool {
+                $fits(self)
+            }
+
+            fn computes(&self) -> &[Arc<dyn PhysicalExpr>] {
+                &[]
+            }
+
+            fn changed(&self, _change: &mut Change) -> Option<Arc<dyn ExecutionPlan>> {
+                Reader::over(self, self.source().clone()).ok()
+            }
+        }
+    };
 }
 
-fn reader(plan: &Arc<dyn ExecutionPlan>) -> Option<&dyn Reader> {
+aggregates!(DirectEndsExec, |ends: &DirectEndsExec, source| Ok(ends.over(source)), always);
+aggregates!(DirectGroupExec, DirectGroupExec::over, DirectGroupExec::fits);
+
+/// Returns a plan's topmost operator if it reads a table itself.
+pub fn reader(plan: &Arc<dyn ExecutionPlan>) -> Option<&dyn Reader> {
     fn known<R: Reader + ExecutionPlan>(plan: &Arc<dyn ExecutionPlan>) -> Option<&dyn Reader> {
         plan.downcast_ref::<R>().map(|reader| reader as &dyn Reader)
     }

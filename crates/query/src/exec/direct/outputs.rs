@@ -13,6 +13,7 @@ use datafusion::physical_expr::utils::collect_columns;
 
 use super::block::Block;
 use super::source::Source;
+use super::values::{Change, changed_expr};
 
 /// The output columns of a plan, computed from those columns of a source alone that they need.
 #[derive(Debug, Clone)]
@@ -47,6 +48,17 @@ impl Outputs {
     /// Returns the schema of the output.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Returns the outputs, over what is gathered for them.
+    pub fn exprs(&self) -> &[Arc<dyn PhysicalExpr>] {
+        &self.exprs
+    }
+
+    /// Returns the outputs after a change of their literals.
+    pub fn changed(&self, change: &mut Change) -> Option<Outputs> {
+        let exprs = self.exprs.iter().map(|expr| changed_expr(expr, change)).collect::<Option<_>>()?;
+        Some(Outputs { exprs, ..self.clone() })
     }
 
     /// Returns the source's columns that the outputs need, for these rows of a block in this order.

@@ -22,6 +22,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::future::{self, Either};
 use futures::{TryStreamExt, stream};
 
+use super::values::{Change, changed_rows};
 use super::{Delivery, FEW_ROWS, Morsel, Notes, Order, Source, Work, delivered, few};
 use crate::exec::operator::reads_tables;
 use crate::provider::StoredScan;
@@ -57,6 +58,20 @@ impl DirectRowsExec {
     pub fn over(&self, source: Source) -> DirectRowsExec {
         let (outputs, properties) = (self.outputs.clone(), self.properties.clone());
         DirectRowsExec { source, outputs, fetch: self.fetch, properties, plain: None }
+    }
+
+    /// Returns what is computed of the rows: nothing.
+    pub fn computes(&self) -> &[Arc<dyn PhysicalExpr>] {
+        &[]
+    }
+
+    /// Returns the operator for another number of rows, if it is for one.
+    pub fn changed(&self, change: &mut Change) -> Option<DirectRowsExec> {
+        let fetch = match self.fetch {
+            Some(fetch) => Some(changed_rows(fetch, change)?),
+            None => None,
+        };
+        Some(DirectRowsExec { fetch, ..self.over(self.source.clone()) })
     }
 }
 

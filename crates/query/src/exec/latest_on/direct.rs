@@ -28,6 +28,7 @@ use storage::segment::LastRows;
 use super::run::LatestOnExec;
 use crate::error::SqlError;
 use crate::exec::direct::fold::{Stop, on_thread};
+use crate::exec::direct::values::{Change, changed_rows};
 use crate::exec::direct::{Backward, Block, FEW_ROWS, Notes, Outputs, Source, reservation};
 use crate::exec::operator::{counted, reads_tables};
 
@@ -134,6 +135,20 @@ impl DirectLatestExec {
     /// Returns the operator over another source of the same columns.
     pub fn over(&self, source: Source) -> DirectLatestExec {
         DirectLatestExec { source, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }
+    }
+
+    /// Returns what is computed of the rows.
+    pub fn computes(&self) -> &[Arc<dyn PhysicalExpr>] {
+        self.outputs.exprs()
+    }
+
+    /// Returns the operator with other values.
+    pub fn changed(&self, change: &mut Change) -> Option<DirectLatestExec> {
+        let mut sorted = self.sorted;
+        if let Some(fetch) = sorted.as_mut().and_then(|sorted| sorted.fetch.as_mut()) {
+            *fetch = changed_rows(*fetch, change)?;
+        }
+        Some(DirectLatestExec { sorted, outputs: self.outputs.changed(change)?, ..self.clone() })
     }
 
     /// Returns whether the keys of the source are such as the operator knows; a symbol may have got too many texts.

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::future;
 
+use crate::exec::direct::values::{Change, changed_rows};
 use crate::exec::direct::{Backward, FEW_ROWS, Notes, Outputs, Selection, Source, made, reservation, sent};
 use crate::exec::operator::reads_tables;
 use crate::exec::slice::SliceExec;
@@ -68,6 +70,20 @@ impl DirectLastExec {
     /// Returns the operator over another source of the same columns.
     pub fn over(&self, source: Source) -> DirectLastExec {
         DirectLastExec { source, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }
+    }
+
+    /// Returns what is computed of the rows.
+    pub fn computes(&self) -> &[Arc<dyn PhysicalExpr>] {
+        self.outputs.exprs()
+    }
+
+    /// Returns the operator with other values.
+    pub fn changed(&self, change: &mut Change) -> Option<DirectLastExec> {
+        let keep = match self.keep {
+            Some(keep) => Some(changed_rows(keep, change)?),
+            None => None,
+        };
+        Some(DirectLastExec { keep, outputs: self.outputs.changed(change)?, ..self.clone() })
     }
 
     /// Gives the rows away, each batch of at most the session's size.

@@ -14,6 +14,7 @@ use arrow::compute::take_record_batch;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::sorts::sort::SortExec;
@@ -22,6 +23,7 @@ use types::ColumnType;
 
 use crate::error::SqlError;
 use crate::exec::direct::fold::{Stop, are_few, fold_parts, on_thread};
+use crate::exec::direct::values::{Change, changed_rows};
 use crate::exec::direct::{FEW_ROWS, Notes, Order, Outputs, Source, Work, fold_streamed, reservation};
 use crate::exec::operator::{counted, reads_tables};
 
@@ -192,6 +194,17 @@ impl DirectTopExec {
     /// Returns the operator over another source of the same columns.
     pub fn over(&self, source: Source) -> DirectTopExec {
         DirectTopExec { source, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }
+    }
+
+    /// Returns what is computed of the rows.
+    pub fn computes(&self) -> &[Arc<dyn PhysicalExpr>] {
+        self.outputs.exprs()
+    }
+
+    /// Returns the operator with other values; None for more rows than it keeps.
+    pub fn changed(&self, change: &mut Change) -> Option<DirectTopExec> {
+        let rows = changed_rows(self.rows, change).filter(|rows| *rows <= MOST_ROWS)?;
+        Some(DirectTopExec { rows, outputs: self.outputs.changed(change)?, ..self.clone() })
     }
 
     /// Returns whether the keys of the source are such as the operator knows; a symbol may have got too many texts.

@@ -117,6 +117,16 @@ impl KeptPlan {
         Some(self.with(physical))
     }
 
+    /// Returns the kept physical plan, without rows.
+    pub fn physical(&self) -> Option<&Arc<dyn ExecutionPlan>> {
+        Some(self.again.get()?.as_ref()?.plan())
+    }
+
+    /// Returns whether results are of the same types as the plan's.
+    pub fn has_kinds_of(&self, columns: &[OutputColumn]) -> bool {
+        self.columns.iter().map(|column| column.kind).eq(columns.iter().map(|column| column.kind))
+    }
+
     /// Returns by what the engine chose its rules.
     pub fn parts(&self) -> Parts {
         self.parts

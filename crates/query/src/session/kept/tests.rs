@@ -130,14 +130,14 @@ const SHAPES_TABLE: [&str; 2] = [
 
 impl Server {
     /// Returns the same database under plans of the engine alone, none of which is kept.
-    fn plain(&self) -> Server {
+    pub fn plain(&self) -> Server {
         let mut settings = Settings::new(self.settings.env.clone());
         settings.plain = true;
         Server { database: self.database.clone(), settings: settings.shared() }
     }
 }
 
-async fn server_of_shapes() -> Server {
+pub async fn server_of_shapes() -> Server {
     let server = Server::new(64 << 20, 1 << 20);
     for sql in SHAPES_TABLE {
         server.run(sql).await;
