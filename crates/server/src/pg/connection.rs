@@ -83,6 +83,8 @@ async fn converse(
     loop {
         let age_at = conversation.portals_age_at();
         let frame = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => return Err(stopping().into()),
             frame = input.frame(context.limits.message_bytes) => frame?,
             () = at_moment(age_at) => {
                 conversation.expire_portals();
@@ -91,7 +93,6 @@ async fn converse(
             () = sleep(context.limits.idle) => {
                 return Err(Failure::fatal("57P05", "terminating connection due to idle-session timeout").into());
             }
-            _ = shutdown.wait_for(|stop| *stop) => return Err(stopping().into()),
         };
         let Some((kind, body)) = frame else { return Ok(()) };
         let message = match pg_frontend::read_message(kind, &body) {
@@ -135,7 +136,9 @@ async fn answered(
     let work = AssertUnwindSafe(conversation.serve(message, last, output)).catch_unwind();
     let mut work = pin!(work.map(|served| served.unwrap_or_else(|panic| Err(panicked(panic.as_ref()).into()))));
     let began = Instant::now();
+    // most statements are done when they are first looked at: no clock is set for those, which may wake another thread
     let error = tokio::select! {
+        biased;
         served = work.as_mut() => return served.map(Some),
         () = input.closed() => return Ok(None),
         () = client.registration.requested() => stopper.cancel(now_us()),
