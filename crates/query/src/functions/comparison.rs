@@ -520,6 +520,8 @@ mod tests {
         let symbol = || Typed::new(datafusion::prelude::ident("s"), Kind::Symbol, 0);
         check(Comparison::Eq, symbol(), Typed::int(-5, 6), "s IS NOT DISTINCT FROM Utf8View(\"-5\")");
         check(Comparison::Ne, Typed::long(5, 0), symbol(), "Utf8View(\"5\") IS DISTINCT FROM s");
+        let greater = compare(Comparison::Gt, symbol(), Typed::int(5, 6), 4).expect("its text as a number");
+        assert_eq!(greater.kind, Kind::Boolean);
         let refused = "there is no matching operator `=` with the argument types: SYMBOL = DOUBLE at 4";
         check(Comparison::Eq, symbol(), Typed::double(5.0, 6), refused);
         let refused = "there is no matching operator `<` with the argument types: DOUBLE < SYMBOL at 4";
