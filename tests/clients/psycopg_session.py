@@ -62,4 +62,14 @@ with psycopg.connect(DSN, autocommit=True, cursor_factory=psycopg.ClientCursor) 
     c.execute("insert into psy values (%s, %s, %s, 5, 5, 5, 5, %s)", (at[0], "k", True, r"C:\new 'x'"))
     check(c.execute("select v from psy where s = 5").fetchall(), [(r"C:\new 'x'",)])
 
+with psycopg.connect(DSN, autocommit=True) as c:
+    with c.cursor().copy("copy (select x, 'a,b' s from long_sequence(2)) to stdout (format binary)") as copy:
+        copy.set_types(["int8", "varchar"])
+        check(list(copy.rows()), [(1, "a,b"), (2, "a,b")])
+    with c.cursor().copy("copy (select 1 x from long_sequence(0)) to stdout (format binary)") as copy:
+        copy.set_types(["int4"])
+        check(list(copy.rows()), [])
+    with c.cursor().copy("copy psy (s, v) to stdout with csv header") as copy:
+        check(b"".join(map(bytes, copy)).splitlines()[0], b"s,v")
+
 print(f"psycopg {psycopg.__version__}: {checks} checks passed")

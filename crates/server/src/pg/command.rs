@@ -2,6 +2,7 @@
 //!
 //! Looks at the first words only; everything else is the session's.
 
+use super::copy_out::is_copy_out;
 use super::declared::{Declare, Fetch};
 
 /// What a statement is to the protocol.
@@ -18,8 +19,10 @@ pub enum Command {
     Deallocate(Option<String>),
     /// Forgets everything about the session.
     DiscardAll,
-    /// COPY between a table and the client.
-    CopyStream,
+    /// COPY … TO STDOUT.
+    CopyOut,
+    /// COPY … FROM STDIN.
+    CopyIn,
     Savepoint(String),
     ReleaseSavepoint(String),
     RollbackTo(String),
@@ -70,10 +73,8 @@ impl Command {
             "close" if follows("all") => Command::CloseCursor(None),
             "close" if !second.is_empty() => Command::CloseCursor(Some(identifier(second))),
             "discard" if follows("all") => Command::DiscardAll,
-            "copy" => {
-                let mut streams = words.filter(|w| w.eq_ignore_ascii_case("stdin") || w.eq_ignore_ascii_case("stdout"));
-                if streams.next().is_some() { Command::CopyStream } else { Command::Other }
-            }
+            "copy" if is_copy_out(sql) => Command::CopyOut,
+            "copy" if words.any(|word| word.eq_ignore_ascii_case("stdin")) => Command::CopyIn,
             _ => Command::Other,
         }
     }
@@ -87,7 +88,7 @@ fn declared(sql: &str) -> Option<Declare> {
     Declare::read(ended)
 }
 
-fn identifier(word: &str) -> String {
+pub(super) fn identifier(word: &str) -> String {
     match word.strip_prefix('"').and_then(|w| w.strip_suffix('"')) {
         Some(quoted) => quoted.replace("\"\"", "\""),
         None => word.to_owned(),
@@ -102,8 +103,8 @@ fn savepoint(mut words: Words) -> String {
 }
 
 /// Words of a statement: names (quoted ones whole) and single other characters, without blanks and comments.
-struct Words<'a> {
-    rest: &'a str,
+pub(super) struct Words<'a> {
+    pub(super) rest: &'a str,
 }
 
 impl<'a> Words<'a> {
@@ -186,7 +187,8 @@ mod tests {
             ("close c", Command::CloseCursor(Some("c".into()))),
             ("CLOSE ALL", Command::CloseCursor(None)),
             ("discard all", Command::DiscardAll),
-            ("COPY t (a, b) FROM STDIN", Command::CopyStream),
+            ("COPY t (a, b) FROM STDIN", Command::CopyIn),
+            ("copy (select 1) to stdout csv", Command::CopyOut),
             ("copy (select 1) to 'stdout.csv'", Command::Other),
             ("copy t from 'x.csv'", Command::Other),
             ("", Command::Empty),

@@ -14,6 +14,7 @@ use query::{Outcome, Param, Rows, Session};
 use wire::pg_frontend::{Frontend, Target};
 
 use super::command::Command;
+use super::copy_out::Copied;
 use super::cursor::Cursor;
 use super::extended::{Portal, Statement};
 use super::failure::{Failure, Stop};
@@ -51,6 +52,7 @@ pub struct Conversation {
 /// What a statement left to be sent.
 pub(super) enum Ran {
     Rows(Rows),
+    Copy(Box<Copied>),
     Done(String),
     Empty,
 }
@@ -166,6 +168,7 @@ impl Conversation {
                 let sent = Cursor::new(rows, formats).fetch(None, output).await?;
                 complete(output, &rows_tag(&command, sent.rows))
             }
+            Ran::Copy(copied) => copied.send(output).await,
             Ran::Done(tag) => complete(output, &tag),
             Ran::Empty => Ok(output.put(Backend::EmptyQueryResponse(EmptyQueryResponse::new()))?),
         }
@@ -202,7 +205,8 @@ impl Conversation {
             }
             _ if self.transaction == Transaction::Failed => Err(aborted().into()),
             Command::Deallocate(name) => self.deallocate(name.as_deref()),
-            Command::CopyStream => Err(Failure::error("0A000", "COPY FROM STDIN and COPY TO STDOUT are not supported")
+            Command::CopyOut => self.copy_out(sql, params).await,
+            Command::CopyIn => Err(Failure::error("0A000", "COPY FROM STDIN is not supported")
                 .hint("insert rows with INSERT, or send lines over HTTP to /write")
                 .into()),
             Command::Savepoint(name) => {

@@ -247,6 +247,7 @@ impl Conversation {
         }
         if matches!(portal.state, State::Bound) {
             match self.start(&mut portal, last).await? {
+                Some(Ran::Copy(copied)) => copied.send(output).await?,
                 Some(Ran::Done(tag)) => complete(output, &tag)?,
                 Some(Ran::Empty) => output.put(Backend::EmptyQueryResponse(EmptyQueryResponse::new()))?,
                 Some(Ran::Rows(_)) | None => {}

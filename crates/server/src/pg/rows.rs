@@ -174,7 +174,7 @@ pub fn write_row(out: &mut BytesMut, row: usize, values: &[Values<'_>], formats:
 }
 
 /// Appends a value; returns false, having appended nothing, for NULL.
-fn write_value(out: &mut BytesMut, row: usize, values: &Values<'_>, format: Format) -> bool {
+pub fn write_value(out: &mut BytesMut, row: usize, values: &Values<'_>, format: Format) -> bool {
     let text = format == Format::Text;
     match values {
         Values::Boolean(a) => some(a, row, |a| a.value(row))

@@ -1,5 +1,6 @@
 //! The PostgreSQL protocol over loopback: what a client sees, message by message.
 
+mod copying;
 mod cursors;
 mod limits;
 mod protocol;
