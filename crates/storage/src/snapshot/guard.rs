@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::database::Database;
-use crate::env::fs::{FileKind, Space};
+use crate::env::fs::{FileKind, FileSystem, Space};
 use crate::planted::Planted;
 use crate::snapshot::{Snapshot, Standing};
 use crate::{Error, Result};
@@ -171,8 +171,9 @@ impl Database {
         guard.no_room.iter().chain(&guard.too_much).cloned().collect()
     }
 
-    /// Makes everything durable on each file system below the root, whoever wrote it.
-    pub(crate) fn sync_devices(&self) -> Result<()> {
+    /// Opens each file system below the root. To sync one makes everything durable that lies on it, whoever wrote it, and
+    /// tells of what could not be written back since it was opened.
+    pub(crate) fn open_devices(&self) -> Result<Vec<(PathBuf, Box<dyn FileSystem>)>> {
         let root = self.disk.layout.root().to_owned();
         let device = self.device_of(&root)?;
         let mut by_device: BTreeMap<u64, PathBuf> = BTreeMap::new();
@@ -180,13 +181,15 @@ impl Database {
             by_device.entry(device).or_insert(path);
         });
         by_device.insert(device, root);
-        let sync =
-            |dir: &PathBuf| self.disk.env.fs.file_system_of(dir).and_then(|whole| whole.sync()).map_err(Error::io(dir));
-        by_device.values().try_for_each(sync)
+        let open = |dir: PathBuf| {
+            let whole = self.disk.env.fs.file_system_of(&dir).map_err(Error::io(&dir))?;
+            Ok((dir, whole))
+        };
+        by_device.into_values().map(open).collect()
     }
 
     /// Returns the directories at most two levels below the root that lie on other devices than it or behind links.
-    fn find_places(&self) -> Result<Vec<(PathBuf, u64)>> {
+    pub(super) fn find_places(&self) -> Result<Vec<(PathBuf, u64)>> {
         let (fs, layout) = (&self.disk.env.fs, &self.disk.layout);
         let root = self.device_of(layout.root())?;
         let mut dirs = vec![layout.db(), layout.snapshot()];

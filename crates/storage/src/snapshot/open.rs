@@ -60,10 +60,12 @@ impl Database {
             self.release(&former.pin)?;
         }
         let places = self.room_for_snapshot()?;
-        let syncs = terms.sync;
+        // Opened before the first write that they answer for: the system tells no later one of what failed in between.
+        let devices = if terms.sync { self.open_devices()? } else { Vec::new() };
         let pin = self.cut(name, terms, places)?;
         let outcome = self.make_cut_durable(&pin);
-        let outcome = outcome.and_then(|()| if syncs { self.sync_devices() } else { Ok(()) });
+        let outcome = outcome
+            .and_then(|()| devices.iter().try_for_each(|(device, whole)| whole.sync().map_err(Error::io(device))));
         self.publish();
         if let Err(e) = outcome {
             // The frame may stand in the log: without a release the snapshot would be open after the next start.
@@ -321,7 +323,7 @@ mod tests {
     use crate::env::clock::ManualClock;
     use crate::env::fs::Fs;
     use crate::env::rng::SeededRng;
-    use crate::env::sim_fs::SimFs;
+    use crate::env::sim_fs::{Op, OpKind, SimFs};
     use crate::{Database, Env, Options};
 
     #[test]
@@ -335,5 +337,20 @@ mod tests {
         assert_eq!(fs.counts(), before);
         db.make_cut_durable(&pin).unwrap();
         assert_eq!(fs.counts().syncs, before.syncs + 4);
+    }
+
+    #[test]
+    fn file_systems_that_are_synced_whole_are_opened_before_anything_is_written() {
+        let fs = Arc::new(SimFs::new(1));
+        let env = Env { fs: fs.clone(), clock: Arc::new(ManualClock::new(1)), rng: Arc::new(SeededRng::new(1)) };
+        let db = Database::open(env, Options::new("/root")).unwrap();
+        fs.record_trace(true);
+        db.prepare_snapshot_with("default", Terms { sync: true, ..Terms::default() }).unwrap();
+        let trace = fs.take_trace();
+        let is_open = |op: &Op| op.site.kind == OpKind::Open && op.path.ends_with("root");
+        let opened = trace.iter().position(is_open).expect("it is opened");
+        let written = trace.iter().position(|op| op.site.kind.changes()).expect("the cut is written");
+        assert!(opened < written, "{trace:?}");
+        assert_eq!(trace.last().map(|op| op.site.kind), Some(OpKind::SyncFileSystem));
     }
 }
