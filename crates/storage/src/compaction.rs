@@ -20,6 +20,7 @@ use crate::planted::Planted;
 use crate::record::{Edit, EditCause, RemovedSegment};
 use crate::run::Run;
 use crate::segment::SegmentHandle;
+use crate::snapshot::Seen;
 use crate::table::{SegmentMap, TableState};
 use crate::{Error, Result};
 
@@ -39,6 +40,8 @@ pub(crate) struct Compaction {
     settled: HashMap<TableId, Weak<SegmentMap>>,
     /// Table of the last merge; the next search begins behind it, so that each has its turn.
     last: Option<TableId>,
+    /// Snapshots none of which is open.
+    closed: Seen,
 }
 
 /// Segments that one merge replaces.
@@ -85,8 +88,12 @@ impl Database {
     pub fn step_compact(&self) -> Result<bool> {
         let mut compaction = self.compaction.lock().expect("no compaction panics");
         let view = self.view();
-        if view.state().has_open_snapshot() {
-            return Ok(false);
+        let snapshots = &view.state().snapshots;
+        if !compaction.closed.is(snapshots) {
+            if view.state().has_open_snapshot() {
+                return Ok(false);
+            }
+            compaction.closed.note(snapshots);
         }
         let limits = choice::Limits { fan_in: self.options.compact_fan_in, ..choice::Limits::default() };
         let Some(mut merge) = compaction.find(view.state(), &limits) else { return Ok(false) };

@@ -371,8 +371,12 @@ impl Database {
 
     /// A log file that is linked into `_log/` needs its `_live/` name no longer.
     fn collect_sealed_live(&self, gc: &mut GcState) -> Result<()> {
-        let files = LogFiles::list(&self.disk)?;
         let open: BTreeSet<LogName> = self.log.open_files().into_iter().collect();
+        // `_log/` holds a file for each snapshot that has not settled: it is listed when there is something to do.
+        if LogFiles::list_live(&self.disk)?.is_subset(&open) {
+            return Ok(());
+        }
+        let files = LogFiles::list(&self.disk)?;
         let mut chain: BTreeSet<LogName> = self.log.chain().into_iter().collect();
         chain.extend(gc.window.iter().flat_map(|window| window.logs()).map(|(name, _)| name));
         let sealed: Vec<LogName> = files

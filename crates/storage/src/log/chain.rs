@@ -39,14 +39,12 @@ pub struct LogFiles {
 impl LogFiles {
     /// Lists both directories; names that are not ours are ignored.
     pub fn list(disk: &Disk) -> Result<LogFiles> {
-        let names = |dir: PathBuf| -> Result<BTreeSet<LogName>> {
-            match disk.env.fs.list(&dir) {
-                Ok(entries) => Ok(entries.iter().filter_map(|e| e.name.parse().ok()).collect()),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-                Err(e) => Err(Error::io(&dir)(e)),
-            }
-        };
-        Ok(LogFiles { live: names(disk.layout.live())?, sealed: names(disk.layout.log())? })
+        Ok(LogFiles { live: LogFiles::list_live(disk)?, sealed: names_in(disk, disk.layout.log())? })
+    }
+
+    /// Lists `_live/` alone.
+    pub fn list_live(disk: &Disk) -> Result<BTreeSet<LogName>> {
+        names_in(disk, disk.layout.live())
     }
 
     /// Returns where to read a file: of one name in both directories, `_log/` counts.
@@ -63,6 +61,14 @@ impl LogFiles {
     /// Returns the files of a timeline, oldest first.
     pub fn of_timeline(&self, timeline: TimelineId) -> BTreeSet<LogName> {
         self.live.union(&self.sealed).filter(|n| n.timeline == timeline).copied().collect()
+    }
+}
+
+fn names_in(disk: &Disk, dir: PathBuf) -> Result<BTreeSet<LogName>> {
+    match disk.env.fs.list(&dir) {
+        Ok(entries) => Ok(entries.iter().filter_map(|e| e.name.parse().ok()).collect()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(e) => Err(Error::io(&dir)(e)),
     }
 }
 
