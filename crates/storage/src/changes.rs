@@ -85,6 +85,8 @@ pub(crate) struct Outputs<'a> {
     env: Env,
     /// Notes the syncs of `env`'s files, if they are put off.
     later: Option<Arc<SyncLater>>,
+    /// The names of new directories are durable at once all the same.
+    shares_dirs: bool,
     paths: RefCell<Vec<PathBuf>>,
     dirs: RefCell<Vec<PathBuf>>,
     /// Directories whose names become durable with what is put off.
@@ -97,8 +99,8 @@ impl Outputs<'_> {
     }
 
     fn through(database: &Database, env: Env, later: Option<Arc<SyncLater>>) -> Outputs<'_> {
-        let (paths, dirs, made) = Default::default();
-        Outputs { database, env, later, paths, dirs, made }
+        let (shares_dirs, paths, dirs, made) = Default::default();
+        Outputs { database, env, later, shares_dirs, paths, dirs, made }
     }
 
     /// As [`Outputs::new`], for directories that nobody else writes to: nothing is durable before [`Outputs::sync`], which
@@ -111,6 +113,13 @@ impl Outputs<'_> {
         Ok(Outputs::through(database, env, Some(later)))
     }
 
+    /// As [`Outputs::synced_at_the_end`], for directories that others write to as well: new ones are durable at once.
+    pub fn of_files_synced_at_the_end(database: &Database) -> Result<Outputs<'_>> {
+        let mut outputs = Outputs::synced_at_the_end(database)?;
+        outputs.shares_dirs = true;
+        Ok(outputs)
+    }
+
     /// Returns what the files are written through.
     pub fn env(&self) -> &Env {
         &self.env
@@ -119,7 +128,7 @@ impl Outputs<'_> {
     /// Makes a table's directory and one below it, where they are missing. Their names are durable on return, or with what is
     /// put off.
     pub fn make_table_dir(&self, dir: &Path, below: &str) -> Result<()> {
-        if self.later.is_none() {
+        if self.later.is_none() || self.shares_dirs {
             return self.database.make_table_dir(dir, below);
         }
         let fs = &self.env.fs;
@@ -156,6 +165,15 @@ impl Outputs<'_> {
     pub fn will_make(&self, dir: &Path) {
         self.dirs.borrow_mut().push(dir.to_owned());
         self.database.changes.writing.lock().expect("no holder of this lock panics").insert(dir.to_owned());
+    }
+
+    /// Notes that a durable edit names some of the files.
+    pub fn are_named(&self, paths: &[PathBuf]) {
+        self.paths.borrow_mut().retain(|path| !paths.contains(path));
+        let mut writing = self.database.changes.writing.lock().expect("no holder of this lock panics");
+        paths.iter().for_each(|path| {
+            writing.remove(path);
+        });
     }
 
     /// Settles what was written: named by its edit when `outcome` is good, else garbage.

@@ -3,8 +3,11 @@
 //! What the state at the cut holds in memory alone is written as segments and symbol files. Where the table still begins
 //! with just these rows, its own edit names the files too, so that nothing is written twice; else, whatever has become of
 //! the table since, they are the snapshot's alone. Then, each synced before the next: a file for each table (one that an
-//! older settled snapshot has is named again), the base, the pin's new file; a frame publishes them. Until it is durable
+//! older settled snapshot has is named again) and the base, the pin's new file; a frame publishes them. Until it is durable
 //! all of it is garbage, and the snapshot is what it was. Why so: `docs/adr/0007-settled-snapshots.md`.
+//!
+//! Snapshots that wait settle together, with these syncs once for all of them, and of rows that a table held in memory at
+//! several cuts most are written once ([`rows`]).
 //!
 //! No snapshot settles while one is open: a copy sees each snapshot in one shape, and nothing could be let go.
 
@@ -12,6 +15,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use types::TableId;
+
+use self::rows::RowsInFiles;
 use crate::base::{self, BASE_FORMAT_VERSION, Base, TableBase};
 use crate::catalog::DbState;
 use crate::changes::Outputs;
@@ -21,265 +27,322 @@ use crate::gc::pins::Released;
 use crate::layout::FileId;
 use crate::log::writer::Urgency;
 use crate::planted::Planted;
-use crate::record::{Edit, Record};
+use crate::record::{self, Record};
 use crate::snapshot::open::pin_files;
 use crate::snapshot::{FileRef, Pin, Snapshot, content};
 use crate::table::TableState;
 use crate::{Error, Result};
 
-/// What a snapshot that settles has written so far.
-struct Work<'a> {
-    database: &'a Database,
-    pin: &'a Pin,
-    /// Lists, base and pin.
-    outputs: Outputs<'a>,
-    /// Segments and symbol files that are the snapshot's alone.
-    own: Vec<Outputs<'a>>,
-    /// The tables' files of an older snapshot, by length and checksum.
-    known: HashMap<(u64, u32), FileRef>,
-    /// The base's tables, with the files that each names.
-    tables: Vec<(FileRef, Vec<(String, u64)>)>,
+mod rows;
+
+/// So many snapshots settle at once.
+const MOST_AT_ONCE: usize = 128;
+
+/// A snapshot that settles, and what is written for it.
+struct Settling {
+    pin: Pin,
+    state: Arc<DbState>,
+    /// Files of its pin as it was.
+    former: Vec<PathBuf>,
+    keys: Keys,
+    base: Option<FileRef>,
+    new_pin: Option<PathBuf>,
 }
 
 /// Names under which gc knows files until the snapshot holds them under its own.
 struct Keys {
-    /// Files that others name too and may let go: those of an older snapshot, and those that edits of tables have named.
-    borrowed: String,
     settled: String,
     unsettled: String,
 }
 
-impl Keys {
-    /// Returns names that no other try uses.
-    fn new(db: &Database, pin: &Pin) -> Keys {
-        let this_try = FileId::new(&db.disk.env, db.timeline);
-        let key = |what: &str| format!("{} {what} {this_try}", pin.id);
-        Keys { borrowed: key("borrowed"), settled: key("settled"), unsettled: key("unsettled") }
-    }
+/// What is written for snapshots that settle together.
+struct Work<'a> {
+    database: &'a Database,
+    outputs: Outputs<'a>,
+    /// Tables' files by length and checksum: of an older snapshot, and what was written so far.
+    known: HashMap<(u64, u32), FileRef>,
+    /// Each table as the last of the snapshots needs it.
+    tables: HashMap<TableId, Listed>,
+}
+
+/// A table at a cut, with the file that lists all of it.
+struct Listed {
+    table: Arc<TableState>,
+    rows: Option<RowsInFiles>,
+    list: FileRef,
 }
 
 impl Database {
-    /// Lets the oldest kept snapshot that has not settled do so, unless one is open. Returns whether one did.
+    /// Lets the oldest kept snapshots that have not settled do so, unless one is open. Returns whether any did.
     ///
     /// # Errors
-    /// Of the disk, and what is wrong with the snapshot's files; the snapshot is what it was.
+    /// Of the disk, and what is wrong with the files of the oldest one; the snapshots are what they were.
     pub fn step_settle(&self) -> Result<bool> {
         let snapshots = self.lock_head().state.snapshots.clone();
         if self.gc.lock().expect("no holder of the gc lock panics").settled.is(&snapshots) {
             return Ok(false);
         }
-        let unsettled = |s: &&Arc<Snapshot>| s.standing().kept && s.pin.settled.is_none();
-        let oldest = snapshots.values().filter(unsettled).min_by_key(|s| (s.pin.timeline.number, s.pin.seq));
-        let Some(snapshot) = oldest else {
+        let is_unsettled = |s: &&Arc<Snapshot>| s.standing().kept && s.pin.settled.is_none();
+        let mut unsettled: Vec<&Arc<Snapshot>> = snapshots.values().filter(is_unsettled).collect();
+        if unsettled.is_empty() {
             self.gc.lock().expect("no holder of the gc lock panics").settled.note(&snapshots);
             return Ok(false);
-        };
+        }
         if snapshots.values().any(|s| s.is_open()) {
             return Ok(false);
         }
+        let by_cut = |s: &Snapshot| (s.pin.timeline.number, s.pin.seq);
+        unsettled.sort_by_key(|s| by_cut(s));
+        let mut batch = Vec::new();
+        for snapshot in unsettled.into_iter().take(MOST_AT_ONCE) {
+            // States that are read from files share no rows: one at a time is held.
+            let shares = self.is_in_memory(snapshot);
+            if !shares && !batch.is_empty() {
+                break;
+            }
+            match self.begin_to_settle(snapshot) {
+                Ok(begun) => batch.extend(begun),
+                Err(e) if batch.is_empty() => return Err(e),
+                // The next step begins with it, and says what is wrong.
+                Err(_) => break,
+            }
+            if !shares && !batch.is_empty() {
+                break;
+            }
+        }
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        let newest = snapshots.values().filter(|s| s.pin.settled.is_some()).max_by_key(|s| by_cut(s));
+        let borrowed = format!("borrowed {}", FileId::new(&self.disk.env, self.timeline));
+        let settled = self.settle(&mut batch, newest.map(|s| &**s), &borrowed);
+        self.hand_over(batch, borrowed, settled)
+    }
+
+    /// Returns whether the state at a snapshot's cut is one of this run.
+    fn is_in_memory(&self, snapshot: &Snapshot) -> bool {
+        let cuts = self.cuts.lock().expect("no holder of this lock panics");
+        cuts.get(&snapshot.pin.id).is_some_and(|cut| !cut.loaded)
+    }
+
+    /// Finds what there is of a snapshot. `None`: not now.
+    fn begin_to_settle(&self, snapshot: &Snapshot) -> Result<Option<Settling>> {
         self.log.wait_durable(snapshot.pin.seq)?;
         let files = pin_files(&self.disk, Some(&snapshot.pin.name))?;
         let files = files.into_iter().filter(|(_, found)| found.as_ref().is_some_and(|pin| pin.id == snapshot.pin.id));
         let former: Vec<PathBuf> = files.map(|(file, _)| self.disk.layout.snapshot().join(file)).collect();
         // PREPARE has not written it yet, or its release has just removed it.
         if former.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         // What the snapshot holds now has to be known, to be let go.
         self.pin_files_of(snapshot)?;
-        let Some(state) = self.state_at(snapshot)? else { return Ok(false) };
-        let newest = snapshots.values().filter(|s| s.pin.settled.is_some());
-        let newest = newest.max_by_key(|s| (s.pin.timeline.number, s.pin.seq)).map(|s| &**s);
-        let keys = Keys::new(self, &snapshot.pin);
-        let settled = self.settle(&snapshot.pin, &state, newest, &keys);
-        drop(state);
-        self.hand_over(&snapshot.pin, &keys, settled, former)
+        let Some(state) = self.state_at(snapshot)? else { return Ok(None) };
+        // No other try uses these names.
+        let this_try = FileId::new(&self.disk.env, self.timeline);
+        let key = |what: &str| format!("{} {what} {this_try}", snapshot.pin.id);
+        let keys = Keys { settled: key("settled"), unsettled: key("unsettled") };
+        let pin = snapshot.pin.clone();
+        Ok(Some(Settling { pin, state, former, keys, base: None, new_pin: None }))
     }
 
     /// Writes everything and publishes it. Durable on return.
-    fn settle(&self, pin: &Pin, state: &DbState, newest: Option<&Snapshot>, keys: &Keys) -> Result<()> {
-        let known = newest.map(|newest| self.borrow_tables(newest, keys)).transpose()?.unwrap_or_default();
-        let outputs = Outputs::new(self);
-        let mut work = Work { database: self, pin, outputs, own: Vec::new(), known, tables: Vec::new() };
-        let mut tables: Vec<&Arc<TableState>> = state.tables_with_files().collect();
-        tables.sort_by_key(|t| t.id);
-        for table in tables {
-            let body = work.table_at_cut(table, keys)?;
-            work.write_table(body)?;
-        }
-        let base = work.write_base(state)?;
-        {
-            let mut gc = self.gc.lock().expect("no holder of the gc lock panics");
-            gc.pins.add(&keys.settled, [self.held(&base.file, base.len_bytes)]);
-            for (table, files) in &work.tables {
-                let files = files.iter().map(|(file, len_bytes)| self.held(file, *len_bytes));
-                gc.pins.add_list(&keys.settled, &table.file, files);
-            }
-        }
-        work.write_pin(&base)?;
-        let record = Record::Settle { id: pin.id.clone(), base };
-        let published = self.commit_records(Urgency::Urgent, vec![record], |state| {
-            let is_live = state.snapshots.get(&pin.name).is_some_and(|s| s.pin == *pin);
-            if !is_live || state.has_open_snapshot() {
-                return Err(Error::Conflict(format!("snapshot {} cannot settle now", pin.name)));
-            }
-            Ok(())
-        });
-        let published = published?;
-        if !self.disk.has(Planted::SettleLetsGoEarly) {
-            self.log.wait_durable(published)?;
-        }
-        work.own.into_iter().chain([work.outputs]).try_for_each(|outputs| outputs.settle(Ok(())))
+    fn settle(&self, batch: &mut [Settling], newest: Option<&Snapshot>, borrowed: &str) -> Result<()> {
+        let known = newest.map(|newest| self.borrow_tables(newest, borrowed)).transpose()?.unwrap_or_default();
+        // One call makes one file system durable: what lies elsewhere is synced file by file.
+        let is_one = self.find_places()?.is_empty();
+        let outputs = if is_one { Outputs::of_files_synced_at_the_end(self)? } else { Outputs::new(self) };
+        let mut work = Work { database: self, outputs, known, tables: HashMap::new() };
+        batch.iter_mut().try_for_each(|one| work.write_base(one))?;
+        work.sync(self.disk.layout.base())?;
+        work.tell_tables()?;
+        batch.iter_mut().try_for_each(|one| work.write_pin(one))?;
+        work.sync(self.disk.layout.snapshot())?;
+        self.publish_settled(batch)?;
+        work.outputs.settle(Ok(()))
     }
 
-    /// Lets the files of an older settled snapshot stay until this one has settled; returns its tables' files.
-    fn borrow_tables(&self, older: &Snapshot, keys: &Keys) -> Result<HashMap<(u64, u32), FileRef>> {
+    /// Commits the bases of those that are still there.
+    fn publish_settled(&self, batch: &[Settling]) -> Result<()> {
+        let record_of = |one: &Settling| {
+            let base = one.base.clone()?;
+            Some((one.pin.clone(), Record::Settle { id: one.pin.id.clone(), base }))
+        };
+        let (pins, records): (Vec<Pin>, Vec<Record>) = batch.iter().filter_map(record_of).unzip();
+        let bytes = record::encode(&records).len();
+        let published = self.commit(Urgency::Urgent, bytes, |state| {
+            let is_live = |pin: &Pin| state.snapshots.get(&pin.name).is_some_and(|s| s.pin == *pin);
+            let records: Vec<Record> =
+                pins.iter().zip(records).filter(|(pin, _)| is_live(pin)).map(|(_, record)| record).collect();
+            if records.is_empty() || state.has_open_snapshot() {
+                return Err(Error::Conflict("no snapshot can settle now".to_owned()));
+            }
+            Ok(records)
+        })?;
+        if self.disk.has(Planted::SettleLetsGoEarly) { Ok(()) } else { self.log.wait_durable(published) }
+    }
+
+    /// Lets the files of an older settled snapshot stay until these have settled; returns its tables' files.
+    fn borrow_tables(&self, older: &Snapshot, borrowed: &str) -> Result<HashMap<(u64, u32), FileRef>> {
         self.pin_files_of(older)?;
         let is_held = {
             let mut gc = self.gc.lock().expect("no holder of the gc lock panics");
-            gc.pins.add_all_of(&keys.borrowed, &older.pin.id)
+            gc.pins.add_all_of(borrowed, &older.pin.id)
         };
         let Some(named) = older.pin.settled.as_ref().filter(|_| is_held) else { return Ok(HashMap::new()) };
         let base = content::own_base(&self.disk, &older.pin, named, &|_| Ok(()))?;
         Ok(base.table_files.into_iter().map(|file| ((file.len_bytes, file.crc32c), file)).collect())
     }
 
-    /// Makes gc know what the snapshot holds now, and what it does not any more.
-    fn hand_over(&self, pin: &Pin, keys: &Keys, settled: Result<()>, former: Vec<PathBuf>) -> Result<bool> {
+    /// Makes gc know what the snapshots hold now, and what they do not any more.
+    fn hand_over(&self, batch: Vec<Settling>, borrowed: String, settled: Result<()>) -> Result<bool> {
         if self.write_failure().is_some() {
-            // The frame may stand in the log: the next start knows what the snapshot names.
+            // The frame may stand in the log: the next start knows what the snapshots name.
             return settled.map(|()| true);
         }
         let mut gc = self.gc.lock().expect("no holder of the gc lock panics");
-        gc.let_go(Released { id: keys.borrowed.clone(), cut: None });
-        let is_live = self.lock_head().state.snapshots.get(&pin.name).is_some_and(|s| s.pin.id == pin.id);
-        if settled.is_err() || !is_live {
-            gc.let_go(Released { id: keys.settled.clone(), cut: None });
-        } else {
-            gc.pins.rename(&pin.id, &keys.unsettled);
-            gc.pins.rename(&keys.settled, &pin.id);
-            let cut = self.cuts.lock().expect("no holder of this lock panics").remove(&pin.id);
-            gc.let_go(Released { id: keys.unsettled.clone(), cut });
-            gc.discard(former);
+        gc.let_go(Released { id: borrowed, cut: None });
+        let snapshots = self.lock_head().state.snapshots.clone();
+        for Settling { pin, former, keys, new_pin, state, .. } in batch {
+            drop(state);
+            let is_live = snapshots.get(&pin.name).is_some_and(|s| s.pin.id == pin.id);
+            if settled.is_err() || !is_live {
+                gc.let_go(Released { id: keys.settled, cut: None });
+                gc.discard(new_pin.into_iter().collect());
+            } else {
+                gc.pins.rename(&pin.id, &keys.unsettled);
+                gc.pins.rename(&keys.settled, &pin.id);
+                let cut = self.cuts.lock().expect("no holder of this lock panics").remove(&pin.id);
+                gc.let_go(Released { id: keys.unsettled, cut });
+                gc.discard(former);
+            }
         }
         match settled {
-            // Another one is open, or it was completed: it is tried again where it makes sense.
+            // Another one is open, or all were completed: it is tried again where it makes sense.
             Err(Error::Conflict(_)) => Ok(false),
             settled => settled.map(|()| true),
         }
     }
 }
 
-impl<'a> Work<'a> {
-    /// Returns what the base says of a table, all of whose rows and symbols are in files then.
-    fn table_at_cut(&mut self, table: &TableState, keys: &Keys) -> Result<TableBase> {
-        if base::first_needed_seq_of(table).is_none() {
-            return Ok(body(table));
-        }
+impl Work<'_> {
+    /// Makes durable what was written so far, with the names in a directory.
+    fn sync(&self, dir: PathBuf) -> Result<()> {
+        self.outputs.env().fs.sync_dir(&dir).map_err(Error::io(&dir))?;
+        self.outputs.sync()
+    }
+
+    /// Writes the base of a snapshot, and the tables that it names.
+    fn write_base(&mut self, one: &mut Settling) -> Result<()> {
+        let mut tables: Vec<&Arc<TableState>> = one.state.tables_with_files().collect();
+        tables.sort_by_key(|t| t.id);
+        let lists = tables.into_iter().map(|table| self.list_of(table, &one.keys)).collect::<Result<Vec<FileRef>>>()?;
+        let base = Base {
+            format: BASE_FORMAT_VERSION,
+            database_id: self.database.database_id.clone(),
+            timeline: one.pin.timeline,
+            seq: one.pin.seq,
+            commit_us: one.state.commit_us,
+            first_log: one.pin.last_log.clone(),
+            next_table: one.state.next_table,
+            generation: one.state.generation,
+            snapshots: Vec::new(),
+            tables: Vec::new(),
+            snapshot: Some(one.pin.id.clone()),
+            table_files: lists,
+            dropped: base::dropped(&one.state),
+        };
+        let named = self.write(&document::encode(&base))?;
+        let mut gc = self.database.gc.lock().expect("no holder of the gc lock panics");
+        gc.pins.add(&one.keys.settled, [self.database.held(&named.file, named.len_bytes)]);
+        one.base = Some(named);
+        Ok(())
+    }
+
+    /// Returns the file that lists a table at the cut, all of whose rows and symbols are in files then.
+    fn list_of(&mut self, table: &Arc<TableState>, keys: &Keys) -> Result<FileRef> {
         let db = self.database;
-        let lock = db.changes.lock_of(table.id);
-        let _one = lock.lock().expect("no mutator panics");
-        let outputs = Outputs::new(db);
-        let edit = db.write_older(table, &outputs)?;
-        let body = body(&with(db, table, &edit));
-        let view = db.view();
-        let newest = view.state().table_with_files(table.id);
-        if newest.is_some_and(|newest| newest.begins_with_rows_of(table)) {
-            db.gc
-                .lock()
-                .expect("no holder of the gc lock panics")
-                .pins
-                .add(&keys.borrowed, body.files().into_iter().map(|(file, len_bytes)| db.held(&file, len_bytes)));
-            match db.commit_edit(edit) {
-                Ok(()) => return outputs.settle(Ok(body)),
-                // The table was truncated or dropped: the files are the snapshot's alone.
+        let (listed, files) = match self.tables.remove(&table.id) {
+            Some(same) if Arc::ptr_eq(&same.table, table) => (same, Vec::new()),
+            former => self.list_anew(table, former.and_then(|former| former.rows))?,
+        };
+        let list = listed.list.clone();
+        self.tables.insert(table.id, listed);
+        let mut gc = db.gc.lock().expect("no holder of the gc lock panics");
+        gc.pins.add_list(&keys.settled, &list.file, files.iter().map(|(file, len_bytes)| db.held(file, *len_bytes)));
+        Ok(list)
+    }
+
+    /// Writes what is not in files yet, and the file of the table, unless an older snapshot has it. Returns all files with
+    /// their lengths.
+    fn list_anew(
+        &mut self,
+        table: &Arc<TableState>,
+        former: Option<RowsInFiles>,
+    ) -> Result<(Listed, Vec<(String, u64)>)> {
+        let db = self.database;
+        let has_rest = base::first_needed_seq_of(table).is_some();
+        let rows = has_rest.then(|| RowsInFiles::write(db, table, former, &self.outputs)).transpose()?;
+        let body = rows.as_ref().map_or_else(|| body(table), |rows| body(&rows.table(db)));
+        let bytes = document::encode(&body);
+        let by_content = document::reference(String::new(), &bytes);
+        let by_content = (by_content.len_bytes, by_content.crc32c);
+        let list = match self.known.get(&by_content) {
+            Some(known) if is_content(db, known, &bytes)? => known.clone(),
+            _ => self.write(&bytes)?,
+        };
+        self.known.insert(by_content, list.clone());
+        let mut files = body.files();
+        files.push((list.file.clone(), list.len_bytes));
+        Ok((Listed { table: table.clone(), rows, list }, files))
+    }
+
+    /// Lets tables that still begin with the rows of the last cut know that they are in files now.
+    fn tell_tables(&self) -> Result<()> {
+        let db = self.database;
+        for rows in self.tables.values().filter_map(|listed| listed.rows.as_ref()) {
+            let lock = db.changes.lock_of(rows.of().id);
+            let _one = lock.lock().expect("no mutator panics");
+            let view = db.view();
+            let newest = view.state().table_with_files(rows.of().id);
+            if newest.is_none_or(|newest| !newest.begins_with_rows_of(rows.of())) {
+                continue;
+            }
+            match db.commit_edit(rows.edit().clone()) {
+                Ok(()) => self.outputs.are_named(&rows.paths(db)),
+                // The table was truncated or dropped: the files are the snapshots' alone.
                 Err(Error::Conflict(_)) => {}
                 Err(e) => return Err(e),
             }
         }
-        self.own.push(outputs);
-        Ok(body)
-    }
-
-    /// Writes the file of a table, unless the older snapshot has it.
-    fn write_table(&mut self, body: TableBase) -> Result<()> {
-        let bytes = document::encode(&body);
-        let reference = document::reference(String::new(), &bytes);
-        let known = self.known.get(&(reference.len_bytes, reference.crc32c));
-        let disk = &self.database.disk;
-        let named = match known {
-            Some(known) if is_content(self.database, known, &bytes)? => known.clone(),
-            _ => {
-                let file = self.new_file();
-                document::write(&disk.env, &disk.layout.db().join(&file), &bytes)?;
-                FileRef { file, ..reference }
-            }
-        };
-        let mut files = body.files();
-        files.push((named.file.clone(), named.len_bytes));
-        self.tables.push((named, files));
         Ok(())
     }
 
-    fn write_base(&self, state: &DbState) -> Result<FileRef> {
+    fn write_pin(&self, one: &mut Settling) -> Result<()> {
         let disk = &self.database.disk;
-        let base = Base {
-            format: BASE_FORMAT_VERSION,
-            database_id: self.database.database_id.clone(),
-            timeline: self.pin.timeline,
-            seq: self.pin.seq,
-            commit_us: state.commit_us,
-            first_log: self.pin.last_log.clone(),
-            next_table: state.next_table,
-            generation: state.generation,
-            snapshots: Vec::new(),
-            tables: Vec::new(),
-            snapshot: Some(self.pin.id.clone()),
-            table_files: self.tables.iter().map(|(named, _)| named.clone()).collect(),
-            dropped: base::dropped(state),
-        };
-        let bytes = document::encode(&base);
-        let file = self.new_file();
-        document::write(&disk.env, &disk.layout.db().join(&file), &bytes)?;
-        disk.env.fs.sync_dir(&disk.layout.base()).map_err(Error::io(&disk.layout.base()))?;
-        Ok(document::reference(file, &bytes))
-    }
-
-    fn write_pin(&self, base: &FileRef) -> Result<()> {
-        let disk = &self.database.disk;
-        let dir = disk.layout.snapshot();
-        let path = dir.join(format!("{}.{}.json", self.pin.name, FileId::new(&disk.env, self.database.timeline)));
+        let Some(base) = one.base.clone() else { return Ok(()) };
+        let name = format!("{}.{}.json", one.pin.name, FileId::new(&disk.env, self.database.timeline));
+        let path = disk.layout.snapshot().join(name);
         self.outputs.will_write(&path);
-        document::write(&disk.env, &path, &document::encode(&self.pin.settled_by(base.clone())))?;
-        disk.env.fs.sync_dir(&dir).map_err(Error::io(&dir))
+        document::write(self.outputs.env(), &path, &document::encode(&one.pin.settled_by(base)))?;
+        one.new_pin = Some(path);
+        Ok(())
     }
 
-    /// Returns the name, relative to `db/`, of a file that is about to be written.
-    fn new_file(&self) -> String {
+    /// Writes a file below `db/` under a new name. Returns how another one names it.
+    fn write(&self, bytes: &[u8]) -> Result<FileRef> {
         let disk = &self.database.disk;
         let file = format!("_base/{}.json", FileId::new(&disk.env, self.database.timeline));
-        self.outputs.will_write(&disk.layout.db().join(&file));
-        file
+        let path = disk.layout.db().join(&file);
+        self.outputs.will_write(&path);
+        document::write(self.outputs.env(), &path, bytes)?;
+        Ok(document::reference(file, bytes))
     }
 }
 
 fn body(table: &TableState) -> TableBase {
     let (state, segments) = (Some(base::describe(table)), base::list(&table.segments));
     TableBase { format: BASE_FORMAT_VERSION, table: table.id, state, segments }
-}
-
-/// Returns the table as it is when the edit has named all that it held in memory. The dictionaries are those of the newest
-/// state: they are not told.
-fn with(db: &Database, table: &TableState, edit: &Edit) -> TableState {
-    let mut table = TableState::clone(table);
-    table.edit_segments(&db.disk, edit);
-    for file in &edit.symbol_files {
-        if let Some(symbols) = Arc::make_mut(&mut table.symbols).get_mut(&file.column) {
-            Arc::make_mut(&mut symbols.files).push(file.clone());
-        }
-    }
-    table.flushed_through = edit.flushed_through.unwrap_or(table.flushed_through);
-    table
 }
 
 fn is_content(db: &Database, named: &FileRef, bytes: &[u8]) -> Result<bool> {

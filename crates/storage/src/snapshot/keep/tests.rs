@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use types::{ColumnType, PartitionBy, TableName};
+use types::{Column, ColumnData, ColumnType, PartitionBy, RowBatch, TableId, TableName};
 
 use super::{LEASE_NOTE_US, Leases, Running};
 use crate::env::clock::ManualClock;
+use crate::env::fs::Fs;
 use crate::env::rng::SeededRng;
 use crate::env::sim_fs::SimFs;
 use crate::snapshot::{SnapshotState, Terms};
@@ -20,9 +21,33 @@ fn running(lease_us: Option<i64>) -> Running {
 }
 
 fn started() -> (Database, Arc<ManualClock>) {
-    let clock = Arc::new(ManualClock::new(1));
-    let env = Env { fs: Arc::new(SimFs::new(1)), clock: clock.clone(), rng: Arc::new(SeededRng::new(1)) };
-    (Database::open(env, Options::new("/root")).expect("a new root"), clock)
+    let (db, clock, _) = started_on_disk();
+    (db, clock)
+}
+
+fn started_on_disk() -> (Database, Arc<ManualClock>, Arc<SimFs>) {
+    let (clock, fs) = (Arc::new(ManualClock::new(1)), Arc::new(SimFs::new(1)));
+    let env = Env { fs: fs.clone(), clock: clock.clone(), rng: Arc::new(SeededRng::new(1)) };
+    (Database::open(env, Options::new("/root")).expect("a new root"), clock, fs)
+}
+
+fn table(db: &Database, name: &str) -> TableId {
+    let columns = vec![NewColumn::new("ts", ColumnType::Timestamp)];
+    db.create_table(NewTable::new(TableName::new(name).unwrap(), columns, Some(0), PartitionBy::Day)).unwrap()
+}
+
+fn append(db: &Database, table: TableId, ts_us: i64) {
+    let column = db.view().state().tables.get(table).unwrap().schema.columns[0].id;
+    let column = Column { id: column, data: ColumnData::I64(vec![ts_us]) };
+    db.append(vec![(table, RowBatch::new(1, vec![column]).unwrap())]).unwrap();
+}
+
+fn keep(db: &Database, name: &str) {
+    db.prepare_snapshot_with(name, Terms { keep: true, ..Terms::default() }).unwrap();
+}
+
+fn rows_at(db: &Database, name: &str, table: TableId) -> u64 {
+    db.view_at(name).unwrap().state().tables.get(table).unwrap().rows().unwrap()
 }
 
 fn state(db: &Database, name: &str) -> SnapshotState {
@@ -79,8 +104,7 @@ fn leases_are_looked_at_again_when_one_is_due_or_a_new_one_begins() {
 #[test]
 fn what_was_read_of_a_snapshot_that_has_ended_is_forgotten_each_time() {
     let (db, clock) = started();
-    let columns = vec![NewColumn::new("ts", ColumnType::Timestamp)];
-    db.create_table(NewTable::new(TableName::new("t").unwrap(), columns, Some(0), PartitionBy::Day)).unwrap();
+    table(&db, "t");
     db.prepare_snapshot_with("ended", Terms { lease_us: Some(1), ..Terms::default() }).unwrap();
     clock.advance_us(1);
     db.step_leases().unwrap();
@@ -148,4 +172,87 @@ fn what_was_read_of_kept_snapshots_stays_for_the_last_few_alone() {
     let cuts = db.cuts.lock().unwrap();
     let held: Vec<usize> = (0..7).filter(|n| cuts.contains_key(&id(*n))).collect();
     assert_eq!(held, [3, 4, 5, 6]);
+}
+
+#[test]
+fn snapshots_that_wait_settle_together_with_a_few_syncs() {
+    let (db, _, fs) = started_on_disk();
+    let (filled, quiet) = (table(&db, "filled"), table(&db, "quiet"));
+    append(&db, quiet, 0);
+    let syncs_of = |count: usize| {
+        for n in 0..count {
+            append(&db, filled, n as i64);
+            keep(&db, &format!("k{count}-{n}"));
+        }
+        let before = fs.counts().syncs;
+        assert!(db.step_settle().unwrap() && !db.step_settle().unwrap());
+        fs.counts().syncs - before
+    };
+    syncs_of(1);
+    let (few, many) = (syncs_of(20), syncs_of(100));
+    assert!(few <= 16 && many <= 16, "{few} and {many} syncs");
+    for count in [20, 100] {
+        let before = if count == 20 { 1 } else { 21 };
+        for n in 0..count {
+            let name = format!("k{count}-{n}");
+            assert_eq!(state(&db, &name), SnapshotState::Settled);
+            assert_eq!((rows_at(&db, &name, filled), rows_at(&db, &name, quiet)), (before + n as u64 + 1, 1), "{name}");
+        }
+    }
+}
+
+#[test]
+fn rows_of_cuts_one_after_another_are_written_a_few_times_in_few_segments() {
+    let (db, _, _) = started_on_disk();
+    let id = table(&db, "t");
+    for n in 0..100 {
+        append(&db, id, n);
+        keep(&db, &format!("k{n}"));
+    }
+    let written = || db.counters.written_rows.load(std::sync::atomic::Ordering::Relaxed);
+    db.step_settle().unwrap();
+    assert!(written() <= 100 * 7, "{} rows were written for 100", written());
+    for n in 0..100 {
+        let view = db.view_at(&format!("k{n}")).unwrap();
+        let segments = view.state().tables.get(id).unwrap().segments.values().map(Vec::len).sum::<usize>();
+        assert!(segments <= 7, "{segments} segments at cut {n}");
+        assert_eq!(rows_at(&db, &format!("k{n}"), id), n as u64 + 1);
+    }
+    // The table has its rows in the same files.
+    assert_eq!(db.view().state().tables.get(id).unwrap().memtable.rows(), 0);
+    let before = written();
+    db.flush_table(id).unwrap();
+    assert_eq!(written(), before);
+}
+
+#[test]
+fn one_that_is_completed_while_others_settle_with_it_leaves_nothing() {
+    for nth in 0.. {
+        let (db, _, fs) = started_on_disk();
+        let db = Arc::new(db);
+        let id = table(&db, "t");
+        for name in ["a", "b", "c"] {
+            append(&db, id, 1);
+            keep(&db, name);
+        }
+        // The log makes no file that others would wait for.
+        db.step_spare().unwrap();
+        let other = db.clone();
+        fs.interrupt(nth, move || assert!(other.complete_snapshot("b").unwrap()));
+        db.step_settle().unwrap();
+        if fs.end_interruption() {
+            assert!(nth > 8, "{nth} files");
+            return;
+        }
+        while db.step_settle().unwrap() || db.step_gc().unwrap() {}
+        assert_eq!((rows_at(&db, "a", id), rows_at(&db, "c", id)), (1, 3));
+        for name in ["a", "c"] {
+            assert_eq!(state(&db, name), SnapshotState::Settled);
+            db.complete_snapshot(name).unwrap();
+        }
+        db.write_base().unwrap();
+        while db.step_gc().unwrap() {}
+        let left = |dir: &str| fs.list(std::path::Path::new(dir)).unwrap();
+        assert_eq!((left("/root/snapshot").len(), left("/root/db/_base").len()), (0, 1), "at file {nth}");
+    }
 }
