@@ -82,9 +82,12 @@ fn commits(binary: &Path, scratch: &Scratch, snapshots: u64) -> Result<()> {
         settled.as_secs_f64(),
         grown / snapshots.max(1)
     );
-    let [none, beside] = instructions(binary, &without, scratch)?;
-    let [many, _] = instructions(binary, &with, scratch)?;
+    let [none, beside, idle] = instructions(binary, &without, scratch)?;
+    let [many, _, idle_with_many] = instructions(binary, &with, scratch)?;
     let more = |count: u64| 100.0 * (count as f64 / none as f64 - 1.0);
+    println!(
+        "kept: instructions of an idle second: {idle} without snapshots, {idle_with_many} with {snapshots} kept ones"
+    );
     println!(
         "kept: instructions of a commit of {COMMIT_ROWS} rows: {none} without snapshots, {many} ({:+.2} %) with {snapshots} kept \
          ones, {beside} ({:+.2} %) with a PREPARE and a COMPLETE every {} commits",
@@ -95,8 +98,9 @@ fn commits(binary: &Path, scratch: &Scratch, snapshots: u64) -> Result<()> {
     Ok(())
 }
 
-/// Returns the instructions of a commit, of all threads: of commits alone, and with a snapshot in their middle.
-fn instructions(binary: &Path, root: &Path, scratch: &Scratch) -> Result<[u64; 2]> {
+/// Returns the instructions of a commit, of all threads: of commits alone, and with a snapshot in their middle; and of an idle
+/// second. What a start has still to find out behind its first answer is no part of them.
+fn instructions(binary: &Path, root: &Path, scratch: &Scratch) -> Result<[u64; 3]> {
     let dump = scratch.path("kept.callgrind");
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--quiet"]).arg(format!("--callgrind-out-file={}", dump.display()));
@@ -105,6 +109,8 @@ fn instructions(binary: &Path, root: &Path, scratch: &Scratch) -> Result<[u64; 2
     let mut probe = Probe::new(server.id(), dump);
     let mut http = Http::connect_for(server.http_port, LIMIT)?;
     let mut operator = Http::connect_for(server.http_port, LIMIT)?;
+    // It answers when the files of all snapshots are known.
+    operator.exec("select * from snapshots()")?;
     let mut number = 0;
     let mut write = |count: u64| -> Result<()> {
         for _ in 0..count {
@@ -118,6 +124,7 @@ fn instructions(binary: &Path, root: &Path, scratch: &Scratch) -> Result<[u64; 2
     for statement in ["snapshot prepare", "snapshot complete"] {
         operator.exec(statement)?;
     }
+    let idle = idle_second(&mut probe)?;
     probe.zero()?;
     write(COMMITS[1])?;
     let alone = probe.read()?;
@@ -127,7 +134,21 @@ fn instructions(binary: &Path, root: &Path, scratch: &Scratch) -> Result<[u64; 2
     operator.exec("snapshot complete")?;
     let beside = probe.read()?;
     server.end()?;
-    Ok([alone, beside].map(|count| count / COMMITS[1]))
+    Ok([alone / COMMITS[1], beside / COMMITS[1], idle])
+}
+
+/// Returns the instructions of a second without statements, when the one before it did not cost much more.
+fn idle_second(probe: &mut Probe) -> Result<u64> {
+    let mut last = u64::MAX;
+    loop {
+        probe.zero()?;
+        std::thread::sleep(Duration::from_secs(1));
+        let count = probe.read()?;
+        if count >= last / 10 * 9 {
+            return Ok(count);
+        }
+        last = count;
+    }
 }
 
 /// Times RESTORE TABLE of a table with many segments.
