@@ -2,7 +2,8 @@
 //!
 //! 1. [`plan`]: what the snapshot names, each file with the checksum that the database knows of it;
 //! 2. [`target`]: where it goes. A file is written as `NAME.partial`, its bytes are compared on the way, it is synced
-//!    (small ones many at once) and only then gets its name: so whatever has its name and its length is whole, and a copy that was killed goes on;
+//!    (many at once, while the disk is at work on them) and only then gets its name: so whatever has its name and its length is
+//!    whole, and a copy that was killed goes on;
 //! 3. the pin last: without it there is nothing to restore, and with it everything is there;
 //! 4. [`prune`], when asked: what no snapshot of the directory names any more goes.
 //!
@@ -30,7 +31,7 @@ pub use plan::{Kept, Plan};
 pub use tar::to_tar;
 
 use plan::Along;
-use target::{Brought, Target};
+use target::{Brought, Held, Target};
 
 /// How files get into a directory.
 #[derive(Debug, Clone, Copy)]
@@ -228,15 +229,20 @@ fn fill(plan: &Plan, target: &Target<'_>, how: &How, tally: &Tally<'_>) -> Resul
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
     let first_error = Mutex::new(None);
-    let groups = plan.groups();
     let work = || {
-        while !failed.load(Ordering::Relaxed)
-            && let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed))
+        let mut held = Held::default();
+        let mut outcome = Ok(());
+        while outcome.is_ok()
+            && !failed.load(Ordering::Relaxed)
+            && let Some(file) = plan.files.get(next.fetch_add(1, Ordering::Relaxed))
         {
-            if let Err(error) = target.bring(group, tally) {
-                failed.store(true, Ordering::Relaxed);
-                first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            }
+            outcome = target.bring(file, &mut held, tally);
+        }
+        // What is whole stays, also when another file failed.
+        let settled = target.settle(&mut held, tally);
+        if let Err(error) = outcome.and(settled) {
+            failed.store(true, Ordering::Relaxed);
+            first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         }
     };
     (how.join)(&work, &work);
@@ -246,9 +252,11 @@ fn fill(plan: &Plan, target: &Target<'_>, how: &How, tally: &Tally<'_>) -> Resul
     let gone = plan.without(&target.lost());
     tally.left_out(&gone);
     target.sync_dirs()?;
+    let mut held = Held::default();
     for pin in plan.pins_without(&gone) {
-        target.bring(std::slice::from_ref(pin), tally)?;
+        target.bring(pin, &mut held, tally)?;
     }
+    target.settle(&mut held, tally)?;
     target.sync_pins()
 }
 

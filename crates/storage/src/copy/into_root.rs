@@ -281,7 +281,8 @@ fn write_trigger(disk: &Disk, text: &str) -> Result<()> {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io(&partial)(e)),
         _ => {}
     }
-    target::write_new(&**fs, &partial, text.as_bytes(), None, true)?;
+    let made = target::write_new(&**fs, &partial, text.as_bytes(), None)?;
+    made.sync().map_err(Error::io(&partial))?;
     fs.rename(&partial, &path).map_err(Error::io(&path))?;
     fs.sync_dir(disk.layout.root()).map_err(Error::io(disk.layout.root()))
 }

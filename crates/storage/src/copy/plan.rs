@@ -15,10 +15,6 @@ use crate::{Error, Result};
 
 /// Files of the configuration that are larger are not ours.
 const MAX_CONF_BYTES: u64 = 16 << 20;
-/// Files that are not larger are synced together, so many at once, where a file system can be synced by itself: a sync each
-/// costs ten times as much.
-const SMALL_BYTES: u64 = 256 << 10;
-const GROUP_FILES: usize = if cfg!(target_os = "linux") { 64 } else { 1 };
 /// Directories below `conf/`.
 const MAX_CONF_DEPTH: usize = 8;
 
@@ -169,18 +165,6 @@ impl Plan {
         last.append(&mut self.last);
         self.last = last;
         Ok(self)
-    }
-
-    /// Returns the files but the pins in the pieces in which they are brought.
-    pub(super) fn groups(&self) -> Vec<&[Planned]> {
-        let (mut groups, mut rest) = (Vec::new(), &self.files[..]);
-        while !rest.is_empty() {
-            let small = rest.iter().take(GROUP_FILES).take_while(|file| file.len_bytes <= SMALL_BYTES).count();
-            let (group, behind) = rest.split_at(small.max(1));
-            groups.push(group);
-            rest = behind;
-        }
-        groups
     }
 
     /// Returns whether only kept snapshots that go along name a file.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::plan::Planned;
@@ -15,6 +16,14 @@ use crate::{Error, Result};
 
 /// Ends the name of a file that is not whole yet.
 pub(super) const PARTIAL: &str = ".partial";
+/// What a worker holds back until it is synced: a copy that is killed begins that much anew.
+const HELD_BYTES: u64 = 128 << 20;
+/// So many files are synced each by itself. More of them by one sync of their file system, where that waits for this one alone;
+/// then other programs' writes hold it up too.
+const FEW_FILES: usize = 8;
+const HELD_FILES: usize = if cfg!(target_os = "linux") { 64 } else { FEW_FILES };
+/// The disk is set to work after so many bytes, not only when a sync waits for it.
+const WRITE_BACK_BYTES: u64 = 8 << 20;
 
 /// How a file came to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +40,17 @@ struct New<'f> {
     path: PathBuf,
     partial: PathBuf,
     brought: Brought,
+    /// What is to be synced: nothing of a hard link.
+    opened: Option<Box<dyn FsFile>>,
+}
+
+/// Files of one worker that have come and are not durable yet.
+#[derive(Default)]
+pub(super) struct Held<'f> {
+    new: Vec<New<'f>>,
+    bytes: u64,
+    /// Opened before the first of them was written, so that another's sync does not take its failures away.
+    whole: Option<Box<dyn FileSystem>>,
 }
 
 /// A directory that nobody else copies into.
@@ -42,6 +62,8 @@ pub(super) struct Target<'a> {
     dirs: BTreeSet<String>,
     /// Files of kept snapshots that are not in the source any more.
     lost: Mutex<HashSet<String>>,
+    /// The file system has said that it cannot share blocks.
+    never_clones: AtomicBool,
     _lock: Option<Box<dyn Send + Sync>>,
 }
 
@@ -72,7 +94,7 @@ impl<'a> Target<'a> {
             let steps = file.path.match_indices('/').map(|(at, _)| file.path[..at].to_owned());
             dirs.extend(steps);
         }
-        Target { disk, plan, how, dirs, lost: Mutex::default(), _lock: None }
+        Target { disk, plan, how, dirs, lost: Mutex::default(), never_clones: AtomicBool::new(false), _lock: None }
     }
 
     /// Makes the directories that are missing.
@@ -119,33 +141,41 @@ impl<'a> Target<'a> {
         self.disk.env.fs.sync_dir(&dir).map_err(Error::io(&dir))
     }
 
-    /// Brings files that are not there. Their bytes are durable on return and what names them says; their names are durable
-    /// after [`Target::sync_dirs`].
+    /// Brings a file if it is not there, and makes durable what is held when that has become much.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when the source's bytes are not what names them says.
-    pub fn bring(&self, group: &[Planned], tally: &Tally<'_>) -> Result<()> {
-        // Opened before the first write that it answers for, so that another's sync does not take its failures away.
-        let root = self.root();
-        let whole =
-            (group.len() > 1).then(|| self.disk.env.fs.file_system_of(root)).transpose().map_err(Error::io(root))?;
-        let mut new = Vec::new();
-        let mut outcome = Ok(());
-        for file in group {
-            match self.bring_new(file, group.len() == 1, tally) {
-                Ok(brought) => new.extend(brought),
-                Err(error) if is_missing(&error) && self.plan.is_of_kept(&file.path) => {
-                    self.lock_lost().insert(file.path.clone());
-                }
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
-            }
+    /// As [`super::to_directory`]; what is held stays held.
+    pub fn bring<'f>(&self, file: &'f Planned, held: &mut Held<'f>, tally: &Tally<'_>) -> Result<()> {
+        if held.whole.is_none() {
+            held.whole = Some(self.disk.env.fs.file_system_of(self.root()).map_err(Error::io(self.root()))?);
         }
-        // What is whole stays, also when another file failed.
-        let named = self.give_names(&new, whole.as_deref(), tally);
-        outcome.and(named)
+        match self.bring_new(file, tally) {
+            Ok(Some(new)) => {
+                held.bytes += if new.opened.is_some() { file.len_bytes } else { 0 };
+                held.new.push(new);
+            }
+            Ok(None) => {}
+            Err(error) if is_missing(&error) && self.plan.is_of_kept(&file.path) => {
+                self.lock_lost().insert(file.path.clone());
+            }
+            Err(error) => return Err(error),
+        }
+        if held.bytes >= HELD_BYTES || held.new.len() >= HELD_FILES { self.settle(held, tally) } else { Ok(()) }
+    }
+
+    /// Makes what is held durable, and gives it its names; the names are durable after [`Target::sync_dirs`].
+    pub fn settle(&self, held: &mut Held<'_>, tally: &Tally<'_>) -> Result<()> {
+        let Held { new, whole, .. } = std::mem::take(held);
+        let written: Vec<_> = new.iter().filter_map(|new| Some((&new.partial, new.opened.as_ref()?))).collect();
+        match whole {
+            Some(whole) if written.len() > FEW_FILES => whole.sync().map_err(Error::io(self.root()))?,
+            _ => written.iter().try_for_each(|(partial, file)| file.sync().map_err(Error::io(partial)))?,
+        }
+        for New { file, path, partial, brought, .. } in &new {
+            self.disk.env.fs.rename(partial, path).map_err(Error::io(path))?;
+            tally.file(file.len_bytes, *brought);
+        }
+        Ok(())
     }
 
     /// Returns the files of kept snapshots that were not there any more: somebody has completed those in the middle of the copy.
@@ -157,8 +187,8 @@ impl<'a> Target<'a> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Brings a file under the name of what is not whole, if it is not there; `sync`: durably.
-    fn bring_new<'f>(&self, file: &'f Planned, sync: bool, tally: &Tally<'_>) -> Result<Option<New<'f>>> {
+    /// Brings a file under the name of what is not whole, if it is not there.
+    fn bring_new<'f>(&self, file: &'f Planned, tally: &Tally<'_>) -> Result<Option<New<'f>>> {
         let path = file.below(self.root());
         if self.has(file, &path)? {
             tally.bytes(file.len_bytes)?;
@@ -167,25 +197,13 @@ impl<'a> Target<'a> {
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let partial = path.with_file_name(format!("{name}{PARTIAL}"));
-        let brought = self.bring_partial(file, &partial, sync, tally);
+        let brought = self.bring_partial(file, &partial, tally);
         if brought.is_err() {
             // It frees space, and is made anew the next time anyway: the error that is told is the first one.
             let _ = self.disk.env.fs.unlink(&partial);
         }
-        Ok(Some(New { file, path, partial, brought: brought? }))
-    }
-
-    /// Gives files their names, behind a sync of the file system where they were not synced one by one.
-    fn give_names(&self, new: &[New<'_>], whole: Option<&dyn FileSystem>, tally: &Tally<'_>) -> Result<()> {
-        let fs = &self.disk.env.fs;
-        if let Some(whole) = whole.filter(|_| new.iter().any(|new| new.brought != Brought::Linked)) {
-            whole.sync().map_err(Error::io(self.root()))?;
-        }
-        for New { file, path, partial, brought } in new {
-            fs.rename(partial, path).map_err(Error::io(path))?;
-            tally.file(file.len_bytes, *brought);
-        }
-        Ok(())
+        let (brought, opened) = brought?;
+        Ok(Some(New { file, path, partial, brought, opened }))
     }
 
     fn root(&self) -> &Path {
@@ -225,39 +243,49 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    fn bring_partial(&self, file: &Planned, partial: &Path, sync: bool, tally: &Tally<'_>) -> Result<Brought> {
+    /// Returns how it came, and what is to be synced.
+    fn bring_partial(
+        &self,
+        file: &Planned,
+        partial: &Path,
+        tally: &Tally<'_>,
+    ) -> Result<(Brought, Option<Box<dyn FsFile>>)> {
         let fs = &self.disk.env.fs;
         let source = file.below(self.plan.disk.layout.root());
         if let Some(bytes) = &file.content {
-            write_new(&**fs, partial, bytes, Some(&source), sync)?;
+            let made = write_new(&**fs, partial, bytes, Some(&source))?;
             tally.bytes(file.len_bytes)?;
-            return Ok(Brought::Written);
+            return Ok((Brought::Written, Some(made)));
         }
         // Where it cannot be linked or cloned its bytes are written.
         if self.how.link && fs.hard_link(&source, partial).is_ok() {
             self.compare(file, &source, partial, tally)?;
-            return Ok(Brought::Linked);
+            return Ok((Brought::Linked, None));
         }
-        match fs.clone_file(&source, partial) {
-            Ok(()) => {
-                take_access(&**fs, &source, partial)?;
-                let clone = self.compare(file, &source, partial, tally)?;
-                sync_if(sync, &*clone, partial)?;
-                return Ok(Brought::Cloned);
+        if !self.never_clones.load(Ordering::Relaxed) {
+            match fs.clone_file(&source, partial) {
+                Ok(()) => {
+                    take_access(&**fs, &source, partial)?;
+                    return Ok((Brought::Cloned, Some(self.compare(file, &source, partial, tally)?)));
+                }
+                Err(e) if e.kind() == ErrorKind::Unsupported => self.never_clones.store(true, Ordering::Relaxed),
+                Err(e) => return Err(Error::io(partial)(e)),
             }
-            Err(e) if e.kind() == ErrorKind::Unsupported => {}
-            Err(e) => return Err(Error::io(partial)(e)),
         }
         let made = fs.create_new(partial).map_err(Error::io(partial))?;
         take_access(&**fs, &source, partial)?;
         let opened = fs.open(&source).map_err(Error::io(&source))?;
-        let put = |at: u64, bytes: &[u8]| {
+        let mut begun = 0;
+        read_proven(file, &*opened, &source, &mut |at, bytes| {
             write_all_at(&*made, at, bytes).map_err(Error::io(partial))?;
+            let end = at + bytes.len() as u64;
+            if end - begun >= WRITE_BACK_BYTES {
+                made.begin_write_back(begun, end - begun);
+                begun = end;
+            }
             tally.bytes(bytes.len() as u64)
-        };
-        read_proven(file, &*opened, &source, &mut |at, bytes| put(at, bytes))?;
-        sync_if(sync, &*made, partial)?;
-        Ok(Brought::Written)
+        })?;
+        Ok((Brought::Written, Some(made)))
     }
 
     /// Reads a file that came without its bytes.
@@ -273,18 +301,14 @@ pub(super) fn is_missing(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
-/// Writes a file that is not there, for those who may read another one, durably or not.
-pub(super) fn write_new(fs: &dyn Fs, path: &Path, bytes: &[u8], like: Option<&Path>, sync: bool) -> Result<()> {
+/// Writes a file that is not there, for those who may read another one. Not synced.
+pub(super) fn write_new(fs: &dyn Fs, path: &Path, bytes: &[u8], like: Option<&Path>) -> Result<Box<dyn FsFile>> {
     let made = fs.create_new(path).map_err(Error::io(path))?;
     if let Some(like) = like {
         take_access(fs, like, path)?;
     }
     write_all_at(&*made, 0, bytes).map_err(Error::io(path))?;
-    sync_if(sync, &*made, path)
-}
-
-fn sync_if(sync: bool, file: &dyn FsFile, path: &Path) -> Result<()> {
-    if sync { file.sync().map_err(Error::io(path)) } else { Ok(()) }
+    Ok(made)
 }
 
 /// Hands each piece of a file to `take`, and compares the whole with what names it. `blamed` is the source.

@@ -163,6 +163,8 @@ pub trait FsFile: Send + Sync {
     fn set_len(&self, len_bytes: u64) -> io::Result<()>;
     /// Makes content and length durable. Never repeated after a failure: the kernel may have dropped the pages.
     fn sync(&self) -> io::Result<()>;
+    /// Lets the disk begin with what was written there, so that a sync waits less long. Promises nothing, and needs not be done.
+    fn begin_write_back(&self, _offset: u64, _len_bytes: u64) {}
 }
 
 /// Writes all bytes at an offset, going on after short writes and interruptions.

@@ -243,6 +243,11 @@ impl FsFile for OsFile {
         // fdatasync: content, and the length that is needed to read it; times may stay behind.
         self.file.sync_data()
     }
+
+    fn begin_write_back(&self, offset: u64, len_bytes: u64) {
+        self.counters.call();
+        system::begin_write_back(&self.file, offset, len_bytes);
+    }
 }
 
 /// Opens a file or directory; anything else is refused.

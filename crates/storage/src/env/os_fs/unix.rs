@@ -60,6 +60,16 @@ pub fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> 
     file.read_at(bytes, offset)
 }
 
+/// Linux begins to write what is not to be kept in memory, and keeps it until it is written.
+#[cfg(target_os = "linux")]
+pub fn begin_write_back(file: &File, offset: u64, len_bytes: u64) {
+    let _is_a_hint =
+        rustix::fs::fadvise(file, offset, std::num::NonZeroU64::new(len_bytes), rustix::fs::Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn begin_write_back(_: &File, _: u64, _: u64) {}
+
 /// `flock` on the directory itself: a lock file would be shared by a copy made of hard links.
 pub fn lock_dir(dir: &Path) -> io::Result<File> {
     let opened = open_for_reading(dir)?;
