@@ -39,7 +39,8 @@ pub fn show(cursor: &mut Cursor) -> Result<Show, SqlError> {
     if cursor.take_word("parameters") {
         return Ok(Show::Parameters);
     }
-    if cursor.take_words(&["restore", "window"]) {
+    if cursor.take_word("restore") {
+        cursor.expect_word("window")?;
         return Ok(Show::RestoreWindow);
     }
     if cursor.take_word("columns") {

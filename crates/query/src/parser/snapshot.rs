@@ -36,7 +36,7 @@ pub fn snapshot(cursor: &mut Cursor, spelled_snapshot: bool) -> Result<Statement
         cursor.expect_word("lease")?;
         (Some(name), SnapshotStep::Renew(lease(cursor)?))
     } else {
-        return Err(cursor.error("'prepare' or 'complete' expected"));
+        return Err(cursor.error("'prepare', 'complete', 'keep' or 'renew' expected"));
     };
     Ok(Statement::Snapshot(Snapshot { name, spelling: Spelling::Snapshot, step }))
 }
