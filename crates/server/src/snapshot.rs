@@ -148,12 +148,19 @@ fn as_json(report: &Report) -> serde_json::Value {
 
 /// Copies a snapshot that there is, or one that is taken for it.
 async fn copy(arguments: &CopyArguments, root: &Path, json: bool, env: &Env) -> Result<Report, Failure> {
+    if let Some(url) = &arguments.server {
+        server_at(url)?;
+    }
     // Paths in their true form, so that one that lies in the other is seen.
-    let root = root.canonicalize().map_err(|e| Failure::refused(format!("{}: {e}", root.display())))?;
+    let root = root.canonicalize().map_err(|e| {
+        Failure::refused(format!("{}: {e}: name the root that is to be copied with --from", root.display()))
+    })?;
     // From here on a signal ends the copy and not the process, so that the snapshot is completed.
     let listening = signals::listen();
     let signals = &mut listening.map_err(|e| Failure::stopped(format!("cannot listen for signals: {e}")))?;
     let work = Work::new(arguments, &root, json, env)?;
+    // Before a snapshot is taken, which writes to the source's log.
+    work.refuse_target()?;
     let owner = owner_of(&root, env.fs.as_ref()).map_err(|e| Failure::refused(format!("{}: {e}", root.display())))?;
     match (&arguments.snapshot, owner) {
         (Some(name), Owner::Nobody) => {
@@ -178,10 +185,6 @@ async fn on_stopped_root(work: &Work, signals: &mut Signals) -> Result<Report, F
             trigger.display()
         )));
     }
-    let marker = work.root.join("db").join("_stillpoint");
-    if !work.env.fs.exists(&marker).map_err(Error::io(&marker))? {
-        return Err(Failure::refused(format!("there is no database in {}", work.root.display())));
-    }
     let config = load_config(&work.root, work.env.fs.as_ref()).map_err(Failure::refused)?;
     let mut options = Options::new(&work.root);
     // The pin says it; a start under another one restores, a copy does not.
@@ -203,7 +206,7 @@ async fn beside_server(arguments: &CopyArguments, work: &Work, signals: &mut Sig
         Some(url) => url.clone(),
         None => configured_url(work)?,
     };
-    let server = Http::new(&url).map_err(Failure::refused)?;
+    let server = server_at(&url)?;
     let remedy = "name the root's server with --server http://[user:password@]host:port, or take a snapshot with SNAPSHOT PREPARE \
                   'name' and copy it with --snapshot name";
     let ask = async |sql: String| server.exec(&sql).await.map_err(|why| Failure::refused(format!("{why}; {remedy}")));
@@ -242,6 +245,12 @@ async fn beside_server(arguments: &CopyArguments, work: &Work, signals: &mut Sig
             Ok(report)
         }
     }
+}
+
+fn server_at(url: &str) -> Result<Http, Failure> {
+    Http::new(url).map_err(|why| {
+        Failure::refused(format!("--server: {why}: name the root's server as http://[user:password@]host:port"))
+    })
 }
 
 /// Returns where the root's configuration, and this process's environment, say that its server listens.
@@ -294,6 +303,29 @@ impl Work {
             env: env.clone(),
             stop: Arc::default(),
         })
+    }
+
+    /// Refuses a target that cannot take the copy. Nothing is changed.
+    fn refuse_target(&self) -> Result<(), Failure> {
+        let refused = |error: Error| Failure { code: REFUSED, ..error.into() };
+        if let Some(to) = &self.to {
+            return copy::refuse_target(&self.env, &self.root, to).map_err(refused);
+        }
+        let Some(file) = self.arguments.tar.as_deref().filter(|file| *file != Path::new("-")) else { return Ok(()) };
+        let file = true_path(file)?;
+        if file.starts_with(&self.root) {
+            return Err(Failure::refused(format!(
+                "{} lies in the root that is copied: choose a place outside of it",
+                file.display()
+            )));
+        }
+        if self.env.fs.exists(&file).map_err(Error::io(&file)).map_err(refused)? {
+            return Err(Failure::refused(format!(
+                "{} is there already: remove it, or name another file",
+                file.display()
+            )));
+        }
+        Ok(())
     }
 
     /// Copies a snapshot; a signal stops it between two pieces.
@@ -374,7 +406,10 @@ pub fn true_path(path: &Path) -> Result<PathBuf, Failure> {
     }
     let path = std::path::absolute(path).map_err(wrong)?;
     match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => Ok(parent.canonicalize().map_err(wrong)?.join(name)),
-        _ => Err(Failure::refused(format!("{} is no directory", path.display()))),
+        (Some(parent), Some(name)) => match parent.canonicalize() {
+            Ok(parent) => Ok(parent.join(name)),
+            Err(e) => Err(Failure::refused(format!("{}: {e}: make that directory first", parent.display()))),
+        },
+        _ => Err(Failure::refused(format!("{} names no directory: name one", path.display()))),
     }
 }

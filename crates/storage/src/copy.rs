@@ -18,6 +18,8 @@ use std::sync::{Mutex, PoisonError};
 use types::{Seq, TimestampUs};
 
 use crate::database::Join;
+use crate::env::Env;
+use crate::layout::{Disk, Layout};
 use crate::{Error, Result};
 
 pub(crate) mod into_root;
@@ -203,6 +205,16 @@ impl<'a> Tally<'a> {
     fn into_report(self) -> Report {
         self.report.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Refuses a directory that [`to_directory`] would refuse, before there is a snapshot. Nothing is changed.
+///
+/// # Errors
+/// [`Error::Refused`] when there is no database in the root, or the directory holds something else than its copies.
+pub fn refuse_target(env: &Env, root: &Path, directory: &Path) -> Result<()> {
+    let source = Disk { env: env.clone(), layout: Layout::new(root), planted: None };
+    let database_id = plan::marker(&source)?.database_id;
+    target::refuse_target(&Disk { layout: Layout::new(directory), ..source.clone() }, root, &database_id)
 }
 
 /// Copies a snapshot into a directory that is empty, or holds earlier copies of the same database. Durable when this

@@ -38,7 +38,13 @@ impl Http {
         if host.is_empty() || host.contains(['/', '?', ' ']) {
             return Err(wrong());
         }
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        // An IPv6 address stands in brackets, in which colons begin no port.
+        let port =
+            host.rsplit(']').next().and_then(|behind| behind.rsplit_once(':')).map(|(_, port)| port.parse::<u16>());
+        if port.as_ref().is_some_and(Result::is_err) {
+            return Err(wrong());
+        }
+        let has_port = port.is_some();
         let authority = if has_port { host.to_owned() } else { format!("{host}:9000") };
         Ok(Http { authority, authorization: login.map(|login| format!("Basic {}", base64::encode(login.as_bytes()))) })
     }

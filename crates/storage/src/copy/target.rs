@@ -75,15 +75,15 @@ impl<'a> Target<'a> {
     pub fn open(plan: &'a Plan, directory: &Path, how: How) -> Result<Target<'a>> {
         let fs = &plan.disk.env.fs;
         let source = plan.disk.layout.root();
-        refuse_within(source, directory)?;
+        let disk = Disk { env: plan.disk.env.clone(), layout: Layout::new(directory), planted: None };
+        refuse_place(&disk, source)?;
         match fs.create_dir(directory) {
             Ok(()) => take_access(&**fs, source, directory)?,
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             Err(e) => return Err(Error::io(directory)(e)),
         }
-        let disk = Disk { env: plan.disk.env.clone(), layout: Layout::new(directory), planted: None };
         let lock = lock(&disk, directory)?;
-        refuse_other(&disk, plan)?;
+        refuse_other(&disk, &plan.found.pin.database_id)?;
         Ok(Target { _lock: lock, ..Target::of(plan, disk, how) })
     }
 
@@ -329,6 +329,30 @@ pub(super) fn read_proven(
     Ok(())
 }
 
+/// Refuses a directory that cannot take copies of a database.
+pub(super) fn refuse_target(disk: &Disk, source: &Path, database_id: &str) -> Result<()> {
+    refuse_place(disk, source)?;
+    let directory = disk.layout.root();
+    if !disk.env.fs.exists(directory).map_err(Error::io(directory))? {
+        return Ok(());
+    }
+    drop(lock(disk, directory)?);
+    refuse_other(disk, database_id)
+}
+
+/// Refuses what is no directory, or lies in its source.
+fn refuse_place(disk: &Disk, source: &Path) -> Result<()> {
+    let directory = disk.layout.root();
+    refuse_within(source, directory)?;
+    match disk.env.fs.metadata(directory).map(|found| found.kind) {
+        Ok(FileKind::File | FileKind::Other) => Err(Error::Refused(format!(
+            "{} is not a directory: name one that is empty or missing, or holds earlier copies",
+            directory.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a target that lies in its source, or the source in it.
 pub(super) fn refuse_within(source: &Path, directory: &Path) -> Result<()> {
     if !directory.starts_with(source) && !source.starts_with(directory) {
@@ -358,8 +382,10 @@ fn lock(disk: &Disk, directory: &Path) -> Result<Option<Box<dyn Send + Sync>>> {
             "{} is in use by a server or by another copy: copy into another directory",
             directory.display()
         ))),
-        // Not every file system for backups has locks.
-        Err(e) if e.kind() == ErrorKind::Unsupported || e.kind() == ErrorKind::NotFound => Ok(None),
+        // Not every file system for backups has locks; what else than a directory stands there, [`refuse_other`] says.
+        Err(e) if matches!(e.kind(), ErrorKind::Unsupported | ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(e) => Err(Error::io(dir)(e)),
     };
     drop(taken(&disk.layout.db())?);
@@ -367,15 +393,18 @@ fn lock(disk: &Disk, directory: &Path) -> Result<Option<Box<dyn Send + Sync>>> {
 }
 
 /// Refuses a directory that holds anything else than copies of this database.
-fn refuse_other(disk: &Disk, plan: &Plan) -> Result<()> {
+fn refuse_other(disk: &Disk, database_id: &str) -> Result<()> {
     let root = disk.layout.root();
+    let refuse = |why: String| Err(Error::Refused(format!("{} {why}", root.display())));
     for path in [disk.layout.db(), disk.layout.snapshot(), root.join("conf")] {
         root::refuse_symlink(disk, &path)?;
+        if disk.env.fs.metadata(&path).is_ok_and(|found| found.kind != FileKind::Dir) {
+            return refuse(format!("holds {}, which is not a directory: copy into an empty directory", path.display()));
+        }
     }
-    let refuse = |why: String| Err(Error::Refused(format!("{} {why}", root.display())));
     if disk.env.fs.exists(&disk.layout.marker()).map_err(Error::io(&disk.layout.marker()))? {
         let marker = root::read_marker(disk)?;
-        if marker.database_id != plan.found.pin.database_id {
+        if marker.database_id != database_id {
             return refuse("holds a copy of another database: copy into another directory".to_owned());
         }
         if !list_or_none(disk, &disk.layout.live())?.is_empty() {

@@ -103,6 +103,48 @@ fn a_root_without_a_server_is_copied_and_a_server_of_another_root_is_found_out()
     assert_eq!(again.rows("select count() from snapshots()"), "[[0]]");
 }
 
+/// Returns the files of a root, with their lengths and times.
+fn listed(root: &Path) -> Vec<String> {
+    let found = Command::new("find").arg(root).args(["-type", "f", "-printf", "%P %s %T@\n"]).output().unwrap();
+    let mut lines: Vec<String> = String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_target_that_cannot_take_a_copy_is_refused_before_the_source_is_touched() {
+    let root = new_root();
+    let mut server = Running::with(&root, &[]);
+    assert_eq!(server.write("a v=1 1000000000\n").status, 204);
+    server.stop();
+    let [file, other, to] = ["file", "other", "to"].map(|name| root.with_extension(name));
+    std::fs::write(&file, "mine").unwrap();
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("photo.jpg"), "mine").unwrap();
+    let before = listed(&root);
+    for (option, target, part) in [
+        ("--to", file.clone(), "is not a directory: name one that is empty or missing"),
+        ("--to", root.join("inside"), "lie within each other"),
+        ("--to", other.clone(), "is not empty (photo.jpg)"),
+        ("--to", root.with_extension("nowhere").join("at"), "make that directory first"),
+        ("--tar", file.clone(), "is there already: remove it, or name another file"),
+        ("--tar", root.join("a.tar"), "lies in the root that is copied"),
+    ] {
+        refused(&root, &[option, target.to_str().unwrap()], part);
+        assert_eq!(listed(&root), before, "{part}");
+    }
+    for server in ["ftp://127.0.0.1:9000", "127.0.0.1:9000", "http://127.0.0.1:99999"] {
+        refused(&root, &["--to", to.to_str().unwrap(), "--server", server], "name the root's server as http://");
+    }
+    assert_eq!(listed(&root), before);
+    assert!(!to.exists());
+    copied(&root, &["--to", to.to_str().unwrap()]);
+    for directory in [other, to] {
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
 #[test]
 fn a_copy_that_is_told_to_stop_completes_its_snapshot_and_goes_on_later() {
     let server = Running::start();
