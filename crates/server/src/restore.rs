@@ -65,6 +65,7 @@ fn restore(arguments: &RestoreArguments, json: bool, env: &Env) -> Result<(), Fa
         to: &to,
         snapshot: arguments.snapshot.as_deref(),
         depth: if arguments.verify == Verify::Full { Depth::Full } else { Depth::Fast },
+        dry_run: arguments.dry_run,
         grace_us: micros(config.storage.restore_grace),
         join: storage::engine::at_once,
     };

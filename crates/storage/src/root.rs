@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::copy::into_root::NOTE;
 use crate::document;
 use crate::env::fs::FileKind;
 use crate::layout::Disk;
@@ -72,14 +71,11 @@ pub fn read_marker(disk: &Disk) -> Result<Marker> {
     let path = disk.layout.marker();
     if !disk.env.fs.exists(&path).map_err(Error::io(&path))? {
         refuse_foreign(disk)?;
-        let trigger = disk.layout.restore_trigger();
-        let is_ours = disk.env.fs.read(&trigger).is_ok_and(|text| text.starts_with(NOTE.as_bytes()));
         return Err(Error::Refused(format!(
             "{} asks for a restore, but there is no database in {} and no snapshot/default: \
-             {}put a whole copy of a root in its place, or remove _restore to begin an empty database",
-            trigger.display(),
-            disk.layout.root().display(),
-            if is_ours { "run stillpoint restore again, " } else { "" }
+             put a whole copy of a root in its place, or remove _restore to begin an empty database",
+            disk.layout.restore_trigger().display(),
+            disk.layout.root().display()
         )));
     }
     refuse_symlink(disk, &path)?;

@@ -3,7 +3,8 @@
 //! The same as to put the copy in the root's place, to write `_restore` and to start, but that it goes on where it was killed.
 //!
 //! 1. [`IntoRoot::plan`]: which snapshot, proven in the copy; whose root the target is, and what would be left behind in it.
-//!    Nothing is changed;
+//!    Nothing is changed, but that a root without a database gets a note for as long as that takes: a start would else make
+//!    an empty database there, should this be killed;
 //! 2. [`IntoRoot::run`]: `_restore` first, which names that very cut: a start from here on is refused, or does the rest. A
 //!    root that was missing gets its name with it;
 //! 3. then what is not there yet, as [`super::fill`] brings it, kept snapshots with it, the pin last;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use types::{Seq, TimelineId, TimestampUs};
 
 use super::target::{self, PARTIAL, Target};
-use super::{How, Plan, Report, Tally, Watch, explain_full, fill};
+use super::{How, Plan, Report, Tally, Watch, explain_full, fill, plan};
 use crate::database::Join;
 use crate::env::Env;
 use crate::env::fs::{DirEntry, FileKind};
@@ -39,6 +40,8 @@ pub struct Wish<'a> {
     pub snapshot: Option<&'a str>,
     /// How much of the copy, and of what is in the root already, is read before anything changes.
     pub depth: Depth,
+    /// Only the plan is wanted: not even the note is laid down.
+    pub dry_run: bool,
     /// How long the restore can be undone.
     pub grace_us: i64,
     /// How two workers run.
@@ -101,10 +104,29 @@ pub struct IntoRoot<'a> {
     facts: Facts,
     /// Of the root's `db`, where there is one and nobody else has it.
     lock: Option<Box<dyn Send + Sync>>,
+    _begun: Option<Begun>,
+}
+
+/// What keeps a start from making an empty database in a root that is about to be restored, also when the restore is killed:
+/// [`refuse_begun`] looks for it. Dropping it takes it away, unless the trigger has come in its place.
+struct Begun {
+    disk: Disk,
+    /// `ROOT.partial`, for a root that is missing, or `_restore.partial` in it.
+    path: PathBuf,
+    is_dir: bool,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let fs = &self.disk.env.fs;
+        // What cannot be taken away holds up the next start, which says what to do.
+        let _ = if self.is_dir { fs.remove_dir(&self.path) } else { fs.unlink(&self.path) };
+    }
 }
 
 impl<'a> IntoRoot<'a> {
-    /// Proves the snapshot in the copy and looks at the root. Nothing is changed; the root is held from here on.
+    /// Proves the snapshot in the copy and looks at the root, which is as it was when this is refused or not run. It is held
+    /// from here on.
     ///
     /// # Errors
     /// [`Error::Refused`] when there is no such snapshot, or the root holds something else; [`Error::Corrupt`] naming what is
@@ -112,14 +134,18 @@ impl<'a> IntoRoot<'a> {
     pub fn plan(env: &Env, wish: Wish<'a>, progress: &dyn Fn(&str)) -> Result<IntoRoot<'a>> {
         target::refuse_within(wish.from, wish.to)?;
         let disk = Disk { env: env.clone(), layout: Layout::new(wish.to), planted: None };
+        let copy = Disk { layout: Layout::new(wish.from), ..disk.clone() };
+        let database_id = plan::marker(&copy).map_err(Error::of_copy)?.database_id;
+        let (lock, in_use) = lock(&disk)?;
+        let is_new = !has_database(&disk, &database_id)?;
+        let begun = if is_new && !wish.dry_run { begin(&disk, &copy, &database_id)? } else { None };
         let plan = Plan::find(env, wish.from, wish.snapshot).and_then(|plan| plan.with_kept(wish.depth));
         let mut plan = plan.map_err(Error::of_copy)?;
-        let (lock, in_use) = lock(&disk)?;
         let found = look(&disk, &plan)?;
         prove(&plan, wish.depth, progress).map_err(Error::of_copy)?;
         let conf = keep_configuration(&disk, &mut plan)?;
         let facts = facts(&disk, &plan, &wish, found, in_use, &conf)?;
-        Ok(IntoRoot { wish, plan, disk, facts, lock })
+        Ok(IntoRoot { wish, plan, disk, facts, lock, _begun: begun })
     }
 
     /// Returns what it would do.
@@ -156,16 +182,14 @@ impl<'a> IntoRoot<'a> {
     /// Makes the root if it is missing, writes the trigger and takes the lock.
     fn take_root(&mut self) -> Result<()> {
         let (fs, root, source) = (&self.disk.env.fs, self.disk.layout.root(), self.plan.disk.layout.root());
-        let text = trigger(&self.plan);
+        let text = trigger_text(&self.plan);
         if fs.exists(root).map_err(Error::io(root))? {
             write_trigger(&self.disk, &text)?;
         } else {
             // An empty directory would be a root for a new database to a server that starts by itself.
             let begun = Disk { layout: Layout::new(&beside(root)), ..self.disk.clone() };
             make_dir(&begun, begun.layout.root(), source)?;
-            if let Some(other) = list_or_none(&begun, begun.layout.root())?.iter().find(|entry| !is_trigger(entry)) {
-                return Err(not_ours(&begun, &format!("is in the way of the restore and holds {}", other.name)));
-            }
+            refuse_in_the_way(&begun)?;
             write_trigger(&begun, &text)?;
             fs.rename(begun.layout.root(), root).map_err(Error::io(root))?;
         }
@@ -179,11 +203,52 @@ impl<'a> IntoRoot<'a> {
             }
             self.lock = lock;
         }
-        match root.parent().map(|parent| (parent, fs.sync_dir(parent))) {
-            // Above the root others may rule.
-            Some((parent, Err(e))) if e.kind() != ErrorKind::PermissionDenied => Err(Error::io(parent)(e)),
-            _ => Ok(()),
+        sync_above(&self.disk, root)
+    }
+}
+
+/// Lays down, durably, what a start refuses, where there is no database yet. `None`: it is there from a former restore.
+fn begin(disk: &Disk, copy: &Disk, database_id: &str) -> Result<Option<Begun>> {
+    let (fs, root) = (&disk.env.fs, disk.layout.root());
+    let note = |path: PathBuf, is_dir| Begun { disk: disk.clone(), path, is_dir };
+    if fs.exists(root).map_err(Error::io(root))? {
+        let (trigger, partial) = (disk.layout.restore_trigger(), partial_trigger(disk));
+        for path in [&trigger, &partial] {
+            if fs.exists(path).map_err(Error::io(path))? {
+                return Ok(None);
+            }
         }
+        let begun = note(partial.clone(), false);
+        let made = target::write_new(&**fs, &partial, format!("{NOTE}{database_id}: it was begun\n").as_bytes(), None)?;
+        made.sync().map_err(Error::io(&partial))?;
+        fs.sync_dir(root).map_err(Error::io(root))?;
+        return Ok(Some(begun));
+    }
+    let dir = beside(root);
+    let begun = Disk { layout: Layout::new(&dir), ..disk.clone() };
+    if fs.exists(&dir).map_err(Error::io(&dir))? {
+        return refuse_in_the_way(&begun).map(|()| None);
+    }
+    let made = note(dir.clone(), true);
+    make_dir(&begun, &dir, copy.layout.root())?;
+    sync_above(disk, &dir)?;
+    Ok(Some(made))
+}
+
+/// Refuses a directory in which a root is to begin and that holds anything.
+fn refuse_in_the_way(begun: &Disk) -> Result<()> {
+    match list_or_none(begun, begun.layout.root())?.iter().find(|entry| !is_trigger(entry)) {
+        Some(other) => Err(not_ours(begun, &format!("is in the way of the restore and holds {}", other.name))),
+        None => Ok(()),
+    }
+}
+
+/// Makes a root's own name durable.
+fn sync_above(disk: &Disk, root: &Path) -> Result<()> {
+    match root.parent().map(|parent| (parent, disk.env.fs.sync_dir(parent))) {
+        // Above the root others may rule.
+        Some((parent, Err(e))) if e.kind() != ErrorKind::PermissionDenied => Err(Error::io(parent)(e)),
+        _ => Ok(()),
     }
 }
 
@@ -214,6 +279,20 @@ pub(crate) fn refuse_begun(disk: &Disk) -> Result<()> {
         left.display(),
         root.display()
     )))
+}
+
+/// Says of a start that could not end a restore into its root what to do.
+pub(crate) fn explain_unfinished(disk: &Disk, error: Error) -> Error {
+    let trigger = disk.layout.restore_trigger();
+    let is_ours = disk.env.fs.read(&trigger).is_ok_and(|text| text.starts_with(NOTE.as_bytes()));
+    if !is_ours {
+        return error;
+    }
+    Error::Refused(format!(
+        "{} was left by a restore into this root that has not ended, and a start cannot end it ({error}): run stillpoint restore \
+         again, or remove that file to give the restore up",
+        trigger.display()
+    ))
 }
 
 /// Returns whether something in a root is its trigger, whole or not.
@@ -260,7 +339,7 @@ fn in_use(disk: &Disk) -> Error {
 }
 
 /// Returns what stands in the trigger: the chosen cut, and that its bytes were compared as they came.
-fn trigger(plan: &Plan) -> String {
+fn trigger_text(plan: &Plan) -> String {
     format!(
         "{NOTE}{}: run it again to go on, or remove this file to start without restoring\nsnapshot={}\nverify=fast\n",
         plan.found.pin.database_id,
@@ -287,12 +366,11 @@ fn write_trigger(disk: &Disk, text: &str) -> Result<()> {
     fs.sync_dir(disk.layout.root()).map_err(Error::io(disk.layout.root()))
 }
 
-/// Says whose root it is.
+/// Returns whether a root holds a database; whose, [`look`] says.
 ///
 /// # Errors
-/// [`Error::Refused`] when it is anybody else's, or of a history that does not fit the snapshot's: then the copied timelines
-/// would come into force by their names alone.
-fn look(disk: &Disk, plan: &Plan) -> Result<Found> {
+/// [`Error::Refused`] when it holds anything else.
+fn has_database(disk: &Disk, database_id: &str) -> Result<bool> {
     let root = disk.layout.root();
     if disk.env.fs.metadata(root).is_ok_and(|found| !matches!(found.kind, FileKind::Dir | FileKind::Symlink)) {
         return Err(not_ours(disk, "is not a directory"));
@@ -313,8 +391,20 @@ fn look(disk: &Disk, plan: &Plan) -> Result<Found> {
         _ => {}
     }
     let marker = disk.layout.marker();
-    if !disk.env.fs.exists(&marker).map_err(Error::io(&marker))? {
-        return look_without_marker(disk, plan).map(|()| Found::Empty);
+    if disk.env.fs.exists(&marker).map_err(Error::io(&marker))? {
+        return Ok(true);
+    }
+    refuse_foreign(disk, database_id).map(|()| false)
+}
+
+/// Says whose root it is.
+///
+/// # Errors
+/// [`Error::Refused`] when it is anybody else's, or of a history that does not fit the snapshot's: then the copied timelines
+/// would come into force by their names alone.
+fn look(disk: &Disk, plan: &Plan) -> Result<Found> {
+    if !has_database(disk, &plan.found.pin.database_id)? {
+        return Ok(Found::Empty);
     }
     if root::read_marker(disk)?.database_id != plan.found.pin.database_id {
         return Err(not_ours(disk, "holds another database"));
@@ -346,7 +436,7 @@ fn look(disk: &Disk, plan: &Plan) -> Result<Found> {
 }
 
 /// Looks at a root without a database: a new one, or one that a restore had just begun.
-fn look_without_marker(disk: &Disk, plan: &Plan) -> Result<()> {
+fn refuse_foreign(disk: &Disk, database_id: &str) -> Result<()> {
     let root = disk.layout.root();
     let trigger = disk.layout.restore_trigger();
     let bytes = match disk.env.fs.read(&trigger) {
@@ -356,7 +446,7 @@ fn look_without_marker(disk: &Disk, plan: &Plan) -> Result<()> {
     };
     let text = String::from_utf8_lossy(&bytes);
     let begun = text.strip_prefix(NOTE).map(|rest| rest.split(':').next().unwrap_or_default());
-    if begun.is_some_and(|id| id != plan.found.pin.database_id) {
+    if begun.is_some_and(|id| id != database_id) {
         return Err(not_ours(disk, "holds a restore of another database that did not end"));
     }
     let hidden = |name: &str| name.starts_with('.') || name == "lost+found";

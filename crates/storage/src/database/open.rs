@@ -62,7 +62,7 @@ impl Database {
         let wants_restore = has_trigger && options.restores;
         if wants_restore {
             root::refuse_symlink(&disk, &disk.layout.db())?;
-            root::read_marker(&disk).map_err(Error::of_copy)?;
+            root::read_marker(&disk).map_err(Error::of_copy).map_err(|e| into_root::explain_unfinished(&disk, e))?;
         } else {
             into_root::refuse_begun(&disk)?;
             root::make_db_dir(&disk)?;
@@ -174,7 +174,7 @@ fn restore_if_asked(
     match has_trigger {
         true => {
             let limits = restore::Limits { grace_us: options.restore_grace_us, retention_us: options.log_retention_us };
-            restore::run(disk, limits, progress)
+            restore::run(disk, limits, progress).map_err(|error| into_root::explain_unfinished(disk, error))
         }
         false => restore::instance::run(disk, &options.instance_id, options.restore_grace_us, notices, progress),
     }

@@ -137,7 +137,15 @@ fn copy_to(from: &Path, to: &Path) -> storage::Result<()> {
 /// Puts the copy back into a root, as `stillpoint restore`.
 fn restore_to(from: &Path, to: &Path) -> storage::Result<()> {
     let stop = AtomicBool::new(false);
-    let wish = Wish { from, to, snapshot: Some("night"), depth: Depth::Full, grace_us: 0, join: one_after_the_other };
+    let wish = Wish {
+        from,
+        to,
+        snapshot: Some("night"),
+        depth: Depth::Full,
+        dry_run: true,
+        grace_us: 0,
+        join: one_after_the_other,
+    };
     let planned = IntoRoot::plan(&Env::os(), wish, &|_| {})?;
     planned.run(&Watch { progress: &|_| {}, stop: &stop }, &|_| {}).map(drop)
 }

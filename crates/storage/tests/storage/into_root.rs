@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use storage::copy::{self, Facts, Found, How, IntoRoot, Plan, Restored, Watch, Wish};
 use storage::env::Fs;
-use storage::env::sim_fs::{CopyMode, SimFs, Survive};
+use storage::env::sim_fs::{CopyMode, OpKind, SimFs, Survive};
 use storage::restore::Depth;
 use storage::{Database, Env, Error, Options, Terms};
 
@@ -22,12 +22,25 @@ fn one_after_the_other(first: &(dyn Fn() + Sync), second: &(dyn Fn() + Sync)) {
 
 fn plan<'a>(env: &Env, to: &'a str, snapshot: Option<&'a str>, depth: Depth) -> storage::Result<IntoRoot<'a>> {
     let (from, to) = (Path::new(COPY), Path::new(to));
-    IntoRoot::plan(env, Wish { from, to, snapshot, depth, grace_us: DAY_US, join: one_after_the_other }, &|_| {})
+    IntoRoot::plan(
+        env,
+        Wish { from, to, snapshot, depth, dry_run: true, grace_us: DAY_US, join: one_after_the_other },
+        &|_| {},
+    )
 }
 
 fn run(env: &Env, to: &str) -> storage::Result<Restored> {
-    let stop = AtomicBool::new(false);
-    plan(env, to, None, Depth::Full)?.run(&Watch { progress: &|_| {}, stop: &stop }, &|_| {})
+    let (from, to, stop) = (Path::new(COPY), Path::new(to), AtomicBool::new(false));
+    let wish = Wish {
+        from,
+        to,
+        snapshot: None,
+        depth: Depth::Full,
+        dry_run: false,
+        grace_us: DAY_US,
+        join: one_after_the_other,
+    };
+    IntoRoot::plan(env, wish, &|_| {})?.run(&Watch { progress: &|_| {}, stop: &stop }, &|_| {})
 }
 
 fn facts(env: &Env, to: &str) -> Facts {
@@ -181,6 +194,65 @@ fn no_new_database_is_begun_where_a_restore_was_cut_short() {
     assert!(open_at(&env, NEW).unwrap().view().table("t").is_none(), "the folder beside it is somebody else's");
 }
 
+/// A server that starts by itself makes its root before it looks. The machine's `/new` was empty, or missing.
+fn no_start_begins_a_database(was_there: bool) {
+    let (fs, env, cut, _) = copied();
+    if was_there {
+        fs.make_dirs(Path::new(NEW));
+        fs.sync_all();
+    }
+    let before = fs.fork();
+    fs.capture_crash_points(true);
+    run(&env, NEW).unwrap();
+    let points = fs.take_crash_points();
+    let is_untouched = |machine: &SimFs| machine.tree_digest(Path::new("/")) == before.tree_digest(Path::new("/"));
+    let mut untouched = 0;
+    for (i, point) in points.iter().enumerate() {
+        let machine = if i % 2 == 0 { point.kill() } else { point.power_cut(Survive::Subset(i as u64)) };
+        untouched += usize::from(is_untouched(&machine));
+        if is_untouched(&machine) {
+            continue;
+        }
+        machine.make_dirs(Path::new(NEW));
+        match open_at(&on(&env, machine.clone()), NEW) {
+            Ok(db) => assert_eq!(rows(&db, "t"), cut, "{i}: {:?}", point.op),
+            Err(why) => assert!(why.to_string().contains("run stillpoint restore again"), "{i}: {:?}: {why}", point.op),
+        }
+        let on = on(&env, machine);
+        run(&on, NEW).unwrap_or_else(|e| panic!("{i}: {:?}: {e}", point.op));
+        assert_eq!(rows(&open_at(&on, NEW).unwrap(), "t"), cut, "{i}: gone on");
+    }
+    assert!(untouched <= 4 && points.len() > 30, "{untouched} of {}", points.len());
+}
+
+#[test]
+fn a_restore_that_was_killed_anywhere_lets_no_start_begin_a_database() {
+    no_start_begins_a_database(false);
+    no_start_begins_a_database(true);
+}
+
+#[test]
+fn a_restore_is_announced_before_its_copy_is_proven_and_a_refused_one_leaves_nothing() {
+    for was_there in [false, true] {
+        let (fs, env, ..) = copied();
+        if was_there {
+            fs.make_dirs(Path::new(NEW));
+        }
+        let segment = fs.files_below(Path::new(COPY)).into_iter().find(|f| f.to_string_lossy().contains("1970-01-02"));
+        fs.flip_bit(&Path::new(COPY).join(segment.unwrap()), 700, 1);
+        let before = fs.tree_digest(Path::new("/"));
+        fs.record_trace(true);
+        assert!(matches!(run(&env, NEW), Err(Error::Corrupt { .. })));
+        assert_eq!(fs.tree_digest(Path::new("/")), before, "{was_there}");
+        let trace = fs.take_trace();
+        let announced = trace.iter().position(|op| op.site.kind.is_sync());
+        let is_read = |kind| matches!(kind, OpKind::Read | OpKind::Map | OpKind::Open);
+        let mut ops = trace.iter();
+        let read = ops.position(|op| is_read(op.site.kind) && op.path.starts_with("/copy/snapshot"));
+        assert!(announced.is_some() && announced < read, "{was_there}: {announced:?} {read:?}");
+    }
+}
+
 #[test]
 fn what_stands_in_the_way_of_a_new_root_is_left_alone() {
     let (fs, env, cut, _) = copied();
@@ -199,7 +271,15 @@ fn a_file_in_the_place_of_a_copy_or_of_a_folder_in_it_is_refused_with_what_to_do
     let (fs, env, _, _) = copied();
     let told = |from: &str, to: &str| {
         let (from, to) = (Path::new(from), Path::new(to));
-        let wish = Wish { from, to, snapshot: None, depth: Depth::Full, grace_us: 0, join: one_after_the_other };
+        let wish = Wish {
+            from,
+            to,
+            snapshot: None,
+            depth: Depth::Full,
+            dry_run: true,
+            grace_us: 0,
+            join: one_after_the_other,
+        };
         IntoRoot::plan(&env, wish, &|_| {}).map(drop).unwrap_err()
     };
     fs.write_file(Path::new("/file"), b"x");
@@ -322,7 +402,15 @@ fn a_directory_of_copies_is_not_made_a_root_and_another_history_is_left_alone() 
     fill_pair(&clone, 20);
     clone.prepare_snapshot("night").unwrap();
     let (from, to) = (Path::new(NEW), Path::new(ROOT));
-    let wish = Wish { from, to, snapshot: None, depth: Depth::Full, grace_us: DAY_US, join: one_after_the_other };
+    let wish = Wish {
+        from,
+        to,
+        snapshot: None,
+        depth: Depth::Full,
+        dry_run: true,
+        grace_us: DAY_US,
+        join: one_after_the_other,
+    };
     let refused = IntoRoot::plan(&env, wish, &|_| {});
     assert!(matches!(refused, Err(Error::Refused(why)) if why.contains("another history")));
     assert_ne!(rows(&clone, "t"), cut);
