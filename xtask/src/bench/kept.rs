@@ -178,7 +178,9 @@ fn table_comes_back(binary: &Path, scratch: &Scratch) -> Result<()> {
     server.stop()
 }
 
-/// Times `cp -a` and a sync beside `snapshot copy`, a first and a second one, of one root.
+/// Times `cp -a` of a root under a running server, with and without the sync that it leaves to others, beside `snapshot copy`,
+/// which proves each file and has all of it on the disk when it ends: a first one and, behind a commit, a second one. Then
+/// `verify` of the copy beside `b3sum` of its files, where that is there.
 fn copies(binary: &Path, scratch: &Scratch) -> Result<()> {
     let root = scratch.path("copied");
     let server = Server::start(binary, &root)?;
@@ -186,32 +188,54 @@ fn copies(binary: &Path, scratch: &Scratch) -> Result<()> {
     for number in 0..COPIED_COMMITS {
         http.write(&commit("t", 0, number))?;
     }
-    let [mut plain, mut first, mut second] = [const { Vec::new() }; 3];
-    for round in 0..ROUNDS {
+    let url = format!("http://127.0.0.1:{}", server.http_port);
+    let [mut plain, mut synced, mut first, mut second, mut verified, mut hashed] = [const { Vec::new() }; 6];
+    let mut sent = Vec::new();
+    for round in 0..ROUNDS as u64 {
         let (to_plain, to_own) = (scratch.path(&format!("plain{round}")), scratch.path(&format!("own{round}")));
+        let settle = || output(Command::new("sync").arg("-f").arg(&root));
+        settle()?;
         let began = Instant::now();
         crate::scratch::copy(&root, &to_plain)?;
-        output(Command::new("sync").arg("-f").arg(&to_plain))?;
         plain.push(began.elapsed());
+        output(Command::new("sync").arg("-f").arg(&to_plain))?;
+        synced.push(began.elapsed());
+        remove(&to_plain)?;
         for times in [&mut first, &mut second] {
+            settle()?;
             let mut command = Command::new(binary);
-            let url = format!("http://127.0.0.1:{}", server.http_port);
-            command.args(["snapshot", "copy", "--server", &url, "--from"]).arg(&root).arg("--to").arg(&to_own);
+            command
+                .args(["--json", "snapshot", "copy", "--server", &url, "--from"])
+                .arg(&root)
+                .arg("--to")
+                .arg(&to_own);
             let began = Instant::now();
-            output(&mut command)?;
+            let told: serde_json::Value = serde_json::from_str(&output(&mut command)?)?;
             times.push(began.elapsed());
+            sent.push(format!("{} of {}", told["new_bytes"], told["bytes"]));
+            http.write(&commit("t", 0, COPIED_COMMITS + round))?;
         }
-        for copied in [to_plain, to_own] {
-            remove(&copied)?;
+        let began = Instant::now();
+        output(Command::new(binary).arg("verify").arg(&to_own))?;
+        verified.push(began.elapsed());
+        let began = Instant::now();
+        let files = format!("find {} -type f -print0 | xargs -0 b3sum", to_own.display());
+        if output(Command::new("sh").args(["-c", &files])).is_ok() {
+            hashed.push(began.elapsed());
         }
+        remove(&to_own)?;
     }
-    let bytes = size_bytes(&root)?;
     println!(
-        "kept: {} MB: cp -a and sync {} ms, snapshot copy {} ms, a second one {} ms ({})",
-        bytes >> 20,
+        "kept: a root of {} MB: cp -a {} ms, with sync -f {} ms; snapshot copy, durable and proven, {} ms, a second one {} ms \
+         (bytes sent: {}); verify {} ms, b3sum of the same files {} ms ({})",
+        size_bytes(&root)? >> 20,
         said(&plain),
+        said(&synced),
         said(&first),
         said(&second),
+        sent.join(", "),
+        said(&verified),
+        if hashed.is_empty() { "not there".to_owned() } else { said(&hashed) },
         load()?
     );
     server.stop()
