@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use storage::Error;
 use storage::copy::{Facts, Found, IntoRoot, Restored, Watch, Wish};
 use storage::env::Env;
+use storage::env::fs::FileKind;
 use storage::restore::Depth;
 use types::TimestampUs;
 
@@ -58,6 +59,12 @@ fn restore(arguments: &RestoreArguments, json: bool, env: &Env) -> Result<(), Fa
     let to = true_path(&arguments.to)?;
     if let Some(why) = refusal_of_place(&to) {
         return Err(Failure::refused(why));
+    }
+    if env.fs.metadata(&to).is_ok_and(|found| found.kind != FileKind::Dir) {
+        return Err(Failure::refused(format!(
+            "{} is not a directory; nothing was touched. Choose a directory that is empty or missing",
+            to.display()
+        )));
     }
     let config = load_config(&to, env.fs.as_ref()).map_err(Failure::refused)?;
     let wish = Wish {

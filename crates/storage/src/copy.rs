@@ -213,7 +213,7 @@ impl<'a> Tally<'a> {
 /// [`Error::Refused`] when there is no database in the root, or the directory holds something else than its copies.
 pub fn refuse_target(env: &Env, root: &Path, directory: &Path) -> Result<()> {
     let source = Disk { env: env.clone(), layout: Layout::new(root), planted: None };
-    let database_id = plan::marker(&source)?.database_id;
+    let database_id = crate::restore::marker_of_copy(&source)?.database_id;
     target::refuse_target(&Disk { layout: Layout::new(directory), ..source.clone() }, root, &database_id)
 }
 

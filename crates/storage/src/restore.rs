@@ -38,6 +38,7 @@ pub use trigger::Depth;
 use trigger::{Target, Trigger};
 pub(crate) use undo::files_of as undo_files;
 pub(crate) use validate::{require_plain_path, verify_lengths, verify_tables};
+pub(crate) use verify::marker_of_copy;
 pub use verify::{Whole, verify};
 
 /// What a restore did, for the operator.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document;
 use crate::env::fs::FileKind;
-use crate::layout::Disk;
+use crate::layout::{Disk, list_or_none};
 use crate::log::Place;
 use crate::{Error, Result};
 
@@ -98,10 +98,7 @@ fn refuse_foreign(disk: &Disk) -> Result<()> {
     };
     let harmless = |name: &str| name == "lost+found" || name.starts_with('.');
     let Some(foreign) = entries.iter().find(|e| !harmless(&e.name)) else { return Ok(()) };
-    if entries.iter().any(|e| ["_log", "_base", "_timeline"].contains(&e.name.as_str())) {
-        let detail = "is missing, though the rest of a database is there: the copy is not whole, use another copy";
-        return Err(Error::corrupt(&disk.layout.marker(), detail));
-    }
+    refuse_without_marker(disk)?;
     let of_questdb = entries.iter().any(|e| e.name.starts_with("tables.d") || e.name == "_tab_index.d");
     Err(Error::Refused(if of_questdb {
         format!(
@@ -117,6 +114,16 @@ fn refuse_foreign(disk: &Disk) -> Result<()> {
             foreign.name
         )
     }))
+}
+
+/// Refuses a `db` that has lost its marker.
+pub fn refuse_without_marker(disk: &Disk) -> Result<()> {
+    let entries = list_or_none(disk, &disk.layout.db())?;
+    if !entries.iter().any(|e| ["_log", "_base", "_timeline"].contains(&e.name.as_str())) {
+        return Ok(());
+    }
+    let detail = "is missing, though the rest of a database is there; the copy is not whole, use another copy";
+    Err(Error::corrupt(&disk.layout.marker(), detail))
 }
 
 fn only_marker(disk: &Disk) -> Result<bool> {

@@ -37,11 +37,15 @@ fn pin_name(file: &str) -> Option<&str> {
 /// # Errors
 /// [`Error::Invalid`] saying what a name may hold.
 pub fn check_name(name: &str) -> Result<()> {
-    let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.starts_with('.') || !name.chars().all(is_good) {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.starts_with('.') || !name.chars().all(is_of_name) {
         return Err(Error::Invalid(format!(
             "a snapshot's name has 1 to {MAX_NAME_BYTES} letters, digits, '_', '-' and '.', and does not begin with '.'"
         )));
     }
     Ok(())
+}
+
+/// Returns whether a snapshot's name, or its file's, may hold it.
+pub(crate) fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use types::{Seq, TimelineId, TimestampUs};
 
 use super::target::{self, PARTIAL, Target};
-use super::{How, Plan, Report, Tally, Watch, explain_full, fill, plan};
+use super::{How, Plan, Report, Tally, Watch, explain_full, fill};
 use crate::database::Join;
 use crate::env::Env;
 use crate::env::fs::{DirEntry, FileKind};
@@ -135,7 +135,7 @@ impl<'a> IntoRoot<'a> {
         target::refuse_within(wish.from, wish.to)?;
         let disk = Disk { env: env.clone(), layout: Layout::new(wish.to), planted: None };
         let copy = Disk { layout: Layout::new(wish.from), ..disk.clone() };
-        let database_id = plan::marker(&copy).map_err(Error::of_copy)?.database_id;
+        let database_id = restore::marker_of_copy(&copy).map_err(Error::of_copy)?.database_id;
         let (lock, in_use) = lock(&disk)?;
         let is_new = !has_database(&disk, &database_id)?;
         let begun = if is_new && !wish.dry_run { begin(&disk, &copy, &database_id)? } else { None };

@@ -8,8 +8,7 @@ use crate::document;
 use crate::env::Env;
 use crate::env::fs::FileKind;
 use crate::layout::{Disk, Layout, list_or_none};
-use crate::restore::{Depth, PinFile, kept, read_pins, require_plain_path};
-use crate::root::{self, Marker};
+use crate::restore::{Depth, PinFile, kept, marker_of_copy, read_pins, require_plain_path};
 use crate::snapshot::{Pin, content};
 use crate::{Error, Result};
 
@@ -91,7 +90,7 @@ impl Plan {
     /// Likewise; [`Error::Refused`] listing them when there are several.
     pub fn find(env: &Env, root: &Path, snapshot: Option<&str>) -> Result<Plan> {
         let disk = Disk { env: env.clone(), layout: Layout::new(root), planted: None };
-        let marker = marker(&disk)?;
+        let marker = marker_of_copy(&disk)?;
         let pins = read_pins(&disk)?;
         let found = choose(&disk, &pins, snapshot)?;
         if found.pin.database_id != marker.database_id {
@@ -179,29 +178,6 @@ impl Plan {
     pub fn total_files(&self) -> usize {
         self.files.len() + self.last.len()
     }
-}
-
-/// Returns the marker of a root that is to be copied, or of a copy.
-pub(super) fn marker(disk: &Disk) -> Result<Marker> {
-    let root = disk.layout.root();
-    if disk.env.fs.metadata(root).is_ok_and(|found| !matches!(found.kind, FileKind::Dir | FileKind::Symlink)) {
-        return Err(Error::Refused(format!(
-            "{} is not a directory: name a directory that holds a copy of a root",
-            root.display()
-        )));
-    }
-    for dir in [disk.layout.db(), disk.layout.snapshot()] {
-        root::refuse_symlink(disk, &dir)?;
-    }
-    let path = disk.layout.marker();
-    if !disk.env.fs.exists(&path).map_err(Error::io(&path))? {
-        return Err(Error::Refused(format!(
-            "there is no database in {}: name a directory that holds a copy of a root",
-            root.display()
-        )));
-    }
-    require_plain_path(disk, "_stillpoint")?;
-    root::read_marker(disk)
 }
 
 /// Returns the snapshot that is meant.

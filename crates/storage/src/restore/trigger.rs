@@ -1,4 +1,6 @@
-//! What `_restore` asks for: [`read`]. One `key=value` a line, each key once; lines that begin with `#` say nothing.
+//! What `_restore` asks for: [`read`]. One `key=value` a line, each key once; what stands behind `#` says nothing.
+//!
+//! It is written by hand, in the worst hour, by any editor: a mark of byte order, quotes around a value and a space in a time are taken.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +9,7 @@ use types::{Seq, TimelineId, TimestampUs};
 use crate::env::fs::FileKind;
 use crate::layout::Disk;
 use crate::moment::Moment;
+use crate::snapshot::is_of_name;
 use crate::timeline;
 use crate::{Error, Result};
 
@@ -39,6 +42,10 @@ pub struct Trigger {
 
 /// The keys.
 const KEYS: [&str; 5] = ["snapshot", "timeline", "seq", "timestamp", "verify"];
+/// Nobody writes more by hand; the note of `stillpoint restore` is shorter.
+const MAX_BYTES: u64 = 4096;
+/// As much of a line is said again.
+const SAID_CHARS: usize = 60;
 /// What may be written.
 const LINES: &str =
     "snapshot=<name>, timeline=<number>, seq=<number>, timestamp=2026-03-01T09:59:00Z, verify=full, verify=fast";
@@ -50,11 +57,15 @@ const LINES: &str =
 /// be written instead.
 pub fn read(disk: &Disk) -> Result<Trigger> {
     let path = disk.layout.restore_trigger();
-    let bytes = match disk.env.fs.metadata(&path).map(|m| m.kind) {
-        Ok(FileKind::Dir) => Vec::new(),
+    let bytes = match disk.env.fs.metadata(&path) {
+        Ok(found) if found.kind == FileKind::Dir => Vec::new(),
+        Ok(found) if found.len_bytes > MAX_BYTES => {
+            return Err(not_understood(disk, &format!("{} bytes", found.len_bytes)));
+        }
         _ => disk.env.fs.read(&path).map_err(Error::io(&path))?,
     };
-    let mut values = parse(&String::from_utf8_lossy(&bytes)).map_err(|why| not_understood(disk, &why))?;
+    let text = String::from_utf8(bytes).map_err(|_| not_understood(disk, "bytes that are no UTF-8 text"))?;
+    let mut values = parse(&text).map_err(|why| not_understood(disk, &why))?;
     let depth = match values.remove("verify").as_deref() {
         None | Some("full") => Depth::Full,
         Some("fast") => Depth::Fast,
@@ -74,19 +85,26 @@ pub fn read(disk: &Disk) -> Result<Trigger> {
 /// Returns the values by their keys; the error is what stands there.
 fn parse(text: &str) -> Result<BTreeMap<&'static str, String>, String> {
     let mut values = BTreeMap::new();
-    for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
-        let Some((key, value)) = line.split_once('=') else { return Err(format!("{line:?}")) };
-        let Some(known) = KEYS.iter().find(|known| **known == key.trim()) else {
-            return Err(format!("{line:?}"));
-        };
-        if value.trim().is_empty() {
-            return Err(format!("{line:?}"));
+    let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines();
+    for line in lines.map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|line| !line.is_empty()) {
+        let said = || format!("{:?}", line.chars().take(SAID_CHARS).collect::<String>());
+        let (key, value) = line.split_once('=').ok_or_else(said)?;
+        let known = KEYS.iter().find(|known| **known == key.trim()).ok_or_else(said)?;
+        let value = unquoted(value.trim());
+        if value.is_empty() || *known == "snapshot" && !value.chars().all(is_of_name) {
+            return Err(said());
         }
-        if values.insert(*known, value.trim().to_owned()).is_some() {
+        if values.insert(*known, value.to_owned()).is_some() {
             return Err(format!("{known} more than once"));
         }
     }
     Ok(values)
+}
+
+/// Returns what stands in a pair of quotes.
+fn unquoted(value: &str) -> &str {
+    let within = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
+    within('\'').or_else(|| within('"')).unwrap_or(value)
 }
 
 /// Takes the moment that is asked for, which nothing else may stand beside but `verify`; the error is what stands there.
@@ -95,7 +113,7 @@ fn moment(values: &mut BTreeMap<&'static str, String>) -> Result<Option<Moment>,
         Ok(seq) => Ok(Moment::Seq(Seq(seq))),
         Err(_) => Err(format!("seq={text}")),
     });
-    let time = values.remove("timestamp").map(|text| match text.parse() {
+    let time = values.remove("timestamp").map(|text| match text.replacen(' ', "T", 1).parse() {
         Ok(TimestampUs(time_us)) => Ok(Moment::Time(time_us)),
         Err(_) => Err(format!("timestamp={text}")),
     });
@@ -140,10 +158,31 @@ mod tests {
         assert_eq!(values["snapshot"], "nightly");
         assert_eq!((&*values["verify"], &*values["timeline"]), ("fast", "3"));
         assert!(parse("").unwrap().is_empty());
-        for bad in
-            ["snapshot", "snapshot=", "snapshto=x", "snapshot=a\nsnapshot=a", "verify=fast\nverify=full", "\u{0}"]
-        {
+        let bad = [
+            "snapshot",
+            "snapshot=",
+            "snapshot=''",
+            "snapshot='a",
+            "snapshot=../a",
+            "snapshot=a\u{0}",
+            "snapshto=x",
+            "snapshot=a\nsnapshot=a",
+            "verify=fast\nverify=full",
+            "\u{0}",
+        ];
+        for bad in bad {
             assert!(parse(bad).is_err(), "{bad:?}");
+        }
+        let long = parse(&"x".repeat(4000)).unwrap_err();
+        assert!(long.len() < 100, "{long}");
+    }
+
+    #[test]
+    fn what_editors_and_shells_add_is_taken() {
+        for text in
+            ["\u{feff}snapshot=night", "snapshot='night'\r\n", "snapshot = \"night\"", "snapshot=night # of monday"]
+        {
+            assert_eq!(parse(text).unwrap()["snapshot"], "night", "{text:?}");
         }
     }
 
@@ -153,9 +192,13 @@ mod tests {
         assert_eq!(read("seq = 7"), Ok(Some(Moment::Seq(Seq(7)))));
         assert_eq!(read("snapshot=nightly"), Ok(None));
         let at = Ok(Some(Moment::Time(1_772_359_140_000_000)));
-        for time in
-            ["2026-03-01T09:59:00Z", "2026-03-01T09:59:00.000000Z", "2026-03-01T09:59:00", "2026-03-01T10:59:00+01:00"]
-        {
+        for time in [
+            "2026-03-01T09:59:00Z",
+            "2026-03-01T09:59:00.000000Z",
+            "2026-03-01T09:59:00",
+            "2026-03-01 09:59:00",
+            "2026-03-01T10:59:00+01:00",
+        ] {
             assert_eq!(read(&format!("timestamp={time}")), at, "{time}");
         }
         let midnight = Ok(Some(Moment::Time(1_772_323_200_000_000)));

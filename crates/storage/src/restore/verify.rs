@@ -8,8 +8,9 @@ use types::{Seq, TimestampUs};
 use super::validate::{require_plain_path, verify_tables};
 use super::{PinFile, read_pins};
 use crate::env::Env;
+use crate::env::fs::FileKind;
 use crate::layout::{Disk, Layout};
-use crate::root;
+use crate::root::{self, Marker};
 use crate::snapshot::content;
 use crate::{Error, Result};
 
@@ -41,19 +42,21 @@ impl fmt::Display for Whole {
 /// damaged.
 pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &dyn Fn(&str)) -> Result<Vec<Whole>> {
     let disk = Disk { env: env.clone(), layout: Layout::new(root), planted: None };
-    root::refuse_symlink(&disk, &disk.layout.db())?;
-    let marker_path = disk.layout.marker();
-    if !disk.env.fs.exists(&marker_path).map_err(Error::io(&marker_path))? {
-        return Err(Error::Refused(format!("there is no database in {}", root.display())));
-    }
-    let marker = root::read_marker(&disk)?;
-    root::refuse_symlink(&disk, &disk.layout.snapshot())?;
+    let marker = marker_of_copy(&disk)?;
     let mut pins = read_pins(&disk)?;
-    pins.retain(|found| name.is_none_or(|name| name == found.pin.name));
+    let mut there: Vec<&str> = pins.iter().map(|found| &*found.pin.name).collect();
+    there.sort_unstable();
+    there.dedup();
+    let there = there.join(", ");
+    pins.retain(|found| name.is_none_or(|name| found.is_called(name)));
     pins.sort_by_key(|found| (found.pin.timeline.number, found.pin.seq));
     if pins.is_empty() {
-        let name = name.unwrap_or("*");
-        return Err(Error::Refused(format!("there is no snapshot/{name} in {}: it was not copied", root.display())));
+        let remedy = match there.is_empty() {
+            true => "take one with SNAPSHOT PREPARE and copy the root before SNAPSHOT COMPLETE".to_owned(),
+            false => format!("name one that is there ({there})"),
+        };
+        let (name, root) = (name.unwrap_or("*"), root.display());
+        return Err(Error::Refused(format!("there is no snapshot/{name} in {root}: it was not copied; {remedy}")));
     }
     pins.iter().map(|found| verify_one(&disk, found, &marker.database_id, progress).map_err(Error::of_copy)).collect()
 }
@@ -79,4 +82,28 @@ fn verify_one(disk: &Disk, found: &PinFile, database_id: &str, progress: &dyn Fn
         bytes: files.iter().map(|(_, len_bytes)| len_bytes).sum(),
         files: files.len(),
     })
+}
+
+/// Returns the marker of a root that is to be copied, or of a copy.
+pub(crate) fn marker_of_copy(disk: &Disk) -> Result<Marker> {
+    let root = disk.layout.root();
+    if disk.env.fs.metadata(root).is_ok_and(|found| !matches!(found.kind, FileKind::Dir | FileKind::Symlink)) {
+        return Err(Error::Refused(format!(
+            "{} is not a directory: name a directory that holds a copy of a root",
+            root.display()
+        )));
+    }
+    for dir in [disk.layout.db(), disk.layout.snapshot()] {
+        root::refuse_symlink(disk, &dir)?;
+    }
+    let path = disk.layout.marker();
+    if !disk.env.fs.exists(&path).map_err(Error::io(&path))? {
+        root::refuse_without_marker(disk)?;
+        return Err(Error::Refused(format!(
+            "there is no database in {}: name a directory that holds a copy of a root",
+            root.display()
+        )));
+    }
+    require_plain_path(disk, "_stillpoint")?;
+    root::read_marker(disk)
 }

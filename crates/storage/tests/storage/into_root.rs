@@ -296,6 +296,17 @@ fn a_file_in_the_place_of_a_copy_or_of_a_folder_in_it_is_refused_with_what_to_do
     for (error, why) in refusals {
         assert!(matches!(&error, Error::Refused(text) if text.starts_with(why)), "{error:?}");
     }
+    let verified = |root: &str, name| {
+        storage::restore::verify(&env, Path::new(root), name, &|_| {}).map(drop).unwrap_err().to_string()
+    };
+    let unknown = verified(COPY, Some("none"));
+    assert!(unknown.ends_with("there is no snapshot/none in /copy: it was not copied; name one that is there (night)"));
+    assert!(verified("/file", None).contains("/file is not a directory: name a directory"));
+    assert!(verified("/nothing", None).contains("there is no database in /nothing: name a directory"));
+    let lost = fs.fork();
+    lost.remove(Path::new("/copy/db/_stillpoint"));
+    let lost = storage::restore::verify(&on(&env, lost), Path::new(COPY), None, &|_| {}).unwrap_err().to_string();
+    assert!(lost.contains("_stillpoint: is missing, though the rest of a database is there"), "{lost}");
     let half = told("/half", NEW);
     assert!(matches!(&half, Error::Corrupt { detail, .. } if detail.contains("use another copy")), "{half:?}");
     assert!(fs.metadata(Path::new(NEW)).is_err());
