@@ -576,3 +576,6 @@ fn id_in_name(name: &str) -> Option<FileId> {
     let id = stem.rsplit_once('.').map_or(stem, |(_, id)| id);
     id.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -358,3 +358,6 @@ fn next_table(disk: &Disk, state: &DbState, left: u64) -> Result<u64> {
     let seen = entries.iter().filter_map(|e| parse_table_dir(&e.name)).map(|id| id.0 + 1).max().unwrap_or(1);
     Ok(if disk.has(Planted::IdsReused) { state.next_table } else { seen.max(left).max(state.next_table) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,8 @@ fn near_a_full_disk_expired_snapshots_go_and_then_copying_ends_that_stays_good()
     use SnapshotState::{Ended, Expired, Open};
     assert_eq!(states(&db), [("copy".to_owned(), Open), ("old".to_owned(), Expired)], "there is room");
     let held = db.snapshots()[0].held_bytes;
+    let lease_end_us = || db.snapshots()[0].lease_end_us.unwrap();
+    let granted_us = lease_end_us();
     assert!(held >= WIDE_BYTES as u64, "{held}");
 
     fs.set_free_bytes(Some(40 << 20));
@@ -54,6 +56,7 @@ fn near_a_full_disk_expired_snapshots_go_and_then_copying_ends_that_stays_good()
     assert_eq!(states(&db), [("copy".to_owned(), Open)], "the expired one goes first");
     tick(&db, &clock);
     assert_eq!(states(&db), [("copy".to_owned(), Ended)]);
+    assert!((lease_end_us() - granted_us).abs() < 1_000, "its lease runs on");
     assert!(!fs.files_below(Path::new(ROOT)).iter().any(|p| p.to_string_lossy().contains("1970-01-02/")));
     // It is durable, is not released, and what it names is all there.
     drop(db);
@@ -156,6 +159,9 @@ fn prepare_with_sync_makes_one_call_for_each_file_system() {
     db.prepare_snapshot_with("with", Terms { sync: true, ..Terms::default() }).unwrap();
     assert_eq!(syncs(), 1);
     assert!(db.snapshots()[0].places.is_empty());
+    assert!(!db.syncs_usually(), "unless it is configured so");
+    let options = Options { snapshot_syncfs: true, ..Options::new("/other") };
+    assert!(Database::open(env, options).unwrap().syncs_usually());
 }
 
 #[test]

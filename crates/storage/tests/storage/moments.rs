@@ -561,3 +561,59 @@ fn a_base_at_the_very_moment_shows_and_restores_it_also_where_its_log_begins_beh
         clean_up(&db);
     }
 }
+
+/// What was published and never started is as if it had not been asked for.
+#[test]
+fn a_restore_that_was_cut_short_hinders_none_to_another_moment() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    drop(db);
+    let fs = Arc::new(fs.kill());
+    ask(&fs, &format!("seq={}", past[2].seq));
+    fs.sync_all();
+    fs.capture_crash_points(true);
+    drop(start(&on_arc(&env, fs.clone())).unwrap());
+    let points = fs.take_crash_points();
+    let trigger = Path::new(ROOT).join("_restore");
+    let mut published = 0;
+    for point in points {
+        let fs = Arc::new(point.kill());
+        if fs.peek(&trigger).is_none() {
+            continue;
+        }
+        let timelines = fs.files_below(&Path::new(ROOT).join("db/_timeline")).len();
+        let later = &past[6];
+        ask(&fs, &format!("seq={}", later.seq));
+        let db = start(&on_arc(&env, fs)).unwrap_or_else(|e| panic!("killed at {}: {e}", point.op.site));
+        assert_eq!(rows(&db, "t"), later.rows, "killed at {}", point.op.site);
+        published += usize::from(timelines > 1);
+    }
+    assert!(published > 1, "{published}");
+}
+
+#[test]
+fn a_moment_whose_base_lies_behind_a_link_is_refused() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    drop(db);
+    let fs = Arc::new(fs.kill());
+    let root = Path::new(ROOT);
+    let mut links = 0;
+    for file in fs.files_below(root).into_iter().filter(|path| path.to_string_lossy().contains("_base/")) {
+        let fs = Arc::new(fs.fork());
+        let path = root.join(file);
+        fs.write_file(Path::new("/elsewhere"), &fs.peek(&path).unwrap());
+        fs.remove(&path);
+        fs.symlink(Path::new("/elsewhere"), &path);
+        let at_all: Vec<String> = past.iter().map(|then| format!("seq={}", then.seq)).collect();
+        let refused = at_all.iter().filter(|asked| {
+            let fs = Arc::new(fs.fork());
+            ask(&fs, asked);
+            start(&on_arc(&env, fs)).is_err()
+        });
+        links += usize::from(refused.count() > 0);
+    }
+    assert!(links > 1, "{links}");
+}

@@ -39,6 +39,7 @@ fn lived_on(env: &Env) -> Database {
     let id = create(&db, "t");
     fill(&db, 1);
     db.prepare_snapshot_with("before", kept()).unwrap();
+    while db.step_settle().unwrap() {}
     fill(&db, 2);
     db.flush_table(id).unwrap();
     db
@@ -143,6 +144,7 @@ fn a_disk_that_fails_for_a_moment_takes_nothing_of_what_an_undo_needs() {
         ask(&fs, "timeline=1");
         let db = open(&on(&env, fs.kill())).unwrap_or_else(|e| panic!("call {nth}: {e}"));
         assert_eq!(rows(&db, "t"), end, "call {nth}");
+        assert_eq!(rows_at(&db, "before", "t").len(), 1, "call {nth}");
     }
     assert!(failures > 5, "{failures}");
 }
@@ -186,6 +188,29 @@ fn the_file_of_a_timeline_stays_while_a_later_one_descends_from_it() {
         let files = fs.files_below(&Layout::new(Path::new(ROOT)).timeline());
         assert_eq!(files.len(), 2, "{files:?}");
     }
+}
+
+#[test]
+fn the_file_of_a_timeline_that_was_left_for_good_goes() {
+    let (fs, env, clock) = machine_with_clock();
+    drop(lived_on(&env));
+    drop(go_back(&on(&env, fs.kill()), &fs, "before"));
+    ask(&fs, "timeline=1");
+    let db = open(&on(&env, fs.kill())).unwrap();
+    let now = rows(&db, "t");
+    db.flush_table(db.view().table("t").unwrap().id()).unwrap();
+    clean_up(&db);
+    clock.advance_us(25 * HOUR_US);
+    clean_up(&db);
+    drop(db);
+    for _ in 0..2 {
+        let db = open(&on(&env, fs.kill())).unwrap();
+        clean_up(&db);
+        assert_eq!(rows(&db, "t"), now);
+    }
+    let files = fs.files_below(&Layout::new(Path::new(ROOT)).timeline());
+    let of = |number: &str| files.iter().any(|path| path.to_string_lossy().contains(number));
+    assert!(of("1-") && of("3-") && !of("2-"), "{files:?}");
 }
 
 /// Files of a run that was killed have ids of the root's own timeline; those of an operator, or of a database whose files

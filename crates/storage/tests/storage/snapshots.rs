@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use storage::env::Fs;
 use storage::env::sim_fs::{CopyMode, SimFs};
-use storage::{Database, Env, Error};
+use storage::{Database, Env, Error, Terms};
 
 use crate::support::*;
 
@@ -141,4 +141,36 @@ fn a_root_without_a_snapshot_is_not_restored() {
     }
     fs.remove(&Path::new(ROOT).join("_restore"));
     assert!(open(&env).is_ok());
+}
+
+#[test]
+fn a_snapshot_tells_when_its_lease_ends() {
+    let (_, env, clock) = machine_with_clock();
+    let db = open(&env).unwrap();
+    let minute_us = 60_000_000;
+    let prepared_us = env.clock.now_us();
+    db.prepare_snapshot_with("leased", leased(60 * minute_us)).unwrap();
+    db.prepare_snapshot_with("without-end", Terms { lease_us: None, ..Terms::default() }).unwrap();
+    let lease_end_us = |name: &str| db.snapshots().into_iter().find(|s| s.name == name).unwrap().lease_end_us;
+    for _ in 0..2 {
+        let off_us = lease_end_us("leased").unwrap() - prepared_us - 60 * minute_us;
+        assert!(off_us.abs() < 1_000, "{off_us}");
+        assert_eq!(lease_end_us("without-end"), None);
+        clock.advance_us(minute_us);
+    }
+}
+
+#[test]
+fn a_snapshot_whose_file_is_gone_already_is_completed_all_the_same() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    create(&db, "t");
+    db.prepare_snapshot("default").unwrap();
+    let dir = Path::new(ROOT).join("snapshot");
+    let files = fs.files_below(&dir);
+    assert_eq!(files.len(), 1);
+    fs.remove(&dir.join(&files[0]));
+    db.complete_snapshot("default").unwrap();
+    assert!(db.snapshots().is_empty());
+    db.prepare_snapshot("default").unwrap();
 }

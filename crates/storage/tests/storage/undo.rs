@@ -275,3 +275,18 @@ fn a_restore_that_leaves_nothing_behind_holds_nothing() {
     let files = fs.files_below(Path::new(ROOT));
     assert!(!files.iter().any(|path| path.to_string_lossy().contains("1970-01-02/")), "{files:#?}");
 }
+
+/// A table that lived in the log alone leaves no directory that would tell its number.
+#[test]
+fn a_table_that_a_restore_left_behind_gives_its_number_to_no_other() {
+    let (fs, env, _) = machine_with_clock();
+    let db = open(&env).unwrap();
+    create(&db, "t");
+    fill(&db, 1);
+    db.prepare_snapshot_with("before", kept()).unwrap();
+    let later = (0..3).map(|n| create(&db, &format!("later{n}"))).max().unwrap();
+    drop(db);
+    ask(&fs, "snapshot=before");
+    let db = open(&on(&env, fs.kill())).unwrap();
+    assert!(create(&db, "other") > later);
+}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use storage::env::Fs;
 use storage::env::sim_fs::Survive;
-use storage::{Database, Error, Options, SnapshotState, Terms};
+use storage::{Database, Difference, Error, Options, SnapshotState, TableChange, Terms};
 use types::TableName;
 
 use crate::support::*;
@@ -224,4 +224,19 @@ fn no_row_is_lost_that_comes_while_the_database_goes_back() {
         let after = db.view().table("t").unwrap().row_count().unwrap();
         assert_eq!(before - 1 + after - 1, stored as u64);
     });
+}
+
+#[test]
+fn what_going_back_would_do_names_some_tables_and_says_where_there_are_more() {
+    let gone =
+        |n: u64| TableChange { name: TableName::new(&format!("t{n}")).unwrap(), rows_now: Some(n), rows_then: None };
+    let told = |count: u64| {
+        let changes = (1..=count).map(gone).collect();
+        Difference { snapshot: "good".to_owned(), changes, unchanged: 1, grace_us: 0 }.to_string()
+    };
+    let five = "t1 with 1 rows, t2 with 2 rows, t3 with 3 rows, t4 with 4 rows, t5 with 5 rows";
+    let rest = "0 come back, 1 stay as they are; what is there now is lost (restore.grace is 0)";
+    assert_eq!(told(5), format!("going back to snapshot good: 0 tables change, 5 go ({five}), {rest}"));
+    assert_eq!(told(6), format!("going back to snapshot good: 0 tables change, 6 go ({five}, …), {rest}"));
+    assert_eq!(told(7), format!("going back to snapshot good: 0 tables change, 7 go ({five}, …), {rest}"));
 }

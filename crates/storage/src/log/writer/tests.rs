@@ -8,6 +8,7 @@ use crate::env::clock::ManualClock;
 use crate::env::fs::FsFile;
 use crate::env::rng::SeededRng;
 use crate::env::sim_fs::SimFs;
+use crate::log::header::FIRST_FRAME_OFFSET;
 
 const TIMELINE: TimelineId = TimelineId { number: 1, tag: 1 };
 
@@ -131,4 +132,38 @@ fn spares_made_at_once_are_used_in_the_order_of_their_numbers() {
     });
     let numbers: Vec<u64> = log.lock_queue().spares.iter().map(|spare| spare.name.number).collect();
     assert_eq!(numbers, (2..22).collect::<Vec<u64>>());
+}
+
+/// Returns where the longest frame stands that has a place.
+fn longest(log: &LogWriter, urgency: Urgency) -> (usize, Placement) {
+    let (mut fits, mut too_long) = (0, 4 << 20);
+    while too_long - fits > 1 {
+        let middle = usize::midpoint(fits, too_long);
+        if log.place(middle, urgency).is_some() { fits = middle } else { too_long = middle }
+    }
+    (fits, log.place(fits, urgency).expect("it was just found"))
+}
+
+#[test]
+fn the_last_room_of_active_file_and_spares_is_for_what_frees_space() {
+    let log = log_that_begins_with(1);
+    assert_eq!(longest(&log, Urgency::Ordinary).1.end_bytes, MIN_FILE_BYTES - URGENT_BYTES);
+    let (payload_bytes, placement) = longest(&log, Urgency::Urgent);
+    assert_eq!(placement.end_bytes, MIN_FILE_BYTES);
+    let payload = vec![1; payload_bytes];
+    let frame = Frame { kind: frame::FrameKind::Commit, seq: Seq(1), commit_us: 0, durable_seq: Seq::ZERO, payload };
+    log.push(frame, placement, false);
+    assert!(log.place(0, Urgency::Urgent).is_none() && !log.has_room_behind(0, 0));
+    // Twice as long as what the last one needed.
+    log.add_spare(0).unwrap();
+    let spare_bytes = 2 * MIN_FILE_BYTES;
+    assert_eq!(longest(&log, Urgency::Ordinary).1.end_bytes, spare_bytes - URGENT_BYTES);
+    assert_eq!(longest(&log, Urgency::Urgent).1.end_bytes, spare_bytes);
+    assert!(!log.has_room_behind(0, 0), "a frame that begins the only spare leaves none behind it");
+    log.add_spare(0).unwrap();
+    let (most, _) = longest(&log, Urgency::Ordinary);
+    assert!(most > 0 && log.has_room_behind(0, payload_bytes));
+    let spare_room = usize::try_from(spare_bytes - URGENT_BYTES - FIRST_FRAME_OFFSET).unwrap();
+    let fits = spare_room - frame::FRAME_HEADER_BYTES;
+    assert!(log.has_room_behind(0, fits) && !log.has_room_behind(0, fits + 1));
 }
