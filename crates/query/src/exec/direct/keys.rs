@@ -11,6 +11,8 @@ use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::Int32Type;
 use datafusion::common::{Result, internal_err};
 
+use super::work::Morsel;
+
 /// The most numbers that several keys may have together.
 const MOST_NUMBERS: usize = 1 << 22;
 
@@ -80,6 +82,24 @@ impl Keys {
             rest /= pair.width();
             digit <= pair.null
         })
+    }
+
+    /// Returns of each number whether a left row has it and a right row may.
+    ///
+    /// # Errors
+    /// As [`Morsel::read`].
+    pub fn wanted_by(&self, left: &[Morsel]) -> Result<Vec<bool>> {
+        let mut wanted = vec![false; self.numbers];
+        for morsel in left {
+            let block = morsel.read()?;
+            for number in block.selection().picked(self.of_left(block.columns())).iter() {
+                wanted[*number as usize] = true;
+            }
+        }
+        for (number, wanted) in wanted.iter_mut().enumerate() {
+            *wanted = *wanted && self.may_be_met(number as i32);
+        }
+        Ok(wanted)
     }
 
     /// Returns the numbers of left rows.

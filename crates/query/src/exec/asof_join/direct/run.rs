@@ -166,7 +166,8 @@ impl<'a> Joining<'a> {
         } else if let Some((right_first, right_last)) = source.view().time_bounds() {
             let stretch_us = (right_last.saturating_sub(right_first) / FIRST_STRETCH).max(1);
             if first_us.saturating_sub(right_first) > stretch_us {
-                let wanted = self.wanted(left)?;
+                let wanted =
+                    self.keys.as_ref().map_or_else(|| Ok(vec![true]), |keys| keys.wanted_by(left.morsels()))?;
                 self.seed(wanted, (right_first, first_us), stretch_us, is_over)?;
                 start_us = first_us;
             }
@@ -176,22 +177,6 @@ impl<'a> Joining<'a> {
             self.right = source.within(&[range]).work(Order::Time)?.morsels().to_vec();
         }
         Ok(())
-    }
-
-    /// Returns which keys left rows have.
-    fn wanted(&self, left: &Work) -> Result<Vec<bool>> {
-        let Some(keys) = &self.keys else { return Ok(vec![true]) };
-        let mut wanted = vec![false; self.newest.len()];
-        for morsel in left.morsels() {
-            let block = morsel.read()?;
-            for number in block.selection().picked(keys.of_left(block.columns())).iter() {
-                wanted[*number as usize] = true;
-            }
-        }
-        for (number, wanted) in wanted.iter_mut().enumerate() {
-            *wanted = *wanted && keys.may_be_met(number as i32);
-        }
-        Ok(wanted)
     }
 
     /// Finds the newest row of each wanted key within two moments: backwards, in ever longer stretches of time.

@@ -73,6 +73,22 @@ fn filters_of_either_side_hold_before_the_join() {
 }
 
 #[test]
+fn rows_in_force_are_found_long_before_the_first_window() {
+    let values = "count() n, sum(u.i) a, first(u.d) f, last(u.v) l, first(u.ts) at";
+    let narrow = "range between 1 minute preceding and current row";
+    let mut sql = Vec::new();
+    for on in ["", "on (s)", "on (s, k)", "on t.s = u.k", "on t.s = u.s and u.i > 0"] {
+        for left in ["t.ts in '2024-03-31T05'", "t.ts >= '2024-03-31T06:30'", "t.s = 's1' and t.ts > '2024-03-31T04'"] {
+            sql.push(format!("select t.ts, t.s, {values} from t window join u {on} {narrow} where {left}"));
+        }
+    }
+    let counted = "select t.ts, count() from t window join u on (s)";
+    sql.push(format!("{counted} range between 1 nanosecond preceding and current row where t.ts in '2024-03-31T05'"));
+    sql.push(format!("{counted} range between 2 hours following and 3 hours following where t.ts in '2024-03-31T02'"));
+    agree_in_order(&sql.iter().map(|sql| (sql.as_str(), DIRECT)).collect::<Vec<_>>());
+}
+
+#[test]
 fn aggregates_and_order_stand_on_top() {
     let joined = format!("select t.ts ts, t.s s, t.l l, sum(u.i) v, count() n from t window join u on (s) {HOUR}");
     let sql = [

@@ -20,6 +20,8 @@ use crate::exec::window_join::arranged::{Arranged, Window, reordered};
 use crate::exec::window_join::run::{in_unit, taken};
 use crate::provider::shown;
 
+mod in_force;
+
 /// Batches that a core makes of one morsel before somebody takes one.
 const AHEAD_BATCHES: usize = 2;
 
@@ -95,11 +97,15 @@ async fn read_right(
         Ok(())
     };
     let parts = fold(source, Order::Time, |_| Ok(Part::default()), each).await?;
+    let earlier = match join.joined.prevailing {
+        true => in_force(join, left, keys.clone(), reservation.clone(), schema.clone()).await?,
+        false => Part::default(),
+    };
     let (number_of_keys, answers) = (keys.as_ref().as_ref().map_or(1, Keys::numbers), join.answers());
     reservation.try_grow(number_of_keys * size_of::<u32>())?;
     let right = on_thread(move |stop| {
         let mut all = Part::default();
-        for part in parts {
+        for part in std::iter::once(earlier).chain(parts) {
             all.times.extend_from_slice(&part.times);
             all.keys.extend_from_slice(&part.keys);
             all.batches.extend(part.batches);
@@ -116,6 +122,21 @@ async fn read_right(
     .await?;
     reservation.try_grow(right.computed_bytes())?;
     Ok(HeldRight { right, reservation })
+}
+
+/// Returns the right rows that are in force where the first window may begin.
+async fn in_force(
+    join: &Arc<Join>,
+    left: &Work,
+    keys: Arc<Option<Keys>>,
+    reservation: Arc<MemoryReservation>,
+    schema: SchemaRef,
+) -> Result<Part> {
+    let (join, morsels, before_us) = (join.clone(), left.morsels().to_vec(), join.reach(left).start_us);
+    on_thread(move |stop| {
+        in_force::before(&join, &morsels, keys.as_ref().as_ref(), (before_us, &schema), &reservation, stop)
+    })
+    .await
 }
 
 /// The right side and what is charged for it.
@@ -136,7 +157,7 @@ impl Join {
         self.left.source.schema().fields().len()
     }
 
-    /// Returns where in time right rows may lie that count for some left row.
+    /// Returns where in time windows of left rows may be.
     fn reach(&self, left: &Work) -> TimeRange {
         let first = left.morsels().iter().map(|morsel| morsel.time_bounds().0).min();
         let last = left.morsels().iter().map(|morsel| morsel.time_bounds().1).max();
@@ -144,7 +165,7 @@ impl Join {
         // bounds and ends are of whole microseconds, times may be finer
         let low = first.saturating_add(in_unit(self.low_ns.saturating_sub(2_000), false));
         let high = last.saturating_add(in_unit(self.high_ns.saturating_add(2_000), false));
-        TimeRange { start_us: if self.joined.prevailing { i64::MIN } else { low }, end_us: high.saturating_add(2) }
+        TimeRange { start_us: low, end_us: high.saturating_add(2) }
     }
 }
 
