@@ -35,6 +35,13 @@ for driver in ("psycopg", "pg8000"):
     table.drop(engine)
     inspector = sa.inspect(engine)
     check(inspector.get_table_names(), ["alch"])
+    columns = {c["name"]: str(c["type"]) for c in inspector.get_columns("alch")}
+    check(columns, {"ts": "TIMESTAMP", "i": "INTEGER", "v": "VARCHAR"})
+    check((inspector.get_pk_constraint("alch")["constrained_columns"], inspector.get_indexes("alch")), ([], []))
+    check((inspector.get_foreign_keys("alch"), inspector.get_unique_constraints("alch")), ([], []))
+    reflected = sa.Table("alch", sa.MetaData(), autoload_with=engine)
+    with engine.connect() as c:
+        check(c.execute(sa.select(reflected.c.v).where(reflected.c.i > 47).order_by(reflected.c.i)).scalars().all(), ["row 48", "row 49"])
     if driver == "psycopg":
         with engine.connect().execution_options(stream_results=True, yield_per=7) as c:
             check(sum(row.x for row in c.execute(sa.text("select x from long_sequence(100)"))), 5050)

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`session`] (one statement from text to outcome), [`parser`] (QuestDB's grammar), [`planner`] (logical
 //! plans and own nodes), [`kind`] (the types of expressions), [`interval`] and [`bucket`] (time as texts and calendar
-//! buckets), [`exec`] (own operators), [`functions`], [`provider`] (a table as DataFusion sees it), [`memory`]
+//! buckets), [`exec`] (own operators), [`functions`], `postgres` (the catalogue in PostgreSQL's own SQL), [`provider`] (a table as DataFusion sees it), [`memory`]
 //! and [`activity`] (limits and cancel), [`outcome`] and [`settings`] (what goes out and what comes in).
 
 pub mod activity;
@@ -16,6 +16,7 @@ pub mod memory;
 pub mod outcome;
 pub mod parser;
 pub mod planner;
+mod postgres;
 pub mod provider;
 pub mod session;
 pub mod settings;

@@ -12,7 +12,7 @@ pub mod conjuncts;
 mod group;
 pub mod join;
 mod latest;
-mod lists;
+pub mod lists;
 mod moments;
 mod numbers;
 pub mod order;

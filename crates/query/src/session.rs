@@ -7,6 +7,7 @@
 //! [`retype`], [`partitions`], [`check`]; [`rows`] turns values into storage's batches.
 
 mod alter;
+mod catalogue;
 mod check;
 mod copy;
 mod create;
@@ -43,7 +44,7 @@ use crate::planner::parameters::{Param, Parameters};
 use crate::planner::relation::{Relation, missing_table, unqualified};
 use crate::planner::{Ctes, Planner};
 use crate::settings::Settings;
-use crate::{kind::Kind, parser};
+use crate::{kind::Kind, parser, postgres};
 
 pub(crate) use kept::Kept;
 use kept::{Entry, Known};
@@ -118,6 +119,15 @@ impl Session {
     /// # Errors
     /// The peer's text and place for a wrong statement; nothing of it was stored.
     pub async fn execute(&mut self, sql: &str, params: &[Param]) -> Result<Outcome, SqlError> {
+        match self.carry_out(sql, params).await {
+            Err(error) if error.kind == SqlErrorKind::Statement && postgres::may_concern(sql) => {
+                self.catalogue_query(sql, params).await.map_or(Err(error), |rows| Ok(Outcome::Rows(rows)))
+            }
+            answered => answered,
+        }
+    }
+
+    async fn carry_out(&mut self, sql: &str, params: &[Param]) -> Result<Outcome, SqlError> {
         if parser::is_blank(sql)? {
             return Ok(Outcome::Empty);
         }
@@ -200,6 +210,13 @@ impl Session {
     /// Returns the parameters and the result columns of a statement without running it; `hints` are the kinds that the
     /// client gave for its parameters.
     pub fn describe(&self, sql: &str, hints: &[Option<Kind>]) -> Result<Described, SqlError> {
+        self.described(sql, hints).or_else(|error| match postgres::may_concern(sql) {
+            true => self.describe_catalogue_query(sql, hints).ok_or(error),
+            false => Err(error),
+        })
+    }
+
+    fn described(&self, sql: &str, hints: &[Option<Kind>]) -> Result<Described, SqlError> {
         if parser::is_blank(sql)? {
             return Ok(Described { params: Vec::new(), columns: None });
         }

@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
+use storage::ReadView;
 use types::ColumnType;
 
 use super::table::Tables;
 use super::table::rows::{Column, table};
 use crate::error::SqlError;
+use crate::kind::Kind;
+use crate::planner::relation::unqualified;
 
 mod empty;
 mod information;
@@ -49,6 +52,38 @@ pub fn relation(schema: &str, relation: &str, tables: &Tables) -> Option<Arc<dyn
     let (columns, rows) = content?;
     let made: Result<_, SqlError> = table(columns, rows);
     Some(made.expect("every row has a value of its kind for every column"))
+}
+
+/// Returns the relation that PostgreSQL's own queries read: more columns than the peer's where those lack some.
+pub fn wide_relation(schema: &str, name: &str, tables: &Tables) -> Option<Arc<dyn TableProvider>> {
+    let (columns, rows) = match (schema, name) {
+        ("information_schema", "columns") => information::wide_columns(tables),
+        ("" | "pg_catalog", "pg_namespace") => postgres::wide_namespace(tables),
+        _ => return relation(schema, name, tables),
+    };
+    Some(table(&columns, rows).expect("every row has a value of its kind for every column"))
+}
+
+/// Returns the kind of a column of `pg_catalog`; the same name is of one kind wherever it is.
+pub fn column_kind(name: &str) -> Option<Kind> {
+    let with_rows = postgres::COLUMNS.iter().copied();
+    let all = with_rows.chain(empty::RELATIONS.iter().map(|(_, columns)| *columns)).flatten();
+    all.copied().find(|(column, _)| *column == name).map(|(_, kind)| kind)
+}
+
+/// Returns the number that pg_class has for a relation.
+pub fn relation_number(name: &str, view: &ReadView) -> Option<i32> {
+    let plain = name.strip_prefix("pg_catalog.").unwrap_or(name).trim_matches('"');
+    Some(match plain {
+        "pg_type" => 1247,
+        "pg_attribute" => 1249,
+        "pg_proc" => 1255,
+        "pg_class" => 1259,
+        "pg_namespace" => 2615,
+        "pg_constraint" => 2606,
+        "pg_extension" => 3079,
+        _ => view.table(unqualified(plain))?.id().0 as i32,
+    })
 }
 
 /// Returns the number of a type of PostgreSQL that is known here, by any of its names.

@@ -46,8 +46,29 @@ pub fn find(name: &str) -> Option<Binding> {
         "current_setting" => current_setting,
         "set_config" => set_config,
         "pg_is_in_recovery" => |call, _| Ok(Typed::boolean(false, call.position)),
-        "pg_table_is_visible" | "pg_type_is_visible" | "pg_function_is_visible" => visible,
-        "has_table_privilege" | "has_schema_privilege" | "has_database_privilege" => visible,
+        "pg_table_is_visible"
+        | "pg_type_is_visible"
+        | "pg_function_is_visible"
+        | "pg_collation_is_visible"
+        | "pg_opclass_is_visible"
+        | "pg_operator_is_visible"
+        | "pg_conversion_is_visible" => visible,
+        "has_table_privilege"
+        | "has_schema_privilege"
+        | "has_database_privilege"
+        | "has_any_column_privilege"
+        | "has_column_privilege"
+        | "has_function_privilege"
+        | "has_sequence_privilege"
+        | "has_tablespace_privilege"
+        | "has_type_privilege"
+        | "pg_has_role" => visible,
+        "pg_is_other_temp_schema" | "row_security_active" | "pg_is_wal_replay_paused" => {
+            |call, _| Ok(Typed::boolean(false, call.position))
+        }
+        "pg_my_temp_schema" => |call, _| no_args(call).map(|()| Typed::int(0, call.position)),
+        "quote_ident" => quote_ident,
+        "getdatabaseencoding" | "pg_client_encoding" => |call, _| no_args(call).map(|()| text(call, "UTF8")),
         "pg_get_userbyid" => |call, _| Ok(text(call, "public")),
         "pg_relation_is_publishable" => |call, _| Ok(Typed::boolean(false, call.position)),
         "array_to_string" => array_to_string,
@@ -62,6 +83,13 @@ pub fn find(name: &str) -> Option<Binding> {
         | "pg_get_function_result"
         | "pg_get_function_arguments"
         | "pg_get_triggerdef"
+        | "pg_get_function_identity_arguments"
+        | "pg_get_functiondef"
+        | "pg_get_ruledef"
+        | "pg_get_serial_sequence"
+        | "pg_get_statisticsobjdef_columns"
+        | "pg_get_partition_constraintdef"
+        | "inet_server_addr"
         | "obj_description"
         | "col_description"
         | "shobj_description"
@@ -103,6 +131,27 @@ fn array_to_string(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
     super::cast::explicit(list.clone(), Kind::String, call.position)
 }
 
+/// Binds quote_ident(name): the name, in double quotes where it is none without.
+fn quote_ident(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
+    let [name] = call.args.as_slice() else { return Err(call.wrong_count(1)) };
+    let kernel = Arc::new(|args: &Args| {
+        let names = args.texts(0);
+        Ok(text_column(args.rows(), |row| names.get(row).map(quoted)))
+    });
+    let function = Function::new("quote_ident", 1, Kind::String, Volatility::Immutable, kernel);
+    function.call(vec![super::cast::implicit(name.clone(), Kind::String)?], Kind::String, call.position)
+}
+
+fn quoted(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit();
+    let starts_plain = name.starts_with(|c: char| is_plain(c) && !c.is_ascii_digit());
+    if starts_plain && name.chars().all(is_plain) {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
 /// Binds a function that answers true for every row.
 fn visible(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
     Ok(Typed::boolean(true, call.position))
@@ -142,9 +191,12 @@ fn type_name(oid: i64) -> Option<&'static str> {
     Some(match oid {
         16 => "boolean",
         17 => "bytea",
+        18 => "\"char\"",
+        19 => "name",
         20 => "bigint",
         21 => "smallint",
         23 => "integer",
+        25 => "text",
         26 => "oid",
         700 => "real",
         701 => "double precision",
@@ -154,6 +206,7 @@ fn type_name(oid: i64) -> Option<&'static str> {
         1043 => "character varying",
         1082 => "date",
         1114 => "timestamp without time zone",
+        1184 => "timestamp with time zone",
         1700 => "numeric",
         2950 => "uuid",
         _ => return None,

@@ -199,18 +199,7 @@ pub fn to_regclass(scope: &Scope, args: &[Typed], position: usize) -> Result<Typ
 
 /// Returns the number that pg_class has for a relation.
 fn relation_number(scope: &Scope, name: &str, position: usize) -> Result<Typed, SqlError> {
-    let plain = name.strip_prefix("pg_catalog.").unwrap_or(name).trim_matches('"');
-    let number = match plain {
-        "pg_type" => 1247,
-        "pg_attribute" => 1249,
-        "pg_proc" => 1255,
-        "pg_class" => 1259,
-        "pg_namespace" => 2615,
-        "pg_extension" => 3079,
-        _ => match scope.planner.view().table(unqualified(plain)) {
-            Some(table) => table.id().0 as i32,
-            None => return Err(SqlError::new(position, format!("table does not exist [table={name}]"))),
-        },
-    };
+    let number = functions::catalog::relation_number(name, scope.planner.view());
+    let number = number.ok_or_else(|| SqlError::new(position, format!("table does not exist [table={name}]")))?;
     Ok(Typed::int(number, position))
 }

@@ -212,7 +212,7 @@ async fn a_statement_that_its_time_is_over_for_says_so() {
 }
 
 /// Runs a statement on a stack as the server's statements have it.
-fn on_a_servers_stack(sql: String) -> Result<Vec<i64>, SqlError> {
+pub fn on_a_servers_stack(sql: String) -> Result<Vec<i64>, SqlError> {
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(Server::new(256 << 20, 1 << 30).longs(&sql))

@@ -1,30 +1,208 @@
 //! Relations of `pg_catalog` that never have rows here: what they describe does not exist, but clients join them.
+//! No column has a default, no table a key.
 
 use super::super::table::rows::Column;
 use crate::kind::Kind::{Boolean, Char, Int, Long, Short, String, Timestamp};
 
-/// Returns the columns of a relation without rows; None if there is none of that name.
-pub fn columns(relation: &str) -> Option<&'static [Column]> {
-    Some(match relation {
-        "pg_index" => INDEX,
-        // No column has a default.
-        "pg_attrdef" => &[("adrelid", Int), ("adnum", Short), ("adbin", String)],
-        "pg_description" => &[("objoid", Int), ("classoid", Int), ("objsubid", Short), ("description", String)],
-        "pg_shdescription" => &[("objoid", Int), ("classoid", Int), ("description", String)],
-        "pg_inherits" => &[("inhrelid", Int), ("inhparent", Int), ("inhseqno", Int), ("inhdetachpending", Boolean)],
-        "pg_locks" => LOCKS,
-        "pg_proc" => &[
+/// The relations by their names.
+pub const RELATIONS: &[(&str, &[Column])] = &[
+    (
+        "pg_aggregate",
+        &[("aggfnoid", Int), ("aggkind", Char), ("aggnumdirectargs", Short), ("aggtransfn", Int), ("aggfinalfn", Int)],
+    ),
+    ("pg_am", &[("oid", Int), ("amname", String), ("amhandler", Int), ("amtype", Char), ("amcanorder", Boolean)]),
+    ("pg_amop", &[("oid", Int), ("amopfamily", Int), ("amopopr", Int), ("amopstrategy", Short)]),
+    ("pg_attrdef", &[("oid", Int), ("adrelid", Int), ("adnum", Short), ("adbin", String)]),
+    ("pg_auth_members", &[("roleid", Int), ("member", Int), ("grantor", Int), ("admin_option", Boolean)]),
+    ("pg_authid", &[("oid", Int), ("rolname", String), ("rolsuper", Boolean), ("rolcanlogin", Boolean)]),
+    (
+        "pg_available_extensions",
+        &[("name", String), ("default_version", String), ("installed_version", String), ("comment", String)],
+    ),
+    (
+        "pg_cast",
+        &[
+            ("oid", Int),
+            ("castsource", Int),
+            ("casttarget", Int),
+            ("castfunc", Int),
+            ("castcontext", Char),
+            ("castmethod", Char),
+        ],
+    ),
+    (
+        "pg_collation",
+        &[
+            ("oid", Int),
+            ("collname", String),
+            ("collnamespace", Int),
+            ("collowner", Int),
+            ("collprovider", Char),
+            ("collisdeterministic", Boolean),
+            ("collencoding", Int),
+            ("collcollate", String),
+            ("collctype", String),
+        ],
+    ),
+    ("pg_constraint", CONSTRAINT),
+    ("pg_conversion", &[("oid", Int), ("conname", String), ("connamespace", Int), ("conowner", Int)]),
+    ("pg_cursors", &[("name", String), ("statement", String), ("is_holdable", Boolean), ("creation_time", Timestamp)]),
+    ("pg_db_role_setting", &[("setdatabase", Int), ("setrole", Int), ("setconfig", String)]),
+    (
+        "pg_default_acl",
+        &[("oid", Int), ("defaclrole", Int), ("defaclnamespace", Int), ("defaclobjtype", Char), ("defaclacl", String)],
+    ),
+    (
+        "pg_depend",
+        &[
+            ("classid", Int),
+            ("objid", Int),
+            ("objsubid", Int),
+            ("refclassid", Int),
+            ("refobjid", Int),
+            ("refobjsubid", Int),
+            ("deptype", Char),
+        ],
+    ),
+    ("pg_description", &[("objoid", Int), ("classoid", Int), ("objsubid", Short), ("description", String)]),
+    ("pg_enum", &[("oid", Int), ("enumtypid", Int), ("enumsortorder", Int), ("enumlabel", String)]),
+    (
+        "pg_event_trigger",
+        &[("oid", Int), ("evtname", String), ("evtevent", String), ("evtowner", Int), ("evtenabled", Char)],
+    ),
+    ("pg_foreign_data_wrapper", &[("oid", Int), ("fdwname", String), ("fdwowner", Int), ("fdwoptions", String)]),
+    (
+        "pg_foreign_server",
+        &[("oid", Int), ("srvname", String), ("srvowner", Int), ("srvfdw", Int), ("srvoptions", String)],
+    ),
+    ("pg_foreign_table", &[("ftrelid", Int), ("ftserver", Int), ("ftoptions", String)]),
+    ("pg_group", &[("groname", String), ("grosysid", Int), ("grolist", String)]),
+    ("pg_index", INDEX),
+    (
+        "pg_indexes",
+        &[
+            ("schemaname", String),
+            ("tablename", String),
+            ("indexname", String),
+            ("tablespace", String),
+            ("indexdef", String),
+        ],
+    ),
+    ("pg_inherits", &[("inhrelid", Int), ("inhparent", Int), ("inhseqno", Int), ("inhdetachpending", Boolean)]),
+    (
+        "pg_init_privs",
+        &[("objoid", Int), ("classoid", Int), ("objsubid", Int), ("privtype", Char), ("initprivs", String)],
+    ),
+    (
+        "pg_language",
+        &[("oid", Int), ("lanname", String), ("lanowner", Int), ("lanispl", Boolean), ("lanpltrusted", Boolean)],
+    ),
+    ("pg_largeobject_metadata", &[("oid", Int), ("lomowner", Int), ("lomacl", String)]),
+    ("pg_locks", LOCKS),
+    (
+        "pg_matviews",
+        &[
+            ("schemaname", String),
+            ("matviewname", String),
+            ("matviewowner", String),
+            ("ispopulated", Boolean),
+            ("definition", String),
+        ],
+    ),
+    (
+        "pg_opclass",
+        &[
+            ("oid", Int),
+            ("opcmethod", Int),
+            ("opcname", String),
+            ("opcnamespace", Int),
+            ("opcowner", Int),
+            ("opcfamily", Int),
+            ("opcintype", Int),
+            ("opcdefault", Boolean),
+            ("opckeytype", Int),
+        ],
+    ),
+    (
+        "pg_operator",
+        &[
+            ("oid", Int),
+            ("oprname", String),
+            ("oprnamespace", Int),
+            ("oprleft", Int),
+            ("oprright", Int),
+            ("oprresult", Int),
+            ("oprcode", Int),
+        ],
+    ),
+    ("pg_opfamily", &[("oid", Int), ("opfmethod", Int), ("opfname", String), ("opfnamespace", Int)]),
+    (
+        "pg_partitioned_table",
+        &[
+            ("partrelid", Int),
+            ("partstrat", Char),
+            ("partnatts", Short),
+            ("partdefid", Int),
+            ("partattrs", String),
+            ("partexprs", String),
+        ],
+    ),
+    (
+        "pg_policies",
+        &[
+            ("schemaname", String),
+            ("tablename", String),
+            ("policyname", String),
+            ("permissive", String),
+            ("cmd", String),
+        ],
+    ),
+    ("pg_policy", POLICY),
+    (
+        "pg_prepared_statements",
+        &[("name", String), ("statement", String), ("prepare_time", Timestamp), ("from_sql", Boolean)],
+    ),
+    (
+        "pg_proc",
+        &[
             ("oid", Int),
             ("proname", String),
             ("pronamespace", Int),
             ("proowner", Int),
+            ("prolang", Int),
+            ("procost", Long),
+            ("prorows", Long),
+            ("provariadic", Int),
             ("prokind", Char),
+            ("proisagg", Boolean),
+            ("proiswindow", Boolean),
+            ("prosecdef", Boolean),
+            ("proleakproof", Boolean),
+            ("proisstrict", Boolean),
+            ("proretset", Boolean),
+            ("provolatile", Char),
+            ("proparallel", Char),
+            ("pronargs", Short),
+            ("pronargdefaults", Short),
             ("prorettype", Int),
             ("proargtypes", String),
+            ("proallargtypes", String),
+            ("proargmodes", String),
+            ("proargnames", String),
+            ("proargdefaults", String),
+            ("prosrc", String),
+            ("probin", String),
+            ("proconfig", String),
+            ("proacl", String),
         ],
-        "pg_constraint" => CONSTRAINT,
-        "pg_am" => &[("oid", Int), ("amname", String), ("amhandler", Int), ("amtype", Char)],
-        "pg_range" => &[
+    ),
+    ("pg_publication", &[("oid", Int), ("pubname", String), ("puballtables", Boolean)]),
+    ("pg_publication_namespace", &[("oid", Int), ("pnpubid", Int), ("pnnspid", Int)]),
+    ("pg_publication_rel", &[("oid", Int), ("prpubid", Int), ("prrelid", Int)]),
+    ("pg_publication_tables", &[("pubname", String), ("schemaname", String), ("tablename", String)]),
+    (
+        "pg_range",
+        &[
             ("rngtypid", Int),
             ("rngsubtype", Int),
             ("rngcollation", Int),
@@ -32,10 +210,131 @@ pub fn columns(relation: &str) -> Option<&'static [Column]> {
             ("rngcanonical", Int),
             ("rngsubdiff", Int),
         ],
-        "pg_enum" => &[("oid", Int), ("enumtypid", Int), ("enumsortorder", Int), ("enumlabel", String)],
-        "pg_collation" => &[("oid", Int), ("collname", String), ("collnamespace", Int)],
-        "pg_policy" => POLICY,
-        "pg_statistic_ext" => &[
+    ),
+    (
+        "pg_replication_slots",
+        &[("slot_name", String), ("plugin", String), ("slot_type", String), ("database", String), ("active", Boolean)],
+    ),
+    (
+        "pg_rewrite",
+        &[
+            ("oid", Int),
+            ("rulename", String),
+            ("ev_class", Int),
+            ("ev_type", Char),
+            ("ev_enabled", Char),
+            ("is_instead", Boolean),
+        ],
+    ),
+    ("pg_rules", &[("schemaname", String), ("tablename", String), ("rulename", String), ("definition", String)]),
+    ("pg_seclabel", &[("objoid", Int), ("classoid", Int), ("objsubid", Int), ("provider", String), ("label", String)]),
+    (
+        "pg_sequence",
+        &[
+            ("seqrelid", Int),
+            ("seqtypid", Int),
+            ("seqstart", Long),
+            ("seqincrement", Long),
+            ("seqmax", Long),
+            ("seqmin", Long),
+            ("seqcache", Long),
+            ("seqcycle", Boolean),
+        ],
+    ),
+    (
+        "pg_sequences",
+        &[
+            ("schemaname", String),
+            ("sequencename", String),
+            ("sequenceowner", String),
+            ("data_type", String),
+            ("start_value", Long),
+            ("min_value", Long),
+            ("max_value", Long),
+            ("increment_by", Long),
+            ("cycle", Boolean),
+            ("cache_size", Long),
+            ("last_value", Long),
+        ],
+    ),
+    ("pg_shadow", &[("usename", String), ("usesysid", Int), ("usecreatedb", Boolean), ("usesuper", Boolean)]),
+    ("pg_shdescription", &[("objoid", Int), ("classoid", Int), ("description", String)]),
+    (
+        "pg_stat_activity",
+        &[
+            ("datid", Int),
+            ("datname", String),
+            ("pid", Int),
+            ("usesysid", Int),
+            ("usename", String),
+            ("application_name", String),
+            ("client_addr", String),
+            ("client_hostname", String),
+            ("client_port", Int),
+            ("backend_start", Timestamp),
+            ("xact_start", Timestamp),
+            ("query_start", Timestamp),
+            ("state_change", Timestamp),
+            ("wait_event_type", String),
+            ("wait_event", String),
+            ("state", String),
+            ("backend_xid", Long),
+            ("backend_xmin", Long),
+            ("query", String),
+            ("backend_type", String),
+        ],
+    ),
+    (
+        "pg_stat_all_tables",
+        &[
+            ("relid", Int),
+            ("schemaname", String),
+            ("relname", String),
+            ("seq_scan", Long),
+            ("n_live_tup", Long),
+            ("n_dead_tup", Long),
+            ("last_analyze", Timestamp),
+        ],
+    ),
+    (
+        "pg_stat_database",
+        &[
+            ("datid", Int),
+            ("datname", String),
+            ("numbackends", Int),
+            ("xact_commit", Long),
+            ("xact_rollback", Long),
+            ("blks_read", Long),
+            ("blks_hit", Long),
+        ],
+    ),
+    (
+        "pg_stat_user_indexes",
+        &[
+            ("relid", Int),
+            ("indexrelid", Int),
+            ("schemaname", String),
+            ("relname", String),
+            ("indexrelname", String),
+            ("idx_scan", Long),
+        ],
+    ),
+    (
+        "pg_stat_user_tables",
+        &[
+            ("relid", Int),
+            ("schemaname", String),
+            ("relname", String),
+            ("seq_scan", Long),
+            ("n_live_tup", Long),
+            ("n_dead_tup", Long),
+            ("last_analyze", Timestamp),
+        ],
+    ),
+    ("pg_statistic", &[("starelid", Int), ("staattnum", Short), ("stawidth", Int)]),
+    (
+        "pg_statistic_ext",
+        &[
             ("oid", Int),
             ("stxrelid", Int),
             ("stxname", String),
@@ -43,23 +342,59 @@ pub fn columns(relation: &str) -> Option<&'static [Column]> {
             ("stxkeys", String),
             ("stxkind", String),
         ],
-        "pg_publication" => &[("oid", Int), ("pubname", String), ("puballtables", Boolean)],
-        "pg_publication_rel" => &[("oid", Int), ("prpubid", Int), ("prrelid", Int)],
-        "pg_trigger" => {
-            &[("oid", Int), ("tgrelid", Int), ("tgname", String), ("tgenabled", Char), ("tgisinternal", Boolean)]
-        }
-        "pg_tablespace" => &[("oid", Int), ("spcname", String), ("spcowner", Int)],
-        "pg_auth_members" => &[("roleid", Int), ("member", Int), ("grantor", Int), ("admin_option", Boolean)],
-        "pg_cursors" => {
-            &[("name", String), ("statement", String), ("is_holdable", Boolean), ("creation_time", Timestamp)]
-        }
-        "pg_settings" => &[("name", String), ("setting", String), ("unit", String), ("category", String)],
-        "pg_views" => &[("schemaname", String), ("viewname", String), ("viewowner", String), ("definition", String)],
-        "pg_matviews" => &[("schemaname", String), ("matviewname", String), ("matviewowner", String)],
-        "pg_sequence" => &[("seqrelid", Int), ("seqtypid", Int), ("seqstart", Long)],
-        "pg_foreign_table" => &[("ftrelid", Int), ("ftserver", Int)],
-        _ => return None,
-    })
+    ),
+    ("pg_stats", &[("schemaname", String), ("tablename", String), ("attname", String), ("n_distinct", Long)]),
+    ("pg_subscription", &[("oid", Int), ("subname", String), ("subowner", Int), ("subenabled", Boolean)]),
+    (
+        "pg_tablespace",
+        &[("oid", Int), ("spcname", String), ("spcowner", Int), ("spcacl", String), ("spcoptions", String)],
+    ),
+    ("pg_timezone_names", &[("name", String), ("abbrev", String), ("utc_offset", String), ("is_dst", Boolean)]),
+    ("pg_transform", &[("oid", Int), ("trftype", Int), ("trflang", Int)]),
+    (
+        "pg_trigger",
+        &[
+            ("oid", Int),
+            ("tgrelid", Int),
+            ("tgparentid", Int),
+            ("tgname", String),
+            ("tgfoid", Int),
+            ("tgtype", Short),
+            ("tgenabled", Char),
+            ("tgisinternal", Boolean),
+            ("tgconstrrelid", Int),
+            ("tgconstraint", Int),
+            ("tgqual", String),
+        ],
+    ),
+    (
+        "pg_ts_config",
+        &[("oid", Int), ("cfgname", String), ("cfgnamespace", Int), ("cfgowner", Int), ("cfgparser", Int)],
+    ),
+    (
+        "pg_ts_dict",
+        &[("oid", Int), ("dictname", String), ("dictnamespace", Int), ("dictowner", Int), ("dicttemplate", Int)],
+    ),
+    ("pg_ts_parser", &[("oid", Int), ("prsname", String), ("prsnamespace", Int)]),
+    ("pg_ts_template", &[("oid", Int), ("tmplname", String), ("tmplnamespace", Int)]),
+    ("pg_user_mapping", &[("oid", Int), ("umuser", Int), ("umserver", Int), ("umoptions", String)]),
+    (
+        "pg_user_mappings",
+        &[
+            ("umid", Int),
+            ("srvid", Int),
+            ("srvname", String),
+            ("umuser", Int),
+            ("usename", String),
+            ("umoptions", String),
+        ],
+    ),
+    ("pg_views", &[("schemaname", String), ("viewname", String), ("viewowner", String), ("definition", String)]),
+];
+
+/// Returns the columns of a relation without rows; None if there is none of that name.
+pub fn columns(relation: &str) -> Option<&'static [Column]> {
+    RELATIONS.iter().find(|(name, _)| *name == relation).map(|(_, columns)| *columns)
 }
 
 const INDEX: &[Column] = &[
@@ -117,6 +452,17 @@ const CONSTRAINT: &[Column] = &[
     ("confrelid", Int),
     ("conkey", String),
     ("confkey", String),
+    ("convalidated", Boolean),
+    ("contypid", Int),
+    ("conparentid", Int),
+    ("confupdtype", Char),
+    ("confdeltype", Char),
+    ("confmatchtype", Char),
+    ("conislocal", Boolean),
+    ("coninhcount", Int),
+    ("connoinherit", Boolean),
+    ("conbin", String),
+    ("consrc", String),
 ];
 
 const POLICY: &[Column] = &[

@@ -21,7 +21,13 @@ pub const NAMES: &[&str] = &[
     "pg_extension",
     "pg_get_keywords",
     "pg_tables",
+    "pg_settings",
+    "pg_user",
 ];
+
+/// The columns of the relations here.
+pub const COLUMNS: &[&[Column]] =
+    &[CLASS, ATTRIBUTE, NAMESPACE, TYPE, DATABASE, ROLES, EXTENSION, WORDS, TABLES, SETTINGS, USERS];
 
 /// Returns the columns and rows of a relation.
 pub fn content(relation: &str, tables: &Tables) -> Option<Content> {
@@ -35,6 +41,8 @@ pub fn content(relation: &str, tables: &Tables) -> Option<Content> {
         "pg_roles" => (ROLES, vec![role(&tables.environment.ask().user)]),
         "pg_extension" => (EXTENSION, vec![extension()]),
         "pg_tables" => (TABLES, all.iter().map(|t| listed(t, &tables.environment.ask().user)).collect()),
+        "pg_settings" => (SETTINGS, SET.iter().map(|(name, value)| setting(name, value)).collect()),
+        "pg_user" => (USERS, vec![user(&tables.environment.ask().user)]),
         "pg_get_keywords" => (WORDS, KEYWORDS.iter().map(|word| keyword(word)).collect()),
         _ => return None,
     })
@@ -84,6 +92,7 @@ const CLASS: &[Column] = &[
 
 /// What pg_class says of itself.
 const PG_CLASS: i32 = 1259;
+const PG_ATTRIBUTE: i32 = 1249;
 
 fn class(tables: &[TableView]) -> Vec<Vec<ScalarValue>> {
     let own = class_row(PG_CLASS, "pg_class", CATALOG, "u", false);
@@ -119,6 +128,15 @@ const ATTRIBUTE: &[Column] = &[
     ("attstorage", Kind::Char),
     ("attstattarget", Kind::Int),
     ("attndims", Kind::Int),
+    ("attinhcount", Kind::Int),
+    ("attislocal", Kind::Boolean),
+    ("atthasmissing", Kind::Boolean),
+    ("attacl", Kind::String),
+    ("attoptions", Kind::String),
+    ("attfdwoptions", Kind::String),
+    ("attcompression", Kind::Char),
+    ("xmin", Kind::Long),
+    ("tableoid", Kind::Int),
 ];
 
 fn attributes(table: i32, schema: &Schema) -> Vec<Vec<ScalarValue>> {
@@ -140,6 +158,15 @@ fn attributes(table: i32, schema: &Schema) -> Vec<Vec<ScalarValue>> {
             text("p"),
             int(-1),
             int(0),
+            int(0),
+            flag(true),
+            flag(false),
+            text_or_null(None),
+            text_or_null(None),
+            text_or_null(None),
+            text_or_null(None),
+            long(0),
+            int(PG_ATTRIBUTE),
         ]
     };
     schema.columns.iter().enumerate().map(row).collect()
@@ -150,6 +177,13 @@ const NAMESPACE: &[Column] =
 
 fn namespace(name: &str, oid: i32) -> Vec<ScalarValue> {
     vec![text(name), int(oid), long(0), int(1)]
+}
+
+/// Returns the columns and rows of pg_namespace with the privileges that nobody was given.
+pub fn wide_namespace(tables: &Tables) -> (Vec<Column>, Vec<Vec<ScalarValue>>) {
+    let (columns, mut rows) = content("pg_namespace", tables).unwrap_or_default();
+    rows.iter_mut().for_each(|row| row.push(text_or_null(None)));
+    (columns.iter().copied().chain([("nspacl", Kind::String)]).collect(), rows)
 }
 
 const TYPE: &[Column] = &[
@@ -164,9 +198,9 @@ const TYPE: &[Column] = &[
     ("typcategory", Kind::Char),
     ("typrelid", Kind::Int),
     ("typelem", Kind::Int),
-    ("typreceive", Kind::Int),
-    ("typdelim", Kind::Int),
-    ("typinput", Kind::Int),
+    ("typreceive", Kind::String),
+    ("typdelim", Kind::String),
+    ("typinput", Kind::String),
     ("typowner", Kind::Int),
     ("typlen", Kind::Short),
     ("typbyval", Kind::Boolean),
@@ -177,30 +211,37 @@ const TYPE: &[Column] = &[
     ("typndims", Kind::Int),
     ("typcollation", Kind::Int),
     ("typdefault", Kind::String),
-    ("typsend", Kind::Int),
+    ("typsend", Kind::String),
+    ("typoutput", Kind::String),
+    ("typacl", Kind::String),
 ];
 
-struct Type(i32, &'static str, i32, &'static str, i32, i16, Option<&'static str>);
+struct Type(i32, &'static str, &'static str, i32, &'static str, i32, i16, Option<&'static str>);
 
-/// Number, name, number of its array type, category, element type, length, default.
+/// Number, name, what the names of its input and output functions begin with, number of its array type, category, element
+/// type, length, default. Those behind `_varchar` are of no column: clients look up what they send.
 const TYPES: &[Type] = &[
-    Type(1043, "varchar", 1015, "S", 0, -1, None),
-    Type(1114, "timestamp", 1115, "D", 0, 8, None),
-    Type(701, "float8", 1022, "N", 0, 8, None),
-    Type(700, "float4", 1021, "N", 0, 4, None),
-    Type(23, "int4", 1007, "N", 0, 4, None),
-    Type(21, "int2", 1005, "N", 0, 2, Some("0")),
-    Type(1042, "bpchar", 0, "Z", 0, 2, Some("0")),
-    Type(20, "int8", 1016, "N", 0, 8, None),
-    Type(16, "bool", 1000, "B", 0, 1, Some("false")),
-    Type(17, "binary", 0, "U", 0, -1, None),
-    Type(1082, "date", 0, "D", 0, 8, None),
-    Type(2950, "uuid", 0, "U", 0, 16, None),
-    Type(2281, "internal", 0, "P", 0, 8, None),
-    Type(26, "oid", 0, "N", 0, 4, None),
-    Type(1022, "_float8", 0, "A", 701, -1, None),
-    Type(1700, "numeric", 0, "N", 0, -1, None),
-    Type(1015, "_varchar", 0, "A", 1043, -1, None),
+    Type(1043, "varchar", "varchar", 1015, "S", 0, -1, None),
+    Type(1114, "timestamp", "timestamp_", 1115, "D", 0, 8, None),
+    Type(701, "float8", "float8", 1022, "N", 0, 8, None),
+    Type(700, "float4", "float4", 1021, "N", 0, 4, None),
+    Type(23, "int4", "int4", 1007, "N", 0, 4, None),
+    Type(21, "int2", "int2", 1005, "N", 0, 2, Some("0")),
+    Type(1042, "bpchar", "bpchar", 0, "Z", 0, 2, Some("0")),
+    Type(20, "int8", "int8", 1016, "N", 0, 8, None),
+    Type(16, "bool", "bool", 1000, "B", 0, 1, Some("false")),
+    Type(17, "binary", "bytea", 0, "U", 0, -1, None),
+    Type(1082, "date", "date_", 0, "D", 0, 8, None),
+    Type(2950, "uuid", "uuid_", 0, "U", 0, 16, None),
+    Type(2281, "internal", "internal_", 0, "P", 0, 8, None),
+    Type(26, "oid", "oid", 0, "N", 0, 4, None),
+    Type(1022, "_float8", "array_", 0, "A", 701, -1, None),
+    Type(1700, "numeric", "numeric_", 0, "N", 0, -1, None),
+    Type(1015, "_varchar", "array_", 0, "A", 1043, -1, None),
+    Type(25, "text", "text", 1009, "S", 0, -1, None),
+    Type(19, "name", "name", 1003, "S", 0, 64, None),
+    Type(18, "char", "char", 1002, "Z", 0, 1, None),
+    Type(1184, "timestamptz", "timestamptz_", 1185, "D", 0, 8, None),
 ];
 
 /// Returns the number of a type by its name in pg_type or in SQL.
@@ -220,13 +261,19 @@ pub fn type_number(name: &str) -> Option<i32> {
     TYPES.iter().find(|of| of.1 == name).map(|of| of.0)
 }
 
+/// Returns the name of a type in pg_type.
+pub fn type_name(oid: i32) -> Option<&'static str> {
+    TYPES.iter().find(|of| of.0 == oid).map(|of| of.1)
+}
+
 fn pg_type_row(of: &Type) -> Vec<ScalarValue> {
-    let Type(oid, name, array, category, element, length, default) = of;
+    let Type(oid, name, io, array, category, element, length, default) = of;
     let relation = ScalarValue::Int32(None);
+    let io = |what: &str| text(format!("{io}{what}"));
     let mut row = vec![int(*oid), text(*name), int(0), int(*array), int(CATALOG), flag(false), int(0), text("b")];
-    row.extend([text(*category), relation, int(*element), int(0), int(0), int(0), int(0), short(*length)]);
+    row.extend([text(*category), relation, int(*element), io("recv"), text(","), io("in"), int(0), short(*length)]);
     row.extend([flag(false), flag(false), flag(true), text("c"), text("p"), int(0), int(0), text_or_null(*default)]);
-    row.push(int(0));
+    row.extend([io("send"), io("out"), text_or_null(None)]);
     row
 }
 
@@ -318,4 +365,54 @@ const WORDS: &[Column] = &[
 
 fn keyword(word: &str) -> Vec<ScalarValue> {
     vec![text(word), text_or_null(None), flag(false), text_or_null(None), text_or_null(None)]
+}
+
+const SETTINGS: &[Column] = &[
+    ("name", Kind::String),
+    ("setting", Kind::String),
+    ("unit", Kind::String),
+    ("category", Kind::String),
+    ("short_desc", Kind::String),
+    ("context", Kind::String),
+    ("vartype", Kind::String),
+    ("source", Kind::String),
+    ("boot_val", Kind::String),
+    ("reset_val", Kind::String),
+];
+
+/// What drivers look up.
+const SET: &[(&str, &str)] = &[
+    ("client_encoding", "UTF8"),
+    ("integer_datetimes", "on"),
+    ("max_identifier_length", "127"),
+    ("max_index_keys", "32"),
+    ("server_encoding", "UTF8"),
+    ("server_version", "12.3"),
+    ("server_version_num", "120003"),
+    ("standard_conforming_strings", "on"),
+    ("TimeZone", "GMT"),
+];
+
+fn setting(name: &str, value: &str) -> Vec<ScalarValue> {
+    let mut row = vec![text(name), text(value), text_or_null(None), text("Preset Options"), text("")];
+    row.extend([text("internal"), text("string"), text("default"), text(value), text(value)]);
+    row
+}
+
+const USERS: &[Column] = &[
+    ("usename", Kind::String),
+    ("usesysid", Kind::Int),
+    ("usecreatedb", Kind::Boolean),
+    ("usesuper", Kind::Boolean),
+    ("userepl", Kind::Boolean),
+    ("usebypassrls", Kind::Boolean),
+    ("passwd", Kind::String),
+    ("valuntil", Kind::Timestamp),
+    ("useconfig", Kind::String),
+];
+
+fn user(name: &str) -> Vec<ScalarValue> {
+    let mut row = vec![text(name), int(1), flag(true), flag(true), flag(false), flag(true)];
+    row.extend([text_or_null(None), timestamp(None), text_or_null(None)]);
+    row
 }

@@ -100,7 +100,7 @@ fn clients_find_tables_in_the_catalogue() {
     assert_eq!(relation("information_schema", "columns"), columns);
     assert_eq!(relation("pg_catalog", "pg_namespace"), "pg_catalog 11 0 1\npublic 2200 0 1");
     assert_eq!(relation("", "pg_class").lines().count(), 2);
-    assert_eq!(relation("pg_catalog", "pg_type").lines().count(), 17);
+    assert_eq!(relation("pg_catalog", "pg_type").lines().count(), 21);
     assert_eq!(relation("pg_catalog", "pg_database").lines().count(), 1);
     assert_eq!(relation("pg_catalog", "pg_policy"), "");
     assert_eq!(relation("public", "pg_class"), "no such relation at 0");

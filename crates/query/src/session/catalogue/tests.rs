@@ -1,0 +1,175 @@
+//! What the peer's grammar has no words for, over the catalogue.
+
+use super::super::tests::{Server, on_a_servers_stack};
+use crate::kind::Kind;
+use crate::{Outcome, Param};
+
+async fn served() -> Server {
+    let server = Server::new(64 << 20, 1 << 20);
+    server
+        .run("create table trades (ts timestamp, sym symbol, price double, amount decimal(18,3)) timestamp(ts)")
+        .await;
+    server.run("create table plain (x int)").await;
+    server
+}
+
+#[track_caller]
+fn block<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new().unwrap().block_on(future)
+}
+
+/// Checks the rows of queries, each cell as a text.
+#[track_caller]
+fn check(cases: &[(&str, &[&str])]) {
+    block(async {
+        let server = served().await;
+        for (sql, expected) in cases {
+            let rows = server.rows(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+            let rows: Vec<String> = rows.iter().map(|row| row.join("|")).collect();
+            assert_eq!(rows, *expected, "{sql}");
+        }
+    });
+}
+
+#[test]
+fn sub_queries_look_outwards() {
+    check(&[
+        (
+            "select a.attname, (select t.typname from pg_catalog.pg_type t where t.oid = a.atttypid) \
+             from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid \
+             where c.relname = 'trades' order by a.attnum",
+            &["ts|timestamp", "sym|varchar", "price|float8", "amount|numeric"],
+        ),
+        (
+            "select c.relname from pg_class c where exists (select 1 from pg_attribute a where a.attrelid = c.oid \
+             and a.attname = 'price')",
+            &["trades"],
+        ),
+        (
+            "select c.relname, exists (select 1 from pg_index i where i.indrelid = c.oid) from pg_class c \
+             where c.relname = 'plain'",
+            &["plain|false"],
+        ),
+        (
+            "select nspname from pg_namespace where oid = (select relnamespace from pg_class where relname = 'plain')",
+            &["public"],
+        ),
+    ]);
+}
+
+#[test]
+fn lists_are_texts_and_what_does_not_exist_has_no_elements() {
+    check(&[
+        (
+            "select relname from pg_class where relkind = any (array['r','p']) and relname <> all ('{plain,pg_class}')",
+            &["trades"],
+        ),
+        (
+            "select array_agg(c.relname order by c.relname) from pg_class c where c.relnamespace = 'public'::regnamespace",
+            &["{plain,trades}"],
+        ),
+        ("select array(select attname from pg_attribute where attrelid = 'plain'::regclass)", &["{x}"]),
+        (
+            "select con.conname, a.attname from pg_constraint con cross join lateral unnest(con.conkey) with ordinality \
+             as k(attnum, ord) join pg_attribute a on a.attnum = k.attnum",
+            &[],
+        ),
+        ("select s.nspname from unnest(current_schemas(true)) as s(nspname) join pg_namespace n using (nspname)", {
+            &["pg_catalog", "public"]
+        }),
+    ]);
+}
+
+#[test]
+fn the_schema_may_stand_before_every_column() {
+    check(&[
+        (
+            "SELECT pg_catalog.pg_namespace.nspname FROM pg_catalog.pg_namespace \
+             WHERE (pg_catalog.pg_namespace.nspname NOT LIKE 'pg/_' || '%' ESCAPE '/') ORDER BY 1",
+            &["public"],
+        ),
+        (
+            "select c.relname collate \"C\" from pg_catalog.pg_class c where c.relname operator(pg_catalog.~) '^(tra.*)$'",
+            &["trades"],
+        ),
+    ]);
+}
+
+#[test]
+fn the_information_schema_tells_all_of_a_column() {
+    check(&[
+        (
+            "select column_name, udt_name, numeric_precision, numeric_scale, is_generated from \
+             information_schema.columns where table_name = 'trades' order by ordinal_position",
+            &["ts|timestamp|||NEVER", "sym|varchar|||NEVER", "price|float8|53||NEVER", { "amount|numeric|18|3|NEVER" }],
+        ),
+        // what the peer has as it has it
+        ("select count() from (select * from information_schema.columns where table_name = 'plain')", &["1"]),
+    ]);
+}
+
+#[test]
+fn grafana_finds_the_tables_of_the_search_path() {
+    check(&[(
+        "select quote_ident(table_name) as \"table\" from information_schema.tables where quote_ident(table_schema) not \
+         in ('information_schema', 'pg_catalog') and table_schema in (select case when trim(s[i]) = '\"$user\"' then \
+         user else trim(s[i]) end from generate_series(array_lower(string_to_array(current_setting('search_path'),','),1), \
+         array_upper(string_to_array(current_setting('search_path'),','),1)) as i, \
+         string_to_array(current_setting('search_path'),',') s) order by 1",
+        &["plain", "trades"],
+    )]);
+}
+
+#[test]
+fn parameters_are_described_and_bound() {
+    block(async {
+        let server = served().await;
+        let sql = "select c.relname from pg_class c where c.oid = $1 and c.relname = any ($2) and \
+                   exists (select 1 from pg_attribute a where a.attrelid = c.oid)";
+        let described = server.session().describe(sql, &[]).unwrap();
+        assert_eq!(described.params, [Kind::Int, Kind::Varchar]);
+        assert_eq!(described.columns.unwrap()[0].name, "relname");
+        let oid = server.rows("select oid::text from pg_class where relname = 'plain'").await.unwrap()[0][0].clone();
+        let params = [Param::Int(oid.parse().unwrap()), Param::Text("{a,plain}".into())];
+        let Outcome::Rows(mut rows) = server.session().execute(sql, &params).await.unwrap() else { panic!() };
+        assert_eq!(rows.next().await.unwrap().unwrap().num_rows(), 1);
+    });
+}
+
+#[test]
+fn results_have_the_names_of_postgresql() {
+    block(async {
+        let server = served().await;
+        let sql = "select exists (select 1 from pg_class), case when true then 1 end, 'a', 'b', pg_catalog.lower(c.relname), \
+                   c.oid::regclass, c.oid from pg_class c";
+        let columns = server.session().describe(sql, &[]).unwrap().columns.unwrap();
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["exists", "case", "?column?", "?column?", "lower", "oid", "oid"]);
+    });
+}
+
+#[test]
+fn stored_tables_speak_the_peers_dialect_alone() {
+    block(async {
+        let server = served().await;
+        for (sql, error) in [
+            ("select pg_nope()", "unknown function name: pg_nope()"),
+            ("select x from plain p where exists (select 1 from pg_class)", "unknown function name: exists(CURSOR)"),
+            ("select relname from pg_class where oid = (select nope from pg_type)", ""),
+            ("select relname from pg_class where relname = $1 and exists (select 1)", ""),
+        ] {
+            let (_, found) = server.rows(sql).await.expect_err(sql);
+            assert!(found.starts_with(error), "{sql}: {found}");
+        }
+    });
+}
+
+#[test]
+fn the_longest_chain_of_operators_fits_the_stack() {
+    let chain = "1=2or ".repeat(3_900);
+    let sql = format!(
+        "select count(*) from pg_namespace n where {chain} exists (select 1 from pg_class c where c.oid = n.oid)"
+    );
+    assert!(crate::postgres::may_concern(&sql));
+    assert_eq!(on_a_servers_stack(sql), Ok(vec![0]));
+}
