@@ -190,29 +190,6 @@ fn the_file_of_a_timeline_stays_while_a_later_one_descends_from_it() {
     }
 }
 
-#[test]
-fn the_file_of_a_timeline_that_was_left_for_good_goes() {
-    let (fs, env, clock) = machine_with_clock();
-    drop(lived_on(&env));
-    drop(go_back(&on(&env, fs.kill()), &fs, "before"));
-    ask(&fs, "timeline=1");
-    let db = open(&on(&env, fs.kill())).unwrap();
-    let now = rows(&db, "t");
-    db.flush_table(db.view().table("t").unwrap().id()).unwrap();
-    clean_up(&db);
-    clock.advance_us(25 * HOUR_US);
-    clean_up(&db);
-    drop(db);
-    for _ in 0..2 {
-        let db = open(&on(&env, fs.kill())).unwrap();
-        clean_up(&db);
-        assert_eq!(rows(&db, "t"), now);
-    }
-    let files = fs.files_below(&Layout::new(Path::new(ROOT)).timeline());
-    let of = |number: &str| files.iter().any(|path| path.to_string_lossy().contains(number));
-    assert!(of("1-") && of("3-") && !of("2-"), "{files:?}");
-}
-
 /// Files of a run that was killed have ids of the root's own timeline; those of an operator, or of a database whose files
 /// were copied here, have not.
 #[test]

@@ -159,18 +159,3 @@ fn a_snapshot_tells_when_its_lease_ends() {
         clock.advance_us(minute_us);
     }
 }
-
-#[test]
-fn a_snapshot_whose_file_is_gone_already_is_completed_all_the_same() {
-    let (fs, env) = machine();
-    let db = open(&env).unwrap();
-    create(&db, "t");
-    db.prepare_snapshot("default").unwrap();
-    let dir = Path::new(ROOT).join("snapshot");
-    let files = fs.files_below(&dir);
-    assert_eq!(files.len(), 1);
-    fs.remove(&dir.join(&files[0]));
-    db.complete_snapshot("default").unwrap();
-    assert!(db.snapshots().is_empty());
-    db.prepare_snapshot("default").unwrap();
-}
