@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::ast::{Expr, Function, FunctionArguments, Ident, ObjectNamePart};
 
 use super::super::expressions::{arguments, constant_text, elements, function_name, null_of, number, read, text};
+use super::bare;
 use super::values::{aggregated, listed};
 use crate::kind::Kind;
 
@@ -20,6 +21,7 @@ pub fn called(function: &mut Function) -> Option<Expr> {
             return Some(list.map_or_else(|| null_of(Some(Kind::Int)), |list| number(&list.len().to_string())));
         }
         ("array_lower", _) => return Some(number("1")),
+        ("user" | "current_role", FunctionArguments::None) => return bare("user"),
         ("format", _) => return formatted(&arguments(function)),
         _ => {}
     }
