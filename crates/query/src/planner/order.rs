@@ -194,9 +194,22 @@ fn rows(plan: LogicalPlan, n: i64) -> Result<LogicalPlan, SqlError> {
     }
 }
 
+/// Returns what is cast to a whole number: drivers write `LIMIT $1::INTEGER`.
+fn plain(tree: &Tree) -> &Tree {
+    match &tree.kind {
+        ExprKind::Cast { arg, type_name, .. } if is_whole(type_name) => plain(arg),
+        _ => tree,
+    }
+}
+
+fn is_whole(type_name: &str) -> bool {
+    let names = ["byte", "short", "int", "long", "smallint", "integer", "bigint", "int2", "int4", "int8"];
+    names.iter().any(|name| type_name.eq_ignore_ascii_case(name))
+}
+
 /// Returns the constant of a bound; `None` for no bound and for a parameter that is NULL.
 fn bound(planner: &Planner, tree: Option<&Tree>) -> Result<Option<i64>, SqlError> {
-    let Some(tree) = tree else { return Ok(None) };
+    let Some(tree) = tree.map(plain) else { return Ok(None) };
     let value = Scope::constants(planner).bind_wanted(tree, Kind::Long)?;
     let is_param = matches!(tree.kind, ExprKind::Param(_));
     if is_param && (value.is_null_literal() || planner.parameters.is_described()) {
