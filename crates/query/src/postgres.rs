@@ -143,7 +143,7 @@ impl ContextProvider for Context<'_> {
             return own();
         }
         let lookup = || bridge::lookup(name, self.tables.view);
-        self.state.scalar_functions().get(name).cloned().or_else(own).or_else(lookup)
+        self.state.scalar_functions().get(name).cloned().or_else(own).or_else(lookup).or_else(|| bridge::json(name))
     }
 
     fn get_higher_order_meta(&self, _: &str) -> Option<Arc<HigherOrderUDF>> {

@@ -5,18 +5,19 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, RecordBatchOptions, StringViewArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, RecordBatchOptions, StringViewArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Schema};
 use datafusion::common::{Column, DFSchema, ScalarValue, internal_datafusion_err};
 use datafusion::error::Result as DfResult;
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
-    Volatility, create_udf,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, SimpleScalarUDF,
+    TypeSignature, Volatility, create_udf,
 };
 use datafusion::physical_expr::create_physical_expr;
 
+use serde_json::Value;
 use storage::ReadView;
 
 use crate::SqlError;
@@ -36,6 +37,7 @@ pub fn function(name: &str, environment: &Environment) -> Option<Arc<ScalarUDF>>
 pub const REGCLASS_NAME: &str = "regclass_name";
 /// The function that tells the number of a relation by its name.
 pub const REGCLASS_NUMBER: &str = "regclass_number";
+const JSON_OBJECT: &str = "json_build_object";
 
 /// Returns the functions that look up relations; None for another name.
 pub fn lookup(name: &str, view: &ReadView) -> Option<Arc<ScalarUDF>> {
@@ -67,6 +69,37 @@ pub fn lookup(name: &str, view: &ReadView) -> Option<Arc<ScalarUDF>> {
         }
     };
     Some(Arc::new(create_udf(name, vec![from], to, Volatility::Stable, Arc::new(found))))
+}
+
+/// Returns json_build_object(key, value, …): an object as a text; None for another name.
+pub fn json(name: &str) -> Option<Arc<ScalarUDF>> {
+    let built = |args: &[ColumnarValue]| -> DfResult<ColumnarValue> {
+        let rows = ColumnarValue::values_to_arrays(args)?;
+        let texts = rows.iter().map(|array| arrow::compute::cast(array, &DataType::Utf8View));
+        let texts = texts.collect::<Result<Vec<_>, _>>()?;
+        let value = |at: usize, row: usize| match texts[at].is_null(row) {
+            true => Value::Null,
+            false => {
+                let text = texts[at].as_string_view().value(row);
+                let is_bare = rows[at].data_type().is_numeric() || *rows[at].data_type() == DataType::Boolean;
+                serde_json::from_str(text).ok().filter(|_| is_bare).unwrap_or_else(|| Value::from(text))
+            }
+        };
+        let object = |row: usize| {
+            let pairs = (0..texts.len() / 2).map(|pair| {
+                let key = value(2 * pair, row);
+                (key.as_str().map_or_else(|| key.to_string(), str::to_owned), value(2 * pair + 1, row))
+            });
+            Value::Object(pairs.collect()).to_string()
+        };
+        let count = rows.first().map_or(1, |array| array.len());
+        Ok(ColumnarValue::Array(Arc::new(StringViewArray::from_iter_values((0..count).map(object)))))
+    };
+    let signature = Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], Volatility::Stable);
+    (name == JSON_OBJECT).then(|| {
+        let function = SimpleScalarUDF::new_with_signature(JSON_OBJECT, signature, DataType::Utf8View, Arc::new(built));
+        Arc::new(ScalarUDF::new_from_impl(function))
+    })
 }
 
 /// Returns a relation's name without its schema and quotes.

@@ -28,7 +28,7 @@ use calls::called;
 use lists::{against_list, field, joined};
 use names::{column_name, named};
 use types::{plain_type, type_name};
-use values::{counted, one_value};
+use values::{counted, never_has_rows, one_value};
 
 /// Schemas that a name may begin with.
 const SCHEMAS: [&str; 2] = ["pg_catalog", "information_schema"];
@@ -148,6 +148,7 @@ impl Rewriter<'_> {
                 }
                 None
             }
+            Expr::Subquery(query) if never_has_rows(query) => Some(null_of(None)),
             Expr::Subquery(query) => {
                 one_value(query);
                 None
@@ -177,7 +178,7 @@ impl Rewriter<'_> {
                         .ok_or(Unknown)
                         .map(|n| Some(number(&n.to_string()))),
                 },
-                None => of(format!("{}({value})", bridge::REGCLASS_NAME)),
+                None => of(format!("{}(CAST({value} AS INTEGER))", bridge::REGCLASS_NAME)),
             },
             "regtype" => match constant_text(value) {
                 Some(name) => {

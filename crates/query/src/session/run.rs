@@ -229,7 +229,11 @@ pub fn ordered(relation: Relation) -> Result<Relation, SqlError> {
 
 /// Returns the stream of a plan; several partitions come one after the other.
 pub async fn stream(engine: &Engine, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
-    let state = engine.of_plan(plan);
+    stream_by(engine.of_plan(plan), plan).await
+}
+
+/// Returns the stream of a plan that gets the rules of a state.
+pub async fn stream_by(state: &SessionState, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
     let physical = state.create_physical_plan(plan).await;
     begun(state, physical.map_err(|e| SqlError::from_datafusion(&e))?)
 }

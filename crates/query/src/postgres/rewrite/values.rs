@@ -3,11 +3,13 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArguments, GroupByExpr, Query, SelectItem, SetExpr, visit_expressions,
+    BinaryOperator, Expr, Function, FunctionArguments, GroupByExpr, Join, JoinOperator, Query, SelectItem, SetExpr,
+    TableFactor, TableWithJoins, visit_expressions,
 };
 
 use super::super::expressions::{arguments, function_name, number, read};
 use crate::functions::aggregate::is_aggregate;
+use crate::functions::catalog;
 
 /// Makes a sub-query that stands for a value one with an aggregate.
 pub fn one_value(query: &mut Query) {
@@ -28,6 +30,27 @@ pub fn one_value(query: &mut Query) {
             select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
         }
     }
+}
+
+/// Returns whether a sub-query that stands for a value never has a row, since it reads a relation that has none: the engine finds no
+/// way to look outwards from all that tools ask of such.
+pub fn never_has_rows(query: &Query) -> bool {
+    let SetExpr::Select(select) = query.body.as_ref() else { return false };
+    let is_grouped = select.projection.iter().any(|item| match item {
+        SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. } => aggregates(value),
+        _ => true,
+    });
+    let is_empty = |factor: &TableFactor| match factor {
+        TableFactor::Table { name, args: None, .. } => catalog::is_empty(&name.to_string().replace('"', "")),
+        _ => false,
+    };
+    let is_nothing = |source: &TableWithJoins| {
+        let inner = |join: &Join| matches!(join.join_operator, JoinOperator::Join(_) | JoinOperator::Inner(_));
+        let left = |join: &Join| matches!(join.join_operator, JoinOperator::Left(_) | JoinOperator::LeftOuter(_));
+        source.joins.iter().all(|join| inner(join) || left(join))
+            && (is_empty(&source.relation) || source.joins.iter().any(|join| inner(join) && is_empty(&join.relation)))
+    };
+    query.with.is_none() && !is_grouped && select.from.iter().any(is_nothing)
 }
 
 /// Returns whether a sub-query has rows, as a comparison of their count.

@@ -121,6 +121,48 @@ fn grafana_finds_the_tables_of_the_search_path() {
 }
 
 #[test]
+fn what_belongs_together_becomes_one_json_object() {
+    check(&[
+        (
+            "select json_build_object('a', c.relname, 'b', 7, 'c', c.relname = 'x', 'd', null) from pg_class c \
+             where exists (select 1 from pg_attribute a where a.attrelid = c.oid and a.attname = 'x')",
+            &[r#"{"a":"plain","b":7,"c":false,"d":null}"#],
+        ),
+        (
+            "select case when a.attidentity != '' then (select json_build_object('start', s.seqstart) from pg_sequence s \
+             where s.seqrelid = a.attrelid) end from pg_attribute a where a.attname = 'x'",
+            &[""],
+        ),
+    ]);
+}
+
+#[test]
+fn what_a_relation_without_rows_would_tell_of_a_column_is_null() {
+    check(&[(
+        "select a.attname, case when a.atthasdef then (select pg_catalog.pg_get_expr(d.adbin, d.adrelid) from \
+         pg_catalog.pg_attrdef d where a.atthasdef and d.adrelid = a.attrelid and d.adnum = a.attnum) end, \
+         case when (a.attcollation != 0 and (select t.typcollation from pg_type t where t.oid = a.atttypid) != \
+         a.attcollation) then (select json_build_object('name', o.collname, 'schema', n.nspname) from \
+         pg_catalog.pg_collation o join pg_catalog.pg_namespace n on n.oid = o.collnamespace \
+         where o.oid = a.attcollation) end from pg_catalog.pg_attribute a where a.attname = 'x'",
+        &["x||"],
+    )]);
+}
+
+#[test]
+fn groups_of_one_relation_take_their_columns_in_an_order() {
+    check(&[(
+        "select attr.conrelid, array_agg(cast(attr.attname as text) order by attr.ord), attr.conname from \
+         (select con.conrelid, con.conname, con.ord, a.attname from pg_attribute a join \
+         (select c.conrelid, c.conname, unnest(i.indkey) as attnum, generate_subscripts(i.indkey, 1) as ord \
+         from pg_constraint c join pg_index i on c.conindid = i.indexrelid where c.contype = 'p' and c.conrelid in (1)) \
+         as con on a.attnum = con.attnum and a.attrelid = con.conrelid where con.conrelid in (1)) as attr \
+         group by attr.conrelid, attr.conname order by attr.conrelid, attr.conname",
+        &[],
+    )]);
+}
+
+#[test]
 fn parameters_are_described_and_bound() {
     block(async {
         let server = served().await;
