@@ -156,6 +156,20 @@ mod tests {
         }
     }
 
+    /// Whoever writes something there knows more than this version does.
+    #[test]
+    fn a_frame_with_something_in_its_unused_bytes_is_none_though_its_checksum_is_right() {
+        let mut whole = Vec::new();
+        encode(&sample(b"twenty bytes of data"), 42, &mut whole);
+        for at in [13, 15, 40, 47, FRAME_HEADER_BYTES + 20, whole.len() - 1] {
+            let mut bytes = whole.clone();
+            bytes[at] = 1;
+            let crc = crc32c::crc32c_append(42, &bytes[8..]);
+            bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+            assert_eq!(decode(&bytes, 0, 42), None, "byte {at}");
+        }
+    }
+
     #[test]
     fn every_flipped_bit_is_noticed() {
         let mut bytes = Vec::new();

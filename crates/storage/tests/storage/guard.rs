@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use storage::env::Clock;
 use storage::env::clock::ManualClock;
 use storage::env::sim_fs::{CopyMode, OpKind};
 use storage::{Database, Env, Error, Options, SnapshotState, Terms};
@@ -49,6 +50,7 @@ fn near_a_full_disk_expired_snapshots_go_and_then_copying_ends_that_stays_good()
     let held = db.snapshots()[0].held_bytes;
     let lease_end_us = || db.snapshots()[0].lease_end_us.unwrap();
     let granted_us = lease_end_us();
+    assert!((granted_us - clock.now_us() - 3_600 * SECOND_US).abs() <= 2 * SECOND_US, "an hour and no more");
     assert!(held >= WIDE_BYTES as u64, "{held}");
 
     fs.set_free_bytes(Some(40 << 20));

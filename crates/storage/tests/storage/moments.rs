@@ -310,6 +310,23 @@ fn a_restore_of_a_moment_that_is_not_kept_is_refused_with_the_window_and_changes
 }
 
 #[test]
+fn a_refusal_names_the_end_of_the_window_also_where_only_the_log_knows_it() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    live(&db, &clock);
+    for _ in 0..3 {
+        fill(&db, 1);
+    }
+    let last = db.restore_window().unwrap()[0].clone();
+    drop(db);
+    let fs = Arc::new(fs.kill());
+    ask(&fs, "seq=4000");
+    let text = refusal(start(&on_arc(&env, fs)));
+    let ends = format!("and ends at {} (seq {})", TimestampUs(last.to_us), last.to_seq);
+    assert!(text.contains(&ends), "{ends:?} is not in {text:?}");
+}
+
+#[test]
 fn a_moment_whose_files_are_damaged_is_refused_and_changes_nothing() {
     let (fs, env, clock) = machine_with_clock();
     let db = start(&env).unwrap();

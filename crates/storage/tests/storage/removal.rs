@@ -190,6 +190,31 @@ fn the_file_of_a_timeline_stays_while_a_later_one_descends_from_it() {
     }
 }
 
+#[test]
+fn the_file_of_a_timeline_goes_with_the_last_that_was_left_of_it() {
+    let (fs, env, clock) = machine_with_clock();
+    drop(lived_on(&env));
+    let db = go_back(&on(&env, fs.kill()), &fs, "before");
+    fill(&db, 5);
+    db.flush_table(db.view().table("t").unwrap().id()).unwrap();
+    drop(db);
+    ask(&fs, "timeline=1");
+    let db = open(&on(&env, fs.kill())).unwrap();
+    let timelines = || fs.files_below(&Layout::new(Path::new(ROOT)).timeline());
+    clean_up(&db);
+    assert_eq!(timelines().len(), 3, "the restores can be undone");
+    clock.advance_us(25 * HOUR_US);
+    for _ in 0..3 {
+        clean_up(&db);
+    }
+    assert_eq!(timelines().len(), 3, "it goes behind the files whose names speak of it");
+    drop(db);
+    clean_up(&open(&on(&env, fs.kill())).unwrap());
+    let left = timelines();
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(!left.iter().any(|file| file.to_string_lossy().starts_with("2-")), "none descends from it: {left:?}");
+}
+
 /// Files of a run that was killed have ids of the root's own timeline; those of an operator, or of a database whose files
 /// were copied here, have not.
 #[test]

@@ -159,3 +159,17 @@ fn a_snapshot_tells_when_its_lease_ends() {
         clock.advance_us(minute_us);
     }
 }
+
+#[test]
+fn a_cut_whose_words_fill_more_than_a_log_file_gets_a_longer_one() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    let owner = "o".repeat(3 << 20);
+    db.prepare_snapshot_with("night", Terms { owner: owner.clone(), ..kept() }).unwrap();
+    let cut = rows(&db, "t");
+    fill_pair(&db, 5);
+    drop(db);
+    let db = open(&on(&env, fs.kill())).unwrap();
+    assert!(db.snapshots()[0].owner == owner && rows_at(&db, "night", "t") == cut);
+    assert_eq!(rows(&db, "t").len(), cut.len() + 2);
+}

@@ -73,7 +73,11 @@ fn watch_syncs(log: &LogWriter) -> (std::sync::mpsc::Receiver<()>, Permits) {
 }
 
 fn push(log: &LogWriter, seq: u64) {
-    let payload = vec![1; 100];
+    push_long(log, seq, 100);
+}
+
+fn push_long(log: &LogWriter, seq: u64, payload_bytes: usize) {
+    let payload = vec![1; payload_bytes];
     let placement = log.place(payload.len(), Urgency::Ordinary).unwrap();
     let frame = Frame { kind: frame::FrameKind::Commit, seq: Seq(seq), commit_us: 0, durable_seq: Seq::ZERO, payload };
     log.push(frame, placement, false);
@@ -166,4 +170,23 @@ fn the_last_room_of_active_file_and_spares_is_for_what_frees_space() {
     let spare_room = usize::try_from(spare_bytes - URGENT_BYTES - FIRST_FRAME_OFFSET).unwrap();
     let fits = spare_room - frame::FRAME_HEADER_BYTES;
     assert!(log.has_room_behind(0, fits) && !log.has_room_behind(0, fits + 1));
+}
+
+#[test]
+fn what_is_written_together_counts_whole_also_where_it_goes_on_in_another_file() {
+    let log = log_that_begins_with(1);
+    log.env.fs.create_dir(&log.layout.log()).unwrap();
+    log.add_spare(0).unwrap();
+    let first = log.chain();
+    let long = usize::try_from(MIN_FILE_BYTES).unwrap() * 3 / 4;
+    push(&log, 1);
+    push_long(&log, 2, long);
+    log.wait_written(Seq(2)).unwrap();
+    let before = log.progress().written_bytes;
+    push(&log, 3);
+    push_long(&log, 4, long);
+    log.wait_written(Seq(4)).unwrap();
+    assert_ne!(log.chain(), first, "the fourth frame begins a file");
+    let written = (frame::frame_bytes(100) + frame::frame_bytes(long)) as u64;
+    assert_eq!((before, log.progress().written_bytes - before), (written, written));
 }
