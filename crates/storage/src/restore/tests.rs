@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::duration;
+use super::undo::of_undo;
 use super::validate::require_plain_path;
 use crate::env::clock::ManualClock;
 use crate::env::rng::SeededRng;
@@ -48,4 +49,16 @@ fn a_path_that_a_document_names_is_of_plain_steps_below_the_data() {
             other => panic!("{named}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn a_file_that_an_undo_lacks_is_told_with_what_is_left_to_do() {
+    let met = |kind: std::io::ErrorKind| of_undo(Error::Io { path: "/root/db/file".into(), source: kind.into() });
+    match met(std::io::ErrorKind::NotFound) {
+        Error::Corrupt { file, detail } => {
+            assert!(file == Path::new("/root/db/file") && detail.starts_with("is missing; so the restore cannot be"));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(met(std::io::ErrorKind::PermissionDenied), Error::Io { .. }), "another try may find it");
 }

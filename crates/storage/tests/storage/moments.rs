@@ -359,6 +359,9 @@ fn a_moment_whose_files_are_damaged_is_refused_and_changes_nothing() {
             Err(why @ (Error::Corrupt { .. } | Error::Refused(_))) => {
                 let why = why.to_string();
                 assert!(why.contains("remove") && why.contains("to start without restoring"), "{why}");
+                let is_named =
+                    why.contains(&*file.file_name().unwrap().to_string_lossy()) && !why.contains("is not kept");
+                assert!(is_named || damage != Some(3), "its moment is kept: {why}");
             }
             Err(other) => panic!("{other:?}"),
             Ok(_) => panic!("{} is damaged", file.display()),

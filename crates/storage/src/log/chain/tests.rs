@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::at_once;
 use crate::env::clock::ManualClock;
 use crate::env::rng::SeededRng;
-use crate::env::sim_fs::SimFs;
+use crate::env::sim_fs::{Fault, FaultPlan, SimFs};
 use crate::layout::Layout;
 use crate::log::header::Place;
 use crate::log::{Frame, FrameKind};
@@ -76,6 +76,45 @@ fn frames_that_two_threads_read_come_in_their_order() {
         let end = end.expect("the end of the frames is the end");
         assert_eq!((end.last_seq, end.used_bytes as usize), (Seq(FRAMES), offset(FRAMES + 1)));
     }
+}
+
+/// Each thread decodes about half of the bytes.
+#[test]
+fn two_threads_that_read_ahead_have_as_much_to_do() {
+    let fs = SimFs::new(1);
+    let link = link(None);
+    fs.write_file(&link.path, &file_of_frames());
+    let (here, caller) = (Mutex::new(0), std::thread::current().id());
+    let prepare = |_: FrameRef<'_>| *here.lock().unwrap() += u64::from(std::thread::current().id() == caller);
+    replay_prepared(&disk(&fs), &link, Seq::ZERO, at_once, prepare, |_, ()| Ok(())).unwrap();
+    let here = here.into_inner().unwrap();
+    assert!((FRAMES / 3..=FRAMES * 2 / 3).contains(&here), "{here} of {FRAMES} frames in the caller's thread");
+}
+
+#[test]
+fn a_file_ends_where_its_successor_says_and_with_the_frame_it_says() {
+    let bytes = file_of_frames();
+    let (used_bytes, last_seq) = (offset(FRAMES + 1) as u64, Seq(FRAMES));
+    assert!(read(&bytes, &link(Some((used_bytes, last_seq))), in_turn).1.is_ok());
+    for wrong in [(used_bytes, last_seq.next()), (used_bytes + 16, last_seq)] {
+        let (_, end) = read(&bytes, &link(Some(wrong)), in_turn);
+        assert!(matches!(end, Err(Error::Corrupt { .. })), "{wrong:?}: {end:?}");
+    }
+}
+
+#[test]
+fn a_header_that_a_failing_disk_keeps_back_is_an_error_and_an_interrupted_read_is_none() {
+    let fs = SimFs::new(1);
+    let path = Path::new("/file.wal");
+    fs.write_file(path, &file_of_frames());
+    let env = disk(&fs).env;
+    let outcome = |errno| {
+        // The call behind the one that opens the file.
+        fs.set_faults(FaultPlan::one(Fault::Fail { at_op: fs.op_count() + 2, errno, times: 1 }));
+        read_header(&env, path)
+    };
+    assert!(matches!(outcome(Fault::EIO), Err(Error::Io { .. })));
+    assert!(outcome(Fault::EINTR).is_ok());
 }
 
 #[test]

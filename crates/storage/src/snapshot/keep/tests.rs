@@ -1,5 +1,6 @@
 //! What the background steps look at, and when they need not.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use types::{Column, ColumnData, ColumnType, PartitionBy, RowBatch, TableId, TableName};
@@ -9,8 +10,8 @@ use crate::env::clock::ManualClock;
 use crate::env::fs::Fs;
 use crate::env::rng::SeededRng;
 use crate::env::sim_fs::SimFs;
-use crate::snapshot::{SnapshotState, Terms};
-use crate::{Database, Env, NewColumn, NewTable, Options};
+use crate::snapshot::{Pin, SnapshotState, Terms, content};
+use crate::{Database, Env, Error, NewColumn, NewTable, Options};
 
 const MINUTE_US: i64 = 60_000_000;
 
@@ -103,7 +104,7 @@ fn leases_are_looked_at_again_when_one_is_due_or_a_new_one_begins() {
 
 #[test]
 fn what_was_read_of_a_snapshot_that_has_ended_is_forgotten_each_time() {
-    let (db, clock) = started();
+    let (db, clock, fs) = started_on_disk();
     table(&db, "t");
     db.prepare_snapshot_with("ended", Terms { lease_us: Some(1), ..Terms::default() }).unwrap();
     clock.advance_us(1);
@@ -117,6 +118,60 @@ fn what_was_read_of_a_snapshot_that_has_ended_is_forgotten_each_time() {
     let held = db.view_at("ended").unwrap();
     db.step_gc().unwrap();
     assert!(held.table("t").is_some() && !db.cuts.lock().unwrap().is_empty());
+    // Meanwhile what nothing needs goes.
+    fs.write_file(Path::new("/root/db/left"), b"by nobody");
+    db.gc.lock().unwrap().discard(vec!["/root/db/left".into()]);
+    while db.step_gc().unwrap() {}
+    assert!(fs.peek(Path::new("/root/db/left")).is_none());
+    drop(held);
+    db.step_gc().unwrap();
+    assert!(db.cuts.lock().unwrap().is_empty());
+}
+
+#[test]
+fn gc_looks_at_snapshots_again_when_they_changed() {
+    let (db, _) = started();
+    let are_seen = || {
+        let snapshots = db.lock_head().state.snapshots.clone();
+        db.gc.lock().unwrap().pinned.is(&snapshots)
+    };
+    for name in ["one", "two"] {
+        keep(&db, name);
+        assert!(!are_seen());
+        db.step_gc().unwrap();
+        assert!(are_seen(), "nothing is left to do with {name}");
+    }
+}
+
+#[test]
+fn a_snapshot_that_is_released_or_has_settled_is_current_no_longer() {
+    let (db, _) = started();
+    let now = |name: &str| db.view().state().snapshots[name].clone();
+    for name in ["settles", "goes"] {
+        keep(&db, name);
+    }
+    let before = [now("settles"), now("goes")];
+    assert!(before.iter().all(|snapshot| db.is_current(snapshot)));
+    db.complete_snapshot("goes").unwrap();
+    while db.step_settle().unwrap() {}
+    assert!(!before.iter().any(|snapshot| db.is_current(snapshot)));
+    assert!(db.is_current(&now("settles")));
+}
+
+#[test]
+fn a_settled_snapshot_is_read_from_its_own_base_alone() {
+    let (db, _) = started();
+    keep(&db, "night");
+    while db.step_settle().unwrap() {}
+    let pin = db.view().state().snapshots["night"].pin.clone();
+    let named = pin.settled.clone().expect("it has settled");
+    let read = |pin: &Pin| content::own_base(&db.disk, pin, &named, &|_| Ok(()));
+    assert_eq!(read(&pin).unwrap().seq, pin.seq);
+    let of_another = Pin { id: "another".to_owned(), ..pin.clone() };
+    let of_another_moment = Pin { seq: pin.seq.next(), ..pin };
+    for wrong in [of_another, of_another_moment] {
+        assert!(matches!(read(&wrong), Err(Error::Corrupt { .. })), "{wrong:?}");
+    }
 }
 
 #[test]
