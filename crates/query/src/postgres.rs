@@ -88,9 +88,7 @@ fn shown(plan: LogicalPlan) -> DfResult<(LogicalPlan, Vec<OutputColumn>)> {
     let mut columns = Vec::new();
     let mut exprs = Vec::new();
     for (i, (qualifier, field)) in plan.schema().iter().enumerate() {
-        let told = Kind::of_field(field);
-        let kind = if told.arrow() == *field.data_type() { told } else { Kind::of_arrow(field.data_type()) };
-        let kind = if *field.data_type() == DataType::Null { Kind::String } else { kind };
+        let kind = if *field.data_type() == DataType::Null { Kind::String } else { bridge::kind_of(field) };
         let read = Expr::Column(PlanColumn::from((qualifier, field)));
         let read = if kind.arrow() == *field.data_type() { read } else { cast(read, kind.arrow()) };
         exprs.push(read.alias(format!("{}:{i}", field.name())));

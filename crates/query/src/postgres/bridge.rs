@@ -73,6 +73,9 @@ pub fn lookup(name: &str, view: &ReadView) -> Option<Arc<ScalarUDF>> {
 
 /// Returns json_build_object(key, value, …): an object as a text; None for another name.
 pub fn json(name: &str) -> Option<Arc<ScalarUDF>> {
+    if name != JSON_OBJECT {
+        return None;
+    }
     let built = |args: &[ColumnarValue]| -> DfResult<ColumnarValue> {
         let rows = ColumnarValue::values_to_arrays(args)?;
         let texts = rows.iter().map(|array| arrow::compute::cast(array, &DataType::Utf8View));
@@ -96,10 +99,8 @@ pub fn json(name: &str) -> Option<Arc<ScalarUDF>> {
         Ok(ColumnarValue::Array(Arc::new(StringViewArray::from_iter_values((0..count).map(object)))))
     };
     let signature = Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], Volatility::Stable);
-    (name == JSON_OBJECT).then(|| {
-        let function = SimpleScalarUDF::new_with_signature(JSON_OBJECT, signature, DataType::Utf8View, Arc::new(built));
-        Arc::new(ScalarUDF::new_from_impl(function))
-    })
+    let function = SimpleScalarUDF::new_with_signature(name, signature, DataType::Utf8View, Arc::new(built));
+    Some(Arc::new(ScalarUDF::new_from_impl(function)))
 }
 
 /// Returns a relation's name without its schema and quotes.
@@ -153,7 +154,8 @@ fn place(i: usize) -> String {
     format!("a{i}")
 }
 
-fn kind_of(field: &Field) -> Kind {
+/// Returns the kind that a field tells, or else that of its type.
+pub fn kind_of(field: &Field) -> Kind {
     let told = Kind::of_field(field);
     if told.arrow() == *field.data_type() { told } else { Kind::of_arrow(field.data_type()) }
 }

@@ -119,17 +119,11 @@ impl Engine {
             None => &self.whole,
         }
     }
-}
 
-impl Engine {
     /// Returns the state with all rules but the last look at a plan's orders, which knows no constants that a join has taken in
     /// and refuses right plans: where a key of a group is one, and its rows come in an order.
     pub fn unchecked(&self) -> &SessionState {
-        self.unchecked.get_or_init(|| {
-            let rules = self.whole.physical_optimizers().iter().filter(|rule| rule.name() != "SanityCheckPlan");
-            let rules = rules.cloned().collect();
-            SessionStateBuilder::new_from_existing(self.whole.clone()).with_physical_optimizer_rules(rules).build()
-        })
+        self.unchecked.get_or_init(|| without_rule(self.whole.clone(), "SanityCheckPlan"))
     }
 }
 
@@ -139,6 +133,12 @@ impl Deref for Engine {
     fn deref(&self) -> &SessionState {
         &self.whole
     }
+}
+
+/// Returns a state without one of the rules of physical plans.
+pub fn without_rule(state: SessionState, name: &str) -> SessionState {
+    let rules = state.physical_optimizers().iter().filter(|rule| rule.name() != name).cloned().collect();
+    SessionStateBuilder::new_from_existing(state).with_physical_optimizer_rules(rules).build()
 }
 
 fn with_rules(whole: &SessionState, parts: Parts) -> SessionState {

@@ -15,7 +15,7 @@ use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 
 use super::kept::{Entry, Form, Forming, KeptPlan, Planned, Ready, Sample, Shape};
-use super::rules::Engine;
+use super::rules::{Engine, without_rule};
 use super::{Moment, Session, columns_of};
 use crate::activity::{self, Running};
 use crate::error::SqlError;
@@ -71,9 +71,7 @@ pub fn engine(settings: &Settings) -> Engine {
         return Engine::new(state, true);
     }
     // it puts what is known of a table's rows into the plan: DirectEndsExec knows the same, and is right another time too
-    let rules = state.physical_optimizers().iter().filter(|rule| rule.name() != "aggregate_statistics");
-    let rules = rules.cloned().collect();
-    Engine::new(SessionStateBuilder::new_from_existing(state).with_physical_optimizer_rules(rules).build(), false)
+    Engine::new(without_rule(state, "aggregate_statistics"), false)
 }
 
 impl Session {

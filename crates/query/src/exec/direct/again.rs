@@ -78,11 +78,19 @@ pub trait Reader {
     /// Returns the operator over another source of the same columns.
     fn over(&self, source: Source) -> Result<Arc<dyn ExecutionPlan>>;
     /// Returns whether the source is still such as the operator knows.
-    fn fits(&self) -> bool;
-    /// Returns what it computes on top of all else.
-    fn computes(&self) -> &[Arc<dyn PhysicalExpr>];
+    fn fits(&self) -> bool {
+        true
+    }
+
+    /// Returns what it computes on top of all else; an aggregate does not.
+    fn computes(&self) -> &[Arc<dyn PhysicalExpr>] {
+        &[]
+    }
+
     /// Returns the operator after a change of the values in that, and of how many rows it gives; None where one does not fit.
-    fn changed(&self, change: &mut Change) -> Option<Arc<dyn ExecutionPlan>>;
+    fn changed(&self, _change: &mut Change) -> Option<Arc<dyn ExecutionPlan>> {
+        self.over(self.source().clone()).ok()
+    }
 }
 
 macro_rules! readers {
@@ -123,35 +131,29 @@ readers!(
     DirectTopExec => DirectTopExec::fits
 );
 
-/// Aggregates compute nothing on top of themselves.
-macro_rules! aggregates {
-    ($operator:ty, $over:expr, $fits:expr) => {
-        impl Reader for $operator {
-            fn source(&self) -> &Source {
-                self.source()
-            }
+impl Reader for DirectEndsExec {
+    fn source(&self) -> &Source {
+        self.source()
+    }
 
-            fn over(&self, source: Source) -> Result<Arc<dyn ExecutionPlan>> {
-                $over(self, source).map(|over| Arc::new(over) as _)
-            }
-
-            fn fits(&self) -> bool {
-                $fits(self)
-            }
-
-            fn computes(&self) -> &[Arc<dyn PhysicalExpr>] {
-                &[]
-            }
-
-            fn changed(&self, _change: &mut Change) -> Option<Arc<dyn ExecutionPlan>> {
-                Reader::over(self, self.source().clone()).ok()
-            }
-        }
-    };
+    fn over(&self, source: Source) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(self.over(source)))
+    }
 }
 
-aggregates!(DirectEndsExec, |ends: &DirectEndsExec, source| Ok(ends.over(source)), always);
-aggregates!(DirectGroupExec, DirectGroupExec::over, DirectGroupExec::fits);
+impl Reader for DirectGroupExec {
+    fn source(&self) -> &Source {
+        self.source()
+    }
+
+    fn over(&self, source: Source) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(self.over(source)?))
+    }
+
+    fn fits(&self) -> bool {
+        self.fits()
+    }
+}
 
 /// Returns a plan's topmost operator if it reads a table itself.
 pub fn reader(plan: &Arc<dyn ExecutionPlan>) -> Option<&dyn Reader> {

@@ -22,7 +22,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::future::{self, Either};
 use futures::{TryStreamExt, stream};
 
-use super::values::{Change, changed_rows};
+use super::values::{Change, changed_limit};
 use super::{Delivery, FEW_ROWS, Morsel, Notes, Order, Source, Work, delivered, few};
 use crate::exec::operator::reads_tables;
 use crate::provider::StoredScan;
@@ -67,11 +67,7 @@ impl DirectRowsExec {
 
     /// Returns the operator for another number of rows, if it is for one.
     pub fn changed(&self, change: &mut Change) -> Option<DirectRowsExec> {
-        let fetch = match self.fetch {
-            Some(fetch) => Some(changed_rows(fetch, change)?),
-            None => None,
-        };
-        Some(DirectRowsExec { fetch, ..self.over(self.source.clone()) })
+        Some(DirectRowsExec { fetch: changed_limit(self.fetch, change)?, ..self.over(self.source.clone()) })
     }
 }
 

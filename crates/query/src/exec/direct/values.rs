@@ -64,6 +64,14 @@ pub fn like(value: &ScalarValue, other: &ScalarValue) -> Option<ScalarValue> {
     }
 }
 
+/// Returns how many rows an operator gives at most after a change; None where that does not fit.
+pub fn changed_limit(limit: Option<usize>, change: &mut Change) -> Option<Option<usize>> {
+    match limit {
+        Some(rows) => changed_rows(rows, change).map(Some),
+        None => Some(None),
+    }
+}
+
 /// Returns a number of rows after a change, which leaves at least one.
 pub fn changed_rows(rows: usize, change: &mut Change) -> Option<usize> {
     match change(&ScalarValue::UInt64(u64::try_from(rows).ok()))? {

@@ -28,7 +28,7 @@ use storage::segment::LastRows;
 use super::run::LatestOnExec;
 use crate::error::SqlError;
 use crate::exec::direct::fold::{Stop, on_thread};
-use crate::exec::direct::values::{Change, changed_rows};
+use crate::exec::direct::values::{Change, changed_limit};
 use crate::exec::direct::{Backward, Block, FEW_ROWS, Notes, Outputs, Source, reservation};
 use crate::exec::operator::{counted, reads_tables};
 
@@ -145,8 +145,8 @@ impl DirectLatestExec {
     /// Returns the operator with other values.
     pub fn changed(&self, change: &mut Change) -> Option<DirectLatestExec> {
         let mut sorted = self.sorted;
-        if let Some(fetch) = sorted.as_mut().and_then(|sorted| sorted.fetch.as_mut()) {
-            *fetch = changed_rows(*fetch, change)?;
+        if let Some(sorted) = &mut sorted {
+            sorted.fetch = changed_limit(sorted.fetch, change)?;
         }
         Some(DirectLatestExec { sorted, outputs: self.outputs.changed(change)?, ..self.clone() })
     }

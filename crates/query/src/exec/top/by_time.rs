@@ -16,7 +16,7 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::future;
 
-use crate::exec::direct::values::{Change, changed_rows};
+use crate::exec::direct::values::{Change, changed_limit};
 use crate::exec::direct::{Backward, FEW_ROWS, Notes, Outputs, Selection, Source, made, reservation, sent};
 use crate::exec::operator::reads_tables;
 use crate::exec::slice::SliceExec;
@@ -79,10 +79,7 @@ impl DirectLastExec {
 
     /// Returns the operator with other values.
     pub fn changed(&self, change: &mut Change) -> Option<DirectLastExec> {
-        let keep = match self.keep {
-            Some(keep) => Some(changed_rows(keep, change)?),
-            None => None,
-        };
+        let keep = changed_limit(self.keep, change)?;
         Some(DirectLastExec { keep, outputs: self.outputs.changed(change)?, ..self.clone() })
     }
 

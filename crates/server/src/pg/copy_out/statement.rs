@@ -1,0 +1,397 @@
+//! The statement COPY … TO STDOUT: its query and the form of its rows.
+
+use wire::pg_copy::{Force, Form};
+
+use super::super::command::{Words, identifier};
+use super::super::failure::Failure;
+
+/// A COPY to the client.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CopyOut {
+    pub query: String,
+    /// Characters of the statement before its query, where it has one of its own.
+    pub before: usize,
+    /// None: binary.
+    pub form: Option<Form>,
+    pub header: bool,
+}
+
+/// A word of a statement with its place.
+#[derive(Clone, Copy)]
+struct Word<'a> {
+    text: &'a str,
+    start: usize,
+}
+
+impl Word<'_> {
+    fn is(&self, word: &str) -> bool {
+        self.text.eq_ignore_ascii_case(word)
+    }
+
+    fn is_quoted(&self) -> bool {
+        self.text.starts_with('\'')
+    }
+
+    fn end(&self) -> usize {
+        self.start + self.text.len()
+    }
+}
+
+fn words(sql: &str) -> Vec<Word<'_>> {
+    let mut words = Words { rest: sql };
+    let next = || words.next().map(|text| Word { text, start: sql.len() - words.rest.len() - text.len() });
+    std::iter::from_fn(next).collect()
+}
+
+/// Returns whether a COPY is one to the client.
+pub fn is_copy_out(sql: &str) -> bool {
+    let words = words(sql);
+    words.windows(2).any(|pair| pair[0].is("to") && pair[1].is("stdout"))
+}
+
+/// What is left of the words of a statement.
+struct Reader<'a> {
+    words: &'a [Word<'a>],
+    end: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn peek(&self) -> Option<Word<'a>> {
+        self.words.first().copied()
+    }
+
+    fn next(&mut self) -> Option<Word<'a>> {
+        let (first, rest) = self.words.split_first()?;
+        self.words = rest;
+        Some(*first)
+    }
+
+    /// Takes the next word if it is this one.
+    fn take(&mut self, word: &str) -> bool {
+        let is = self.peek().is_some_and(|next| next.is(word));
+        if is {
+            self.next();
+        }
+        is
+    }
+
+    fn expect(&mut self, word: &str) -> Result<(), Failure> {
+        if self.take(word) { Ok(()) } else { Err(self.wrong(&format!("{word} expected in COPY"))) }
+    }
+
+    /// Returns an error at the next word.
+    fn wrong(&self, message: &str) -> Failure {
+        let position = self.peek().map_or(self.end, |word| word.start);
+        let hint = "COPY table [(columns)] | (query) TO STDOUT [(FORMAT text|csv|binary, HEADER, DELIMITER, NULL, \
+                    QUOTE, ESCAPE, FORCE_QUOTE)]";
+        Failure { position: Some(position), ..Failure::error("42601", message) }.hint(hint)
+    }
+
+    /// Takes what stands in brackets, the opening one already taken; returns where it ends.
+    fn bracketed(&mut self) -> Result<usize, Failure> {
+        let mut depth = 1;
+        while let Some(word) = self.next() {
+            depth += match word.text {
+                "(" => 1,
+                ")" => -1,
+                _ => 0,
+            };
+            if depth == 0 {
+                return Ok(word.start);
+            }
+        }
+        Err(self.wrong("COPY has a bracket that does not end"))
+    }
+
+    /// Takes a quoted text, `E'…'` too, AS before it or not.
+    fn text(&mut self) -> Result<String, Failure> {
+        self.take("as");
+        let escapes = self.take("e");
+        let wrong = self.wrong("a quoted text is expected in COPY");
+        let Some(first) = self.next().filter(Word::is_quoted) else { return Err(wrong) };
+        let mut text = unquoted(first).to_owned();
+        let mut end = first.end();
+        // a doubled quote comes as the end of one text and the beginning of the next
+        while let Some(next) = self.peek().filter(|next| next.is_quoted() && next.start == end) {
+            text.push('\'');
+            text.push_str(unquoted(next));
+            end = next.end();
+            self.next();
+        }
+        Ok(if escapes { unescaped(&text) } else { text })
+    }
+
+    /// Takes a quoted text of one byte.
+    fn byte(&mut self, what: &str) -> Result<u8, Failure> {
+        let wrong = self.wrong(&format!("COPY {what} must be a single one-byte character"));
+        match self.text()?.as_bytes() {
+            [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r') => Ok(*byte),
+            _ => Err(wrong),
+        }
+    }
+
+    /// Takes `*` or names, in brackets or not.
+    fn columns(&mut self) -> Force {
+        if self.take("*") {
+            return Force::All;
+        }
+        let bracket = self.take("(");
+        let mut names = Vec::new();
+        while let Some(word) = self.next() {
+            names.push(identifier(word.text));
+            if !self.take(",") {
+                break;
+            }
+        }
+        if bracket {
+            self.take(")");
+        }
+        Force::Columns(names)
+    }
+}
+
+fn unquoted(word: Word<'_>) -> &str {
+    let open = word.text.strip_prefix('\'').unwrap_or(word.text);
+    open.strip_suffix('\'').unwrap_or(open)
+}
+
+fn unescaped(text: &str) -> String {
+    let mut chars = text.chars();
+    let mut plain = String::new();
+    while let Some(c) = chars.next() {
+        plain.push(match c {
+            '\\' => match chars.next() {
+                Some('t') => '\t',
+                Some(other) => other,
+                None => '\\',
+            },
+            c => c,
+        });
+    }
+    plain
+}
+
+/// What the options of a COPY say.
+#[derive(Default)]
+struct Options {
+    format: Option<String>,
+    header: bool,
+    delimiter: Option<u8>,
+    null: Option<String>,
+    quote: Option<u8>,
+    escape: Option<u8>,
+    force: Option<Force>,
+}
+
+impl Options {
+    /// Reads one option of either spelling; `listed`: it is one of a list in brackets, where HEADER may have a value.
+    fn read(&mut self, reader: &mut Reader, listed: bool) -> Result<(), Failure> {
+        let unknown = reader.wrong("COPY option is not known");
+        let name = reader.next().map(|word| word.text.to_ascii_lowercase()).unwrap_or_default();
+        match name.as_str() {
+            "format" => {
+                self.format = reader.next().map(|w| identifier(w.text).trim_matches('\'').to_ascii_lowercase());
+            }
+            "csv" | "binary" if !listed => self.format = Some(name),
+            "header" => {
+                let off = ["false", "off", "0"];
+                let value = reader.peek().filter(|next| listed && next.text != "," && next.text != ")");
+                self.header = !value.is_some_and(|v| off.contains(&v.text.to_ascii_lowercase().as_str()));
+                if value.is_some() {
+                    reader.next();
+                }
+            }
+            "delimiter" => self.delimiter = Some(reader.byte("delimiter")?),
+            "null" => self.null = Some(reader.text()?),
+            "quote" => self.quote = Some(reader.byte("quote")?),
+            "escape" => self.escape = Some(reader.byte("escape")?),
+            "force_quote" => self.force = Some(reader.columns()),
+            "force" if reader.take("quote") => self.force = Some(reader.columns()),
+            "encoding" => {
+                let wrong = reader.wrong("COPY sends UTF8 only");
+                let encoding = reader.text()?.to_ascii_lowercase();
+                if !matches!(encoding.as_str(), "utf8" | "utf-8") {
+                    return Err(wrong);
+                }
+            }
+            _ => return Err(unknown),
+        }
+        Ok(())
+    }
+
+    fn form(self, reader: &Reader) -> Result<(Option<Form>, bool), Failure> {
+        let only_csv = self.quote.is_some() || self.escape.is_some() || self.force.is_some();
+        let form = match self.format.as_deref() {
+            Some("binary") => {
+                if only_csv || self.header || self.delimiter.is_some() || self.null.is_some() {
+                    return Err(reader.wrong("COPY in binary form takes no other option"));
+                }
+                return Ok((None, false));
+            }
+            Some("csv") => {
+                let quote = self.quote.unwrap_or(b'"');
+                Form::Csv {
+                    delimiter: self.delimiter.unwrap_or(b','),
+                    null: self.null.unwrap_or_default(),
+                    quote,
+                    escape: self.escape.unwrap_or(quote),
+                    force: self.force.unwrap_or(Force::None),
+                }
+            }
+            None | Some("text") if !only_csv => Form::Text {
+                delimiter: self.delimiter.unwrap_or(b'\t'),
+                null: self.null.unwrap_or_else(|| "\\N".into()),
+            },
+            None | Some("text") => return Err(reader.wrong("COPY quotes values in CSV only")),
+            Some(other) => {
+                return Err(reader.wrong(&format!("COPY format \"{other}\" is not known: text, csv or binary")));
+            }
+        };
+        Ok((Some(form), self.header))
+    }
+}
+
+impl CopyOut {
+    /// Reads a statement of which [`is_copy_out`] holds.
+    ///
+    /// # Errors
+    /// What is no COPY of a table or a query, and options that are not known, each with its place.
+    pub fn read(sql: &str) -> Result<CopyOut, Failure> {
+        let in_characters = |failure: Failure| Failure {
+            position: failure.position.map(|bytes| sql[..bytes].chars().count()),
+            ..failure
+        };
+        let words = words(sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()));
+        let mut reader = Reader { words: &words, end: sql.len() };
+        CopyOut::read_words(sql, &mut reader).map_err(in_characters)
+    }
+
+    fn read_words(sql: &str, reader: &mut Reader) -> Result<CopyOut, Failure> {
+        reader.expect("copy")?;
+        let (query, before) = if let Some(bracket) = reader.peek().filter(|word| word.text == "(") {
+            reader.next();
+            let end = reader.bracketed()?;
+            (sql[bracket.end()..end].to_owned(), sql[..bracket.end()].chars().count())
+        } else {
+            (table_query(sql, reader)?, 0)
+        };
+        reader.expect("to")?;
+        reader.expect("stdout")?;
+        reader.take("with");
+        let mut options = Options::default();
+        if reader.take("(") {
+            loop {
+                options.read(reader, true)?;
+                if !reader.take(",") {
+                    break;
+                }
+            }
+            reader.expect(")")?;
+        }
+        while reader.peek().is_some() {
+            options.read(reader, false)?;
+        }
+        let (form, header) = options.form(reader)?;
+        Ok(CopyOut { query, before, form, header })
+    }
+
+    /// Returns the code of the form of its values.
+    pub fn code(&self) -> i8 {
+        i8::from(self.form.is_none())
+    }
+}
+
+/// Takes `table [(columns)]` and returns the query that it stands for.
+fn table_query(sql: &str, reader: &mut Reader) -> Result<String, Failure> {
+    let wrong = reader.wrong("a table or a query in brackets is expected in COPY");
+    let Some(first) = reader.next() else { return Err(wrong) };
+    let mut end = first.end();
+    while reader.take(".") {
+        end = reader.next().ok_or_else(|| reader.wrong("a table is expected in COPY"))?.end();
+    }
+    let table = &sql[first.start..end];
+    let Some(bracket) = reader.peek().filter(|word| word.text == "(") else {
+        return Ok(format!("select * from {table}"));
+    };
+    reader.next();
+    let columns_end = reader.bracketed()?;
+    Ok(format!("select {} from {table}", &sql[bracket.end()..columns_end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(sql: &str) -> (String, Option<Form>, bool) {
+        assert!(is_copy_out(sql), "{sql}");
+        let copy = CopyOut::read(sql).map_err(|f| f.message).unwrap();
+        (copy.query, copy.form, copy.header)
+    }
+
+    fn text(delimiter: u8, null: &str) -> Option<Form> {
+        Some(Form::Text { delimiter, null: null.into() })
+    }
+
+    fn csv(delimiter: u8, quote: u8, escape: u8, force: Force) -> Option<Form> {
+        Some(Form::Csv { delimiter, null: String::new(), quote, escape, force })
+    }
+
+    #[test]
+    fn both_spellings_of_the_options_are_read() {
+        let all = "select * from t";
+        let columns = Force::Columns(vec!["a".into(), "b".into()]);
+        for (sql, query, form, header) in [
+            ("copy t to stdout;", all, text(b'\t', r"\N"), false),
+            ("COPY t TO STDOUT (FORMAT binary)", all, None, false),
+            ("copy t to stdout with binary", all, None, false),
+            (
+                r#"copy "public"."t" (a, "B") to stdout"#,
+                r#"select a, "B" from "public"."t""#,
+                text(b'\t', r"\N"),
+                false,
+            ),
+            (
+                "copy (select ')' a, (1) from t) to stdout csv header",
+                "select ')' a, (1) from t",
+                csv(b',', b'"', b'"', Force::None),
+                true,
+            ),
+            (
+                "copy t to stdout with (format 'csv', header false, force_quote *)",
+                all,
+                csv(b',', b'"', b'"', Force::All),
+                false,
+            ),
+            (
+                r"copy t to stdout with delimiter as ';' csv quote '''' escape e'\\' force quote a, b",
+                all,
+                csv(b';', b'\'', b'\\', columns),
+                false,
+            ),
+            (r"COPY t TO stdout WITH DELIMITER AS E'\t' NULL AS E'\\N'", all, text(b'\t', r"\N"), false),
+            ("copy t to stdout (null '', encoding 'utf-8', header)", all, text(b'\t', ""), true),
+        ] {
+            assert_eq!(read(sql), (query.to_owned(), form, header), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        for (sql, message, position) in [
+            ("copy t to stdout (format xml)", "COPY format \"xml\" is not known: text, csv or binary", 29),
+            ("copy t to stdout (colour 1)", "COPY option is not known", 18),
+            ("copy t to stdout (delimiter '||')", "COPY delimiter must be a single one-byte character", 28),
+            ("copy t to stdout (null 1)", "a quoted text is expected in COPY", 23),
+            ("copy t to stdout (quote '\"')", "COPY quotes values in CSV only", 28),
+            ("copy t to stdout binary header", "COPY in binary form takes no other option", 30),
+            ("copy é to stdout (encoding 'latin1')", "COPY sends UTF8 only", 27),
+            ("copy (select 1 to stdout", "COPY has a bracket that does not end", 24),
+            ("copy to stdout", "to expected in COPY", 8),
+        ] {
+            let failure = CopyOut::read(sql).unwrap_err();
+            assert_eq!((failure.message.as_str(), failure.position), (message, Some(position)), "{sql}");
+        }
+        assert!(!is_copy_out("copy t from stdin"));
+        assert!(!is_copy_out("copy t to 'stdout'"));
+    }
+}
