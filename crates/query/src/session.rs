@@ -11,6 +11,7 @@ mod catalogue;
 mod check;
 mod copy;
 mod create;
+mod create_as;
 mod delete;
 mod explain;
 mod insert;

@@ -442,11 +442,17 @@ fn create(db: &Database, table: &ModelTable) -> storage::Result<()> {
     if table.rows.is_empty() {
         return db.create_table(new).map(drop);
     }
-    let made = db.create_table_with_rows(new, |schema| {
+    let batches = |schema: &types::Schema| -> Vec<RowBatch> {
         let ids: Vec<ColumnId> = schema.columns.iter().map(|column| column.id).collect();
-        Ok(table.rows.chunks(3).map(|rows| batch(table, &ids, rows)).collect())
-    });
-    made.map(drop)
+        table.rows.chunks(3).map(|rows| batch(table, &ids, rows)).collect()
+    };
+    // Either way to begin a table with rows, by what the model decides alone: histories stay those of their seeds.
+    if table.rows.len().is_multiple_of(2) {
+        let mut load = db.begin_load(&new)?;
+        batches(&new.schema()?).into_iter().try_for_each(|rows| load.append(rows))?;
+        return load.finish(&new).map(drop);
+    }
+    db.create_table_with_rows(new, |schema| Ok(batches(schema))).map(drop)
 }
 
 fn set_dedup(db: &Database, table: &str, keys: Option<&[String]>) -> storage::Result<()> {

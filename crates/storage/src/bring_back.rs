@@ -53,7 +53,11 @@ impl Database {
     }
 
     /// Commits tables whose files are there, if `check` finds them in order. Durable on return.
-    fn commit_adopted(&self, tables: Vec<Adopted>, check: impl FnOnce(&DbState) -> Result<()>) -> Result<()> {
+    pub(crate) fn commit_adopted(
+        &self,
+        tables: Vec<Adopted>,
+        check: impl FnOnce(&DbState) -> Result<()>,
+    ) -> Result<()> {
         let records: Vec<Record> = tables.into_iter().map(|table| Record::Adopt(Box::new(table))).collect();
         let bytes = record::encode(&records).len();
         let seq = self.commit(Urgency::Ordinary, bytes, |state| check(state).map(|()| records))?;
@@ -85,19 +89,12 @@ impl Database {
         load_symbols(&self.disk, &mut table, &symbol_files, Read::Whole)?;
         table.match_symbols();
         let segments = self.link_and_list(links, &table, outputs)?;
-        let says = AdoptedTable {
-            table: id,
-            name: name.clone(),
-            dir: table.dir.to_string(),
-            schema: Schema::clone(&table.schema),
-            symbol_files,
-            segments,
-        };
+        let says = AdoptedTable::of(&table, segments);
         Ok(Adopted { says, ready: Some(table) })
     }
 
     /// Takes an id that no other table will get.
-    fn reserve_table_id(&self) -> TableId {
+    pub(crate) fn reserve_table_id(&self) -> TableId {
         let mut head = self.lock_head();
         let id = TableId(head.state.next_table);
         head.state.next_table += 1;

@@ -32,7 +32,7 @@ use crate::timeline::History;
 use crate::{Error, Result};
 
 mod alter;
-mod append;
+pub(crate) mod append;
 mod ddl;
 mod dropped;
 mod memory;

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`env`] and [`layout`]; [`log`] (the only commit point) and [`record`] (what a frame says);
 //! [`chunk`], [`segment`], [`symbols`], [`run`], [`merge`], `dedup` (rows); [`memtable`], `ttl`, [`table`], [`catalog`] (the state in memory);
-//! [`database`] (commits and views), [`flush`], [`rewrite`], `compaction`, `bring_back`, [`gc`] (what follows them), [`check`], [`counters`]; [`timeline`], [`base`],
+//! [`database`] (commits and views), [`flush`], [`bring_back`, [`load`], [`gc`] (what follows them), [`check`], [`counters`]; [`timeline`], [`base`],
 //! [`snapshot`], [`recovery`], [`moment`], [`restore`], [`copy`]; [`engine`] (the thread). A module uses those before it.
 
 pub mod arrow_type;
@@ -27,6 +27,7 @@ pub mod flush;
 pub mod gc;
 mod ipc;
 pub mod layout;
+pub mod load;
 pub mod log;
 pub mod memtable;
 pub mod merge;

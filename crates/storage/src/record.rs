@@ -236,6 +236,18 @@ pub struct AdoptedTable {
 }
 
 impl AdoptedTable {
+    /// Returns what is to be said of a table all of whose rows and symbols are in files; `segments` lists the former.
+    pub fn of(table: &TableState, segments: Option<FileRef>) -> AdoptedTable {
+        AdoptedTable {
+            table: table.id,
+            name: table.name.clone(),
+            dir: table.dir.to_string(),
+            schema: Schema::clone(&table.schema),
+            symbol_files: table.symbols.values().flat_map(|symbols| symbols.files.iter().cloned()).collect(),
+            segments,
+        }
+    }
+
     /// Returns the files that a replay reads.
     pub fn files(&self) -> impl Iterator<Item = FileRef> + '_ {
         let symbols = self.symbol_files.iter().map(|file| FileRef {

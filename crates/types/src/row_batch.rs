@@ -343,6 +343,11 @@ impl RowBatch {
         self.rows
     }
 
+    /// Returns how many bytes the values take in memory.
+    pub fn size_bytes(&self) -> usize {
+        self.columns.iter().map(|column| column.data.size_bytes()).sum()
+    }
+
     /// Returns the columns present.
     pub fn columns(&self) -> &[Column] {
         &self.columns

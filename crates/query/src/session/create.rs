@@ -1,20 +1,16 @@
 //! CREATE TABLE, with columns, from a query or like another table.
 
-use futures::StreamExt;
-use storage::{NewColumn, NewTable};
-use types::{ColumnDef as StoredColumn, ColumnId, ColumnType, PartitionBy, RowBatch, Schema, TableName, Ttl};
+use storage::{Database, NewColumn, NewTable};
+use types::{ColumnDef as StoredColumn, ColumnId, ColumnType, PartitionBy, Schema, TableName, Ttl};
 
 use super::Session;
-use super::rows::row_batch;
-use super::run::{ordered, stream};
 use crate::error::SqlError;
 use crate::functions;
 use crate::kind::Kind;
 use crate::outcome::Outcome;
-use crate::parser::ast::{ColumnDef, CreateTable, Ident, Query, TableSource, TtlClause};
+use crate::parser::ast::{ColumnDef, CreateTable, Ident, TableSource, TtlClause};
 use crate::parser::check_column_name;
-use crate::planner::Ctes;
-use crate::planner::parameters::{Param, Parameters};
+use crate::planner::parameters::Param;
 use crate::planner::relation::{Column, Relation, unqualified};
 
 impl Session {
@@ -29,7 +25,7 @@ impl Session {
         match &create.source {
             TableSource::Columns(columns) => {
                 let new = new_table(&create, name, columns)?;
-                self.make(&create, new, Vec::new()).await?;
+                self.make(&create, move |database| database.create_table(new).map(drop)).await?;
                 Ok(Outcome::Ddl)
             }
             TableSource::Query { query, casts } => {
@@ -38,52 +34,28 @@ impl Session {
             }
             TableSource::Like(other) => {
                 let new = like(name, self.table(other)?.schema());
-                self.make(&create, new, Vec::new()).await?;
+                self.make(&create, move |database| database.create_table(new).map(drop)).await?;
                 Ok(Outcome::Ddl)
             }
         }
     }
 
-    async fn make(&self, create: &CreateTable, new: NewTable, batches: Vec<RowBatch>) -> Result<(), SqlError> {
+    /// Makes the table, unless another one has taken its name by then.
+    pub(super) async fn make(
+        &self,
+        create: &CreateTable,
+        make: impl FnOnce(&Database) -> storage::Result<()> + Send + 'static,
+    ) -> Result<(), SqlError> {
         let made = self
-            .blocking(move |database| match database.create_table_with_rows(new, |_| Ok(batches)) {
+            .blocking(move |database| match make(database) {
                 Err(storage::Error::Exists(_)) => Ok(false),
-                other => other.map(|_| true),
+                other => other.map(|()| true),
             })
             .await?;
         if made || create.if_not_exists {
             return Ok(());
         }
         Err(SqlError::new(create.name.position, "table already exists"))
-    }
-
-    async fn create_as(
-        &self,
-        create: &CreateTable,
-        name: TableName,
-        query: &Query,
-        casts: &[ColumnDef],
-        params: &[Param],
-    ) -> Result<u64, SqlError> {
-        let moment = self.moment();
-        let (relation, new) = {
-            let planner = self.planner(&moment, Parameters::bound(params));
-            let relation = ordered(planner.query(query, Ctes::NONE)?)?;
-            let relation = cast_columns(relation, casts)?;
-            let new = table_of_query(create, name, &relation, casts)?;
-            (relation, new)
-        };
-        let targets: Vec<StoredColumn> = new.columns.iter().enumerate().map(stored_column).collect();
-        let targets: Vec<&StoredColumn> = targets.iter().collect();
-        let mut stream = self.stopper.stoppable(stream(&self.state, &relation.plan).await?);
-        let (mut batches, mut rows) = (Vec::new(), 0u64);
-        while let Some(batch) = stream.next().await {
-            let batch = row_batch(&batch.map_err(|e| SqlError::from_datafusion(&e))?, &targets)?;
-            rows += batch.rows() as u64;
-            batches.push(batch);
-        }
-        self.make(create, new, batches).await?;
-        Ok(rows)
     }
 }
 
@@ -122,7 +94,7 @@ pub fn column_type(written: &Ident) -> Result<ColumnType, SqlError> {
         .ok_or_else(|| SqlError::new(written.position, format!("unsupported column type: {}", written.name)))
 }
 
-fn stored_column((place, column): (usize, &NewColumn)) -> StoredColumn {
+pub(super) fn stored_column((place, column): (usize, &NewColumn)) -> StoredColumn {
     let id = ColumnId(place as u32);
     StoredColumn { indexed: column.indexed, ..StoredColumn::new(id, &column.name, column.column_type) }
 }
@@ -285,7 +257,7 @@ fn index(create: &CreateTable, columns: &mut [NewColumn]) -> Result<(), SqlError
 }
 
 /// Returns the query's relation with the CASTs of the statement done.
-fn cast_columns(relation: Relation, casts: &[ColumnDef]) -> Result<Relation, SqlError> {
+pub(super) fn cast_columns(relation: Relation, casts: &[ColumnDef]) -> Result<Relation, SqlError> {
     if casts.is_empty() {
         return Ok(relation);
     }
@@ -314,7 +286,7 @@ fn cast_columns(relation: Relation, casts: &[ColumnDef]) -> Result<Relation, Sql
     Ok(Relation { plan, columns, ..relation })
 }
 
-fn table_of_query(
+pub(super) fn table_of_query(
     create: &CreateTable,
     name: TableName,
     relation: &Relation,

@@ -164,7 +164,7 @@ impl Target {
             let Some(batch) = stream.next().await else { return Ok(Gathered { lots, rows, more_follow: false }) };
             let batch = row_batch(&batch.map_err(|e| SqlError::from_datafusion(&e))?, columns)?;
             rows += batch.rows() as u64;
-            bytes += batch.columns().iter().map(|column| column.data.size_bytes()).sum::<usize>();
+            bytes += batch.size_bytes();
             lots.push(self.lot(batch));
         }
         Ok(Gathered { lots, rows, more_follow: true })

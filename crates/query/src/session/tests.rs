@@ -276,3 +276,30 @@ async fn the_bounds_and_the_number_of_a_tables_rows_need_no_scan() {
     let plan: Vec<&str> = lines.column(0).as_string_view().iter().flatten().collect();
     assert!(plan.concat().contains("DirectEndsExec") && !plan.concat().contains("scan"), "{plan:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_many_rows_is_written_once_and_a_query_that_fails_leaves_none() {
+    let server = Server::new(256 << 20, 1 << 30);
+    let before = server.database.status().log_bytes;
+    let all = "create table t as (select timestamp_sequence(0, 1000000) ts, x, ('s' || x % 7)::symbol s from long_sequence(100000)) \
+               timestamp(ts) partition by day";
+    let made = server.session().execute(all, &[]).await.expect(all);
+    assert!(matches!(made, Outcome::CreateAs { rows: 100_000 }));
+    let logged = server.database.status().log_bytes - before;
+    assert!(logged < 10_000, "the log holds {logged} bytes");
+    assert_eq!(server.longs("select x from t").await, Ok((1..=100_000).collect()));
+    assert_eq!(server.longs("select count() from t where s = 's3'").await, Ok(vec![14_286]));
+    let keyed = format!("{} dedup upsert keys(ts)", all.replace("table t", "table keyed"));
+    server.run(&keyed).await;
+    assert_eq!(server.longs("select count() from keyed").await, Ok(vec![100_000]));
+    let bad = all.replace("table t", "table bad").replace("0, 1000000", "-90000000000, 1000000");
+    let error = server.session().execute(&bad, &[]).await.err().expect("times before 1970 are refused");
+    assert!(error.message.contains("before 1970"), "{error}");
+    let late = all
+        .replace("table t", "table late")
+        .replace(" x,", " (case when x = 99999 then 'a' else '1' end)::long::int / 1 x,");
+    server.session().execute(&late, &[]).await.ok();
+    assert!(server.database.view().table("bad").is_none());
+    let again = server.session().execute(all, &[]).await.err().expect("the name is taken");
+    assert_eq!((again.position, &*again.message), (13, "table already exists"));
+}

@@ -85,7 +85,7 @@ impl Database {
     }
 
     /// Counts a commit of rows.
-    pub(super) fn count_rows(&self, rows: usize) {
+    pub(crate) fn count_rows(&self, rows: usize) {
         add(&self.counters.commits, 1);
         add(&self.counters.committed_rows, rows as u64);
     }
@@ -111,7 +111,7 @@ fn table_of(state: &DbState, id: TableId) -> Result<&TableState> {
 }
 
 /// Checks that a batch fits its table.
-pub(super) fn check(table: &TableState, batch: &RowBatch) -> Result<()> {
+pub(crate) fn check(table: &TableState, batch: &RowBatch) -> Result<()> {
     for column in batch.columns() {
         let known = table.schema.column_by_id(column.id);
         if !known.is_some_and(|c| column.data.is_of(c.column_type)) {

@@ -15,6 +15,7 @@ mod hostile;
 mod instance;
 mod into_root;
 mod life;
+mod load;
 mod many_snapshots;
 mod moments;
 mod partitions;
