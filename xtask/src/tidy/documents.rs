@@ -1,6 +1,7 @@
 //! Documents tell the truth about where things are: every path and every link in them exists, every name of code too.
 //!
-//! A path is a word in backticks that begins with a folder of the repository; a link is relative to its document.
+//! A path is a word in backticks that begins with a folder of the repository; a link is relative to its document, and what
+//! stands behind its `#` is a heading.
 
 use super::Tree;
 use super::source::{code, lines_with};
@@ -22,10 +23,8 @@ pub fn check(tree: &Tree) -> Vec<String> {
                     problems.push(format!("{document}:{at}: {word} is not in the code; correct the document"));
                 }
             }
-            for target in links(line) {
-                if !tree.has(&resolve(document, target)) {
-                    problems.push(format!("{document}:{at}: the link to {target} is dead; correct the document"));
-                }
+            for target in links(line).filter(|target| !leads_somewhere(tree, document, target)) {
+                problems.push(format!("{document}:{at}: the link to {target} is dead; correct the document"));
             }
         }
     }
@@ -66,10 +65,28 @@ fn is_defined(word: &str, sources: &[String]) -> bool {
 }
 
 fn links(line: &str) -> impl Iterator<Item = &str> {
-    line.split("](").skip(1).filter_map(|rest| rest.split_once(')')).filter_map(|(target, _)| {
-        let target = target.split('#').next().unwrap_or_default();
-        (!target.is_empty() && !target.contains("://") && !target.starts_with("mailto:")).then_some(target)
-    })
+    let targets = line.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:"))
+}
+
+/// Tells whether the file is there and, behind a `#` in a document, the heading.
+fn leads_somewhere(tree: &Tree, document: &str, target: &str) -> bool {
+    let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+    let path = if path.is_empty() { document.to_owned() } else { resolve(document, path) };
+    let mut texts = tree.markdown().filter(|(name, _)| *name == path);
+    match texts.next() {
+        Some((_, text)) if !anchor.is_empty() => {
+            outside_fences(text).any(|(_, line)| anchor_of(line) == Some(anchor.to_owned()))
+        }
+        _ => tree.has(&path),
+    }
+}
+
+/// Returns what a link says to name a heading: its words in lower case, with hyphens between them.
+fn anchor_of(line: &str) -> Option<String> {
+    let heading = line.strip_prefix('#')?.trim_start_matches('#').trim();
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    Some(kept.collect::<String>().to_lowercase().replace(' ', "-"))
 }
 
 /// Returns a link's target as a path from the root of the repository.
@@ -93,7 +110,7 @@ mod tests {
     fn check_one(document: &str, text: &str, want: &[&str]) {
         let files = [
             (document, text),
-            ("docs/guide/a.md", ""),
+            ("docs/guide/a.md", "# A page\n```\n# no heading\n```\n## By `exit` code, for scripts\n"),
             ("crates/x/src/log.rs", "pub struct Log; impl Log { pub fn append() {} }"),
         ];
         let problems = check(&Tree::of(&files));
@@ -111,8 +128,15 @@ mod tests {
 
     #[test]
     fn a_dead_link_is_found() {
-        check_one("docs/b.md", "[a](guide/a.md#top) [x](../crates/x/src/log.rs) [web](https://example.org/x)", &[]);
+        check_one("docs/b.md", "[a](guide/a.md) [x](../crates/x/src/log.rs) [web](https://example.org/x#y)", &[]);
         check_one("docs/b.md", "[a](guide/b.md)", &["the link to guide/b.md is dead"]);
+        check_one(
+            "docs/b.md",
+            "# Here\n[a](guide/a.md#by-exit-code-for-scripts) [a](guide/a.md#a-page) [b](#here)",
+            &[],
+        );
+        check_one("docs/b.md", "[a](guide/a.md#no-heading)", &["the link to guide/a.md#no-heading is dead"]);
+        check_one("docs/b.md", "[b](#there)", &["the link to #there is dead"]);
     }
 
     #[test]
