@@ -1,6 +1,7 @@
 """SQLAlchemy 2 over psycopg 3 and pg8000: tables found and reflected, rows in and out, cursors. usage: sqlalchemy_tables.py HTTP_PORT PG_PORT"""
 import sys
 from datetime import datetime
+from decimal import Decimal
 
 import sqlalchemy as sa
 
@@ -26,12 +27,15 @@ for driver in ("psycopg", "pg8000"):
         check(sa.inspect(c).has_table("alch"), True)
         check(sa.inspect(c).has_table("nope"), False)
         check(c.execute(sa.text("select v from alch where i = 3")).scalar(), "row 3")
-    table = sa.Table(f"made_{driver}", sa.MetaData(), sa.Column("ts", sa.TIMESTAMP), sa.Column("f", sa.Float(53)))
+    key = sa.Column("id", sa.Integer, primary_key=True, autoincrement=False)
+    columns = [sa.Column("ts", sa.TIMESTAMP, index=True), sa.Column("f", sa.Float(53)), sa.Column("s", sa.String(20), unique=True)]
+    table = sa.Table(f"made_{driver}", sa.MetaData(), key, *columns, sa.Column("n", sa.Numeric(10, 2), nullable=False))
     table.create(engine)
     with engine.begin() as c:
-        c.execute(table.insert(), [{"ts": at, "f": n / 2} for n in range(3)])
+        c.execute(table.insert(), [{"id": n, "ts": at, "f": n / 2, "s": f"s{n}", "n": Decimal(n) / 4} for n in range(3)])
     with engine.connect() as c:
         check(c.execute(sa.select(table.c.f).where(table.c.ts == at)).scalars().all(), [0, 0.5, 1])
+        check(c.execute(sa.select(table.c.s, table.c.n).where(table.c.id == 1)).all(), [("s1", Decimal("0.25"))])
     table.drop(engine)
     inspector = sa.inspect(engine)
     check(inspector.get_table_names(), ["alch"])

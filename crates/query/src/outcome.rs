@@ -43,6 +43,8 @@ pub enum Outcome {
     Rows(Rows),
     /// Done, nothing to say: DDL, SNAPSHOT, VACUUM.
     Ddl,
+    /// Done as [`Outcome::Ddl`], and the client should know this.
+    Noticed(String),
     /// The database went back to a snapshot; the way forward again is one of that name, where one is kept.
     WentBack {
         way_back: Option<String>,

@@ -2,7 +2,7 @@
 //!
 //! Own lexer and own parser (docs/adr: none of sqlparser's dialects has the peer's order of operators, tokens or
 //! positions). Checks grammar only; names and types are the planner's. Reading order: `ast`, `lexer`, `cursor`,
-//! `expression`, `window`, `select`, `declare`, `pivot`, `source`, `sample`, `table_options`, `create`, `alter`, `write`, `snapshot`, `restore`, `show`, `text`; `varying`, `form` for what is said again.
+//! `expression`, `window`, `select`, `declare`, `pivot`, `source`, `sample`, `table_options`, `create`, `postgres_ddl`, `alter`, `write`, `snapshot`, `restore`, `show`, `text`; `varying`, `form` for what is said again.
 
 mod alter;
 pub mod ast;
@@ -14,6 +14,7 @@ mod expression;
 mod form;
 mod lexer;
 mod pivot;
+mod postgres_ddl;
 mod restore;
 mod sample;
 mod select;

@@ -177,6 +177,7 @@ impl Session {
             Statement::Update(update) => self.update(update, params).await,
             Statement::Delete(delete) => self.delete(delete, params).await,
             Statement::CreateTable(create) => self.create(create, params).await,
+            Statement::CreateIndex(index) => self.create_index(&index),
             Statement::Transaction(step) => self.transact(step).await,
             Statement::Accepted => Ok(Outcome::Set),
             Statement::Snapshot(snapshot) => self.snapshot(snapshot).await,

@@ -17,6 +17,8 @@ pub enum Statement {
     Query(Query),
     Explain(Box<Statement>),
     CreateTable(CreateTable),
+    /// Checked for the table and its columns, without effect.
+    CreateIndex(CreateIndex),
     Insert(Insert),
     Update(Update),
     Delete(Delete),
@@ -175,6 +177,16 @@ pub struct CreateTable {
     pub ttl: Option<TtlClause>,
     pub parameters: TableParameters,
     pub dedup: Option<Vec<Ident>>,
+    /// Rules of PostgreSQL's DDL to which nothing keeps, by their names there.
+    pub unkept: Vec<&'static str>,
+}
+
+/// PostgreSQL's CREATE INDEX.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateIndex {
+    pub table: Ident,
+    pub columns: Vec<Ident>,
+    pub unique: bool,
 }
 
 /// `, INDEX(column CAPACITY n)`.

@@ -8,6 +8,7 @@ use super::ast::{ColumnDef, CreateTable, Ident, IndexClause, Statement, TablePar
 use super::cursor::Cursor;
 use super::expression::type_name;
 use super::lexer::TokenKind;
+use super::postgres_ddl;
 use super::select::{is_reserved, keyword_error, name, query};
 use super::source::table_name;
 use super::table_options::{Parsed, parameter, ttl, upsert_keys};
@@ -23,6 +24,9 @@ pub fn create(cursor: &mut Cursor) -> Result<Statement, SqlError> {
     if hinted && !atomic {
         batch_size(cursor)?;
     }
+    if !hinted && postgres_ddl::begins_index(cursor) {
+        return postgres_ddl::create_index(cursor);
+    }
     if !cursor.take_word("table") {
         for kind in ["view", "materialized"] {
             if cursor.is_word(kind) {
@@ -37,7 +41,8 @@ pub fn create(cursor: &mut Cursor) -> Result<Statement, SqlError> {
     }
     let if_not_exists = cursor.take_words(&["if", "not", "exists"]);
     let name = table_name(cursor)?;
-    let (source, mut indexed) = source(cursor)?;
+    let mut unkept = Vec::new();
+    let (source, mut indexed) = source(cursor, &mut unkept)?;
     if hinted && !matches!(source, TableSource::Query { .. }) {
         let message = "'atomic' or 'batch' keywords can only be used in CREATE ... AS SELECT statements.";
         return Err(SqlError::new(cursor.last().position, message));
@@ -57,6 +62,7 @@ pub fn create(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         ttl: None,
         parameters: TableParameters::default(),
         dedup: None,
+        unkept,
     };
     if !matches!(table.source, TableSource::Like(_)) {
         options(cursor, &mut table)?;
@@ -76,7 +82,7 @@ pub fn batch_size(cursor: &mut Cursor) -> Result<(), SqlError> {
     Ok(())
 }
 
-fn source(cursor: &mut Cursor) -> Result<(TableSource, Vec<IndexClause>), SqlError> {
+fn source(cursor: &mut Cursor, unkept: &mut Vec<&'static str>) -> Result<(TableSource, Vec<IndexClause>), SqlError> {
     if cursor.take_word("as") {
         cursor.expect_sign("(")?;
         let query = query(cursor)?;
@@ -96,9 +102,12 @@ fn source(cursor: &mut Cursor) -> Result<(TableSource, Vec<IndexClause>), SqlErr
     }
     let mut columns: Vec<ColumnDef> = Vec::new();
     loop {
-        let column = column(cursor)?;
-        check_column(&column, &columns)?;
-        columns.push(column);
+        if columns.is_empty() || !postgres_ddl::table_rule(cursor, unkept)? {
+            let column = column(cursor)?;
+            check_column(&column, &columns)?;
+            columns.push(column);
+            postgres_ddl::column_rules(cursor, unkept)?;
+        }
         if cursor.take_sign(")") {
             return Ok((TableSource::Columns(columns), Vec::new()));
         }
@@ -140,7 +149,7 @@ pub fn column(cursor: &mut Cursor) -> Result<ColumnDef, SqlError> {
 
 /// Parses the type of a column and what may follow it.
 pub fn definition(cursor: &mut Cursor, name: Ident) -> Result<ColumnDef, SqlError> {
-    let (type_text, position) = type_name(cursor)?;
+    let (type_text, position) = postgres_ddl::column_type(cursor)?;
     let (indexed, symbol) = symbol_options(cursor)?;
     if cursor.is_word("not") && cursor.peek_at(1).is_word("null") {
         cursor.next();

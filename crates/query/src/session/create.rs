@@ -8,7 +8,7 @@ use crate::error::SqlError;
 use crate::functions;
 use crate::kind::Kind;
 use crate::outcome::Outcome;
-use crate::parser::ast::{ColumnDef, CreateTable, Ident, TableSource, TtlClause};
+use crate::parser::ast::{ColumnDef, CreateIndex, CreateTable, Ident, TableSource, TtlClause};
 use crate::parser::check_column_name;
 use crate::planner::parameters::Param;
 use crate::planner::relation::{Column, Relation, unqualified};
@@ -26,7 +26,10 @@ impl Session {
             TableSource::Columns(columns) => {
                 let new = new_table(&create, name, columns)?;
                 self.make(&create, move |database| database.create_table(new).map(drop)).await?;
-                Ok(Outcome::Ddl)
+                Ok(match create.unkept.is_empty() {
+                    true => Outcome::Ddl,
+                    false => Outcome::Noticed(unkept(create.unkept)),
+                })
             }
             TableSource::Query { query, casts } => {
                 let rows = self.create_as(&create, name, query, casts, params).await?;
@@ -38,6 +41,20 @@ impl Session {
                 Ok(Outcome::Ddl)
             }
         }
+    }
+
+    pub(super) fn create_index(&self, index: &CreateIndex) -> Result<Outcome, SqlError> {
+        let table = self.table(&index.table)?;
+        for column in &index.columns {
+            if table.schema().column(&column.name).is_none() {
+                return Err(SqlError::new(column.position, format!("Invalid column: {}", column.name)));
+            }
+        }
+        let mut notice = "no index is made: none is needed to find rows".to_owned();
+        if index.unique {
+            notice = format!("{notice}; {}", unkept(vec!["UNIQUE"]));
+        }
+        Ok(Outcome::Noticed(notice))
     }
 
     /// Makes the table, unless another one has taken its name by then.
@@ -59,6 +76,16 @@ impl Session {
     }
 }
 
+/// Returns what a client should know of the rules that it gave.
+fn unkept(mut rules: Vec<&str>) -> String {
+    rules.sort_unstable();
+    rules.dedup();
+    let rules = rules.join(", ");
+    format!(
+        "{rules}: known, not kept to; rows that break it are stored (DEDUP UPSERT KEYS replaces rows with equal keys)"
+    )
+}
+
 /// Returns a table's checked name.
 pub fn table_name(ident: &Ident) -> Result<TableName, SqlError> {
     let name = unqualified(&ident.name);
@@ -76,12 +103,27 @@ pub fn table_name(ident: &Ident) -> Result<TableName, SqlError> {
 
 /// Returns the storable type of a name in DDL.
 pub fn column_type(written: &Ident) -> Result<ColumnType, SqlError> {
-    let name = match written.name.to_ascii_lowercase().as_str() {
-        "integer" => "int",
-        "bigint" => "long",
-        "smallint" => "short",
+    let lower = written.name.to_ascii_lowercase();
+    let numeric = lower.strip_prefix("numeric(").map(|sizes| format!("decimal({sizes}"));
+    let name = match lower.as_str() {
+        "integer" | "int4" => "int",
+        "bigint" | "int8" => "long",
+        "smallint" | "int2" => "short",
+        "float4" => "float",
+        "float8" => "double",
+        "bool" => "boolean",
+        "timestamptz" => "timestamp",
         "text" => "string",
-        _ => &written.name,
+        "bytea" => "binary",
+        "serial" | "bigserial" | "smallserial" => {
+            let message = "no numbers are made here as SERIAL does: declare an INT or a LONG and give its values";
+            return Err(SqlError::new(written.position, message));
+        }
+        "numeric" => {
+            let message = "NUMERIC needs its digits here: NUMERIC(precision, scale)";
+            return Err(SqlError::new(written.position, message));
+        }
+        _ => numeric.as_deref().unwrap_or(&written.name),
     };
     if let Some(element) = name.strip_suffix("[]")
         && ColumnType::from_name(name).is_none()

@@ -92,6 +92,7 @@ fn done(sql: &str, parameters: &Parameters, outcome: Outcome) -> Response {
         Outcome::Insert { .. } => "{\"dml\":\"OK\"}".to_owned(),
         Outcome::Update { rows } => format!("{{\"dml\":\"OK\",\"updated\":{rows}}}"),
         Outcome::Delete { rows } => format!("{{\"dml\":\"OK\",\"deleted\":{rows}}}"),
+        Outcome::Noticed(notice) => format!("{{\"ddl\":\"OK\",\"notice\":{}}}", json!(notice)),
         Outcome::WentBack { way_back: Some(name) } => format!("{{\"ddl\":\"OK\",\"way_back\":{}}}", json!(name)),
         _ => "{\"ddl\":\"OK\"}".to_owned(),
     };

@@ -8,7 +8,9 @@
 use std::collections::HashMap;
 
 use pgwire::messages::PgWireBackendMessage as Backend;
-use pgwire::messages::response::{CommandComplete, EmptyQueryResponse, ReadyForQuery, TransactionStatus};
+use pgwire::messages::response::{
+    CommandComplete, EmptyQueryResponse, NoticeResponse, ReadyForQuery, TransactionStatus,
+};
 use query::activity::Stopper;
 use query::{Outcome, Param, Rows, Session};
 use wire::pg_frontend::{Frontend, Target};
@@ -54,6 +56,8 @@ pub(super) enum Ran {
     Rows(Rows),
     Copy(Box<Copied>),
     Done(String),
+    /// DDL that is done, and what the client should know of it.
+    Noticed(String),
     Empty,
 }
 
@@ -170,6 +174,7 @@ impl Conversation {
             }
             Ran::Copy(copied) => copied.send(output).await,
             Ran::Done(tag) => complete(output, &tag),
+            Ran::Noticed(notice) => noticed(output, notice),
             Ran::Empty => Ok(output.put(Backend::EmptyQueryResponse(EmptyQueryResponse::new()))?),
         }
     }
@@ -320,6 +325,14 @@ pub(super) fn complete(output: &mut Output, tag: &str) -> Result<(), Stop> {
     Ok(output.put(Backend::CommandComplete(CommandComplete::new(tag.into())))?)
 }
 
+/// Tells the client what it should know of a statement that is done, and that it is.
+pub(super) fn noticed(output: &mut Output, notice: String) -> Result<(), Stop> {
+    let field = |code: u8, text: &str| (code, text.to_owned());
+    let fields = vec![field(b'S', "NOTICE"), field(b'V', "NOTICE"), field(b'C', "00000"), (b'M', notice)];
+    output.put(Backend::NoticeResponse(NoticeResponse::new(fields)))?;
+    complete(output, "OK")
+}
+
 fn found(found: bool, name: &str) -> Result<(), Failure> {
     if found { Ok(()) } else { Err(Failure::error("3B001", format!("savepoint \"{name}\" does not exist"))) }
 }
@@ -339,6 +352,7 @@ impl From<Outcome> for Ran {
         match outcome {
             Outcome::Rows(rows) => Ran::Rows(rows),
             Outcome::Ddl | Outcome::WentBack { way_back: None } => Ran::Done("OK".into()),
+            Outcome::Noticed(notice) => Ran::Noticed(notice),
             Outcome::WentBack { way_back: Some(name) } => Ran::Done(format!("OK {name}")),
             Outcome::CreateAs { rows } => Ran::Done(format!("OK {rows}")),
             Outcome::Insert { rows, .. } => Ran::Done(format!("INSERT 0 {rows}")),

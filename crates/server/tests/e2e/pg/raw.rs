@@ -115,7 +115,7 @@ impl Client {
     }
 }
 
-/// `D 1|x|NULL`, `C INSERT 0 1`, `E 42P01 message @position`, `Z I`, `T name:oid:format,…`, `H format:columns`, `d data`, else the type alone.
+/// `D 1|x|NULL`, `C INSERT 0 1`, `E 42P01 message @position` (`N` alike), `Z I`, `T name:oid:format,…`, `H format:columns`, `d data`, else the type alone.
 fn show(kind: char, body: &[u8]) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned();
     match kind {
@@ -123,11 +123,11 @@ fn show(kind: char, body: &[u8]) -> String {
         'C' | 'Z' => format!("{kind} {}", text(body)),
         'S' => format!("S {}", text(body).replace('\0', "=")),
         'R' => format!("R {}", body[3]),
-        'E' => {
+        'E' | 'N' => {
             let fields: Vec<String> = body.split(|&b| b == 0).map(text).filter(|f| !f.is_empty()).collect();
             let get = |code: char| fields.iter().find_map(|f| f.strip_prefix(code)).unwrap_or("");
             let at = if get('P').is_empty() { String::new() } else { format!(" @{}", get('P')) };
-            format!("E {} {} {}{at}", get('S'), get('C'), get('M'))
+            format!("{kind} {} {} {}{at}", get('S'), get('C'), get('M'))
         }
         'T' => format!("T {}", columns(body).join(",")),
         'H' => format!("H {}:{}", body[0], i16::from_be_bytes(body[1..3].try_into().unwrap())),

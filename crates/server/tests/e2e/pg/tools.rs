@@ -35,6 +35,20 @@ fn sqlalchemy_finds_tables() {
 }
 
 #[test]
+fn what_nothing_keeps_to_is_noticed() {
+    let (_server, mut client) = served_with_trades();
+    let notice = "N NOTICE 00000 PRIMARY KEY, UNIQUE: known, not kept to; rows that break it are stored \
+                  (DEDUP UPSERT KEYS replaces rows with equal keys)";
+    let made = "create table made (id int not null, v varchar(10), primary key (id), unique (v))";
+    super::raw::check(&mut client, made, &[notice, "C OK", "Z I"]);
+    let index = "create index ix_made_id on made (id)";
+    let bound = [parse("", index, &[]), bind("", "", &[]), execute("", 0), sync()];
+    let none = "N NOTICE 00000 no index is made: none is needed to find rows";
+    assert_eq!(client.extended(&bound), ["1", "2", none, "C OK", "Z I"]);
+    super::raw::check(&mut client, "insert into made values (1, 'a'), (1, 'a')", &["C INSERT 0 2", "Z I"]);
+}
+
+#[test]
 fn pgjdbc_finds_schemas_keys_and_keywords() {
     let (_server, mut client) = served_with_trades();
     let schemas = "SELECT nspname AS TABLE_SCHEM FROM pg_catalog.pg_namespace
