@@ -26,6 +26,7 @@ pub use functions::cast::cell_text;
 pub use functions::cell::{Cell, read as read_cell};
 pub use functions::moment_format::pattern::Pattern as MomentPattern;
 pub use outcome::{Described, Outcome, OutputColumn, OutputType, Rows};
+pub use parser::ast::Ident;
 pub use planner::parameters::Param;
-pub use session::Session;
+pub use session::{CopyTarget, Session};
 pub use settings::{Copies, CopyErrors, CopyFrom, Parameter, Parameters, Reload, Settings};

@@ -10,6 +10,7 @@ mod alter;
 mod catalogue;
 mod check;
 mod copy;
+mod copy_in;
 mod create;
 mod create_as;
 mod delete;
@@ -47,6 +48,7 @@ use crate::planner::{Ctes, Planner};
 use crate::settings::Settings;
 use crate::{kind::Kind, parser, postgres};
 
+pub use copy_in::CopyTarget;
 pub(crate) use kept::Kept;
 use kept::{Entry, Known};
 pub(crate) use rules::Engine;

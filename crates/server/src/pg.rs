@@ -4,7 +4,7 @@
 //! `query::Session`). Message layouts come from the pgwire crate (backend) and `wire::pg_frontend` (frontend).
 //!
 //! Reading order: [`connection`] (the loop), [`startup`] (password, parameters), [`conversation`] (simple queries and
-//! the state of a session), [`extended`] (Parse, Bind, Describe, Execute), [`cursor`] and [`rows`] (results), [`copy_out`],
+//! the state of a session), [`extended`] (Parse, Bind, Describe, Execute), [`cursor`] and [`rows`] (results), [`copy_out`], [`copy_in`],
 //! [`failure`] (errors), [`command`] (statements that the protocol itself acts on), [`cancel`], [`stream`].
 
 use std::sync::Arc;
@@ -24,7 +24,9 @@ mod cancel;
 mod command;
 mod connection;
 mod conversation;
+mod copy_in;
 mod copy_out;
+mod copy_statement;
 mod cursor;
 mod declared;
 mod extended;

@@ -72,8 +72,12 @@ pub enum Frontend {
     Terminate,
     /// The bytes of a password message, without meaning until the authentication method is known.
     Password(Vec<u8>),
-    /// CopyData, CopyDone or CopyFail.
-    Copy,
+    /// Bytes of a COPY to the server.
+    CopyData(Vec<u8>),
+    /// The data of a COPY is whole.
+    CopyDone,
+    /// The client gives up a COPY, and why.
+    CopyFail(String),
     FunctionCall,
 }
 
@@ -137,10 +141,9 @@ pub fn read_message(kind: u8, body: &[u8]) -> Result<Frontend, Malformed> {
         b'S' => Frontend::Sync,
         b'X' => Frontend::Terminate,
         b'p' => Frontend::Password(fields.take_rest()),
-        b'd' | b'c' | b'f' => {
-            fields.take_rest();
-            Frontend::Copy
-        }
+        b'd' => Frontend::CopyData(fields.take_rest()),
+        b'c' => Frontend::CopyDone,
+        b'f' => Frontend::CopyFail(fields.string("copy fail")?),
         b'F' => {
             fields.take_rest();
             Frontend::FunctionCall

@@ -2,7 +2,7 @@
 //!
 //! Looks at the first words only; everything else is the session's.
 
-use super::copy_out::is_copy_out;
+use super::copy_statement::is_copy_out;
 use super::declared::{Declare, Fetch};
 
 /// What a statement is to the protocol.

@@ -19,7 +19,7 @@ use wire::pg_frontend::{self, Frontend};
 
 use super::PgContext;
 use super::cancel::Registry;
-use super::conversation::{self, Conversation};
+use super::conversation::Conversation;
 use super::failure::{Failure, Stop};
 use super::startup::{self, Client};
 use super::stream::{Input, Output};
@@ -99,11 +99,12 @@ async fn converse(
             Ok(Frontend::Terminate) => return Ok(()),
             Ok(message) => message,
             Err(error) => {
-                conversation.fail(error.into(), matches!(kind, b'P' | b'B'), output).await?;
+                let extended = conversation.copies().unwrap_or(matches!(kind, b'P' | b'B'));
+                conversation.fail(error.into(), extended, output).await?;
                 continue;
             }
         };
-        let extended = conversation::is_extended(&message);
+        let extended = conversation.is_extended(&message);
         let last = input.next_is(b'S');
         let served = answered(&mut conversation, message, last, input, output, context, &client, shutdown).await;
         match served {

@@ -13,9 +13,11 @@ use pgwire::messages::response::{
 };
 use query::activity::Stopper;
 use query::{Outcome, Param, Rows, Session};
+use types::memory::Budget;
 use wire::pg_frontend::{Frontend, Target};
 
 use super::command::Command;
+use super::copy_in::{Begun, Copying};
 use super::copy_out::Copied;
 use super::cursor::Cursor;
 use super::extended::{Portal, Statement};
@@ -47,6 +49,10 @@ pub struct Conversation {
     pub(super) transaction: Transaction,
     pub(super) statements: HashMap<String, Statement>,
     pub(super) portals: HashMap<String, Portal>,
+    /// The COPY whose data the client sends.
+    pub(super) copying: Option<Box<Copying>>,
+    /// What rows may take that wait for their commit.
+    pub(super) memory: Budget,
     /// After an error in the extended protocol, messages up to the next Sync are not served.
     skipping: bool,
 }
@@ -55,15 +61,12 @@ pub struct Conversation {
 pub(super) enum Ran {
     Rows(Rows),
     Copy(Box<Copied>),
+    /// The client is to send rows.
+    CopyIn(Box<Copying>),
     Done(String),
     /// DDL that is done, and what the client should know of it.
     Noticed(String),
     Empty,
-}
-
-/// Returns whether an error of this message is followed by silence until Sync.
-pub fn is_extended(message: &Frontend) -> bool {
-    !matches!(message, Frontend::Query(_) | Frontend::FunctionCall)
 }
 
 impl Conversation {
@@ -77,6 +80,8 @@ impl Conversation {
             transaction: Transaction::None,
             statements: HashMap::new(),
             portals: HashMap::new(),
+            copying: None,
+            memory: context.settings.memory.clone(),
             skipping: false,
         }
     }
@@ -86,16 +91,27 @@ impl Conversation {
         self.session.stopper()
     }
 
+    /// Returns whether an error of this message is followed by silence until Sync.
+    pub fn is_extended(&self, message: &Frontend) -> bool {
+        self.copies().unwrap_or(!matches!(message, Frontend::Query(_) | Frontend::FunctionCall))
+    }
+
     /// Serves one message. `last`: the client has sent Sync right behind it. Answers may stay in `output` until the
     /// client asks for them. May be dropped at any point; [`Conversation::fail`] must follow then.
     pub async fn serve(&mut self, message: Frontend, last: bool, output: &mut Output) -> Result<(), Stop> {
         if self.skipping && message != Frontend::Sync {
             return Ok(());
         }
+        if self.copies().is_some() {
+            return self.serve_copy(message, output).await;
+        }
         match message {
             Frontend::Query(sql) => {
-                self.simple_query(&sql, output).await?;
-                self.ready(output).await?;
+                self.portals.remove("");
+                if Session::split(&sql)?.is_empty() {
+                    output.put(Backend::EmptyQueryResponse(EmptyQueryResponse::new()))?;
+                }
+                self.simple_query(&sql, 0, output).await?;
             }
             Frontend::Parse { name, sql, types } => self.parse(name, sql, types, output).await?,
             Frontend::Bind(bind) => self.bind(bind, output)?,
@@ -111,7 +127,7 @@ impl Conversation {
                 self.ready(output).await?;
             }
             // A client that got an error to its COPY may still send the data.
-            Frontend::Copy => {}
+            Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => {}
             Frontend::FunctionCall => return Err(Failure::error("0A000", "function calls are not supported").into()),
             Frontend::Password(_) => return Err(Failure::fatal("08P01", "unexpected password message").into()),
             Frontend::Terminate => {}
@@ -128,6 +144,7 @@ impl Conversation {
         if extended && self.skipping {
             return Ok(());
         }
+        self.copying = None;
         output.put(failure.into_message())?;
         self.portals.retain(|_, portal| portal.holds());
         if matches!(self.transaction, Transaction::Implicit | Transaction::Open) {
@@ -143,40 +160,54 @@ impl Conversation {
         if extended { Ok(output.flush().await?) } else { self.ready(output).await }
     }
 
-    async fn simple_query(&mut self, sql: &str, output: &mut Output) -> Result<(), Stop> {
-        self.portals.remove("");
+    /// Serves the statements of a text of which `before` characters are done, until it waits for the data of a COPY.
+    pub(super) async fn simple_query(&mut self, sql: &str, before: usize, output: &mut Output) -> Result<(), Stop> {
         let statements = Session::split(sql)?;
-        if statements.is_empty() {
-            output.put(Backend::EmptyQueryResponse(EmptyQueryResponse::new()))?;
-        }
         let count = statements.len();
         for (i, range) in statements.into_iter().enumerate() {
-            let before = sql[..range.start].chars().count();
-            self.simple_statement(&sql[range], i + 1 == count, output).await.map_err(|stop| match stop {
+            let before = before + sql[..range.start].chars().count();
+            let (end, last) = (range.end, i + 1 == count);
+            let text = &sql[range];
+            let served = self.simple_statement(text, last, output).await.map_err(|stop| match stop {
                 Stop::Failed(failure) => failure.shifted(before).into(),
                 stop => stop,
             })?;
+            if let Some(copying) = served {
+                let rest = if last { String::new() } else { sql[end..].to_owned() };
+                let before = before + text.chars().count();
+                return self.ask_for_copy(copying, Begun::Simple { rest, before }, output).await;
+            }
         }
-        self.commit_implicit().await
+        self.commit_implicit().await?;
+        self.ready(output).await
     }
 
-    async fn simple_statement(&mut self, sql: &str, last: bool, output: &mut Output) -> Result<(), Stop> {
+    /// Serves one statement, or returns the COPY for which the client must be asked.
+    async fn simple_statement(
+        &mut self,
+        sql: &str,
+        last: bool,
+        output: &mut Output,
+    ) -> Result<Option<Box<Copying>>, Stop> {
         let command = Command::of(sql);
         if let Some(fetch) = self.fetch_statement(&command) {
-            return self.fetch(&fetch, None, output).await;
+            self.fetch(&fetch, None, output).await?;
+            return Ok(None);
         }
         match self.run(&command, sql, &[], last).await? {
             Ran::Rows(rows) => {
                 let formats = vec![Format::Text; rows.columns.len()];
                 output.put(rows::describe(&rows.columns, &formats))?;
                 let sent = Cursor::new(rows, formats).fetch(None, output).await?;
-                complete(output, &rows_tag(&command, sent.rows))
+                complete(output, &rows_tag(&command, sent.rows))?;
             }
-            Ran::Copy(copied) => copied.send(output).await,
-            Ran::Done(tag) => complete(output, &tag),
-            Ran::Noticed(notice) => noticed(output, notice),
-            Ran::Empty => Ok(output.put(Backend::EmptyQueryResponse(EmptyQueryResponse::new()))?),
+            Ran::Copy(copied) => copied.send(output).await?,
+            Ran::CopyIn(copying) => return Ok(Some(copying)),
+            Ran::Done(tag) => complete(output, &tag)?,
+            Ran::Noticed(notice) => noticed(output, notice)?,
+            Ran::Empty => output.put(Backend::EmptyQueryResponse(EmptyQueryResponse::new()))?,
         }
+        Ok(None)
     }
 
     /// Runs one statement within the transaction that is due to it. `last`: nothing follows that would have to succeed
@@ -211,9 +242,7 @@ impl Conversation {
             _ if self.transaction == Transaction::Failed => Err(aborted().into()),
             Command::Deallocate(name) => self.deallocate(name.as_deref()),
             Command::CopyOut => self.copy_out(sql, params).await,
-            Command::CopyIn => Err(Failure::error("0A000", "COPY FROM STDIN is not supported")
-                .hint("insert rows with INSERT, or send lines over HTTP to /write")
-                .into()),
+            Command::CopyIn => self.copy_in(sql, last).await,
             Command::Savepoint(name) => {
                 self.within_transaction("SAVEPOINT")?;
                 self.session.set_savepoint(name);

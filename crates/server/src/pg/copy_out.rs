@@ -1,9 +1,7 @@
 //! COPY … TO STDOUT: rows of a table or a query as text, CSV or in PostgreSQL's binary form.
 //!
 //! The rows are those of a query, made while they are sent; only their wrapping differs from a result's. What the statement may say:
-//! [`statement`].
-
-mod statement;
+//! [`super::copy_statement`].
 
 use bytes::{BufMut, BytesMut};
 use pgwire::messages::PgWireBackendMessage as Backend;
@@ -12,11 +10,10 @@ use query::{Outcome, OutputColumn, Param, Rows};
 use wire::pg_copy::Form;
 
 use super::conversation::{Conversation, Ran, complete};
+use super::copy_statement::CopyOut;
 use super::failure::{Failure, Stop};
 use super::rows::{self, Format, Values};
 use super::stream::Output;
-use statement::CopyOut;
-pub use statement::is_copy_out;
 
 /// What stands before the first row of binary data: a signature, no flags, no extension.
 const BINARY_HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";

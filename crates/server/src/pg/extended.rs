@@ -15,6 +15,7 @@ use wire::pg_parameter::{self, Parameter};
 
 use super::command::Command;
 use super::conversation::{Conversation, Ran, Transaction, aborted, complete, noticed, rows_tag};
+use super::copy_in::Begun;
 use super::cursor::Cursor;
 use super::declared::{Declare, Fetch, without_lock};
 use super::failure::{Failure, Stop};
@@ -248,6 +249,7 @@ impl Conversation {
         if matches!(portal.state, State::Bound) {
             match self.start(&mut portal, last).await? {
                 Some(Ran::Copy(copied)) => copied.send(output).await?,
+                Some(Ran::CopyIn(copying)) => self.ask_for_copy(copying, Begun::Extended, output).await?,
                 Some(Ran::Done(tag)) => complete(output, &tag)?,
                 Some(Ran::Noticed(notice)) => noticed(output, notice)?,
                 Some(Ran::Empty) => output.put(Backend::EmptyQueryResponse(EmptyQueryResponse::new()))?,

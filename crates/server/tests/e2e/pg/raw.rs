@@ -115,7 +115,7 @@ impl Client {
     }
 }
 
-/// `D 1|x|NULL`, `C INSERT 0 1`, `E 42P01 message @position` (`N` alike), `Z I`, `T name:oid:format,…`, `H format:columns`, `d data`, else the type alone.
+/// `D 1|x|NULL`, `C INSERT 0 1`, `E 42P01 message @position` (`N` alike), `Z I`, `T name:oid:format,…`, `H format:columns` (`G` alike), `d data`, else the type alone.
 fn show(kind: char, body: &[u8]) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned();
     match kind {
@@ -130,7 +130,7 @@ fn show(kind: char, body: &[u8]) -> String {
             format!("{kind} {} {} {}{at}", get('S'), get('C'), get('M'))
         }
         'T' => format!("T {}", columns(body).join(",")),
-        'H' => format!("H {}:{}", body[0], i16::from_be_bytes(body[1..3].try_into().unwrap())),
+        'H' | 'G' => format!("{kind} {}:{}", body[0], i16::from_be_bytes(body[1..3].try_into().unwrap())),
         'd' => format!("d {}", body.escape_ascii().to_string().replace("\\x00", "\\0")),
         't' => {
             let oids = body[2..].chunks(4).map(|oid| u32::from_be_bytes(oid.try_into().unwrap()).to_string());

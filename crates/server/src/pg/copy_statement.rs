@@ -1,9 +1,10 @@
-//! The statement COPY … TO STDOUT: its query and the form of its rows.
+//! The statements COPY … TO STDOUT and COPY … FROM STDIN: what is copied, and the form of its rows.
 
+use query::Ident;
 use wire::pg_copy::{Force, Form};
 
-use super::super::command::{Words, identifier};
-use super::super::failure::Failure;
+use super::command::{Words, identifier};
+use super::failure::Failure;
 
 /// A COPY to the client.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,6 +15,26 @@ pub struct CopyOut {
     /// None: binary.
     pub form: Option<Form>,
     pub header: bool,
+}
+
+/// A COPY from the client.
+#[derive(Debug, PartialEq)]
+pub struct CopyIn {
+    pub table: Ident,
+    /// Empty: all.
+    pub columns: Vec<Ident>,
+    /// None: binary.
+    pub form: Option<Form>,
+    pub header: Header,
+}
+
+/// Whether the first record has names, and whether they must be those of the columns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Header {
+    #[default]
+    No,
+    Yes,
+    Match,
 }
 
 /// A word of a statement with its place.
@@ -82,8 +103,8 @@ impl<'a> Reader<'a> {
     /// Returns an error at the next word.
     fn wrong(&self, message: &str) -> Failure {
         let position = self.peek().map_or(self.end, |word| word.start);
-        let hint = "COPY table [(columns)] | (query) TO STDOUT [(FORMAT text|csv|binary, HEADER, DELIMITER, NULL, \
-                    QUOTE, ESCAPE, FORCE_QUOTE)]";
+        let hint = "COPY table [(columns)] FROM STDIN | COPY table [(columns)] | (query) TO STDOUT \
+                    [(FORMAT text|csv|binary, HEADER, DELIMITER, NULL, QUOTE, ESCAPE, FORCE_QUOTE)]";
         Failure { position: Some(position), ..Failure::error("42601", message) }.hint(hint)
     }
 
@@ -175,7 +196,7 @@ fn unescaped(text: &str) -> String {
 #[derive(Default)]
 struct Options {
     format: Option<String>,
-    header: bool,
+    header: Header,
     delimiter: Option<u8>,
     null: Option<String>,
     quote: Option<u8>,
@@ -196,7 +217,11 @@ impl Options {
             "header" => {
                 let off = ["false", "off", "0"];
                 let value = reader.peek().filter(|next| listed && next.text != "," && next.text != ")");
-                self.header = !value.is_some_and(|v| off.contains(&v.text.to_ascii_lowercase().as_str()));
+                self.header = match value.map(|v| v.text.to_ascii_lowercase()) {
+                    Some(value) if off.contains(&value.as_str()) => Header::No,
+                    Some(value) if value == "match" => Header::Match,
+                    _ => Header::Yes,
+                };
                 if value.is_some() {
                     reader.next();
                 }
@@ -208,7 +233,7 @@ impl Options {
             "force_quote" => self.force = Some(reader.columns()),
             "force" if reader.take("quote") => self.force = Some(reader.columns()),
             "encoding" => {
-                let wrong = reader.wrong("COPY sends UTF8 only");
+                let wrong = reader.wrong("COPY knows UTF8 only");
                 let encoding = reader.text()?.to_ascii_lowercase();
                 if !matches!(encoding.as_str(), "utf8" | "utf-8") {
                     return Err(wrong);
@@ -219,14 +244,33 @@ impl Options {
         Ok(())
     }
 
-    fn form(self, reader: &Reader) -> Result<(Option<Form>, bool), Failure> {
+    /// Reads all options, up to the end of the statement.
+    fn read_all(reader: &mut Reader) -> Result<Options, Failure> {
+        reader.take("with");
+        let mut options = Options::default();
+        if reader.take("(") {
+            loop {
+                options.read(reader, true)?;
+                if !reader.take(",") {
+                    break;
+                }
+            }
+            reader.expect(")")?;
+        }
+        while reader.peek().is_some() {
+            options.read(reader, false)?;
+        }
+        Ok(options)
+    }
+
+    fn form(self, reader: &Reader) -> Result<(Option<Form>, Header), Failure> {
         let only_csv = self.quote.is_some() || self.escape.is_some() || self.force.is_some();
         let form = match self.format.as_deref() {
             Some("binary") => {
-                if only_csv || self.header || self.delimiter.is_some() || self.null.is_some() {
+                if only_csv || self.header != Header::No || self.delimiter.is_some() || self.null.is_some() {
                     return Err(reader.wrong("COPY in binary form takes no other option"));
                 }
-                return Ok((None, false));
+                return Ok((None, Header::No));
             }
             Some("csv") => {
                 let quote = self.quote.unwrap_or(b'"');
@@ -251,19 +295,55 @@ impl Options {
     }
 }
 
+/// Reads a statement by its words; places become characters.
+fn read<T>(sql: &str, by: impl FnOnce(&str, &mut Reader) -> Result<T, Failure>) -> Result<T, Failure> {
+    let words = words(sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()));
+    let mut reader = Reader { words: &words, end: sql.len() };
+    by(sql, &mut reader)
+        .map_err(|failure| Failure { position: failure.position.map(|bytes| sql[..bytes].chars().count()), ..failure })
+}
+
+impl CopyIn {
+    /// Reads a COPY … FROM STDIN.
+    ///
+    /// # Errors
+    /// What is no table with columns, and options that are not known, each with its place.
+    pub fn read(sql: &str) -> Result<CopyIn, Failure> {
+        read(sql, CopyIn::read_words)
+    }
+
+    fn read_words(sql: &str, reader: &mut Reader) -> Result<CopyIn, Failure> {
+        reader.expect("copy")?;
+        let named = |word: Word| Ident { name: identifier(word.text), position: sql[..word.start].chars().count() };
+        let wrong = reader.wrong("a table is expected in COPY");
+        let Some(mut table) = reader.next() else { return Err(wrong) };
+        while reader.take(".") {
+            table = reader.next().ok_or_else(|| reader.wrong("a table is expected in COPY"))?;
+        }
+        let mut columns = Vec::new();
+        if reader.take("(") {
+            loop {
+                columns.push(named(reader.next().ok_or_else(|| reader.wrong("a column is expected in COPY"))?));
+                if !reader.take(",") {
+                    break;
+                }
+            }
+            reader.expect(")")?;
+        }
+        reader.expect("from")?;
+        reader.expect("stdin")?;
+        let (form, header) = Options::read_all(reader)?.form(reader)?;
+        Ok(CopyIn { table: named(table), columns, form, header })
+    }
+}
+
 impl CopyOut {
     /// Reads a statement of which [`is_copy_out`] holds.
     ///
     /// # Errors
     /// What is no COPY of a table or a query, and options that are not known, each with its place.
     pub fn read(sql: &str) -> Result<CopyOut, Failure> {
-        let in_characters = |failure: Failure| Failure {
-            position: failure.position.map(|bytes| sql[..bytes].chars().count()),
-            ..failure
-        };
-        let words = words(sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()));
-        let mut reader = Reader { words: &words, end: sql.len() };
-        CopyOut::read_words(sql, &mut reader).map_err(in_characters)
+        read(sql, CopyOut::read_words)
     }
 
     fn read_words(sql: &str, reader: &mut Reader) -> Result<CopyOut, Failure> {
@@ -277,22 +357,11 @@ impl CopyOut {
         };
         reader.expect("to")?;
         reader.expect("stdout")?;
-        reader.take("with");
-        let mut options = Options::default();
-        if reader.take("(") {
-            loop {
-                options.read(reader, true)?;
-                if !reader.take(",") {
-                    break;
-                }
-            }
-            reader.expect(")")?;
+        let (form, header) = Options::read_all(reader)?.form(reader)?;
+        if header == Header::Match {
+            return Err(reader.wrong("COPY matches a header of data that come in only"));
         }
-        while reader.peek().is_some() {
-            options.read(reader, false)?;
-        }
-        let (form, header) = options.form(reader)?;
-        Ok(CopyOut { query, before, form, header })
+        Ok(CopyOut { query, before, form, header: header == Header::Yes })
     }
 
     /// Returns the code of the form of its values.
@@ -376,6 +445,31 @@ mod tests {
     }
 
     #[test]
+    fn a_table_its_columns_and_the_form_of_the_data_are_read() {
+        let name = |name: &str, position| Ident { name: name.into(), position };
+        let copied = |sql: &str| CopyIn::read(sql).map_err(|failure| failure.message);
+        let (columns, form) = (vec![], text(b'\t', r"\N"));
+        assert_eq!(copied("copy é from stdin;"), Ok(CopyIn { table: name("é", 5), columns, form, header: Header::No }));
+        let columns = vec![name("a", 21), name("B c", 24)];
+        let sql = r#"COPY "public"."t x" (a, "B c") FROM STDIN WITH (FORMAT binary)"#;
+        assert_eq!(copied(sql), Ok(CopyIn { table: name("t x", 14), columns, form: None, header: Header::No }));
+        let sql = "copy t from stdin with csv header delimiter as ';'";
+        let form = csv(b';', b'"', b'"', Force::None);
+        assert_eq!(copied(sql).map(|copy| (copy.form, copy.header)), Ok((form, Header::Yes)));
+        let form = csv(b',', b'"', b'"', Force::None);
+        let sql = "copy t from stdin (format csv, header match)";
+        assert_eq!(copied(sql).map(|copy| (copy.form, copy.header)), Ok((form, Header::Match)));
+        for (sql, message, position) in [
+            ("copy t (a from stdin", ") expected in COPY", 10),
+            ("copy t from stdin (on_error 'ignore')", "COPY option is not known", 19),
+            ("copy (select 1) from stdin", "from expected in COPY", 6),
+        ] {
+            let failure = CopyIn::read(sql).unwrap_err();
+            assert_eq!((failure.message.as_str(), failure.position), (message, Some(position)), "{sql}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_place() {
         for (sql, message, position) in [
             ("copy t to stdout (format xml)", "COPY format \"xml\" is not known: text, csv or binary", 29),
@@ -384,7 +478,7 @@ mod tests {
             ("copy t to stdout (null 1)", "a quoted text is expected in COPY", 23),
             ("copy t to stdout (quote '\"')", "COPY quotes values in CSV only", 28),
             ("copy t to stdout binary header", "COPY in binary form takes no other option", 30),
-            ("copy é to stdout (encoding 'latin1')", "COPY sends UTF8 only", 27),
+            ("copy é to stdout (encoding 'latin1')", "COPY knows UTF8 only", 27),
             ("copy (select 1 to stdout", "COPY has a bracket that does not end", 24),
             ("copy to stdout", "to expected in COPY", 8),
         ] {
