@@ -80,17 +80,27 @@ pub fn lock_dir(dir: &Path) -> io::Result<File> {
     Ok(opened)
 }
 
-/// Fetches by `posix_fadvise`, which begins to read and does not wait.
+/// Fetches by `posix_fadvise`, which begins to read and does not wait but for room among the disk's requests. One call begins with no
+/// more than the device reads ahead at once and leaves the rest, so there is one for each piece.
 #[cfg(target_os = "linux")]
 pub fn will_read(path: &Path, ranges: &[Range<u64>]) -> io::Result<()> {
     let file = open_for_reading(path)?;
-    for range in ranges {
-        let len = std::num::NonZeroU64::new(range.end.saturating_sub(range.start));
-        if len.is_some() {
-            rustix::fs::fadvise(&file, range.start, len, rustix::fs::Advice::WillNeed)?;
-        }
+    for piece in ranges.iter().flat_map(|range| pieces(range.clone(), READ_AHEAD_BYTES)) {
+        let len = std::num::NonZeroU64::new(piece.end - piece.start);
+        rustix::fs::fadvise(&file, piece.start, len, rustix::fs::Advice::WillNeed)?;
     }
     Ok(())
+}
+
+/// No device reads less ahead at once than it takes in one request, which is rarely less than this.
+#[cfg(target_os = "linux")]
+const READ_AHEAD_BYTES: u64 = 512 << 10;
+
+/// Returns the pieces of a range, none of them empty or longer than `most`.
+#[cfg(target_os = "linux")]
+fn pieces(range: Range<u64>, most: u64) -> impl Iterator<Item = Range<u64>> {
+    let end = range.end;
+    range.step_by(most as usize).map(move |start| start..end.min(start + most))
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -139,4 +149,18 @@ pub fn clone_file(_: &Path, _: &Path) -> io::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "this is the file system of Env")]
 fn remove_file(path: &Path) -> io::Result<()> {
     std::fs::remove_file(path)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cover_a_range_once_and_none_is_too_long() {
+        for (range, expected) in
+            [(3..3, vec![]), (3..8, vec![3..8]), (3..13, vec![3..13]), (3..24, vec![3..13, 13..23, 23..24])]
+        {
+            assert_eq!(pieces(range, 10).collect::<Vec<Range<u64>>>(), expected);
+        }
+    }
 }
