@@ -6,10 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use query::Settings;
-use query::memory::Spill;
 use storage::env::Env;
 use storage::{Database, Engine, Options};
 use tokio::net::TcpListener;
@@ -17,22 +14,19 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::{self, Config, LogConfig, micros};
-use crate::copy::Files;
-use crate::http::{self, ErrorIds, HttpContext, Load};
+use crate::config::{Config, LogConfig, micros};
+use crate::http::{self, HttpContext};
 use crate::ilp_tcp::{self, IlpTcpContext, Keys};
-use crate::ilp_write::Making;
-use crate::live::{Live, Now, Places};
-use crate::memory::Budget;
-use crate::metrics::Metrics;
 use crate::pg::{self, PgContext};
 use crate::reload::Reloader;
 use crate::start::Warning;
 use crate::watch::Watch;
 use crate::{health, memory, start};
 
-/// How long a stop waits for the statements of PostgreSQL clients.
-const STOP_GRACE: Duration = Duration::from_secs(1);
+mod shared;
+
+use shared::Shared;
+pub(crate) use shared::shown;
 
 /// The stack of a thread that plans statements, deep ones too; only what is used takes memory.
 pub(crate) const STATEMENT_STACK_BYTES: usize = 64 << 20;
@@ -100,83 +94,13 @@ impl Server {
         let spill = memory::spill(&config, env.fs.as_ref()).map_err(StartError::Spill)?;
         let engine = open(&config, env.clone(), memory.clone(), progress).await?;
         let statements = runtime().map_err(StartError::Threads)?;
-        let database = engine.database().clone();
-        let live = Live::new(Now::of(&config));
-        let watch = Arc::new(Watch {
-            database: database.clone(),
-            troubles: engine.troubles(),
-            metrics: Metrics::new(&env),
-            shows_metrics: config.metrics,
-            http: Places::default(),
-            pg: Places::default(),
-            ilp_tcp: Places::default(),
-            memory: memory.clone(),
-            root: config.root.clone(),
-            env: env.clone(),
-        });
-        let mut settings = settings(&config, env.clone(), memory.clone(), spill);
-        let reloader = Arc::new(Reloader::new(&config, env.clone(), live.clone(), settings.parameters.clone()));
-        let asked = reloader.clone();
-        settings.reload = Some(Arc::new(move || asked.reload()));
-        let copies = Files::new(database.clone(), env.clone(), config.copy_root.clone(), statements.handle().clone());
-        settings.copies = Some(Arc::new(copies));
-        let settings = Arc::new(settings);
-        let (making, bytes) = (Arc::<Making>::default(), Budget::of(memory));
-        let ilp_tcp = ilp_tcp.zip(config.ilp_tcp.clone()).map(|(listener, ilp)| {
-            let (database, env) = (database.clone(), env.clone());
-            let (making, bytes) = (making.clone(), bytes.clone());
-            (
-                listener,
-                Arc::new(IlpTcpContext {
-                    database,
-                    env,
-                    config: ilp,
-                    keys,
-                    places: watch.ilp_tcp.clone(),
-                    making,
-                    bytes,
-                }),
-            )
-        });
-        let http = http.zip(config.http.clone()).map(|(listener, http)| {
-            let context = HttpContext {
-                public: config.root.join(&http.public_directory),
-                config: http,
-                watch: watch.clone(),
-                live: live.clone(),
-                places: watch.http.clone(),
-                query_timeout: config.query_timeout,
-                view_age: config.view_age,
-                database: database.clone(),
-                settings: settings.clone(),
-                errors: ErrorIds::new(&env),
-                env: env.clone(),
-                warnings,
-                statements: statements.handle().clone(),
-                load: Load::new(making.clone(), bytes.clone()),
-                ilp_tcp: config.ilp_tcp.is_some(),
-            };
-            (listener, Arc::new(context))
-        });
-        let pg = pg.zip(config.pg.clone()).map(|(listener, pg)| {
-            let context = PgContext {
-                database: database.clone(),
-                settings: settings.clone(),
-                live: live.clone(),
-                places: watch.pg.clone(),
-                counts: Some(watch.metrics.pg.clone()),
-                limits: pg::Limits {
-                    idle: pg.idle,
-                    statements: pg.statements,
-                    statement: config.query_timeout,
-                    view_age: config.view_age,
-                    shutdown_grace: STOP_GRACE,
-                    ..pg::Limits::default()
-                },
-                statements: statements.handle().clone(),
-            };
-            (listener, Arc::new(context))
-        });
+        let shared = Shared::new(&config, env, &engine, statements.handle(), memory, spill);
+
+        let http = http.zip(config.http.clone());
+        let http = http.map(|(listener, http)| (listener, Arc::new(shared.http(&config, http, warnings))));
+        let pg = pg.zip(config.pg.as_ref()).map(|(listener, pg)| (listener, Arc::new(shared.pg(&config, pg))));
+        let ilp_tcp = ilp_tcp.zip(config.ilp_tcp.clone());
+        let ilp_tcp = ilp_tcp.map(|(listener, ilp)| (listener, Arc::new(shared.ilp_tcp(ilp, keys))));
         let address = |listener: &TcpListener| listener.local_addr().ok();
         Ok(Server {
             http_address: http.as_ref().and_then(|(listener, _)| address(listener)),
@@ -191,8 +115,8 @@ impl Server {
             health,
             shutdown: watch::channel(false).0,
             tasks: JoinSet::new(),
-            reloader,
-            watch,
+            reloader: shared.reloader,
+            watch: shared.watch,
             log: config.log,
         })
     }
@@ -352,27 +276,4 @@ async fn open(
         Engine::open_with_progress(env, options, &progress).map_err(StartError::Storage)
     });
     opened.await.unwrap_or(Err(StartError::Died))
-}
-
-fn settings(config: &Config, env: Env, memory: types::memory::Budget, spill: Spill) -> Settings {
-    let mut settings = Settings::new(env);
-    settings.memory = memory;
-    settings.spill = spill;
-    if let Some(pg) = &config.pg {
-        settings.user = pg.users[0].credentials.user.clone();
-    }
-    settings.parameters.set(config.parameters.iter().map(shown).collect());
-    settings
-}
-
-/// Returns a parameter as SHOW PARAMETERS lists it.
-pub(crate) fn shown(parameter: &config::Parameter) -> query::Parameter {
-    query::Parameter {
-        path: parameter.name.to_owned(),
-        env_var: parameter.env_name.clone(),
-        value: parameter.value.clone(),
-        source: parameter.source.to_owned(),
-        sensitive: parameter.secret,
-        reloadable: parameter.reloadable,
-    }
 }
