@@ -4,7 +4,7 @@
 //! numbers as 1 and 0; floats into DOUBLE, FLOAT and decimals; quoted strings into text and into what is written as text
 //! (UUID, IPv4, …); tags into text; a SYMBOL takes everything as it is written.
 
-use types::{ColumnData, ColumnType};
+use types::{ColumnData, ColumnType, ipv4, uuid};
 
 use super::binary;
 use super::line::Field;
@@ -124,8 +124,8 @@ fn push_text(data: &mut ColumnData, column_type: ColumnType, text: &str) -> Opti
             column.push(value_text::read_geohash(text, bits).unwrap_or(-1));
         }
         (ColumnData::U32(column), _) if text.is_empty() || text.eq_ignore_ascii_case("null") => column.push(0),
-        (ColumnData::U32(column), _) => column.push(value_text::read_ipv4(text)?),
-        (ColumnData::Fixed16(column), _) => column.push(value_text::read_uuid(text)?),
+        (ColumnData::U32(column), _) => column.push(ipv4::parse(text)?),
+        (ColumnData::Fixed16(column), _) => column.push(uuid::parse(text)?),
         (ColumnData::Fixed32(column), _) => column.push(value_text::read_long256(text)?),
         _ => return None,
     }

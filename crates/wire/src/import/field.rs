@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use types::{ColumnData, ColumnType};
+use types::{ColumnData, ColumnType, ipv4, uuid};
 
 use crate::decimal::Decimal;
 use crate::pg_text;
-use crate::value_text::{read_char, read_written_geohash};
-pub use crate::value_text::{read_ipv4, read_long256, read_uuid};
+use crate::value_text::{read_char, read_long256, read_written_geohash};
 
 /// How moments are written.
 pub trait Moments: Send + Sync {
@@ -61,10 +60,10 @@ pub fn push(data: &mut ColumnData, column_type: ColumnType, format: &Format, tex
         }
         (ColumnData::I64(column), _) => kept(column, read_long(text)),
         (ColumnData::U16(column), _) => kept(column, read_char(text)),
-        (ColumnData::U32(column), _) => kept(column, read_ipv4(text)),
+        (ColumnData::U32(column), _) => kept(column, ipv4::parse(text)),
         (ColumnData::F32(column), _) => kept(column, read_double(text).map(|v| finite_f32(v as f32))),
         (ColumnData::F64(column), _) => kept(column, read_double(text)),
-        (ColumnData::Fixed16(column), _) => kept(column, read_uuid(text)),
+        (ColumnData::Fixed16(column), _) => kept(column, uuid::parse(text)),
         (ColumnData::Fixed32(column), _) => kept(column, read_long256(text)),
         (data @ (ColumnData::Decimal128(_) | ColumnData::Decimal256(_)), ColumnType::Decimal { precision, scale }) => {
             Decimal::parse(text).is_some_and(|number| number.push(data, precision, scale).is_ok())

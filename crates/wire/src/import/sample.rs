@@ -1,8 +1,9 @@
 //! What a sample of records tells: whether the first one is a header, and a type for each column ([`guess`]).
 
-use types::ColumnType;
+use types::{ColumnType, ipv4, uuid};
 
 use super::field;
+use crate::value_text::read_long256;
 
 /// One column as it was guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,9 +57,9 @@ fn types_of(text: &str) -> u16 {
     add(4, moment && is_date(text, fraction) || field::read_day_first(text).is_some());
     add(5, moment && fraction <= 6);
     add(6, moment && field::read_moment_ns(text).is_some_and(|ns| i64::try_from(ns).is_ok()));
-    add(7, field::read_uuid(text).is_some());
-    add(8, text.contains('.') && field::read_ipv4(text).is_some());
-    add(9, text.starts_with("0x") && field::read_long256(text).is_some());
+    add(7, uuid::parse(text).is_some());
+    add(8, text.contains('.') && ipv4::parse(text).is_some());
+    add(9, text.starts_with("0x") && read_long256(text).is_some());
     // a digit is half a number rather than a letter
     add(10, text.encode_utf16().count() == 1 && !text.as_bytes()[0].is_ascii_digit());
     set
