@@ -1,4 +1,4 @@
-//! R1: the power goes at every call of a history, in every mode, and the start finds what was acknowledged.
+//! The power goes at every call of a history, in every mode, and the start finds what was acknowledged.
 //!
 //! A history runs once; the machine is kept as it was in the middle of each changing call. Each of these is then cut
 //! and started: the database must equal the model before or after the step that was running. Some are cut again in

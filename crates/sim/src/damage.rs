@@ -1,4 +1,4 @@
-//! R5: a copy that is not whole is refused with the name of the file, or the fault is harmless.
+//! A copy that is not whole is refused with the name of the file, or the fault is harmless.
 //!
 //! Every file of a small copy is taken away, cut, and changed in every byte; a stray file is put beside each. The
 //! restore must refuse and change nothing, or give exactly the cut.

@@ -1,4 +1,4 @@
-//! R6: every call of a history fails once, in every way it can, and nothing that was acknowledged is lost.
+//! Every call of a history fails once, in every way it can, and nothing that was acknowledged is lost.
 //!
 //! A history of steps, starts and one restore runs to an event; each call of that event then fails. The event may be
 //! refused or not; afterwards the running database and a database started anew must equal the model before or after it.

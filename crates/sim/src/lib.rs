@@ -1,12 +1,18 @@
 //! Seeded histories over a simulated machine, and the model database they are compared with.
 //!
-//! Reading order: [`model`] and [`value`] (what must be there), [`step`] (what can be done), [`generate`] (which comes
-//! next), [`compare`] (database against model), [`machine`] (a process on a `SimFs`), [`history`]
-//! (all of it together). The campaigns: [`crash`] (the power goes at every call), [`io_error`] (every call fails), [`snapshot_cycle`] (copy under writes,
-//! restore, again), [`undo_cycle`] (back, and back again), [`damage`] (copies that are not whole), [`stale_log`] (what another
-//! run left behind the log's end), [`meanwhile`] (others in the middle of background work), [`moments`] (every past moment), [`removal`] (what may go, and when).
-//! [`planted`] proves that they
-//! find what is wrong. [`report`] counts what was met. Only tests use this crate.
+//! Reading order: [`model`] and [`value`] (what must be there), [`step`] (what can be done), [`generate`] (which step comes
+//! next), [`compare`] (a database against its model), [`machine`] (a process on a `SimFs`), [`history`] (all of it
+//! together).
+//!
+//! The campaigns:
+//!
+//! - [`crash`]: the power goes at every call; [`io_error`]: every call fails;
+//! - [`snapshot_cycle`]: a copy under writes, restored, written on, and again; [`undo_cycle`]: restores undone;
+//! - [`damage`]: copies that are not whole; [`stale_log`]: what another run left behind the log's end;
+//! - [`meanwhile`]: other threads in the middle of background work;
+//! - [`moments`]: every past moment; [`removal`]: which files may go, and when.
+//!
+//! [`planted`] proves that they find what is wrong, [`report`] counts what they met. Only tests use this crate.
 
 pub mod compare;
 pub mod crash;

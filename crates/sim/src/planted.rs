@@ -1,4 +1,4 @@
-//! R7: faults planted in storage or in its machine must be found by the campaigns.
+//! Faults planted in storage or in its machine must be found by the campaigns.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! R3: a snapshot under writes, copied while the writes go on, restored, written on, and all of it once more.
+//! A snapshot under writes, copied while the writes go on, restored, written on, and all of it once more.
 //!
 //! The copy is made piece by piece between the steps of the history, as `cp -a`, `cp -al` and `rsync` would meet
 //! them. After the restore, which is itself cut at each of its calls, the database must equal the model at the cut;

@@ -1,4 +1,4 @@
-//! R1 and R6: cuts and failures at every call.
+//! Cuts and failures at every call.
 
 use sim::crash::{CrashPlan, crash_everywhere};
 use sim::io_error::fail_everywhere;

@@ -1,4 +1,4 @@
-//! R5: every fault in a copy is refused by the file's name, or harmless.
+//! Every fault in a copy is refused by the file's name, or harmless.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

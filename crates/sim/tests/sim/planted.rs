@@ -1,4 +1,4 @@
-//! R7: every planted fault is found, each by the test of its name, and by what is found of it alone: the same seed finds nothing
+//! Every planted fault is found, each by the test of its name, and by what is found of it alone: the same seed finds nothing
 //! when no fault is planted.
 //!
 //! Of the list in the goals these are not planted: an edit before the log's sync (the log is one sequence, so an edit that

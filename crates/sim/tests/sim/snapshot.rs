@@ -1,4 +1,4 @@
-//! R3: snapshots under writes, restored, twice.
+//! Snapshots under writes, restored, twice.
 
 use sim::snapshot_cycle::{CyclePlan, run};
 
