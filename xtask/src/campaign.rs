@@ -85,7 +85,7 @@ pub fn run(args: &[String]) -> Result<()> {
         return coverage::run();
     }
     if let Some(count) = option(args, "--mutants") {
-        return mutants::run(args, count.parse()?, first_seed);
+        return mutants::run(count.parse()?, first_seed);
     }
     let parts: Vec<&Part> = match option(args, "--parts") {
         None => PARTS.iter().collect(),

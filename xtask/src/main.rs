@@ -60,7 +60,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   filesystems  a root on ext4, xfs, btrfs, tmpfs, overlayfs and ntfs, by loop mounts; --seed N
   bench      beside QuestDB and DuckDB, into docs/benchmarks.md; --compare REV counts instructions
   campaign   crashes, errors, damage, kills and live snapshots with fresh seeds; --hours N, --seed N, --parts a,b;
-             or --mutants N, --seed N, --load X: do the tests notice lines that are wrong; or --coverage
+             or --mutants N, --seed N: do the tests notice lines that are wrong; or --coverage
   sample DIR makes examples/nycflights13 from the full nycflights13 files in DIR
 STILLPOINT=path runs a task with that server instead of the development build.";
 

@@ -69,7 +69,7 @@ pub fn compile(args: &[String]) -> Result<()> {
 }
 
 /// Returns the test that a line of cargo's says it has built.
-fn test_binary(line: &str) -> Option<PathBuf> {
+pub fn test_binary(line: &str) -> Option<PathBuf> {
     let said: Value = serde_json::from_str(line).ok()?;
     let is_test = said["profile"]["test"] == true;
     said["executable"].as_str().filter(|_| is_test).map(PathBuf::from)
