@@ -15,7 +15,7 @@ use types::{DedupRule, PartitionKey, Schema};
 use crate::Result;
 use crate::chunk::Chunk;
 use crate::memtable::Part;
-use crate::run::Run;
+use crate::run::{Run, SortedChunk};
 use crate::table::{SegmentMap, TableState};
 
 mod group;
@@ -43,7 +43,7 @@ struct ResolvedPart {
 struct ResolvedRows {
     partition: PartitionKey,
     /// The rows that live after the part, new ones and moved ones.
-    overlay: Arc<Chunk>,
+    overlay: Arc<SortedChunk>,
     /// Rows that are dead from this part on, by the position of their run: segments first, then overlays of earlier parts.
     killed: Vec<(usize, RoaringBitmap)>,
 }
@@ -78,7 +78,7 @@ impl Resolved {
         for (partition, rows) in part::by_time(part.chunk(), schema.partition_by)? {
             let older = self.runs_of(partition)?;
             let (overlay, killed) = part::resolve(schema, &self.rules, part, &rows, &older)?;
-            done.push(ResolvedRows { partition, overlay: Arc::new(overlay), killed });
+            done.push(ResolvedRows { partition, overlay: Arc::new(SortedChunk::new(overlay)), killed });
         }
         Ok(done)
     }
@@ -130,8 +130,8 @@ impl Resolved {
             let mut live = Vec::new();
             for (rows, run) in overlays {
                 let chunk = match run.dead()? {
-                    None => Chunk::clone(&rows.overlay),
-                    Some(dead) => rows.overlay.without(&dead)?,
+                    None => rows.overlay.chunk().clone(),
+                    Some(dead) => rows.overlay.chunk().without(&dead)?,
                 };
                 live.extend((chunk.rows > 0).then_some(chunk));
             }

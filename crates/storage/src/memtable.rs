@@ -10,6 +10,7 @@ use types::{PartitionBy, PartitionKey, Seq};
 
 use crate::Result;
 use crate::chunk::Chunk;
+use crate::run::SortedChunk;
 
 /// Parts are not joined beyond this.
 const MAX_PART_ROWS: usize = 64 << 10;
@@ -29,7 +30,7 @@ pub struct Part {
     chunk: Chunk,
     /// Seq of each commit and the row behind its last one.
     commits: Vec<(Seq, usize)>,
-    runs: OnceLock<Vec<(PartitionKey, Arc<Chunk>)>>,
+    runs: OnceLock<Vec<(PartitionKey, Arc<SortedChunk>)>>,
 }
 
 impl Part {
@@ -87,12 +88,12 @@ impl Part {
     }
 
     /// Returns the rows by partition, each in the order of the designated timestamp; sorted once, then kept.
-    pub fn partitions(&self, by: PartitionBy) -> Result<&[(PartitionKey, Arc<Chunk>)]> {
+    pub fn partitions(&self, by: PartitionBy) -> Result<&[(PartitionKey, Arc<SortedChunk>)]> {
         if self.runs.get().is_none() {
             let sorted = self.chunk.sorted()?;
             let mut runs = Vec::new();
             for (key, rows) in sorted.partitions(by)? {
-                runs.push((key, Arc::new(sorted.slice(rows)?)));
+                runs.push((key, Arc::new(SortedChunk::new(sorted.slice(rows)?))));
             }
             let _ = self.runs.set(runs);
         }
@@ -285,7 +286,7 @@ mod tests {
         let memtable = Memtable::default().with(commit(1, 0, &[3, 1, 2])).unwrap();
         let part = &memtable.parts()[0];
         let runs = part.partitions(PartitionBy::Day).unwrap();
-        assert!(!part.chunk().sorted && runs.len() == 1 && runs[0].1.sorted);
+        assert!(!part.chunk().sorted && runs.len() == 1 && runs[0].1.chunk().sorted);
         assert!(std::ptr::eq(runs, part.partitions(PartitionBy::Day).unwrap()));
     }
 }

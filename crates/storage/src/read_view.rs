@@ -191,9 +191,9 @@ impl TableView {
             return Ok(by_partition.into_values().flatten().collect());
         }
         for part in self.table.memtable.parts().iter().filter(|p| wanted(p.chunk().ts_min, p.chunk().ts_max)) {
-            for (key, chunk) in part.partitions(self.table.schema.partition_by)? {
-                if wanted(chunk.ts_min, chunk.ts_max) {
-                    by_partition.entry(*key).or_default().push(Run::of_chunk(*key, chunk.clone()));
+            for (key, sorted) in part.partitions(self.table.schema.partition_by)? {
+                if wanted(sorted.chunk().ts_min, sorted.chunk().ts_max) {
+                    by_partition.entry(*key).or_default().push(Run::of_chunk(*key, sorted.clone()));
                 }
             }
         }

@@ -12,9 +12,12 @@ use roaring::RoaringBitmap;
 use types::{ColumnId, ColumnType, PartitionKey, Seq};
 
 use crate::Result;
-use crate::chunk::Chunk;
 use crate::segment::{LastRows, Segment, SegmentHandle, Zones};
 use crate::window::window;
+
+mod sorted_chunk;
+
+pub use sorted_chunk::SortedChunk;
 
 /// Contiguous rows of one table, sorted by the designated timestamp (by arrival when there is none).
 #[derive(Clone)]
@@ -34,7 +37,7 @@ pub struct Run {
 #[derive(Clone)]
 enum Source {
     Segment(Arc<SegmentHandle>),
-    Chunk(Arc<Chunk>),
+    Chunk(Arc<SortedChunk>),
 }
 
 impl Run {
@@ -54,8 +57,8 @@ impl Run {
     }
 
     /// Returns the rows of a sorted chunk, all of one partition.
-    pub fn of_chunk(partition: PartitionKey, chunk: Arc<Chunk>) -> Run {
-        debug_assert!(chunk.sorted, "runs are sorted");
+    pub fn of_chunk(partition: PartitionKey, sorted: Arc<SortedChunk>) -> Run {
+        let chunk = sorted.chunk();
         Run {
             partition,
             first_seq: chunk.first_seq,
@@ -63,7 +66,7 @@ impl Run {
             ts_min: chunk.ts_min,
             ts_max: chunk.ts_max,
             rows: chunk.rows,
-            source: Source::Chunk(chunk),
+            source: Source::Chunk(sorted),
             dead: None,
         }
     }
@@ -104,7 +107,7 @@ impl Run {
     pub fn may_be_null(&self, id: ColumnId) -> bool {
         match &self.source {
             Source::Segment(segment) => segment.meta().column(id).is_none_or(|column| column.null_count > 0),
-            Source::Chunk(chunk) => chunk.column(id).is_none_or(|column| column.null_count() > 0),
+            Source::Chunk(sorted) => sorted.chunk().column(id).is_none_or(|column| column.null_count() > 0),
         }
     }
 
@@ -148,7 +151,7 @@ impl Run {
         let dead = self.dead()?.filter(|dead| !dead.is_empty());
         let data = match &self.source {
             Source::Segment(handle) => Data::Segment(handle.open()?),
-            Source::Chunk(chunk) => Data::Chunk(chunk.clone()),
+            Source::Chunk(sorted) => Data::Chunk(sorted.clone()),
         };
         Ok(OpenRun { data, rows: self.rows, dead })
     }
@@ -172,7 +175,7 @@ pub struct OpenRun {
 
 enum Data {
     Segment(Arc<Segment>),
-    Chunk(Arc<Chunk>),
+    Chunk(Arc<SortedChunk>),
 }
 
 impl OpenRun {
@@ -205,7 +208,7 @@ impl OpenRun {
     pub fn column_type(&self, id: ColumnId) -> Option<ColumnType> {
         match &self.data {
             Data::Segment(segment) => segment.meta().column(id).map(|c| c.column_type),
-            Data::Chunk(chunk) => chunk.columns.iter().find(|(column, ..)| *column == id).map(|(_, t, _)| *t),
+            Data::Chunk(sorted) => sorted.chunk().columns.iter().find(|(column, ..)| *column == id).map(|(_, t, _)| *t),
         }
     }
 
@@ -235,7 +238,7 @@ impl OpenRun {
     pub fn whole(&self, id: ColumnId) -> Result<Option<ArrayRef>> {
         match &self.data {
             Data::Segment(segment) => segment.column(id),
-            Data::Chunk(chunk) => Ok(chunk.column(id).cloned()),
+            Data::Chunk(sorted) => Ok(sorted.chunk().column(id).cloned()),
         }
     }
 
@@ -250,15 +253,14 @@ impl OpenRun {
         }
     }
 
-    /// Returns the last row of each code of a SYMBOL column, dead rows among them; None where they are not kept, as of rows in
-    /// memory.
+    /// Returns the last row of each code of a SYMBOL column, dead rows among them; None where there are too many codes for the rows.
     ///
     /// # Errors
     /// As [`Segment::column`].
     pub fn last_rows(&self, id: ColumnId) -> Result<Option<Arc<LastRows>>> {
         match &self.data {
             Data::Segment(segment) => segment.last_rows(id),
-            Data::Chunk(_) => Ok(None),
+            Data::Chunk(sorted) => Ok(sorted.last_rows(id)),
         }
     }
 
@@ -266,7 +268,7 @@ impl OpenRun {
     pub fn known_last_rows(&self, id: ColumnId) -> Option<Arc<LastRows>> {
         match &self.data {
             Data::Segment(segment) => segment.known_last_rows(id),
-            Data::Chunk(_) => None,
+            Data::Chunk(sorted) => sorted.known_last_rows(id),
         }
     }
 }

@@ -11,6 +11,7 @@ use types::{ColumnData, ColumnDef, PartitionBy, PartitionKey, Schema, Seq, StrCo
 use super::*;
 use crate::chunk::{Chunk, ResolvedBatch, ResolvedColumn};
 use crate::env::rng::SeededRng;
+use crate::run::SortedChunk;
 
 const TS: ColumnId = ColumnId(1);
 const NUMBER: ColumnId = ColumnId(2);
@@ -48,7 +49,7 @@ fn run(rows: &[Row], wide: bool, seq: u64, designated: bool) -> Run {
     }
     let batch = ResolvedBatch { rows: rows.len(), columns };
     let chunk = Chunk::from_batch(&schema(designated), batch, Seq(seq), 1).unwrap();
-    Run::of_chunk(PartitionKey::WHOLE, Arc::new(chunk.sorted().unwrap()))
+    Run::of_chunk(PartitionKey::WHOLE, Arc::new(SortedChunk::new(chunk.sorted().unwrap())))
 }
 
 fn collect(scan: TableScan, chunk_rows: usize) -> (Vec<Row>, Vec<usize>) {
@@ -145,7 +146,7 @@ fn nanoseconds_are_merged_by_nanoseconds() {
         let ts = ResolvedColumn { id: TS, column_type: ColumnType::TimestampNs, data };
         let batch = ResolvedBatch { rows: times.len(), columns: vec![ts] };
         let chunk = Chunk::from_batch(&schema(true), batch, Seq(seq), 1).unwrap().sorted().unwrap();
-        Run::of_chunk(PartitionKey::WHOLE, Arc::new(chunk))
+        Run::of_chunk(PartitionKey::WHOLE, Arc::new(SortedChunk::new(chunk)))
     };
     let runs = || vec![run(1, &[1_001, 1_005, 9_999]), run(2, &[1_003]), run(3, &[1_000, 1_005, 12_000])];
     let times = |ranges: Vec<TimeRange>| {

@@ -2,7 +2,7 @@
 //!
 //! The newest row of a key is soon known where each segment knows its own. It is not stored: it is computed when a query first
 //! asks for it, from the end and no further than it takes to find every code that the segment can have, and is kept while the
-//! segment is mapped, in 4 bytes a code.
+//! segment is mapped, in 4 bytes a code. Rows in memory that are sorted know their last ones in the same way.
 
 use arrow_array::{Array, Int32Array};
 
@@ -21,12 +21,12 @@ pub struct LastRows {
 
 impl LastRows {
     /// Returns whether last rows are kept of so many rows with so many codes.
-    pub(super) fn are_worth(rows: usize, codes: usize) -> bool {
+    pub(crate) fn are_worth(rows: usize, codes: usize) -> bool {
         rows < NONE as usize && codes.saturating_mul(ROWS_A_CODE) <= rows
     }
 
     /// Finds the last rows of codes; None when some are not below `codes`.
-    pub(super) fn of(column: &Int32Array, codes: usize) -> Option<LastRows> {
+    pub(crate) fn of(column: &Int32Array, codes: usize) -> Option<LastRows> {
         let mut found = LastRows { by_code: vec![NONE; codes].into(), null: NONE };
         let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
         let mut left = codes + usize::from(nulls.is_some());

@@ -77,23 +77,43 @@ impl Backward {
         })
     }
 
-    /// Returns the rows of the next run, none of them read yet, where it is a segment whose rows all lie in the ranges, that no other
-    /// run reaches into, and of which no row is dead; and where whether a row meets the conjuncts is known by its code in the
-    /// symbol column `place` alone: they have not been looked at. [`Backward::pass_run`] goes on behind it.
+    /// Returns the rows of the next run, none of them read yet, where its rows all lie in the ranges, no other run reaches into it
+    /// and none of its rows is dead; and where whether a row meets the conjuncts is known by its code in the symbol column `place`
+    /// alone: they have not been looked at. [`Backward::pass_run`] goes on behind it.
     ///
     /// # Errors
     /// As [`super::Morsel::read`].
     pub fn whole_run(&mut self, place: usize) -> Result<Option<Block>> {
-        let Some(range) = self.ranges.last().copied() else { return Ok(None) };
-        self.forget_behind(range);
-        let [others @ .., (_, run)] = &self.runs[..] else { return Ok(None) };
-        let is_alone = others.last().is_none_or(|(_, other)| other.ts_max < run.ts_min);
-        let is_inside = range.contains(run.ts_min) && range.contains(run.ts_max);
-        let is_whole = is_alone && is_inside && run.live_rows() == run.rows();
-        if !is_whole || run.rows() < FIRST_ROWS || !self.reading.conjuncts.are_only_of(place) {
+        let Some(run) = self.lone_run() else { return Ok(None) };
+        if run.live_rows() != run.rows() || !self.reading.conjuncts.are_only_of(place) {
             return Ok(None);
         }
-        Morsel::whole(&self.reading, run)
+        Morsel::whole(&self.reading, &run)
+    }
+
+    /// Returns the rows of the next run where they lie, if these are no more than `most`, all in the ranges, and no other run reaches
+    /// into it. [`Backward::pass_run`] goes on behind it.
+    ///
+    /// # Errors
+    /// As [`super::Morsel::read`].
+    pub fn small_run(&mut self, most: usize) -> Result<Option<Block>> {
+        let run = self.lone_run().filter(|run| run.rows() <= most);
+        run.map(|run| Morsel::of_run(&self.reading, run).read()).transpose()
+    }
+
+    /// Returns the next run where its rows all lie in the ranges and no other run reaches into it.
+    fn lone_run(&mut self) -> Option<Run> {
+        let range = self.ranges.last().copied()?;
+        self.forget_behind(range);
+        let [others @ .., (_, run)] = &self.runs[..] else { return None };
+        let is_alone = others.last().is_none_or(|(_, other)| other.ts_max < run.ts_min);
+        let is_inside = range.contains(run.ts_min) && range.contains(run.ts_max);
+        (is_alone && is_inside).then(|| run.clone())
+    }
+
+    /// Returns how many rows the next window has, about.
+    pub fn window_rows(&self) -> usize {
+        self.wanted
     }
 
     /// Leaves the rows of the next run unread.

@@ -259,11 +259,16 @@ impl Morsel {
         Ok(zones.map(|zones| BlockZones::new(zones, *start, *len)))
     }
 
+    /// Returns the rows of a run.
+    pub(super) fn of_run(reading: &Arc<Reading>, run: Run) -> Morsel {
+        let len = run.rows();
+        Morsel { reading: reading.clone(), rows: Rows::Run { run, start: 0, len } }
+    }
+
     /// Returns all rows of a run, those that meet no conjunct and dead ones among them; None when it lacks a column, which would be
     /// made for all of them.
     pub(super) fn whole(reading: &Arc<Reading>, run: &Run) -> Result<Option<Block>> {
-        let rows = Rows::Run { run: run.clone(), start: 0, len: run.rows() };
-        let morsel = Morsel { reading: reading.clone(), rows };
+        let morsel = Morsel::of_run(reading, run.clone());
         let open = Arc::new(run.open().map_err(failed)?);
         if reading.columns.iter().any(|(id, _)| open.column_type(*id).is_none()) {
             return Ok(None);

@@ -1,10 +1,10 @@
 //! LATEST ON over a table's own rows: from the newest back, on codes, until every key has been seen.
 //!
 //! For symbols it is known which keys there can be: the codes of the dictionary that meet the filter, and NULL where a segment has
-//! it. When each has had its row the rest of the table is not read. A segment that no other reaches into knows the last row of each
+//! it. When each has had its row the rest of the table is not read. A run that no other reaches into knows the last row of each
 //! code once it was asked: its rows are not read. Only the rows that win are materialised; a sort by the symbol that is the only key
-//! puts them in the order of the dictionary. Where all that is needed is known already, whoever asks for the rows gathers them:
-//! another thread would wake later. Next file: `direct/waiting.rs`.
+//! puts them in the order of the dictionary. Where few rows that nothing is known of must be looked through, whoever asks for the
+//! rows that win does it: another thread would wake later. Next file: `direct/waiting.rs`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,6 +38,12 @@ use waiting::{Codes, Numbers, SymbolKey, Waiting};
 
 /// Symbols with more texts are sorted by the plain form, which compares only those of rows.
 const MOST_TEXTS: usize = 1 << 16;
+/// A run of no more rows is looked through where it lies.
+const MOST_SMALL_ROWS: usize = if cfg!(test) { 120 } else { 32 << 10 };
+/// So many rows of one key are sooner looked through than another thread wakes.
+const SOON_ROWS: usize = if cfg!(test) { 600 } else { 128 << 10 };
+/// A row of a window counts as so many: it is merged and copied first.
+const WINDOW_WEIGHT: usize = 8;
 /// Stands for no row.
 const NO_ROW: u32 = u32::MAX;
 
@@ -167,22 +173,54 @@ impl DirectLatestExec {
 
     /// Returns the rows that win.
     fn newest(&self, context: &TaskContext, stop: &Stop) -> Result<RecordBatch> {
-        let mut found = self.found(context);
+        let all = self.found_within(usize::MAX, context, || stop.check())?;
+        all.map_or_else(|| internal_err!("a search without bounds ended before its rows did"), Ok)
+    }
+
+    /// Returns the rows that win where few rows that nothing is known of must be looked through for them.
+    fn soon(&self, context: &TaskContext) -> Result<Option<RecordBatch>> {
+        let [_] = self.keys[..] else { return Ok(None) };
+        if !codes_fit(&self.source, &self.keys) || self.texts() > FEW_ROWS || !self.source.is_at_hand()? {
+            return Ok(None);
+        }
+        self.found_within(SOON_ROWS, context, || Ok(()))
+    }
+
+    /// Returns the rows that win; None where more than `left` rows that nothing is known of would be looked through for them.
+    fn found_within(
+        &self,
+        mut left: usize,
+        context: &TaskContext,
+        go_on: impl Fn() -> Result<()>,
+    ) -> Result<Option<RecordBatch>> {
+        let memory = reservation(context, "DirectLatestExec");
+        let mut found = Found { operator: self, memory, parts: Vec::new(), codes: Vec::new() };
         let mut backward = Backward::new(&self.source, 0)?;
         let mut waiting = self.waiting(&backward)?;
         found.memory.try_grow(waiting.bytes())?;
         let (mut rows, mut charged) = (Vec::new(), waiting.bytes());
-        'windows: while !waiting.is_done() {
-            if let Some((block, last)) = self.known_run(&mut backward, &waiting, Block::last_rows)? {
+        'stretches: while !waiting.is_done() {
+            go_on()?;
+            if let Some((block, last)) = self.known_run(&mut backward, &waiting, &mut left)? {
                 rows.clear();
                 waiting.take_last(&last, &mut rows);
                 found.add(&block, &rows)?;
                 backward.pass_run();
                 continue;
             }
-            let Some(blocks) = backward.next_window()? else { break };
-            stop.check()?;
+            let (blocks, weight) = match backward.small_run(MOST_SMALL_ROWS.min(left))? {
+                Some(block) => {
+                    backward.pass_run();
+                    (vec![block], 1)
+                }
+                None if backward.window_rows() > left / WINDOW_WEIGHT => return Ok(None),
+                None => match backward.next_window()? {
+                    Some(blocks) => (blocks, WINDOW_WEIGHT),
+                    None => break,
+                },
+            };
             for block in blocks.iter().rev() {
+                left = left.saturating_sub(block.rows() * weight);
                 let keys: Vec<&ArrayRef> = self.keys.iter().map(|key| block.column(*key)).collect();
                 rows.clear();
                 waiting.newest(&keys, block.selection(), &mut rows)?;
@@ -193,50 +231,31 @@ impl DirectLatestExec {
                 rows.reverse();
                 found.add(block, &rows)?;
                 if waiting.is_done() {
-                    break 'windows;
+                    break 'stretches;
                 }
             }
-        }
-        found.joined()
-    }
-
-    /// Returns the rows that win where all of them are known without a search, and few.
-    fn known(&self, context: &TaskContext) -> Result<Option<RecordBatch>> {
-        let [_] = self.keys[..] else { return Ok(None) };
-        if !codes_fit(&self.source, &self.keys) || self.texts() > FEW_ROWS || !self.source.is_at_hand()? {
-            return Ok(None);
-        }
-        let mut found = self.found(context);
-        let mut backward = Backward::new(&self.source, 0)?;
-        let mut waiting = self.waiting(&backward)?;
-        found.memory.try_grow(waiting.bytes())?;
-        let mut rows = Vec::new();
-        while !waiting.is_done() && !backward.is_done() {
-            let known = self.known_run(&mut backward, &waiting, |block, key| Ok(block.known_last_rows(key)))?;
-            let Some((block, last)) = known else { return Ok(None) };
-            rows.clear();
-            waiting.take_last(&last, &mut rows);
-            found.add(&block, &rows)?;
-            backward.pass_run();
         }
         found.joined().map(Some)
     }
 
-    fn found(&self, context: &TaskContext) -> Found<'_> {
-        let memory = reservation(context, "DirectLatestExec");
-        Found { operator: self, memory, parts: Vec::new(), codes: Vec::new() }
-    }
-
-    /// Returns the next run where the last rows of its codes are known, and these.
+    /// Returns the next run where the last rows of its codes are known, or are found in at most `left` rows, and these.
     fn known_run(
         &self,
         backward: &mut Backward,
         waiting: &Waiting,
-        last_rows: impl Fn(&Block, usize) -> Result<Option<Arc<LastRows>>>,
+        left: &mut usize,
     ) -> Result<Option<(Block, Arc<LastRows>)>> {
         let ([key], Waiting::Codes(_)) = (&self.keys[..], waiting) else { return Ok(None) };
         let Some(block) = backward.whole_run(*key)? else { return Ok(None) };
-        Ok(last_rows(&block, *key)?.map(|last| (block, last)))
+        let last = match block.known_last_rows(*key) {
+            None if block.rows() <= *left => {
+                let last = block.last_rows(*key)?;
+                *left -= last.as_ref().map_or(0, |_| block.rows());
+                last
+            }
+            known => known,
+        };
+        Ok(last.map(|last| (block, last)))
     }
 
     /// Returns the keys that there can be.
@@ -357,7 +376,7 @@ impl ExecutionPlan for DirectLatestExec {
         let (operator, batch_size) = (self.clone(), context.session_config().batch_size().max(1));
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let found = async move {
-            if let Some(found) = operator.known(&context)? {
+            if let Some(found) = operator.soon(&context)? {
                 return operator.outputs.computed(&found);
             }
             on_thread(move |stop| operator.outputs.computed(&operator.newest(&context, stop)?)).await

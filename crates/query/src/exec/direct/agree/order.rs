@@ -1,6 +1,9 @@
 //! LATEST ON, rows from the end of time, the first rows by value.
 
-use super::{Plan, World, agree, agree_in_order, worlds};
+use futures::{FutureExt, StreamExt};
+
+use super::{Plan, World, agree, agree_in_order, runtime, worlds};
+use crate::{Outcome, Session};
 
 const LATEST: Plan<'_> = Plan::Uses("DirectLatestExec");
 const SORTED: Plan<'_> = Plan::Uses("in the order of");
@@ -52,6 +55,23 @@ fn the_newest_row_of_each_key_is_that_of_the_plain_plan() {
             Plan::FallsBack("not over"),
         ),
     ]);
+}
+
+/// No other thread is asked where the first look at a stream gives its rows.
+#[test]
+fn the_newest_rows_are_found_by_whoever_asks_if_few_are_looked_through() {
+    let world = worlds::all().iter().find(|world| world.name == "memory").expect("it is one of them");
+    let soon = |condition: &str| {
+        let sql = format!("select s, ts from t where {condition} latest on ts partition by s");
+        let (database, settings) = (world.database.clone(), world.direct.clone());
+        runtime().block_on(async move {
+            let outcome = Session::new(database, settings).execute(&sql, &[]).await.expect("a query");
+            let Outcome::Rows(mut rows) = outcome else { panic!("it gives rows") };
+            rows.stream.next().now_or_never().flatten().map(|batch| batch.expect("rows").num_rows())
+        })
+    };
+    assert_eq!(soon("s in ('s3', 's5')"), Some(2));
+    assert_eq!(soon("s in ('s3', 's5') and d > 1.5e308"), None, "no row meets it, so all are looked at");
 }
 
 #[test]

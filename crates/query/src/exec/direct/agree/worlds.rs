@@ -84,7 +84,8 @@ fn segments() -> World {
 
 fn memory() -> World {
     let earlier = Rows { from: "2024-03-30T10:00:00", salt: 1, ..IN_ORDER };
-    World::new("memory", &[created(DAILY), both(IN_ORDER), both(earlier)].concat())
+    let later = Rows { from: "2024-04-01T14:00:00", salt: 2, ..IN_ORDER };
+    World::new("memory", &[created(DAILY), both(IN_ORDER), both(earlier), both(later)].concat())
 }
 
 fn mixed() -> Vec<String> {
