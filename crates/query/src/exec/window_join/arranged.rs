@@ -17,6 +17,15 @@ pub struct Window {
     pub high: i64,
 }
 
+/// Where the last window of a key lay among its rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place {
+    /// The first row that is not before the window.
+    first: u32,
+    /// The first row behind it.
+    behind: u32,
+}
+
 /// Where the rows of each key are, and when.
 pub struct Arranged {
     /// Where each key's rows begin; one more than there are keys.
@@ -61,14 +70,21 @@ impl Arranged {
 
     /// Returns the rows of a key between both ends, these included, and with `prevailing` the last one before the first end, unless
     /// one lies at that end or the window ends before that row.
-    pub fn window(&self, key: usize, (low, high): (i64, i64), prevailing: bool) -> Window {
+    pub fn window(&self, key: usize, ends: (i64, i64), prevailing: bool) -> Window {
+        self.window_behind(&mut Place::default(), key, ends, prevailing)
+    }
+
+    /// As [`Arranged::window`], where neither end lies before those of the window of that key for which the place was last given.
+    pub fn window_behind(&self, place: &mut Place, key: usize, (low, high): (i64, i64), prevailing: bool) -> Window {
         let of_key = self.of_key(key);
         let times = &self.times[of_key.clone()];
-        let mut first = times.partition_point(|time| *time < low);
+        place.first = leap(times, place.first, |time| time < low);
+        place.behind = leap(times, place.behind, |time| time <= high);
+        let mut first = place.first as usize;
         if prevailing && first > 0 && times.get(first) != Some(&low) {
             first -= 1;
         }
-        let behind = first + times[first..].partition_point(|time| *time <= high);
+        let behind = first.max(place.behind as usize);
         Window { rows: of_key.start + first..of_key.start + behind, of_key, low, high }
     }
 
@@ -81,6 +97,20 @@ impl Arranged {
     pub fn size(&self) -> usize {
         size_of_val(&*self.starts) + size_of_val(&*self.times)
     }
+}
+
+/// Returns the first of rising times from a place on that is not `before`, in the fewer steps the nearer it is.
+fn leap(times: &[i64], from: u32, before: impl Fn(i64) -> bool) -> u32 {
+    let (mut from, mut step) = (from as usize, 1);
+    // all times in front of `from` are before
+    while let Some(time) = times.get(from + step - 1)
+        && before(*time)
+    {
+        from += step;
+        step *= 2;
+    }
+    let end = times.len().min(from + step - 1);
+    (from + times[from..end].partition_point(|time| before(*time))) as u32
 }
 
 /// Returns the batch with its rows in that order.
@@ -121,6 +151,30 @@ mod tests {
         assert_eq!(rows.window(0, (0, 9), true).rows, 0..0);
         assert_eq!(rows.window(1, (0, 100), true).rows, 4..4, "a key without rows");
         assert_eq!(rows.window(0, (i64::MIN, i64::MAX), true).rows, 0..4);
+    }
+
+    #[test]
+    fn windows_that_follow_each_other_are_found_from_the_last_one_on() {
+        let times: Vec<i64> = (0..200i64).map(|row| row / 3 * (1 + row % 2)).map(|time| time * 2).collect();
+        let mut rows: Vec<(i64, u32)> = times.iter().map(|time| (*time, 1)).collect();
+        rows.sort_unstable();
+        let (rows, _) = arranged(&rows, 3);
+        for (step, low, high) in [(1, -5, 5), (7, 0, 0), (40, -100, -30), (3, 4, 1), (1_000, 0, 3)] {
+            let mut places = [Place::default(); 3];
+            for time in (-50..400).step_by(step) {
+                for (key, prevailing) in [(0, true), (1, true), (1, false), (2, false)] {
+                    let ends = (time + low, time + high);
+                    let found = rows.window_behind(&mut places[key], key, ends, prevailing);
+                    let (all, of_key) = (&rows.times[rows.of_key(key)], rows.of_key(key));
+                    let mut first = all.partition_point(|t| *t < ends.0);
+                    if prevailing && first > 0 && all.get(first) != Some(&ends.0) {
+                        first -= 1;
+                    }
+                    let behind = first + all[first..].partition_point(|t| *t <= ends.1);
+                    assert_eq!(found.rows, of_key.start + first..of_key.start + behind, "{ends:?} of {key}");
+                }
+            }
+        }
     }
 
     #[test]

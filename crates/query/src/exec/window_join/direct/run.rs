@@ -16,7 +16,7 @@ use crate::exec::direct::keys::{KeyColumns, Keys};
 use crate::exec::direct::wanted::rows_of;
 use crate::exec::direct::{Block, Delivery, Morsel, Order, Work, delivered, fold};
 use crate::exec::window_join::answers::{Answers, Right};
-use crate::exec::window_join::arranged::{Arranged, Window, reordered};
+use crate::exec::window_join::arranged::{Arranged, Place, Window, reordered};
 use crate::exec::window_join::run::{in_unit, taken};
 use crate::provider::shown;
 
@@ -203,9 +203,13 @@ impl Matching {
         let join = &self.join;
         let times = join.left.times(block, join.in_ns)?;
         let ends = (in_unit(join.low_ns, join.in_ns), in_unit(join.high_ns, join.in_ns));
-        let arranged = &self.right.right.arranged;
-        let window = |key: usize, time: i64| {
-            arranged.window(key, (time.saturating_add(ends.0), time.saturating_add(ends.1)), join.joined.prevailing)
+        let (arranged, prevailing) = (&self.right.right.arranged, join.joined.prevailing);
+        let around = |time: i64| (time.saturating_add(ends.0), time.saturating_add(ends.1));
+        // rows come in the order of time, and so do the windows of each key; to keep a place of each is not worth it for few rows
+        let mut places = vec![Place::default(); if arranged.keys() <= times.len() { arranged.keys() } else { 0 }];
+        let mut window = |key: usize, time: i64| match places.get_mut(key) {
+            Some(place) => arranged.window_behind(place, key, around(time), prevailing),
+            None => arranged.window(key, around(time), prevailing),
         };
         Ok(match &*self.keys {
             None => times.iter().map(|time| window(0, *time)).collect(),
