@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use query::Settings;
 use storage::Database;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -102,8 +102,13 @@ pub async fn serve(listener: TcpListener, context: Arc<PgContext>, mut shutdown:
                 let (context, registry, shutdown) = (context.clone(), registry.clone(), shutdown.clone());
                 let statements = context.statements.clone();
                 let served = async move {
-                    let end = connection::run(socket, place.is_some(), &context, &registry, shutdown).await;
-                    tracing::debug!(%peer, ?end, "pg connection ended");
+                    match at_home(socket) {
+                        Ok(socket) => {
+                            let end = connection::run(socket, place.is_some(), &context, &registry, shutdown).await;
+                            tracing::debug!(%peer, ?end, "pg connection ended");
+                        }
+                        Err(error) => tracing::warn!(%error, %peer, "pg: cannot wait for what a client sends"),
+                    }
                     drop(place);
                 };
                 connections.spawn_on(served, &statements);
@@ -119,4 +124,10 @@ pub async fn serve(listener: TcpListener, context: Arc<PgContext>, mut shutdown:
     // A statement that never pauses is left behind.
     let ended = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(context.limits.shutdown_grace + Duration::from_millis(500), ended).await;
+}
+
+/// Returns the socket as one whose readiness is noticed by the threads of whoever calls this. Those of the listener would have to wake
+/// them for each message, and what they are handed by others they do in no fair order.
+fn at_home(socket: TcpStream) -> std::io::Result<TcpStream> {
+    TcpStream::from_std(socket.into_std()?)
 }
