@@ -1,10 +1,12 @@
-//! How much memory the server may fill, and where statements spill what does not fit: [`limit_bytes`], [`spill`]; and the
-//! part of it that the bytes of many clients share: [`Budget`].
+//! How much memory the server may fill, and where statements spill what does not fit: [`limit_bytes`], [`spill`]; the
+//! part of it that the bytes of many clients share: [`Budget`]; and when what large statements left goes back: [`give_back`].
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use query::memory::Spill;
-use storage::env::Fs;
+use storage::env::{Fs, allocator};
+use tokio::sync::watch;
 use types::memory::{self, Purpose};
 
 use crate::config::{Config, MemoryLimit};
@@ -96,6 +98,32 @@ fn is_inside(dir: &Path, root: &Path) -> bool {
     dir.starts_with(root)
 }
 
+/// How often it is looked whether large statements have ended.
+const LOOK: Duration = Duration::from_secs(5);
+/// Statements that held less leave too little for anybody to miss it.
+const LARGE_BYTES: usize = 32 << 20;
+
+/// Gives the system back what large statements have freed, soon after they ended, until `shutdown` becomes true. Not at once: the next
+/// one like them would have to ask for it again.
+pub async fn give_back(memory: memory::Budget, mut shutdown: watch::Receiver<bool>) {
+    let mut peak_bytes = 0;
+    while tokio::time::timeout(LOOK, crate::signals::stopped(&mut shutdown)).await.is_err() {
+        peak_bytes = peak_bytes.max(memory.take_queries_peak());
+        if is_left(peak_bytes, memory.used_for(Purpose::Queries)) {
+            peak_bytes = 0;
+            let looked = tokio::task::spawn_blocking(allocator::give_back).await;
+            if let Err(error) = looked {
+                tracing::warn!(%error, "memory that statements have freed is not given back");
+            }
+        }
+    }
+}
+
+/// Returns whether most of what queries held is free now, and is much.
+fn is_left(peak_bytes: usize, used_bytes: usize) -> bool {
+    peak_bytes >= LARGE_BYTES && used_bytes < peak_bytes / 2
+}
+
 /// The most that the bytes of all clients may take, as one in so many of all memory.
 const BUFFERS_PART: usize = 2;
 
@@ -146,6 +174,13 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_much_that_is_mostly_free_is_given_back() {
+        let mb = |mb: usize| mb << 20;
+        assert!(is_left(mb(32), 0) && is_left(mb(100), mb(49)));
+        assert!(!is_left(mb(31), 0) && !is_left(mb(100), mb(50)) && !is_left(0, 0));
+    }
 
     #[test]
     fn limits_of_both_versions_are_looked_for_in_the_group_and_above() {

@@ -128,6 +128,7 @@ impl Server {
 
     /// Begins to serve clients.
     pub fn accept(&mut self) {
+        self.tasks.spawn(memory::give_back(self.watch.memory.clone(), self.shutdown.subscribe()));
         if let Some((listener, context)) = self.http.take() {
             self.tasks.spawn(http::serve(listener, context, self.shutdown.subscribe()));
         }

@@ -1,4 +1,5 @@
-//! The outside world as storage sees it: files ([`fs`]), time ([`clock`]), randomness ([`rng`]) and where threads run ([`processor`]).
+//! The outside world as storage sees it: files ([`fs`]), time ([`clock`]), randomness ([`rng`]), where threads run ([`processor`])
+//! and what the allocator keeps ([`allocator`]).
 //!
 //! Everything below a root goes through an [`Env`], so that the simulator can stand in for the machine. No other
 //! module of this crate opens a file, reads a clock or draws a random number; `clippy.toml` and `xtask tidy` see to it.
@@ -6,6 +7,7 @@
 
 use std::sync::Arc;
 
+pub mod allocator;
 pub mod clock;
 pub mod fs;
 pub mod os_fs;

@@ -27,6 +27,8 @@ struct Counters {
     limit_bytes: usize,
     all: AtomicUsize,
     by_purpose: [AtomicUsize; 3],
+    /// The most that was taken for queries since somebody asked.
+    queries_peak: AtomicUsize,
 }
 
 /// There is not enough left.
@@ -40,7 +42,12 @@ pub struct Full {
 impl Budget {
     /// Returns a budget of so many bytes.
     pub fn new(limit_bytes: usize) -> Budget {
-        Budget(Arc::new(Counters { limit_bytes, all: AtomicUsize::new(0), by_purpose: Default::default() }))
+        Budget(Arc::new(Counters {
+            limit_bytes,
+            all: AtomicUsize::new(0),
+            by_purpose: Default::default(),
+            queries_peak: AtomicUsize::new(0),
+        }))
     }
 
     /// Returns a budget that never refuses.
@@ -68,7 +75,7 @@ impl Budget {
         let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.0.limit_bytes);
         match self.0.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
             Ok(_) => {
-                self.0.by_purpose[purpose as usize].fetch_add(bytes, Ordering::Relaxed);
+                self.count(purpose, bytes);
                 Ok(())
             }
             Err(used) => Err(Full { asked_bytes: bytes, left_bytes: self.0.limit_bytes.saturating_sub(used) }),
@@ -78,7 +85,19 @@ impl Budget {
     /// Takes bytes that are in use already, whatever is left.
     pub fn take(&self, purpose: Purpose, bytes: usize) {
         self.0.all.fetch_add(bytes, Ordering::Relaxed);
-        self.0.by_purpose[purpose as usize].fetch_add(bytes, Ordering::Relaxed);
+        self.count(purpose, bytes);
+    }
+
+    fn count(&self, purpose: Purpose, bytes: usize) {
+        let before = self.0.by_purpose[purpose as usize].fetch_add(bytes, Ordering::Relaxed);
+        if purpose == Purpose::Queries {
+            self.0.queries_peak.fetch_max(before + bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the most bytes that queries held at a time since this was last asked.
+    pub fn take_queries_peak(&self) -> usize {
+        self.0.queries_peak.swap(self.used_for(Purpose::Queries), Ordering::Relaxed)
     }
 
     /// Gives bytes back that were taken for the same purpose.
@@ -152,6 +171,17 @@ mod tests {
         assert_eq!((budget.used_bytes(), budget.used_for(Purpose::Buffers)), (40, 40));
         body.set(10);
         assert_eq!(budget.used_bytes(), 10);
+    }
+
+    #[test]
+    fn what_queries_held_at_most_is_told_once() {
+        let budget = Budget::new(100);
+        budget.take(Purpose::Memtables, 70);
+        budget.share(Purpose::Queries).try_grow(20).expect("90 of 100");
+        budget.take(Purpose::Queries, 10);
+        assert_eq!([budget.take_queries_peak(), budget.take_queries_peak()], [20, 10]);
+        budget.give_back(Purpose::Queries, 10);
+        assert_eq!([budget.take_queries_peak(), budget.take_queries_peak()], [10, 0]);
     }
 
     #[test]
