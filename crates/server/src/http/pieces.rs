@@ -17,6 +17,8 @@ use super::cells::Cells;
 const AT_ONCE: usize = 2;
 /// A batch of fewer values is sooner written than another thread wakes.
 const MANY_VALUES: usize = 4096;
+/// What a value takes, about, before any was written.
+const VALUE_BYTES: usize = 16;
 
 /// What has come and was not sent.
 pub struct Pieces {
@@ -27,7 +29,7 @@ pub struct Pieces {
     head: Vec<u8>,
     /// A row stands before the next one.
     comma: bool,
-    /// Bytes that a row takes, by those written last.
+    /// Bytes that a row takes, by those written last; at first a guess.
     row_bytes: usize,
     waiting: VecDeque<Piece>,
 }
@@ -61,7 +63,8 @@ pub struct Written {
 impl Pieces {
     /// Returns no rows yet; `head` stands before the first.
     pub fn new(head: Vec<u8>, columns: Arc<[(usize, Kind)]>, quote_longs: bool) -> Pieces {
-        Pieces { columns, quote_longs, head, comma: false, row_bytes: 0, waiting: VecDeque::new() }
+        let row_bytes = columns.len() * VALUE_BYTES;
+        Pieces { columns, quote_longs, head, comma: false, row_bytes, waiting: VecDeque::new() }
     }
 
     /// Returns whether another batch may be written beside those that are here.
