@@ -12,9 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::{DataFusionError, Result};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 
 mod again;
 #[cfg(test)]
@@ -66,6 +71,42 @@ const RECOGNISERS: &[Recognise] = &[
     rows::recognise,
 ];
 
+/// Those that know a sort on top of what they stand for: it may be on top of what is computed of that, too.
+const SORTED: &[Recognise] = &[super::latest_on::direct::recognise_sorted, super::group::recognise_sorted];
+
+/// Returns a node's operator, if one of the recognisers knows the shape.
+fn recognised(plan: &Arc<dyn ExecutionPlan>, notes: &Notes) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    for recognise in RECOGNISERS {
+        if let Some(found) = recognise(plan, notes)? {
+            return Ok(Some(found));
+        }
+    }
+    let Some((computed, sort)) = sort_beneath(plan) else { return Ok(None) };
+    for recognise in SORTED {
+        if let Some(found) = recognise(&sort, notes)? {
+            return Ok(Some(Arc::new(ProjectionExec::try_new(computed.expr().to_vec(), found)?)));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns a projection under a sort, and that sort as one of what the projection is made of, where it is by columns that are handed on as they
+/// are.
+fn sort_beneath(plan: &Arc<dyn ExecutionPlan>) -> Option<(&ProjectionExec, Arc<dyn ExecutionPlan>)> {
+    let sort = plan.downcast_ref::<SortExec>()?;
+    let computed = sort.input().downcast_ref::<ProjectionExec>()?;
+    if computed.expr().iter().any(|of| is_volatile(&of.expr)) {
+        return None;
+    }
+    let moved = sort.expr().iter().map(|by| {
+        let column = by.expr.downcast_ref::<Column>()?;
+        let made_of = &computed.expr().get(column.index())?.expr;
+        made_of.downcast_ref::<Column>().map(|_| PhysicalSortExpr::new(made_of.clone(), by.options))
+    });
+    let order = LexOrdering::new(moved.collect::<Option<Vec<_>>>()?)?;
+    Some((computed, Arc::new(SortExec::new(order, computed.input().clone()).with_fetch(sort.fetch()))))
+}
+
 /// The rule.
 #[derive(Debug)]
 pub struct Direct;
@@ -77,12 +118,7 @@ impl PhysicalOptimizerRule for Direct {
             return Ok(plan);
         }
         let replaced = plan.transform_down(|plan| {
-            for recognise in RECOGNISERS {
-                if let Some(found) = recognise(&plan, &switch.notes)? {
-                    return Ok(Transformed::yes(found));
-                }
-            }
-            Ok(Transformed::no(plan))
+            Ok(recognised(&plan, &switch.notes)?.map_or_else(|| Transformed::no(plan), Transformed::yes))
         })?;
         if !replaced.transformed {
             return Ok(replaced.data);

@@ -41,6 +41,7 @@ async fn other_literals_and_names_find_the_plan_that_was_made() {
         ("select n, v p? from t order by p? desc, n limit 4", ["5", "6", "7", "8"]),
         ("select v, x from t where v > ? limit ?", ["5", "6", "7", "8"]),
         ("select s, n + ? k? from t latest on ts partition by s", ["5", "6", "7", "8"]),
+        ("select s, n + ? k? from t latest on ts partition by s order by s", ["5", "6", "7", "8"]),
         ("select case when v > ? then 'more' else 'less' end from t where n < 9", ["5", "6", "7", "8"]),
         (
             "select n from t where s in (?) order by ts",
