@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use types::{ColumnId, Schema, Seq, TableId, TableName, TimelineId};
+use types::{ColumnId, PartitionKey, Schema, Seq, TableId, TableName, TimelineId};
 
 use crate::catalog::{DbState, Dropped};
 use crate::document;
@@ -24,8 +24,8 @@ use crate::table::{SegmentMap, SymbolState, TableState, files_named_by, live_row
 use crate::{Error, Result};
 
 /// Version of the format of bases and table bases. In version 1 every snapshot is open and has no lease, in version 2 no
-/// snapshot has a base of its own, and up to version 3 no dropped table comes back.
-pub const BASE_FORMAT_VERSION: u32 = 4;
+/// snapshot has a base of its own, up to version 3 no dropped table comes back, and up to version 4 segments are objects.
+pub const BASE_FORMAT_VERSION: u32 = 5;
 
 /// Content of `db/_base/<timeline>-<seq>.json`, and of a snapshot's own base `db/_base/<id>.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -90,6 +90,20 @@ pub struct TableBase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<BaseTable>,
     pub segments: Vec<AddedSegment>,
+}
+
+/// As [`TableBase`], of a table whose segments are ten thousands, perhaps, and are only written.
+#[derive(Serialize)]
+struct ListOf<'a> {
+    format: u32,
+    table: TableId,
+    segments: Vec<Listed<'a>>,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    partition: PartitionKey,
+    segment: &'a SegmentMeta,
 }
 
 impl TableBase {
@@ -215,8 +229,11 @@ pub fn describe(table: &TableState) -> BaseTable {
 
 /// Returns the segments as a table base lists them.
 pub fn list(segments: &SegmentMap) -> Vec<AddedSegment> {
-    let all = segments.iter().flat_map(|(partition, handles)| handles.iter().map(move |h| (partition, h)));
-    all.map(|(partition, h)| AddedSegment { partition: *partition, segment: SegmentMeta::clone(h.meta()) }).collect()
+    all_of(segments).map(|(partition, meta)| AddedSegment { partition, segment: meta.clone() }).collect()
+}
+
+fn all_of(segments: &SegmentMap) -> impl Iterator<Item = (PartitionKey, &SegmentMeta)> {
+    segments.iter().flat_map(|(partition, handles)| handles.iter().map(|handle| (*partition, &**handle.meta())))
 }
 
 /// Writes the file that lists the segments of a table; `will_write` is told its path before. File and name are durable on
@@ -242,9 +259,11 @@ pub(crate) fn new_table_base(env: &Env, timeline: TimelineId) -> String {
 
 /// As [`write_table_base`], under a name in a directory that is there. Durable as `env` says.
 pub(crate) fn write_table_base_as(env: &Env, table_dir: &Path, file: &str, table: &TableState) -> Result<FileRef> {
-    let segments = list(&table.segments);
-    let body = TableBase { format: BASE_FORMAT_VERSION, table: table.id, state: None, segments };
-    let bytes = document::encode(&body);
+    let segments: Vec<Listed> =
+        all_of(&table.segments).map(|(partition, segment)| Listed { partition, segment }).collect();
+    let expected_bytes = segments.iter().map(|listed| 256 + 80 * listed.segment.columns.len()).sum();
+    let body = ListOf { format: BASE_FORMAT_VERSION, table: table.id, segments };
+    let bytes = document::encode_long(&body, expected_bytes);
     document::write(env, &table_dir.join(file), &bytes)?;
     let dir = table_dir.join(TABLE_BASE_DIR);
     env.fs.sync_dir(&dir).map_err(Error::io(&dir))?;

@@ -19,7 +19,13 @@ const TAIL_BYTES: usize = r#","crc32c":"00000000"}"#.len() + 1;
 
 /// Returns the bytes of a document.
 pub fn encode(body: &impl Serialize) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec(body).expect("documents have text keys only");
+    encode_long(body, 128)
+}
+
+/// As [`encode`], of a document that is about so long, so that it is not moved while it grows.
+pub fn encode_long(body: &impl Serialize, expected_bytes: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(expected_bytes);
+    serde_json::to_writer(&mut bytes, body).expect("documents have text keys only");
     assert_eq!(bytes.pop(), Some(b'}'), "a document is a JSON object");
     let crc = crc32c::crc32c(&bytes);
     bytes.extend_from_slice(format!(",\"crc32c\":\"{crc:08x}\"}}\n").as_bytes());

@@ -59,7 +59,7 @@ fn commits(binary: &Path, scratch: &Scratch, snapshots: u64) -> Result<()> {
     server.stop()?;
     let without = scratch.path("without");
     crate::scratch::copy(&with, &without)?;
-    let before = size_bytes(&with)?;
+    let before = Lengths::of(&with)?;
     let server = Server::start(binary, &with)?;
     let mut http = server.http()?;
     let began = Instant::now();
@@ -74,13 +74,19 @@ fn commits(binary: &Path, scratch: &Scratch, snapshots: u64) -> Result<()> {
     }
     let settled = began.elapsed();
     server.stop()?;
-    let grown = size_bytes(&with)?.saturating_sub(before);
+    let after = Lengths::of(&with)?;
+    let each = |of: fn(&Lengths) -> u64| of(&after).saturating_sub(of(&before)) / snapshots.max(1);
     println!(
-        "kept: {snapshots} snapshots of {TABLES} tables taken in {:.1} s, settled after {:.1} s; the root grew by {grown} \
-         bytes on disk, {} a snapshot, a row each with it",
+        "kept: {snapshots} snapshots of {TABLES} tables taken in {:.1} s, settled after {:.1} s; by the lengths of files each costs \
+         {} bytes ({} in pins, {} in bases and lists of tables; {} are the limit), and {} in segments and symbol files of the row \
+         that came with it",
         taken.as_secs_f64(),
         settled.as_secs_f64(),
-        grown / snapshots.max(1)
+        each(|l| l.pins + l.bases),
+        each(|l| l.pins),
+        each(|l| l.bases),
+        4096 + 128 * TABLES,
+        each(|l| l.tables)
     );
     let [none, beside, idle] = instructions(binary, &without, scratch)?;
     let [many, _, idle_with_many] = instructions(binary, &with, scratch)?;
@@ -251,6 +257,42 @@ fn load() -> Result<String> {
 
 fn remove(folder: &PathBuf) -> Result<()> {
     std::fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()).into())
+}
+
+/// Bytes in a root's files by what they are.
+#[derive(Default)]
+struct Lengths {
+    /// In `snapshot/`.
+    pins: u64,
+    /// In `db/_base/`: of the database, of snapshots, and of their tables.
+    bases: u64,
+    /// In the tables' directories.
+    tables: u64,
+}
+
+impl Lengths {
+    fn of(root: &Path) -> Result<Lengths> {
+        let mut lengths = Lengths { pins: bytes_below(&root.join("snapshot"))?, ..Lengths::default() };
+        for entry in std::fs::read_dir(root.join("db"))? {
+            let entry = entry?;
+            match entry.file_name().to_string_lossy() {
+                name if name == "_base" => lengths.bases += bytes_below(&entry.path())?,
+                name if name.starts_with('_') => {}
+                _ => lengths.tables += bytes_below(&entry.path())?,
+            }
+        }
+        Ok(lengths)
+    }
+}
+
+fn bytes_below(dir: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        bytes += if found.is_dir() { bytes_below(&entry.path())? } else { found.len() };
+    }
+    Ok(bytes)
 }
 
 /// Returns what a root takes on the disk, but for the log's files, whose spares are large.

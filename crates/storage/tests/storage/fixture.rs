@@ -6,6 +6,8 @@
 //! base, rows in the log behind it, PREPARE, `cp -a`; log files that were linked uncut were cut behind their last frame.
 //! Version 3 (settled snapshots, tables that came back): DEDUP keys, a settled snapshot, a table brought back from it,
 //! another settled one, a base, rows in the log behind it, PREPARE, `cp -a`. Its bases know no dropped tables.
+//! Version 4 (dropped tables that may come back): as version 3, with a table that was dropped behind the first settled snapshot.
+//! Its lists of segments hold objects.
 
 use std::path::{Path, PathBuf};
 
@@ -112,6 +114,44 @@ fn a_copy_of_version_3_is_restored_to_each_of_its_snapshots_and_then_keeps_what_
             names.iter().map(|name| ((*name).to_owned(), SnapshotState::Settled)).collect()
         };
         assert!(kept == settled(&["nightly", "weekly"]) || kept == settled(&["weekly"]) || kept.is_empty(), "{kept:?}");
+    }
+}
+
+#[test]
+fn a_copy_of_version_4_is_restored_to_each_of_its_snapshots_with_what_was_dropped() {
+    const ALL: [&str; 5] = [
+        "1704067200000001 BTC replaced",
+        "1704070800000000 ETH null",
+        "1704153600000000 BTC updated",
+        "1704240000000000 SOL later",
+        "1704243600000000 SOL in the log",
+    ];
+    const WEEKLY: [&str; 3] = ["1704067200000001 BTC old", ALL[1], "1704153600000000 BTC old"];
+    for (snapshot, now, before) in [("default", &ALL[..], 4), ("nightly", &ALL[..4], 4), ("weekly", &WEEKLY[..], 0)] {
+        let root = Root::new("root-v4", &format!("snapshot={snapshot}"));
+        let db = root.restore();
+        if snapshot != "weekly" {
+            assert!(db.view().table("gone").is_none());
+            db.undrop_table("gone", None, None).unwrap();
+        }
+        let check = |db: &Database| {
+            let trades = column_rows(&db.view().table("trades").unwrap(), &["ts", "sym", "note"]);
+            assert_eq!(trades, now, "{snapshot}");
+            let count = |table: &str| db.view().table(table).map_or(0, |table| table.row_count().unwrap());
+            assert_eq!((count("before"), count("gone"), count("plain")), (before, 2, 2), "{snapshot}");
+        };
+        check(&db);
+        // Written again as now, it says the same.
+        db.write_base().unwrap();
+        drop(db);
+        let db = root.restore();
+        check(&db);
+        let settled: Vec<_> = db.snapshots().into_iter().map(|s| (s.name, s.state)).collect();
+        for (name, state) in &settled {
+            assert_eq!(*state, SnapshotState::Settled, "{name}");
+            assert!(db.view_at(name).unwrap().table("trades").unwrap().row_count().unwrap() >= 3, "{name}");
+        }
+        assert_eq!(settled.len(), ["weekly", "nightly", "default"].iter().position(|name| *name == snapshot).unwrap());
     }
 }
 

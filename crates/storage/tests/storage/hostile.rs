@@ -25,6 +25,16 @@ use crate::support::*;
 const PATIENCE: Duration = Duration::from_secs(60);
 const BOMB_BYTES: u64 = 1 << 40;
 
+/// Where what lists say of a segment stands in its array.
+mod of_segment {
+    pub const FILE: usize = 0;
+    pub const ROWS: usize = 2;
+    pub const LEN_BYTES: usize = 8;
+    pub const COLUMNS: usize = 11;
+    pub const COLUMN_END: usize = 3;
+    pub const DEAD: usize = 12;
+}
+
 /// A copy in a directory of its own; beside it `outside`, another whole one.
 struct Copy {
     dir: PathBuf,
@@ -230,7 +240,9 @@ fn hostile_names() -> Vec<(String, Make)> {
         ("symbol file", |c, to| {
             c.base(|base| put(&mut base["tables"][0]["symbol_files"][0]["file"], &c.db("t~1"), to));
         }),
-        ("segment", |c, to| c.segments(|list| put(&mut list["segments"][0]["segment"]["file"], &c.db("t~1"), to))),
+        ("segment", |c, to| {
+            c.segments(|list| put(&mut list["segments"][0]["segment"][of_segment::FILE], &c.db("t~1"), to))
+        }),
     ];
     let names: [(&str, Renamed); 18] = [
         ("leads out by ..", |name, dir| {
@@ -373,26 +385,27 @@ fn hostile_claims() -> Vec<(String, Make)> {
         case("a symbol file stands there twice", |c| c.base(|b| twice(&mut b["tables"][0]["symbol_files"], |_| {}))),
         case("a segment has more dead rows than rows", |c| {
             c.segments(|s| {
-                let file = text(&first(s)["file"]).replace(".arrow", ".dead");
-                first(s)["dead"] = json!({"file": file, "rows": u64::MAX, "len_bytes": 8, "crc32c": 0});
+                let file = text(&first(s)[of_segment::FILE]).replace(".arrow", ".dead");
+                first(s)[of_segment::DEAD] = json!({"file": file, "rows": u64::MAX, "len_bytes": 8, "crc32c": 0});
             });
         }),
         case("a delete vector leads out", |c| {
             c.segments(|s| {
-                first(s)["dead"] = json!({"file": "../../../outside/x.dead", "rows": 1, "len_bytes": 8, "crc32c": 0})
+                first(s)[of_segment::DEAD] =
+                    json!({"file": "../../../outside/x.dead", "rows": 1, "len_bytes": 8, "crc32c": 0})
             });
         }),
-        case("a segment has 2^64 rows", |c| c.segments(|s| first(s)["rows"] = json!(u64::MAX))),
+        case("a segment has 2^64 rows", |c| c.segments(|s| first(s)[of_segment::ROWS] = json!(u64::MAX))),
         case("a segment's columns lie outside of it", |c| {
-            c.segments(|s| first(s)["columns"][0]["end"] = json!(u64::MAX))
+            c.segments(|s| first(s)[of_segment::COLUMNS][0][of_segment::COLUMN_END] = json!(u64::MAX))
         }),
         case("a segment's columns stand backwards", |c| {
-            c.segments(|s| first(s)["columns"].as_array_mut().unwrap().reverse());
+            c.segments(|s| first(s)[of_segment::COLUMNS].as_array_mut().unwrap().reverse());
         }),
         case("a segment is a sparse bomb that its list names", |c| {
             c.segments(|s| {
-                bomb(&c.db("t~1").join(text(&first(s)["file"])));
-                first(s)["len_bytes"] = json!(BOMB_BYTES);
+                bomb(&c.db("t~1").join(text(&first(s)[of_segment::FILE])));
+                first(s)[of_segment::LEN_BYTES] = json!(BOMB_BYTES);
             });
         }),
         case("a symbol file is a sparse bomb that the base names", |c| {
