@@ -131,7 +131,7 @@ impl Database {
         let mut dead: HashMap<String, DeadRows> = written.dead.into_iter().map(|d| (d.file.clone(), d)).collect();
         let mut found: Vec<(PartitionKey, SegmentMeta)> = Vec::new();
         let count = then.segments.values().map(Vec::len).sum();
-        let mut links = Links::default();
+        let mut links = Links::new(then.path(&self.disk.layout), dir.clone());
         let mut id = FileId::new(&self.disk.env, self.timeline);
         for (partition, handle) in then.segments.iter().flat_map(|(key, of)| of.iter().map(move |h| (*key, h))) {
             let mut meta = SegmentMeta::clone(handle.meta());
@@ -140,19 +140,15 @@ impl Database {
             }
             let more_dead = dead.remove(&meta.file);
             let lane = links.lane(count);
-            // Returns the new name, relative to the table's directory.
-            let mut link = |file: PathBuf| {
+            let mut link = |file: &mut String| {
                 id = id.following();
-                let name = format!("{}/{id}.{}", links::DIRS[lane], extension(&file.to_string_lossy()));
-                let to = dir.join(&name);
-                outputs.will_write(&to);
-                links.add(lane, file, to);
-                name
+                let name = format!("{}/{id}.{}", links::DIRS[lane], extension(file));
+                links.add(lane, std::mem::replace(file, name.clone()), name);
             };
-            meta.file = link(handle.path().to_owned());
-            match (more_dead, &mut meta.dead, handle.dead_path()) {
-                (Some(more), dead, _) => *dead = Some(more.dead),
-                (None, Some(dead), Some(path)) => dead.file = link(path),
+            link(&mut meta.file);
+            match (more_dead, &mut meta.dead) {
+                (Some(more), dead) => *dead = Some(more.dead),
+                (None, Some(dead)) => link(&mut dead.file),
                 _ => {}
             }
             found.push((partition, meta));

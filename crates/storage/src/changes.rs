@@ -14,6 +14,7 @@ use types::TableId;
 
 use crate::database::Database;
 use crate::env::Env;
+use crate::env::fs::FileKind;
 use crate::env::sync_later::SyncLater;
 use crate::{Error, Result};
 
@@ -37,7 +38,8 @@ impl Changes {
         locks.entry(id).or_default().clone()
     }
 
-    /// Returns the files that are being written and that no edit names yet, and the directories of tables in the making.
+    /// Returns the files that are being written and that no edit names yet, and the directories of tables in the making, which
+    /// stand for all files below them.
     pub fn writing(&self) -> HashSet<PathBuf> {
         self.writing.lock().expect("no holder of this lock panics").clone()
     }
@@ -161,7 +163,8 @@ impl Outputs<'_> {
         self.database.changes.writing.lock().expect("no holder of this lock panics").insert(path.to_owned());
     }
 
-    /// Notes the directory of a table that is about to be made: it may be empty for a while, and no state knows it.
+    /// Notes the directory of a table that is about to be made. No state knows it; it stands for all that is written or linked
+    /// below it, which may be ten thousands of files.
     pub fn will_make(&self, dir: &Path) {
         self.dirs.borrow_mut().push(dir.to_owned());
         self.database.changes.writing.lock().expect("no holder of this lock panics").insert(dir.to_owned());
@@ -185,6 +188,21 @@ impl Outputs<'_> {
         outcome
     }
 
+    /// Returns the files of a table's directory, as far as it can be read: a start looks for what is left.
+    fn files_below(&self, dir: &Path) -> Vec<PathBuf> {
+        let fs = &self.database.disk.env.fs;
+        let list = |dir: &Path| {
+            fs.list(dir).unwrap_or_else(|e| {
+                if e.kind() != std::io::ErrorKind::NotFound {
+                    tracing::warn!("{}: {e}: what was written there goes at the next start", dir.display());
+                }
+                Vec::new()
+            })
+        };
+        let below = list(dir).into_iter().filter(|entry| entry.kind == FileKind::Dir).map(|entry| dir.join(entry.name));
+        below.flat_map(|dir| list(&dir).into_iter().map(move |file| dir.join(file.name))).collect()
+    }
+
     fn forget(&self) -> Vec<PathBuf> {
         let paths = std::mem::take(&mut *self.paths.borrow_mut());
         let mut writing = self.database.changes.writing.lock().expect("no holder of this lock panics");
@@ -202,7 +220,9 @@ impl Drop for Outputs<'_> {
         if self.database.write_failure().is_none() {
             let mut gc = self.database.gc.lock().expect("no holder of this lock panics");
             gc.discard(paths);
-            self.dirs.take().into_iter().for_each(|dir| gc.discard_dir(Vec::new(), dir));
+            for dir in self.dirs.take() {
+                gc.discard_dir(self.files_below(&dir), dir);
+            }
         }
     }
 }

@@ -473,6 +473,9 @@ impl Database {
         // Asked after the listing, in this order: a file that a change has just named was being written before.
         let ignores = self.disk.has(Planted::GcIgnoresWriting);
         let writing = if ignores { HashSet::new() } else { self.changes.writing() };
+        if writing.contains(dir) {
+            return Ok(());
+        }
         let view = self.view();
         let state = view.state();
         let ignores = self.disk.has(Planted::GcIgnoresDropped);
@@ -493,7 +496,7 @@ impl Database {
             });
         }
         gc.paths.extend(found.into_iter().filter(|path| !named.contains(path) && !writing.contains(path)));
-        if table.is_none() && !writing.contains(dir) {
+        if table.is_none() {
             gc.dirs.push_back(dir.to_owned());
         }
         Ok(())

@@ -18,22 +18,28 @@ const MOST_OF_ONE: usize = 512;
 /// Files that a worker takes at once.
 const PIECE: usize = 64;
 
-/// Files with the second names that they are to get.
-#[derive(Default)]
+/// Files with the second names that they are to get, relative to the directories of two tables.
 pub(super) struct Links {
-    lanes: [Vec<(PathBuf, PathBuf)>; 2],
+    from: PathBuf,
+    to: PathBuf,
+    lanes: [Vec<(String, String)>; 2],
     next: [AtomicUsize; 2],
     failed: Mutex<Option<Error>>,
 }
 
 impl Links {
+    /// Returns no links yet, of files of one table's directory into that of another.
+    pub fn new(from: PathBuf, to: PathBuf) -> Links {
+        Links { from, to, lanes: Default::default(), next: Default::default(), failed: Mutex::default() }
+    }
+
     /// Returns which of [`DIRS`] the next of that many files is for.
     pub fn lane(&self, files: usize) -> usize {
         usize::from(files > MOST_OF_ONE && self.lanes[1].len() < self.lanes[0].len())
     }
 
     /// Notes a file and its second name.
-    pub fn add(&mut self, lane: usize, existing: PathBuf, new: PathBuf) {
+    pub fn add(&mut self, lane: usize, existing: String, new: String) {
         self.lanes[lane].push((existing, new));
     }
 
@@ -56,9 +62,8 @@ impl Links {
                 if piece.is_empty() || self.failure().is_some() {
                     break;
                 }
-                let failed = piece.iter().find_map(|(existing, new)| Some((new, fs.hard_link(existing, new).err()?)));
-                if let Some((new, e)) = failed {
-                    self.failure().get_or_insert(Error::io(new)(e));
+                if let Err((new, e)) = fs.hard_links(&self.from, &self.to, piece) {
+                    self.failure().get_or_insert(Error::io(&new)(e));
                 }
             }
         }

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::ops::{Deref, Range};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a name in a directory stands for.
@@ -111,6 +111,15 @@ pub trait Fs: Send + Sync {
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Gives a file a second name, which must not exist.
     fn hard_link(&self, existing: &Path, new: &Path) -> io::Result<()>;
+    /// As [`Fs::hard_link`], of many files, by names relative to `from` and `to`. Ends at the first that fails, and says which
+    /// new name that is.
+    fn hard_links(&self, from: &Path, to: &Path, names: &[(String, String)]) -> Result<(), (PathBuf, io::Error)> {
+        for (existing, new) in names {
+            let new = to.join(new);
+            self.hard_link(&from.join(existing), &new).map_err(|e| (new, e))?;
+        }
+        Ok(())
+    }
     /// Makes a file that must not exist and shares the blocks of another one until one of them changes; `Unsupported` where the
     /// file system has no such thing or the two do not lie on the same one. Durable as a file that was written.
     fn clone_file(&self, existing: &Path, new: &Path) -> io::Result<()>;

@@ -8,6 +8,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -132,6 +134,11 @@ impl Fs for OsFs {
     fn hard_link(&self, existing: &Path, new: &Path) -> io::Result<()> {
         self.counters.call();
         std::fs::hard_link(existing, new)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn hard_links(&self, from: &Path, to: &Path, names: &[(String, String)]) -> Result<(), (PathBuf, io::Error)> {
+        system::hard_links(from, to, names, || self.counters.call())
     }
 
     fn clone_file(&self, existing: &Path, new: &Path) -> io::Result<()> {
@@ -329,7 +336,13 @@ mod tests {
         file.sync().expect("synced");
         fs.create_dir(&dir.path("a")).expect("made");
         fs.sync_dir(&dir.0).expect("synced");
-        fs.hard_link(&dir.path("b"), &dir.path("c")).expect("linked");
+        let name = |new: &str| ("b".to_owned(), new.to_owned());
+        fs.hard_links(&dir.0, &dir.0, &[name("c"), name("d"), name("a/e")]).expect("linked");
+        let (taken, e) = fs.hard_links(&dir.0, &dir.0, &[name("f"), name("c"), name("g")]).expect_err("c is there");
+        assert_eq!((taken, e.kind()), (dir.path("c"), io::ErrorKind::AlreadyExists));
+        for linked in ["d", "a/e", "f"] {
+            fs.unlink(&dir.path(linked)).expect("it was linked");
+        }
 
         assert_eq!(fs.read(&dir.path("c")).expect("read"), b"\0\0\0xyz");
         assert_eq!(&fs.map(&dir.path("b")).expect("mapped")[3..], b"xyz");

@@ -116,6 +116,10 @@ impl Fs for SyncLater {
         self.fs.hard_link(existing, new)
     }
 
+    fn hard_links(&self, from: &Path, to: &Path, names: &[(String, String)]) -> Result<(), (PathBuf, io::Error)> {
+        self.fs.hard_links(from, to, names)
+    }
+
     fn clone_file(&self, existing: &Path, new: &Path) -> io::Result<()> {
         self.fs.clone_file(existing, new)
     }

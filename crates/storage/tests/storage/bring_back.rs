@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use storage::env::Fs;
-use storage::env::sim_fs::{CopyMode, SimFs, Survive};
+use storage::env::sim_fs::{CopyMode, OpKind, SimFs, Survive};
 use storage::{Database, Error, Options, Terms};
 use types::{TableId, TableName};
 
@@ -122,6 +122,45 @@ fn a_table_of_very_many_segments_comes_back_whole() {
     let db = open(&on(&env, fs.power_up())).unwrap();
     assert_eq!(rows(&db, "t2"), cut);
     db.view().table("t2").unwrap().check_files().unwrap();
+}
+
+/// At every call but the links, and at some of these: at each of 530 there is nothing new to see.
+#[test]
+fn a_cut_while_very_many_files_are_linked_leaves_the_whole_table_or_none() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    let id = create(&db, "t");
+    insert(&db, "t", &(0..530).map(|day| (day * DAY_US, Some("a"), day, None)).collect::<Vec<_>>());
+    db.flush_table(id).unwrap();
+    let cut = rows(&db, "t");
+    keep(&db, "good");
+    clean_up(&db);
+    fs.capture_crash_points(true);
+    bring_back(&db, "good", "t", "back").unwrap();
+    let points = fs.take_crash_points();
+    let (links, others): (Vec<_>, Vec<_>) = points.iter().partition(|point| point.op.site.kind == OpKind::HardLink);
+    let made: Vec<_> = others.iter().filter(|point| point.op.site.kind == OpKind::CreateDir).collect();
+    assert!(made.iter().any(|point| point.op.path.ends_with("_linked2")) && links.len() > 512);
+    let (mut came, mut did_not) = (0, 0);
+    for point in others.into_iter().chain(links.into_iter().step_by(100)) {
+        for survive in [Survive::Nothing, Survive::Subset(point.op.number), Survive::EntriesLost(point.op.number)] {
+            let fs = Arc::new(point.power_cut(survive));
+            let db = open(&on_arc(&env, fs.clone())).unwrap();
+            clean_up(&db);
+            clean_up(&db);
+            let is_there = db.view().table("back").is_some();
+            if is_there {
+                assert_eq!(rows(&db, "back"), cut, "{}", point.op.site);
+                db.view().table("back").unwrap().check_files().unwrap();
+                came += 1;
+            } else {
+                assert_eq!(files_of(&fs, "back"), 0, "{}", point.op.site);
+                did_not += 1;
+            }
+            assert_eq!(rows(&db, "t").len(), cut.len());
+        }
+    }
+    assert!(came > 0 && did_not > 20, "{came} {did_not}");
 }
 
 #[test]
