@@ -53,6 +53,15 @@ impl Error {
         Error::Corrupt { file: file.to_owned(), detail: detail.into() }
     }
 
+    /// Returns whether another try may find what this one did not: what is missing or damaged stays so.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Error::Io { source, .. } => source.kind() != io::ErrorKind::NotFound,
+            Error::Unavailable(_) => true,
+            _ => false,
+        }
+    }
+
     /// Returns the error as it is told of a copy: what mends a running database, a restore, does not mend the copy that is
     /// restored.
     #[must_use]

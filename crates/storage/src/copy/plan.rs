@@ -17,11 +17,14 @@ const MAX_CONF_BYTES: u64 = 16 << 20;
 /// Directories below `conf/`.
 const MAX_CONF_DEPTH: usize = 8;
 
+/// [`content::read`] or [`content::read_files`].
+type ReadContent = fn(&Disk, &Pin, &Path, content::Check<'_>) -> Result<DbState>;
+
 /// Everything that a copy of a snapshot needs.
 pub struct Plan {
     pub(super) disk: Disk,
     pub(super) found: PinFile,
-    /// At the cut.
+    /// At the cut, without rows that are in the log alone if the plan is of a copy.
     pub(super) state: DbState,
     /// The marker first, then the largest, so that workers end together.
     pub(super) files: Vec<Planned>,
@@ -81,14 +84,19 @@ impl Plan {
     /// [`Error::Refused`] when there is no such snapshot, [`Error::Corrupt`] naming what is missing or damaged, as far as it is
     /// read here: logs, bases and symbols.
     pub fn new(env: &Env, root: &Path, snapshot: &str) -> Result<Plan> {
-        Plan::find(env, root, Some(snapshot))
+        Plan::read(env, root, Some(snapshot), content::read_files)
     }
 
-    /// As [`Plan::new`]; without a name the only snapshot, or `default` if no other has a later cut.
+    /// As [`Plan::new`]; without a name the only snapshot, or `default` if no other has a later cut. Rows in the log are read too:
+    /// what comes of this is restored at once.
     ///
     /// # Errors
     /// Likewise; [`Error::Refused`] listing them when there are several.
     pub fn find(env: &Env, root: &Path, snapshot: Option<&str>) -> Result<Plan> {
+        Plan::read(env, root, snapshot, content::read)
+    }
+
+    fn read(env: &Env, root: &Path, snapshot: Option<&str>, read: ReadContent) -> Result<Plan> {
         let disk = Disk { env: env.clone(), layout: Layout::new(root), planted: None };
         let marker = marker_of_copy(&disk)?;
         let pins = read_pins(&disk)?;
@@ -97,7 +105,7 @@ impl Plan {
             return Err(Error::corrupt(&found.path, "the snapshot is of another database than db/_stillpoint"));
         }
         let check = |file: &str| require_plain_path(&disk, file);
-        let state = content::read(&disk, &found.pin, &found.path, &check)?;
+        let state = read(&disk, &found.pin, &found.path, &check)?;
         let mut files = Vec::new();
         files_of(&disk, &found.pin, &found.path, &state, &mut files)?;
         configuration(&disk, "conf", MAX_CONF_DEPTH, &mut files)?;
@@ -241,7 +249,7 @@ fn files_of(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState, files: &mu
 /// Returns the files of a kept snapshot that the one that is copied does not name.
 fn files_of_kept(disk: &Disk, pin: &Pin, depth: Depth, known: &HashSet<String>) -> Result<Vec<Planned>> {
     let path = disk.layout.snapshot().join(pin.file_name());
-    let state = content::read(disk, pin, &path, &|file: &str| require_plain_path(disk, file))?;
+    let state = content::read_files(disk, pin, &path, &|file: &str| require_plain_path(disk, file))?;
     let mut files = Vec::new();
     files_of(disk, pin, &path, &state, &mut files)?;
     files.sort_by(|a, b| a.path.cmp(&b.path));

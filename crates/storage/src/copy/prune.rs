@@ -25,7 +25,7 @@ pub(super) fn prune(target: &Target<'_>, newest: &Pin) -> Result<(u64, u64)> {
     let mut named = HashSet::from([disk.layout.marker()]);
     for found in &kept {
         let check = |file: &str| require_plain_path(disk, file);
-        let state = content::read(disk, &found.pin, &found.path, &check)?;
+        let state = content::read_files(disk, &found.pin, &found.path, &check)?;
         let files = content::named_files(disk, &found.pin, &found.path, &state)?;
         let timelines = found.pin.timelines.iter().map(|named| &named.file);
         named.extend(files.iter().map(|named| &named.file).chain(timelines).map(|file| disk.layout.db().join(file)));

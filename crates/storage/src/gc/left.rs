@@ -49,15 +49,6 @@ impl Others {
     }
 }
 
-/// Whether another try may find what this one did not: what is missing or damaged stays so.
-fn may_pass(error: &Error) -> bool {
-    match error {
-        Error::Io { source, .. } => source.kind() != std::io::ErrorKind::NotFound,
-        Error::Unavailable(_) => true,
-        _ => false,
-    }
-}
-
 fn pin_id(left: &Left) -> String {
     format!("end of {} left by {}", left.timeline, left.by)
 }
@@ -77,7 +68,7 @@ impl Database {
             let mut timelines = vec![left.timeline, left.by];
             let files = match self.files_at_end(left.timeline, &mut timelines) {
                 Ok(files) => files,
-                Err(e) if may_pass(&e) => return Err(e),
+                Err(e) if e.may_pass() => return Err(e),
                 Err(why) => {
                     tracing::warn!("the restore that left timeline {} cannot be undone: {why}", left.timeline);
                     Vec::new()
@@ -110,10 +101,10 @@ impl Database {
         files.extend(found.chain.iter().filter_map(|(name, _)| logs.path(disk, *name)));
         for snapshot in found.state.snapshots.values().filter(|s| s.standing().kept) {
             let path = disk.layout.snapshot().join(snapshot.pin.file_name());
-            let at_cut = content::read(disk, &snapshot.pin, &path, &|_| Ok(()));
+            let at_cut = content::read_files(disk, &snapshot.pin, &path, &|_| Ok(()));
             match at_cut.and_then(|state| content::files(disk, &snapshot.pin, &path, &state)) {
                 Ok(of_snapshot) => files.extend(of_snapshot.into_iter().map(|(file, _)| disk.layout.db().join(file))),
-                Err(e) if may_pass(&e) => return Err(e),
+                Err(e) if e.may_pass() => return Err(e),
                 // An undo goes on without it, too.
                 Err(_) => {}
             }

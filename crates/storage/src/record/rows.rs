@@ -124,6 +124,24 @@ fn text(bytes: &[u8]) -> Result<String, String> {
 
 /// Returns the rows of a record's body.
 pub(super) fn decode_rows(body: &[u8]) -> Result<Rows, String> {
+    let mut columns = Vec::new();
+    let (table, rows, new_symbols) = walk(body, |reader, id, column_type, rows| {
+        columns.push(ResolvedColumn { id, column_type, data: decode_values(reader, column_type, rows)? });
+        Ok(())
+    })?;
+    Ok(Rows { table, new_symbols, batch: ResolvedBatch { rows, columns } })
+}
+
+/// Refuses what [`decode_rows`] refuses; values that all have one length are not looked at.
+pub(super) fn check_rows(body: &[u8]) -> Result<(), String> {
+    walk(body, |reader, _, column_type, rows| pass_over_values(reader, column_type, rows)).map(drop)
+}
+
+/// Reads a body's head, calls `take_values` at the values of each column, and sees that nothing follows.
+fn walk(
+    body: &[u8],
+    mut take_values: impl FnMut(&mut Reader, ColumnId, ColumnType, usize) -> Result<(), String>,
+) -> Result<(TableId, usize, Vec<NewSymbols>), String> {
     let mut reader = Reader { bytes: body };
     let table = TableId(reader.u64()?);
     let rows = reader.u32()? as usize;
@@ -135,19 +153,33 @@ pub(super) fn decode_rows(body: &[u8]) -> Result<Rows, String> {
         let texts = (0..count).map(|_| reader.text()).collect::<Result<_, _>>()?;
         new_symbols.push(NewSymbols { column, first_code, texts });
     }
-    let mut columns = Vec::new();
     for _ in 0..reader.u32()? {
         let id = ColumnId(reader.u32()?);
         let tag = reader.take(1)?[0];
         let unknown = || format!("column type {tag} is unknown");
         let parameters = reader.take(ColumnType::parameter_count(tag).ok_or_else(unknown)?)?;
         let column_type = ColumnType::from_tag(tag, parameters).ok_or_else(unknown)?;
-        columns.push(ResolvedColumn { id, column_type, data: decode_values(&mut reader, column_type, rows)? });
+        take_values(&mut reader, id, column_type, rows)?;
     }
     if !reader.bytes.is_empty() {
         return Err(format!("{} bytes follow the rows of a record", reader.bytes.len()));
     }
-    Ok(Rows { table, new_symbols, batch: ResolvedBatch { rows, columns } })
+    Ok((table, rows, new_symbols))
+}
+
+fn pass_over_values(reader: &mut Reader, column_type: ColumnType, rows: usize) -> Result<(), String> {
+    let each = match ColumnData::new(column_type) {
+        ColumnData::Boolean(_) | ColumnData::I8(_) => 1,
+        ColumnData::I16(_) | ColumnData::U16(_) => 2,
+        ColumnData::U32(_) | ColumnData::F32(_) | ColumnData::I32(_) | ColumnData::Symbol(_) => 4,
+        ColumnData::I64(_) | ColumnData::F64(_) => 8,
+        ColumnData::Decimal128(_) | ColumnData::Fixed16(_) => 16,
+        ColumnData::Decimal256(_) | ColumnData::Fixed32(_) => 32,
+        ColumnData::Str(_) | ColumnData::Binary(_) | ColumnData::Array(_) => {
+            return decode_values(reader, column_type, rows).map(drop);
+        }
+    };
+    reader.take(rows.checked_mul(each).ok_or("record claims too many rows")?).map(drop)
 }
 
 fn decode_values(reader: &mut Reader, column_type: ColumnType, rows: usize) -> Result<ColumnData, String> {

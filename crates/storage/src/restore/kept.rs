@@ -67,7 +67,7 @@ fn look_at(disk: &Disk, pin: &Pin, seen: &mut HashSet<String>) -> Result<()> {
     let path = disk.layout.snapshot().join(pin.file_name());
     let check = |file: &str| require_plain_path(disk, file);
     let Some(named) = &pin.settled else {
-        let state = content::read(disk, pin, &path, &check)?;
+        let state = content::read_files(disk, pin, &path, &check)?;
         return verify_lengths(disk, &content::files(disk, pin, &path, &state)?);
     };
     content::history(disk, pin, &path, &check)?;

@@ -1,5 +1,5 @@
 //! What a snapshot consists of, found from its pin alone: [`read`] gives the state at the cut, [`files`] the files that must
-//! stay. Nothing is found by listing what happens to lie there.
+//! stay, for which [`read_files`] is enough. Nothing is found by listing what happens to lie there.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,6 +24,25 @@ pub type Check<'a> = &'a dyn Fn(&str) -> Result<()>;
 /// # Errors
 /// [`Error::Corrupt`] naming what is missing or damaged; `pin_path` is what is blamed for the pin.
 pub fn read(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> Result<DbState> {
+    read_as(disk, pin, pin_path, check, Rows::Read)
+}
+
+/// As [`read`], without rows that stand in the log alone and symbols that they brought: what a copy, or gc, asks for. Of a frame
+/// of rows the checksum is looked at and no more.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_files(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> Result<DbState> {
+    read_as(disk, pin, pin_path, check, Rows::PassedOver)
+}
+
+/// What becomes of rows in the log.
+enum Rows {
+    Read,
+    PassedOver,
+}
+
+fn read_as(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>, rows: Rows) -> Result<DbState> {
     let history = history(disk, pin, pin_path, check)?;
     if let Some(named) = &pin.settled {
         let base = own_base(disk, pin, named, check)?;
@@ -54,7 +73,10 @@ pub fn read(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> Result
     if !fits {
         return Err(Error::corrupt(pin_path, "the snapshot and its base name different log files"));
     }
-    let mut replay = Replay::new(disk, state, &history);
+    let mut replay = match rows {
+        Rows::Read => Replay::new(disk, state, &history),
+        Rows::PassedOver => Replay::of_files(disk, state, &history),
+    };
     for link in &links {
         check(&format!("_log/{}", link.name))?;
         replay.file(link, Seq::ZERO)?;

@@ -339,18 +339,16 @@ impl Database {
         }
         let path = self.disk.layout.snapshot().join(snapshot.pin.file_name());
         let known = self.cuts.lock().expect("no holder of this lock panics").get(id).map(|cut| cut.state.clone());
-        let (state, loaded) = match known {
-            Some(state) => (state, false),
-            None => (Arc::new(content::read(&self.disk, &snapshot.pin, &path, &|_| Ok(()))?), true),
+        // After a start there may be a thousand that have not settled: their rows are read when one is asked for.
+        let state = match known {
+            Some(state) => state,
+            None => Arc::new(content::read_files(&self.disk, &snapshot.pin, &path, &|_| Ok(()))?),
         };
         let files = content::files(&self.disk, &snapshot.pin, &path, &state)?;
         let mut gc = self.gc.lock().expect("no holder of the gc lock panics");
         // Under the gc lock: a release that came first must not be followed by a pin that nobody lets go.
         if self.is_current(snapshot) {
             gc.pins.add(id, files.into_iter().map(|(file, len_bytes)| (self.disk.layout.db().join(file), len_bytes)));
-            let used_us = self.disk.env.clock.monotonic_us();
-            let mut cuts = self.cuts.lock().expect("no holder of this lock panics");
-            cuts.entry(id.clone()).or_insert(Cut { state, loaded, used_us });
         }
         Ok(())
     }

@@ -73,10 +73,12 @@ struct Listed {
 }
 
 impl Database {
-    /// Lets the oldest kept snapshots that have not settled do so, unless one is open. Returns whether any did.
+    /// Lets the oldest kept snapshots that have not settled do so, unless one is open; those with files that are damaged stay
+    /// behind. Returns whether any did.
     ///
     /// # Errors
-    /// Of the disk, and what is wrong with the files of the oldest one; the snapshots are what they were.
+    /// Of the disk, and what is wrong with the files of the oldest one when no other can settle; the snapshots are what they
+    /// were.
     pub fn step_settle(&self) -> Result<bool> {
         let snapshots = self.lock_head().state.snapshots.clone();
         if self.gc.lock().expect("no holder of the gc lock panics").settled.is(&snapshots) {
@@ -93,8 +95,8 @@ impl Database {
         }
         let by_cut = |s: &Snapshot| (s.pin.timeline.number, s.pin.seq);
         unsettled.sort_by_key(|s| by_cut(s));
-        let mut batch = Vec::new();
-        for snapshot in unsettled.into_iter().take(MOST_AT_ONCE) {
+        let (mut batch, mut damaged) = (Vec::new(), None);
+        for snapshot in unsettled {
             // States that are read from files share no rows: one at a time is held.
             let shares = self.is_in_memory(snapshot);
             if !shares && !batch.is_empty() {
@@ -102,16 +104,20 @@ impl Database {
             }
             match self.begin_to_settle(snapshot) {
                 Ok(begun) => batch.extend(begun),
+                // The others need not wait for it: a step that finds none of them says what is wrong.
+                Err(e) if !e.may_pass() => {
+                    damaged.get_or_insert(e);
+                }
                 Err(e) if batch.is_empty() => return Err(e),
-                // The next step begins with it, and says what is wrong.
+                // The next step begins with it.
                 Err(_) => break,
             }
-            if !shares && !batch.is_empty() {
+            if batch.len() == MOST_AT_ONCE || !shares && !batch.is_empty() {
                 break;
             }
         }
         if batch.is_empty() {
-            return Ok(false);
+            return damaged.map_or(Ok(false), Err);
         }
         let newest = snapshots.values().filter(|s| s.pin.settled.is_some()).max_by_key(|s| by_cut(s));
         let borrowed = format!("borrowed {}", FileId::new(&self.disk.env, self.timeline));

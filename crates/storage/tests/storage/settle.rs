@@ -297,6 +297,38 @@ fn a_power_cut_while_a_snapshot_settles_leaves_it_whole() {
 }
 
 #[test]
+fn one_whose_files_are_damaged_does_not_keep_later_ones_from_settling() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    create(&db, "t");
+    let base_of = |db: &Database| {
+        db.write_base().unwrap();
+        let bases = fs.files_below(&Path::new(ROOT).join("db/_base"));
+        Path::new(ROOT).join("db/_base").join(bases.last().unwrap())
+    };
+    fill(&db, "t", 1, "a");
+    let first_base = base_of(&db);
+    db.prepare_snapshot_with("one", kept()).unwrap();
+    fill(&db, "t", 2, "a");
+    assert_ne!(base_of(&db), first_base);
+    for name in ["two", "three"] {
+        db.prepare_snapshot_with(name, kept()).unwrap();
+        fill(&db, "t", 3, "a");
+    }
+    let cuts = ["two", "three"].map(|name| rows_at(&db, name, "t"));
+    drop(db);
+    let fs = fs.kill();
+    fs.flip_bit(&first_base, 100, 1);
+    let db = open(&on(&env, fs)).unwrap();
+    let end = std::iter::repeat_with(|| db.step_settle()).find(|settled| !matches!(settled, Ok(true))).unwrap();
+    assert!(matches!(&end, Err(Error::Corrupt { file, .. }) if *file == first_base), "{end:?}");
+    assert_eq!(state(&db, "one"), Some(SnapshotState::Kept));
+    for (name, cut) in ["two", "three"].into_iter().zip(cuts) {
+        assert_eq!((state(&db, name), rows_at(&db, name, "t")), (Some(SnapshotState::Settled), cut), "{name}");
+    }
+}
+
+#[test]
 fn nothing_settles_while_a_copy_may_be_made() {
     let (_, env) = machine();
     let db = open(&env).unwrap();

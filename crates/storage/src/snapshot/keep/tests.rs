@@ -230,6 +230,30 @@ fn what_was_read_of_kept_snapshots_stays_for_the_last_few_alone() {
 }
 
 #[test]
+fn a_start_finds_the_files_of_many_that_wait_to_settle_and_holds_none_of_their_states() {
+    let (db, clock, fs) = started_on_disk();
+    let id = table(&db, "t");
+    for n in 0..20 {
+        append(&db, id, n);
+        keep(&db, &format!("k{n}"));
+    }
+    drop(db);
+    let env = Env { fs: Arc::new(fs.kill()), clock, rng: Arc::new(SeededRng::new(2)) };
+    let db = Database::open(env, Options::new("/root")).unwrap();
+    db.step_gc().unwrap();
+    let snapshots = db.view().state().snapshots.clone();
+    assert!(snapshots.len() == 20 && snapshots.values().all(|s| db.gc.lock().unwrap().pins.has(&s.pin.id)));
+    assert!(db.cuts.lock().unwrap().is_empty());
+    while db.step_settle().unwrap() {
+        assert!(db.cuts.lock().unwrap().len() <= 1);
+    }
+    for n in 0..20 {
+        assert_eq!(state(&db, &format!("k{n}")), SnapshotState::Settled);
+        assert_eq!(rows_at(&db, &format!("k{n}"), id), n as u64 + 1);
+    }
+}
+
+#[test]
 fn snapshots_that_wait_settle_together_with_a_few_syncs() {
     let (db, _, fs) = started_on_disk();
     let (filled, quiet) = (table(&db, "filled"), table(&db, "quiet"));
