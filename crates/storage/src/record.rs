@@ -20,7 +20,7 @@ use crate::table::TableState;
 #[derive(Debug, Clone)]
 pub enum Record {
     Rows(Rows),
-    /// As `Rows`, made before the commit; a frame that is read never has it.
+    /// As `Rows`, made before the commit, or before the frame's turn comes in a replay.
     Ready(Box<ReadyRows>),
     Catalog(CatalogChange),
     Edit(Edit),

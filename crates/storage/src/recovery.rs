@@ -5,20 +5,21 @@
 //! 3. every frame from the base on, applied by the same code that commits use;
 //! 4. frames behind the last one known to be durable are handed on, to be written again at the head of a new file.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use types::{Seq, TableId};
+use types::{Schema, Seq, TableId};
 
 use crate::base::{self, Base, BaseHandle};
 use crate::catalog::{DbState, Garbage};
+use crate::chunk::Chunk;
 use crate::database::{Join, in_turn};
 use crate::layout::{BaseName, Disk, LogName, list_or_none};
 use crate::log::chain::{self, ChainEnd, Link, LogFiles};
 use crate::log::frame::FrameRef;
 use crate::log::{Frame, FrameKind, Place, Predecessor};
 use crate::planted::Planted;
-use crate::record::{self, CatalogChange, Record};
+use crate::record::{self, CatalogChange, ReadyRows, Record};
 use crate::snapshot::open::pin_files;
 use crate::snapshot::{FileRef, Snapshot};
 use crate::timeline::History;
@@ -193,7 +194,15 @@ impl<'a> Replay<'a> {
         self.volatile.clear();
         let mut durable = link.header.durable_seq;
         let (base_seq, without_rows) = (self.base_seq, self.without_rows);
-        let prepare = |frame: FrameRef<'_>| records_of(frame, base_seq, without_rows);
+        // Tables that the file itself makes get their rows ready when their frame's turn comes.
+        let schemas: HashMap<TableId, Arc<Schema>> = match without_rows {
+            true => HashMap::new(),
+            false => self.state.tables_with_files().map(|table| (table.id, table.schema.clone())).collect(),
+        };
+        let prepare = |frame: FrameRef<'_>| -> Prepared {
+            let records = records_of(frame, base_seq, without_rows)?;
+            records.map(|records| records.into_iter().map(|record| made_ready(record, &schemas)).collect()).transpose()
+        };
         let end = chain::replay_prepared(self.disk, link, known_durable, self.join, prepare, |frame, prepared| {
             durable = durable.max(frame.durable_seq);
             while self.volatile.front().is_some_and(|f| f.seq <= durable) {
@@ -272,6 +281,9 @@ impl<'a> Replay<'a> {
     fn is_lacking(&self, record: &mut Record, seq: Seq) -> bool {
         let rows = match record {
             Record::Rows(rows) => rows,
+            Record::Ready(ready) => {
+                return self.state.table_with_files(ready.table).is_some_and(|table| seq > table.flushed_through);
+            }
             // Segments of the base are what was left of it; rows that are replayed here must go again.
             Record::Catalog(CatalogChange::Expire { .. }) => return true,
             _ => return false,
@@ -347,6 +359,21 @@ fn records_of(frame: FrameRef<'_>, base_seq: Seq, without_rows: bool) -> Prepare
     }
     let decode = if without_rows { record::decode_changes } else { record::decode };
     decode(frame.payload).map(Some).map_err(Error::Invalid)
+}
+
+/// Makes what a commit makes of rows, but for those that bring symbols. What it needs of a schema never changes.
+fn made_ready(record: Record, schemas: &HashMap<TableId, Arc<Schema>>) -> Result<Record> {
+    match record {
+        Record::Rows(rows) if rows.new_symbols.is_empty() && rows.batch.rows > 0 => match schemas.get(&rows.table) {
+            Some(schema) => {
+                let (table, payload) = (rows.table, Vec::new());
+                let chunk = Chunk::from_batch(schema, rows.batch, Seq::ZERO, 0)?;
+                Ok(Record::Ready(Box::new(ReadyRows { table, payload, chunk })))
+            }
+            None => Ok(Record::Rows(rows)),
+        },
+        other => Ok(other),
+    }
 }
 
 /// Takes the expiries out of a frame's records.
