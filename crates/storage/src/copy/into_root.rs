@@ -230,7 +230,14 @@ fn begin(disk: &Disk, copy: &Disk, database_id: &str) -> Result<Option<Begun>> {
         return refuse_in_the_way(&begun).map(|()| None);
     }
     let made = note(dir.clone(), true);
-    make_dir(&begun, &dir, copy.layout.root())?;
+    make_dir(&begun, &dir, copy.layout.root()).map_err(|error| match error {
+        Error::Io { path, source } if path == dir => Error::Refused(format!(
+            "{} cannot be made, since {} cannot ({source}): name a directory on a disk that this user may write to",
+            root.display(),
+            dir.display()
+        )),
+        other => other,
+    })?;
     sync_above(disk, &dir)?;
     Ok(Some(made))
 }

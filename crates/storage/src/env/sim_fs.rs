@@ -29,7 +29,7 @@ pub use fault::{Fault, FaultPlan};
 pub use op::{Op, OpKind, Site};
 pub use tree::{CopyMode, CopyTree, TreeEntry};
 
-use file::SimFile;
+use file::{SimFile, Told};
 use machine::{Machine, Node};
 
 /// What the disk of a simulated machine says of its size.
@@ -149,6 +149,17 @@ impl SimFs {
         self.machine().faults = plan;
     }
 
+    /// Lets the kernel fail to write back what a file holds and was not synced. Who has the file or its file system open is told
+    /// by the next sync, each once; who opens it later is not.
+    ///
+    /// # Panics
+    /// When there is no such file.
+    pub fn fail_write_back(&self, path: &Path) {
+        let mut machine = self.machine();
+        let inode = machine.resolve(path).expect("the file is there");
+        machine.fail_write_back(inode);
+    }
+
     /// Returns the number of the latest call; the first is 1.
     pub fn op_count(&self) -> u64 {
         self.machine().op_count
@@ -226,7 +237,7 @@ impl Fs for SimFs {
         let inode = machine.add_entry(dir, &name, Node::new_file())?;
         machine.finish(call)?;
         machine.opened(self.process);
-        Ok(Box::new(SimFile::new(self, inode, path, true)))
+        Ok(Box::new(SimFile::new(self, &machine, inode, path, true)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
@@ -235,7 +246,7 @@ impl Fs for SimFs {
         machine.check_open_files(self.process)?;
         let inode = machine.resolve(path)?;
         machine.opened(self.process);
-        Ok(Box::new(SimFile::new(self, inode, path, false)))
+        Ok(Box::new(SimFile::new(self, &machine, inode, path, false)))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -404,7 +415,8 @@ impl Fs for SimFs {
         machine.look(self.process, OpKind::Open, dir)?;
         let inode = machine.resolve(dir)?;
         machine.dir(inode)?;
-        Ok(Box::new(SimFileSystem { fs: self.clone(), dir: dir.to_owned() }))
+        let told = Told::new(&machine, None);
+        Ok(Box::new(SimFileSystem { fs: self.clone(), dir: dir.to_owned(), told }))
     }
 
     fn lock_dir(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>> {
@@ -428,6 +440,7 @@ impl Fs for SimFs {
 struct SimFileSystem {
     fs: SimFs,
     dir: PathBuf,
+    told: Told,
 }
 
 impl FileSystem for SimFileSystem {
@@ -436,7 +449,7 @@ impl FileSystem for SimFileSystem {
         let call = machine.begin(self.fs.process, OpKind::SyncFileSystem, &self.dir)?;
         machine.finish(call)?;
         machine.sync_all();
-        Ok(())
+        self.told.check(&machine)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use storage::copy::{self, How, Plan, Report, Watch};
 use storage::env::Fs;
-use storage::env::sim_fs::{Fault, FaultPlan, SimFs};
+use storage::env::sim_fs::{Fault, FaultPlan, SimFs, Survive};
 use storage::restore::Depth;
 use storage::{Database, Env, Error, SnapshotState, Terms};
 
@@ -38,6 +38,40 @@ fn restored(env: &Env, fs: &SimFs) -> Database {
 fn conf(fs: &SimFs, text: &str) {
     fs.make_dirs(Path::new("/root/conf"));
     fs.write_file(Path::new("/root/conf/server.conf"), text.as_bytes());
+}
+
+/// Before each file that the copy makes, what it has made so far is lost on the way to the disk, and another sync of the file
+/// system is told of it first.
+#[test]
+fn a_failed_write_back_that_another_sync_was_told_of_stops_the_copy() {
+    let mut stopped = 0;
+    for nth in 1.. {
+        let (fs, env) = machine();
+        let db = filled(&env);
+        db.prepare_snapshot("night").unwrap();
+        let another = fs.file_system_of(Path::new("/")).unwrap();
+        let fails = fs.clone();
+        fs.interrupt(nth, move || {
+            let unsynced: Vec<_> = fails.files_below(Path::new(COPY));
+            let partial = unsynced.iter().filter(|path| path.extension().is_some_and(|end| end == "partial"));
+            let lost: Vec<_> = partial.map(|path| Path::new(COPY).join(path)).collect();
+            lost.iter().for_each(|path| fails.fail_write_back(path));
+            assert_eq!(another.sync().is_err(), !lost.is_empty());
+        });
+        let copied = try_copy(&env, "night", HOW);
+        if fs.end_interruption() {
+            copied.unwrap();
+            break;
+        }
+        if copied.is_err() {
+            stopped += 1;
+            try_copy(&env, "night", HOW).unwrap();
+        }
+        fs.power_cut(Survive::Nothing);
+        let fs = fs.power_up();
+        storage::restore::verify(&on(&env, fs), Path::new(COPY), None, &|_| {}).unwrap();
+    }
+    assert!(stopped > 4, "{stopped}");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use storage::env::Fs;
 use storage::env::clock::ManualClock;
 use storage::env::fs::FileKind;
-use storage::env::sim_fs::{Fault, FaultPlan, OpKind, SimFs};
-use storage::{Database, Error};
+use storage::env::sim_fs::{Fault, FaultPlan, OpKind, SimFs, Survive};
+use storage::{Database, Error, SnapshotState};
 
 use crate::support::*;
 
@@ -277,6 +277,86 @@ fn a_damaged_segment_fails_whoever_needs_it_and_a_check_finds_it() {
     assert!(table.check_files().is_err());
     assert!(view.table("other").unwrap().check_files().unwrap() > 0);
     assert_eq!(rows(&db, "other").len(), 1, "other tables are served");
+}
+
+/// Does something while a write-back fails of what it has written so far, before each of its files, and another sync of the
+/// file system is told of it first; it has to fail, and then a power cut must not show that it began.
+fn is_told_of_failed_write_backs(
+    prepare: impl Fn(&Database),
+    act: impl Fn(&Database) -> storage::Result<()>,
+    check: impl Fn(&Database),
+) {
+    let mut lost = 0;
+    for nth in 1.. {
+        let (fs, env) = machine();
+        let db = open(&env).unwrap();
+        prepare(&db);
+        let db_dir = Path::new(ROOT).join("db");
+        let new_files = {
+            let (fs, dir) = (fs.clone(), db_dir.clone());
+            let before = fs.files_below(&dir);
+            // Log files are synced each by itself.
+            let is_log = |path: &Path| path.starts_with("_live") || path.starts_with("_log");
+            move || fs.files_below(&dir).into_iter().filter(|path| !before.contains(path) && !is_log(path)).collect()
+        };
+        let another = fs.file_system_of(Path::new(ROOT)).unwrap();
+        let fails = fs.clone();
+        fs.interrupt(nth, move || {
+            let written: Vec<PathBuf> = new_files();
+            written.iter().for_each(|path| fails.fail_write_back(&db_dir.join(path)));
+            assert_eq!(another.sync().is_err(), !written.is_empty());
+        });
+        let acted = act(&db);
+        if fs.end_interruption() {
+            acted.unwrap();
+            break;
+        }
+        if acted.is_ok() {
+            // What was written before the last sync is durable; the rest was nothing yet.
+            continue;
+        }
+        lost += 1;
+        check(&db);
+        drop(db);
+        fs.power_cut(Survive::Nothing);
+        let db = open(&on(&env, fs.power_up())).unwrap();
+        check(&db);
+        act(&db).unwrap();
+    }
+    assert!(lost > 2, "{lost}");
+}
+
+#[test]
+fn a_failed_write_back_that_another_sync_was_told_of_stops_a_snapshot_that_settles() {
+    let names: Vec<String> = (0..10).map(|n| format!("t{n}")).collect();
+    let at_cut = |db: &Database| -> Vec<_> { names.iter().map(|name| rows_at(db, "kept", name)).collect() };
+    let prepare = |db: &Database| {
+        for name in &names {
+            create(db, name);
+            insert(db, name, &[ROW]);
+        }
+        db.prepare_snapshot_with("kept", kept()).unwrap();
+    };
+    let settle = |db: &Database| db.step_settle().map(drop);
+    is_told_of_failed_write_backs(prepare, settle, |db| {
+        assert_eq!(state(db, "kept"), Some(SnapshotState::Kept));
+        assert!(at_cut(db).iter().all(|rows| rows.len() == 1));
+    });
+}
+
+#[test]
+fn a_failed_write_back_that_another_sync_was_told_of_stops_a_table_that_comes_back() {
+    let prepare = |db: &Database| {
+        create(db, "t");
+        // A segment for each day of what is in memory alone.
+        insert(db, "t", &(0..30).map(|day| (day * DAY_US, Some("a"), day, None)).collect::<Vec<_>>());
+        db.prepare_snapshot_with("kept", kept()).unwrap();
+    };
+    let restore = |db: &Database| {
+        let name = types::TableName::new("back").unwrap();
+        db.restore_table(&db.view_at("kept").unwrap(), "t", &name).map(drop)
+    };
+    is_told_of_failed_write_backs(prepare, restore, |db| assert!(db.view().table("back").is_none()));
 }
 
 fn files_below(fs: &SimFs, dir: &Path) -> Vec<PathBuf> {

@@ -139,6 +139,8 @@ fn a_restore_over_a_root_goes_back_and_wrong_ones_are_refused() {
     refused(&copy, &root, &["--snapshot", "none"], "there is no snapshot/none");
     refused(&new_root(), &root, &[], "there is no database in");
     refused(&copy, &copy.join("inside"), &[], "within each other");
+    #[cfg(target_os = "linux")]
+    refused(&copy, Path::new("/proc/x"), &[], "/proc/x cannot be made, since /proc/x.partial cannot");
     refused(&root, &new_root(), &[], "there is no snapshot/default");
     let foreign = new_root();
     std::fs::create_dir(&foreign).unwrap();

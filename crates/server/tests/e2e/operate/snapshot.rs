@@ -5,7 +5,11 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::http::client::{Running, binary, new_root};
+use server::Server;
+use storage::Env;
+use tokio::runtime::Runtime;
+
+use crate::http::client::{Running, binary, config, new_root};
 
 fn copy(root: &Path, arguments: &[&str]) -> Output {
     binary().args(["snapshot", "copy", "--from"]).arg(root).args(arguments).output().unwrap()
@@ -143,6 +147,27 @@ fn a_target_that_cannot_take_a_copy_is_refused_before_the_source_is_touched() {
         std::fs::remove_dir_all(directory).unwrap();
     }
     std::fs::remove_file(file).unwrap();
+}
+
+/// The copy says of which server it is, as one that is made beside a server does.
+#[test]
+fn a_copy_of_a_stopped_root_is_restored_by_a_start_under_another_instance_id() {
+    const KEY: &str = "cairo.snapshot.instance.id";
+    let (root, to) = (new_root(), new_root());
+    std::fs::create_dir_all(root.join("conf")).unwrap();
+    std::fs::write(root.join("conf/server.conf"), format!("{KEY}=first\n")).unwrap();
+    let mut server = Running::with(&root, &[(KEY, "first")]);
+    assert_eq!(server.write("a v=1 1000000000\n").status, 204);
+    server.stop();
+    copied(&root, &["--to", to.to_str().unwrap()]);
+    let start = |id: &str| {
+        let config = config(&to, &[(KEY, id)]);
+        Runtime::new().unwrap().block_on(Server::start(config, Env::os(), Vec::new(), Box::new(|_| {}))).err()
+    };
+    let why = start("first").expect("the same id asks for no restore").to_string();
+    assert!(why.contains("is a copy of a running database"), "{why}");
+    let server = Running::with(&to, &[(KEY, "second")]);
+    assert_eq!(server.rows("select count() from a"), "[[1]]");
 }
 
 #[test]

@@ -2,23 +2,46 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
 
 use super::super::fs::{FileKind, FsFile};
 use super::SimFs;
+use super::machine::Machine;
 use super::op::OpKind;
+
+/// Which write-backs that failed somebody was told of who has a file, or the whole file system, open.
+pub(super) struct Told {
+    of: Option<u64>,
+    failures: AtomicU64,
+}
+
+impl Told {
+    /// Returns what is told to who opens it now: nothing of what has failed before.
+    pub fn new(machine: &Machine, of: Option<u64>) -> Told {
+        Told { of, failures: AtomicU64::new(machine.failed_write_backs(of)) }
+    }
+
+    /// Tells once of what has failed since.
+    pub fn check(&self, machine: &Machine) -> io::Result<()> {
+        let failures = machine.failed_write_backs(self.of);
+        if self.failures.swap(failures, Ordering::Relaxed) < failures { Err(Errno::IO.into()) } else { Ok(()) }
+    }
+}
 
 pub(super) struct SimFile {
     fs: SimFs,
     inode: u64,
     path: PathBuf,
     writable: bool,
+    told: Told,
 }
 
 impl SimFile {
-    pub(super) fn new(fs: &SimFs, inode: u64, path: &Path, writable: bool) -> SimFile {
-        SimFile { fs: fs.clone(), inode, path: path.to_owned(), writable }
+    pub(super) fn new(fs: &SimFs, machine: &Machine, inode: u64, path: &Path, writable: bool) -> SimFile {
+        let told = Told::new(machine, Some(inode));
+        SimFile { fs: fs.clone(), inode, path: path.to_owned(), writable, told }
     }
 
     fn check_writable(&self) -> io::Result<()> {
@@ -71,10 +94,11 @@ impl FsFile for SimFile {
             Ok(call) => {
                 let is_done = !call.lie;
                 machine.finish(call)?;
-                if is_done {
-                    machine.sync(self.inode);
+                if !is_done {
+                    return Ok(());
                 }
-                Ok(())
+                machine.sync(self.inode);
+                self.told.check(&machine)
             }
             Err(error) => {
                 // A dead process changes nothing; a failed sync forgets what it should have kept.

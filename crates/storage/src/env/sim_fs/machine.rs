@@ -109,6 +109,8 @@ pub(super) struct Machine {
     pub(super) max_open_files: Option<usize>,
     /// Process -> how many files it has open.
     open_files: BTreeMap<u64, usize>,
+    /// File -> how often its write-back has failed.
+    failed_write_backs: BTreeMap<u64, u64>,
     pub(super) counts: FsCounts,
     pub(super) op_count: u64,
     pub(super) faults: FaultPlan,
@@ -133,6 +135,7 @@ impl Machine {
             clones: false,
             max_open_files: None,
             open_files: BTreeMap::new(),
+            failed_write_backs: BTreeMap::new(),
             counts: FsCounts::default(),
             op_count: 0,
             faults: FaultPlan::none(),
@@ -414,6 +417,20 @@ impl Machine {
             self.last_write = None;
         }
         self.file_mut(inode).make_durable();
+    }
+
+    /// Loses what a file holds and was not synced: it stays visible, and no later sync keeps it.
+    pub(super) fn fail_write_back(&mut self, inode: u64) {
+        self.file_mut(inode).drop_dirty();
+        *self.failed_write_backs.entry(inode).or_default() += 1;
+    }
+
+    /// Returns how often a write-back has failed, of a file or of all.
+    pub(super) fn failed_write_backs(&self, of: Option<u64>) -> u64 {
+        match of {
+            Some(inode) => self.failed_write_backs.get(&inode).copied().unwrap_or(0),
+            None => self.failed_write_backs.values().sum(),
+        }
     }
 
     /// Makes everything durable.

@@ -51,3 +51,35 @@ fn what_waits_is_durable_after_the_one_sync_and_not_before() {
     assert_eq!(surviving(3, true), (3, 4));
     assert_eq!(surviving(100, true), (100, 1));
 }
+
+/// A failure of the kernel's own write-back is told once to each who had the file system open: not to who asks first alone,
+/// and not to who comes later.
+#[test]
+fn a_write_back_that_failed_is_told_although_another_sync_was_told_before() {
+    let fs = Arc::new(SimFs::new(1));
+    let dir = Path::new("/root");
+    fs.create_dir(dir).unwrap();
+    fs.sync_dir(Path::new("/")).unwrap();
+    for files in [3, 100] {
+        let [another, later] = [(); 2].map(|()| SyncLater::new(fs.clone(), dir).unwrap());
+        let write = |through: &SyncLater, n: usize| {
+            let path = dir.join(format!("{n} of {files}"));
+            let file = through.create_new(&path).unwrap();
+            file.write_at(0, b"x").unwrap();
+            file.sync().unwrap();
+            path
+        };
+        let lost = write(&later, 0);
+        (1..files).for_each(|n| drop(write(&later, n)));
+        fs.fail_write_back(&lost);
+        let whole = fs.file_system_of(dir).unwrap();
+        (0..50).for_each(|n| drop(write(&another, files + n)));
+        assert!(another.sync().is_err(), "it was open when the write-back failed");
+        whole.sync().expect("it was not");
+        assert!(later.sync().is_err(), "{files} files: one of them is lost");
+        later.sync().expect("nothing waits any more");
+        let after = fs.fork();
+        after.power_cut(Survive::Nothing);
+        assert!(after.power_up().read(&lost).is_ok_and(|bytes| bytes.is_empty()), "it is not there afterwards");
+    }
+}
