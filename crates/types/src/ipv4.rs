@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn addresses_and_nets_are_numbers() {
         assert_eq!(parse("10.0.200.7").map(text).as_deref(), Some("10.0.200.7"));
-        for bad in ["", "1.2.3", "1.2.3.4.5", "256.0.0.1", "1.2.3.-4", "a.b.c.d"] {
+        for bad in ["", "1.2.3", "1.2.3.4.5", "256.0.0.1", "1.2.3.-4", "a.b.c.d", "1..2.3", "0001.2.3.4", "+1.2.3.4"] {
             assert_eq!(parse(bad), None, "{bad}");
         }
         assert_eq!(parse_net("10.1.2.3/8"), Some((10 << 24, 0xff00_0000)));

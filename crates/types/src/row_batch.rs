@@ -6,9 +6,11 @@
 use crate::{ColumnId, ColumnType, Invalid};
 
 mod array_column;
+mod packed_column;
 mod symbol_column;
 
 pub use array_column::ArrayColumn;
+pub use packed_column::{BinaryColumn, PackedColumn, StrColumn};
 pub use symbol_column::SymbolColumn;
 
 /// Values of one column, one entry a row.
@@ -191,118 +193,6 @@ impl ColumnData {
             ColumnData::Array(v) => v.size_bytes(),
             ColumnData::Str(v) => v.size_bytes(),
             ColumnData::Symbol(v) => v.size_bytes(),
-        }
-    }
-}
-
-/// Byte values back to back; a NULL has no bytes and its bit set in `nulls`.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct BinaryColumn {
-    bytes: Vec<u8>,
-    ends: Vec<u32>,
-    nulls: Vec<bool>,
-}
-
-impl BinaryColumn {
-    /// Appends a value.
-    pub fn push(&mut self, value: Option<&[u8]>) {
-        self.bytes.extend_from_slice(value.unwrap_or(&[]));
-        self.ends.push(u32::try_from(self.bytes.len()).expect("a batch holds less than 4 GiB of bytes"));
-        self.nulls.push(value.is_none());
-    }
-
-    /// Returns the value of a row.
-    pub fn get(&self, row: usize) -> Option<&[u8]> {
-        let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
-        (!self.nulls[row]).then(|| &self.bytes[start..self.ends[row] as usize])
-    }
-
-    /// Returns the number of rows.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Returns whether there are no rows.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Returns all values in order.
-    pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> + Clone {
-        (0..self.len()).map(|row| self.get(row))
-    }
-
-    /// Returns the bytes of all values, the end of each value in them, and which are NULL; nothing is copied.
-    pub fn into_parts(self) -> (Vec<u8>, Vec<u32>, Vec<bool>) {
-        (self.bytes, self.ends, self.nulls)
-    }
-
-    fn size_bytes(&self) -> usize {
-        self.ends.len() * 4 + self.bytes.len()
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        if rows < self.len() {
-            let end = if rows == 0 { 0 } else { self.ends[rows - 1] as usize };
-            self.bytes.truncate(end);
-            self.ends.truncate(rows);
-            self.nulls.truncate(rows);
-        }
-    }
-}
-
-/// Text values back to back; a NULL has no bytes and its bit set in `nulls`.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct StrColumn {
-    bytes: String,
-    ends: Vec<u32>,
-    nulls: Vec<bool>,
-}
-
-impl StrColumn {
-    /// Appends a value.
-    pub fn push(&mut self, value: Option<&str>) {
-        self.bytes.push_str(value.unwrap_or(""));
-        self.ends.push(u32::try_from(self.bytes.len()).expect("a batch holds less than 4 GiB of text"));
-        self.nulls.push(value.is_none());
-    }
-
-    /// Returns the value of a row.
-    pub fn get(&self, row: usize) -> Option<&str> {
-        let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
-        (!self.nulls[row]).then(|| &self.bytes[start..self.ends[row] as usize])
-    }
-
-    /// Returns the number of rows.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Returns whether there are no rows.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Returns all values in order.
-    pub fn iter(&self) -> impl Iterator<Item = Option<&str>> + Clone {
-        (0..self.len()).map(|row| self.get(row))
-    }
-
-    /// Returns the bytes of all values, the end of each value in them, and which are NULL; nothing is copied.
-    pub fn into_parts(self) -> (String, Vec<u32>, Vec<bool>) {
-        (self.bytes, self.ends, self.nulls)
-    }
-
-    fn size_bytes(&self) -> usize {
-        self.ends.len() * 4 + self.bytes.len()
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        if rows < self.len() {
-            let end = if rows == 0 { 0 } else { self.ends[rows - 1] as usize };
-            self.bytes.truncate(end);
-            self.ends.truncate(rows);
-            self.nulls.truncate(rows);
         }
     }
 }

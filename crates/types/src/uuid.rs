@@ -26,7 +26,15 @@ mod tests {
     fn text_comes_back_in_lower_case() {
         let bytes = super::parse("A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11").unwrap();
         assert_eq!(super::text(&bytes), "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11");
-        for bad in ["", "a0eebc99", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g", "a0eebc999c0b-4ef8-bb6d-6bb9bd380a111-"] {
+        assert_eq!((bytes[0], bytes[4], bytes[15]), (0xa0, 0x9c, 0x11));
+        for bad in [
+            "",
+            "a0eebc99",
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1",
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g",
+            "a0eebc999c0b-4ef8-bb6d-6bb9bd380a111-",
+            "éé111111-2222-3333-4444-5555555555",
+        ] {
             assert_eq!(super::parse(bad), None, "{bad}");
         }
     }
