@@ -1,9 +1,15 @@
 //! A root directory: log, segments, bases, snapshots, restore. No SQL, no sockets, no DataFusion.
 //!
-//! Reading order: [`env`] and [`layout`]; [`log`] (the only commit point) and [`record`] (what a frame says);
-//! [`chunk`], [`segment`], [`symbols`], [`run`], [`merge`], `dedup` (rows); [`memtable`], `ttl`, [`table`], [`catalog`] (the state in memory);
-//! [`database`] (commits and views), [`flush`], [`bring_back`, [`load`], [`gc`] (what follows them), [`check`], [`counters`]; [`timeline`], [`base`],
-//! [`snapshot`], [`recovery`], [`moment`], [`restore`], [`copy`]; [`engine`] (the thread). A module uses those before it.
+//! Reading order, from the ground up:
+//!
+//! 1. the machine and the files: [`env`], [`layout`], [`root`], [`document`];
+//! 2. the log, the only commit point: [`log`], [`record`] (what a frame says);
+//! 3. rows: [`chunk`], [`segment`], [`symbols`], [`run`], [`merge`], `dedup`;
+//! 4. the state in memory: [`memtable`], `ttl`, [`table`], [`catalog`];
+//! 5. commits and views: [`database`], [`read_view`], [`load`]; changes of whole tables: `changes`, [`rewrite`], `convert`, `detach`;
+//! 6. the background: [`flush`], `compaction`, [`base`], [`gc`]; [`check`] and [`counters`] look on;
+//! 7. what was: [`timeline`], [`snapshot`], [`recovery`], [`moment`], [`restore`], `bring_back`, [`copy`];
+//! 8. [`engine`], which runs the background.
 
 pub mod arrow_type;
 pub mod base;
