@@ -14,7 +14,9 @@ use super::{Ctes, Planner, build, plan_error};
 use crate::error::SqlError;
 use crate::functions::{self, Call, Typed};
 use crate::kind::Kind;
-use crate::parser::ast::{Body, Expr as Tree, ExprKind, Item, JoinKind, Query, RelationRef, Select, SetOp, Source};
+use crate::parser::ast::{
+    Binary, Body, Expr as Tree, ExprKind, Item, JoinKind, Query, RelationRef, Select, SetOp, Source,
+};
 
 impl Planner<'_> {
     /// Returns whether a query is known to have no rows.
@@ -146,6 +148,27 @@ pub fn array(scope: &Scope, name: &str, args: &[Tree], position: usize) -> Optio
         }
         _ => None,
     }
+}
+
+/// Binds `typreceive <> 0`, as ADBC asks: a type's function is its name here, and the number 0 is no function, shown as `-`.
+pub fn against_no_function(
+    scope: &Scope,
+    op: Binary,
+    left: &Tree,
+    right: &Tree,
+    position: usize,
+) -> Result<Option<Typed>, SqlError> {
+    let (ExprKind::Name { name, .. }, ExprKind::Number(number)) = (&left.kind, &right.kind) else { return Ok(None) };
+    let is_function = ["typreceive", "typsend", "typinput", "typoutput"].iter().any(|f| name.eq_ignore_ascii_case(f));
+    if !is_function || number != "0" || !matches!(op, Binary::Eq | Binary::Ne) {
+        return Ok(None);
+    }
+    let function = scope.bind(left)?;
+    if !function.kind.is_text() {
+        return Ok(None);
+    }
+    let none = Typed::text("-", right.position).with_kind(Kind::String);
+    functions::operators::binary(super::scope::binary_op(op), function, none, position).map(Some)
 }
 
 /// Binds a cast to a type that only PostgreSQL's catalogue has; None for every other type.

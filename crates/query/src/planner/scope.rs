@@ -213,6 +213,9 @@ impl<'s> Scope<'s> {
         if let Some(found) = lists::against_list(self, op, left, right, position)? {
             return Ok(found);
         }
+        if let Some(found) = catalogue::against_no_function(self, op, left, right, position)? {
+            return Ok(found);
+        }
         let (left_value, right_value) = self.bind_pair(left, right)?;
         if (self.is_time(left) || self.is_time(right))
             && let Some(found) = moments::against_text(op, &left_value, &right_value)?

@@ -268,10 +268,9 @@ pub fn type_name(oid: i32) -> Option<&'static str> {
 
 fn pg_type_row(of: &Type) -> Vec<ScalarValue> {
     let Type(oid, name, io, array, category, element, length, default) = of;
-    let relation = ScalarValue::Int32(None);
     let io = |what: &str| text(format!("{io}{what}"));
     let mut row = vec![int(*oid), text(*name), int(0), int(*array), int(CATALOG), flag(false), int(0), text("b")];
-    row.extend([text(*category), relation, int(*element), io("recv"), text(","), io("in"), int(0), short(*length)]);
+    row.extend([text(*category), int(0), int(*element), io("recv"), text(","), io("in"), int(0), short(*length)]);
     row.extend([flag(false), flag(false), flag(true), text("c"), text("p"), int(0), int(0), text_or_null(*default)]);
     row.extend([io("send"), io("out"), text_or_null(None)]);
     row

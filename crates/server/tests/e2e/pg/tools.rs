@@ -49,6 +49,19 @@ fn what_nothing_keeps_to_is_noticed() {
 }
 
 #[test]
+fn adbc_learns_how_types_are_received() {
+    let (_server, mut client) = served_with_trades();
+    let types = "SELECT oid, typname, typreceive, typbasetype, typrelid, typarray FROM pg_catalog.pg_type
+        WHERE (typreceive != 0 OR typsend != 0) AND typtype != 'r' AND typreceive::TEXT != 'array_recv'";
+    check(
+        &mut client,
+        &format!("{types} AND typname IN ('int8', 'bool') ORDER BY oid"),
+        &["16|bool|boolrecv|0|0|1000", "20|int8|int8recv|0|0|1016"],
+    );
+    check(&mut client, "select count() from pg_type where typreceive = 0", &["0"]);
+}
+
+#[test]
 fn pgjdbc_finds_schemas_keys_and_keywords() {
     let (_server, mut client) = served_with_trades();
     let schemas = "SELECT nspname AS TABLE_SCHEM FROM pg_catalog.pg_namespace
