@@ -28,5 +28,5 @@ pub use functions::moment_format::pattern::Pattern as MomentPattern;
 pub use outcome::{Described, Outcome, OutputColumn, OutputType, Rows};
 pub use parser::ast::Ident;
 pub use planner::parameters::Param;
-pub use session::{CopyTarget, Session};
+pub use session::{CopyTarget, Session, Validity};
 pub use settings::{Copies, CopyErrors, CopyFrom, Parameter, Parameters, Reload, Settings};

@@ -29,6 +29,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod update;
+mod validate;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub(crate) use kept::Kept;
 use kept::{Entry, Known};
 pub(crate) use rules::Engine;
 pub(crate) use run::engine;
+pub use validate::Validity;
 
 /// One connection.
 pub struct Session {

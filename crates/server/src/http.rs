@@ -50,6 +50,7 @@ mod pieces;
 mod routes;
 mod rows;
 mod server_info;
+mod validate;
 mod window;
 mod write;
 

@@ -79,7 +79,7 @@ async fn answer_statement(
     }
 }
 
-fn empty_query(sql: &str, parameters: &Parameters) -> Response {
+pub(super) fn empty_query(sql: &str, parameters: &Parameters) -> Response {
     let key = if parameters.get("version") == Some("2") { "notice" } else { "error" };
     // the position is a text here, as in the peer
     let body = format!("{{\"{key}\":\"empty query\",\"query\":{},\"position\":\"0\"}}", json!(sql));
@@ -149,6 +149,14 @@ fn select(rows: &RowStream, cols: &str) -> Result<Vec<usize>, String> {
         found.ok_or_else(|| format!("column not found: '{name}'"))
     };
     cols.split(',').map(|name| position(name.trim())).collect()
+}
+
+/// Returns how the type of a column is told.
+pub(super) fn json_type(kind: Kind) -> serde_json::Value {
+    match kind.shown() {
+        Kind::Array(dimensions) => json!({"type": "ARRAY", "dim": dimensions, "elemType": "DOUBLE"}),
+        kind => json!({"type": kind.name()}),
+    }
 }
 
 /// Returns what stands before the rows.

@@ -11,7 +11,7 @@ use axum::response::Response;
 use axum::routing::any;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{HttpContext, answer, auth, body, chk, exec, exp, imp, pages, server_info, write};
+use super::{HttpContext, answer, auth, body, chk, exec, exp, imp, pages, server_info, validate, write};
 use crate::health;
 
 /// Returns the routes. A handler is asked for every method, so that it can refuse in the peer's words.
@@ -19,6 +19,7 @@ pub fn router(context: Arc<HttpContext>) -> Router {
     Router::new()
         .route("/exec", any(exec::handle))
         .route("/exp", any(exp::handle))
+        .route("/api/v1/sql/validate", any(validate::handle))
         .route("/write", any(write::handle))
         .route("/api/v2/write", any(write::handle))
         .route("/imp", any(imp::handle).layer(DefaultBodyLimit::disable()))

@@ -130,6 +130,37 @@ fn clients_find_what_they_ask_before_they_write() {
 }
 
 #[test]
+fn a_statement_is_validated_without_being_carried_out() {
+    let server = Running::start();
+    server.exec("create table v (ts timestamp, s symbol, a double[]) timestamp(ts) partition by day");
+    let validate = |sql: &str| server.get(&format!("/api/v1/sql/validate?query={}", encode(sql)));
+    let columns = "[{\"name\":\"s\",\"type\":\"SYMBOL\"},{\"name\":\"ts\",\"type\":\"TIMESTAMP\"}]";
+    let text = "select s, ts from v";
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    let expected = json(&format!("{{\"query\":\"{text}\",\"columns\":{columns},\"timestamp\":1}}"));
+    assert_eq!(json(&validate(text).body), expected);
+    let array = json("[{\"name\":\"a\",\"type\":\"ARRAY\",\"dim\":1,\"elemType\":\"DOUBLE\"}]");
+    assert_eq!(json(&validate("select a from v").body)["columns"], array);
+    for (sql, kind) in [
+        ("create table w (a int)", "CREATE TABLE"),
+        ("create table w as (select 1 x)", "CREATE AS SELECT"),
+        ("insert into v (ts) values (1)", "INSERT"),
+        ("drop table v", "DROP"),
+        ("explain select 1", "EXPLAIN"),
+        ("begin", "BEGIN"),
+    ] {
+        assert_eq!(validate(sql).body, format!("{{\"queryType\":\"{kind}\"}}"), "{sql}");
+    }
+    let refused = validate("select x from nope");
+    assert_eq!(refused.status, 400);
+    let error = "{\"query\":\"select x from nope\",\"error\":\"table does not exist [table=nope]\",\"position\":14}";
+    assert_eq!(refused.body, error);
+    assert_eq!(validate("").status, 200);
+    assert!(server.exec("select count() from v").body.contains("[[0]]"), "nothing was inserted or dropped");
+    assert_eq!(server.exec("select * from w").status, 400);
+}
+
+#[test]
 fn with_credentials_set_only_settings_and_ping_are_open() {
     let root = new_root();
     let server = Running::with(&root, &[("http.user", "joe"), ("http.password", "pw")]);
