@@ -21,7 +21,10 @@ pub mod cell;
 pub mod comparison;
 pub mod conditional;
 pub mod decimal;
+pub mod digest;
 pub mod environment;
+pub mod finance;
+pub mod geo;
 #[cfg(test)]
 mod golden;
 pub mod json;
@@ -71,6 +74,9 @@ pub fn find(name: &str) -> Option<Binding> {
         random::find,
         server_info::find,
         json::find,
+        finance::find,
+        geo::find,
+        digest::find,
     ]
     .iter()
     .find_map(|family| family(name))

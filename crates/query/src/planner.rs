@@ -10,6 +10,7 @@
 mod catalogue;
 pub mod conjuncts;
 mod group;
+mod intervals;
 pub mod join;
 mod latest;
 pub mod lists;

@@ -2,7 +2,7 @@
 //!
 //! `count` is DataFusion's own, so that statistics may answer it. All others are [`fold::Fold`]s: what is kept for one
 //! group, and how a row changes it. Rows arrive in the order of the designated timestamp, which first and last rely on.
-//! Next: [`fold`] ([`groups`]: its other form, [`dense`]: for few groups), then [`sums`], [`extremes`], [`ends`], [`spread`], [`tallies`], [`bits`].
+//! Next: [`fold`] ([`groups`]: its other form, [`dense`]: for few groups), then [`sums`], [`extremes`], [`ends`], [`spread`], [`paths`], [`percentiles`], [`tallies`], [`bits`].
 
 use datafusion::common::ScalarValue;
 use datafusion::functions_aggregate::count::count_udaf;
@@ -21,13 +21,15 @@ mod ends;
 mod extremes;
 mod fold;
 pub mod groups;
+mod paths;
+mod percentiles;
 mod reduce;
 mod spread;
 mod sums;
 mod tallies;
 
 /// The names of all aggregate functions, lower case.
-const NAMES: &[&str] = &[
+pub(super) const NAMES: &[&str] = &[
     "count",
     "count_distinct",
     "sum",
@@ -58,6 +60,13 @@ const NAMES: &[&str] = &[
     "string_agg",
     "string_distinct_agg",
     "approx_count_distinct",
+    "approx_percentile",
+    "approx_median",
+    "twap",
+    "haversine_dist_deg",
+    "weighted_stddev",
+    "weighted_stddev_freq",
+    "weighted_stddev_rel",
     "bool_and",
     "bool_or",
     "bit_and",
@@ -97,8 +106,12 @@ pub fn bind(call: &Call, distinct: bool) -> Result<Typed, SqlError> {
         ("covar_pop" | "covar_samp" | "corr" | "regr_slope" | "regr_intercept" | "weighted_avg" | "vwap", 2) => {
             spread::of_pairs(&name, call)
         }
+        ("weighted_stddev" | "weighted_stddev_freq" | "weighted_stddev_rel", _) => spread::weighted(&name, call),
+        ("approx_percentile" | "approx_median", _) => percentiles::bind(&name, call),
+        ("twap", _) => paths::twap(call),
+        ("haversine_dist_deg", _) => paths::haversine(call),
         ("mode", 1) => tallies::mode(call, first),
-        ("approx_count_distinct", 1) => approx_count_distinct(call, first),
+        ("approx_count_distinct", 1 | 2) => approx_count_distinct(call, first),
         ("string_agg" | "string_distinct_agg", 2) => {
             tallies::string_agg(call, distinct || name == "string_distinct_agg")
         }
@@ -135,6 +148,13 @@ fn count_distinct(call: &Call) -> Result<Typed, SqlError> {
 fn approx_count_distinct(call: &Call, arg: &Typed) -> Result<Typed, SqlError> {
     if matches!(arg.kind, Kind::Boolean | Kind::Float | Kind::Double) {
         return Err(call.no_match());
+    }
+    if let Some(precision) = call.args.get(1) {
+        match precision.as_integer() {
+            Some(4..=18) => {}
+            None if !precision.is_null_literal() => return Err(call.no_match()),
+            _ => return Err(SqlError::new(call.position, "precision must be between 4 and 18")),
+        }
     }
     Ok(counted(arg.expr.clone(), true, call.position))
 }

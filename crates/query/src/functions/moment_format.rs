@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{TimestampMicrosecondType, TimestampMillisecondType};
+use arrow::datatypes::{TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType};
 use datafusion::logical_expr::Volatility;
 
 use super::kernel::{Args, Function, column, text_column};
+use super::moment::parse_timestamp_ns;
 use super::overload::convert;
 use super::typed::{Call, Typed};
 use super::{Binding, Environment};
@@ -21,6 +22,7 @@ pub fn find(name: &str) -> Option<Binding> {
     Some(Binding::Own(match name {
         "to_str" => to_str,
         "to_timestamp" => to_timestamp,
+        "to_timestamp_ns" => to_timestamp_ns,
         "to_date" => to_date,
         "to_pg_date" => to_pg_date,
         _ => return None,
@@ -47,6 +49,15 @@ fn to_str(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
         return Err(call.no_match());
     }
     let pattern = constant_pattern(format)?;
+    if at.kind == Kind::TimestampNs {
+        let kernel = Arc::new(move |args: &Args| {
+            let moments = args.numbers::<TimestampNanosecondType>(0);
+            let text = |ns: i64| pattern.format_fine(ns.div_euclid(1_000), ns.rem_euclid(1_000));
+            Ok(text_column(args.rows(), |row| moments.get(row).map(text)))
+        });
+        let function = Function::new("to_str ns", 2, Kind::String, Volatility::Immutable, kernel);
+        return function.call(vec![at.clone(), format.clone()], Kind::String, call.position);
+    }
     let args = vec![convert(at.clone(), Kind::Timestamp)?, format.clone()];
     let kernel = Arc::new(move |args: &Args| {
         let moments = args.timestamps(0);
@@ -70,6 +81,26 @@ fn to_timestamp(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
     let count = call.args.len();
     let function = Function::new("to_timestamp", count, Kind::Timestamp, Volatility::Immutable, kernel);
     function.call(call.args.clone(), Kind::Timestamp, call.position)
+}
+
+fn to_timestamp_ns(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
+    if call.args.is_empty() || call.args.len() > 2 || !call.args.iter().all(is_textual) {
+        return Err(call.no_match());
+    }
+    let pattern = call.args.get(1).map(constant_pattern).transpose()?;
+    let kernel = Arc::new(move |args: &Args| {
+        let texts = args.texts(0);
+        Ok(column::<TimestampNanosecondType>(args.rows(), |row| match &pattern {
+            Some(pattern) => {
+                let (us, nanos) = pattern.read_fine(texts.get(row)?)?;
+                us.checked_mul(1_000)?.checked_add(nanos)
+            }
+            None => parse_timestamp_ns(texts.get(row)?),
+        }))
+    });
+    let count = call.args.len();
+    let function = Function::new("to_timestamp_ns", count, Kind::TimestampNs, Volatility::Immutable, kernel);
+    function.call(call.args.clone(), Kind::TimestampNs, call.position)
 }
 
 fn to_date(call: &Call, _: &Environment) -> Result<Typed, SqlError> {

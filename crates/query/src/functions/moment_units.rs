@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType, TimestampNanosecondType};
 use datafusion::logical_expr::Volatility;
 
 use super::kernel::{Args, Function, column};
@@ -31,6 +31,8 @@ pub fn find(name: &str) -> Option<Binding> {
         "to_timezone" => |call, _| to_zone(call, true),
         "to_utc" => |call, _| to_zone(call, false),
         "now" => now,
+        "now_ns" => now_ns,
+        "systimestamp_ns" => systimestamp_ns,
         "systimestamp" => systimestamp,
         "sysdate" => sysdate,
         _ => return None,
@@ -219,6 +221,23 @@ fn now(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
     no_arguments(call)?;
     let value = datafusion::common::ScalarValue::TimestampMicrosecond(Some(environment.ask().now_us), None);
     Ok(Typed::literal(value, Kind::Timestamp, call.position))
+}
+
+fn now_ns(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
+    no_arguments(call)?;
+    let now_ns = environment.ask().now_us.checked_mul(1_000);
+    let value = datafusion::common::ScalarValue::TimestampNanosecond(now_ns, None);
+    Ok(Typed::literal(value, Kind::TimestampNs, call.position))
+}
+
+fn systimestamp_ns(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
+    no_arguments(call)?;
+    let clock = environment.ask().clock.clone();
+    let kernel = Arc::new(move |args: &Args| {
+        Ok(column::<TimestampNanosecondType>(args.rows(), |_| clock.now_us().checked_mul(1_000)))
+    });
+    let function = Function::new("systimestamp_ns", 0, Kind::TimestampNs, Volatility::Volatile, kernel);
+    function.call(Vec::new(), Kind::TimestampNs, call.position)
 }
 
 fn systimestamp(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {

@@ -1,7 +1,7 @@
 //! Table functions: calls that stand where a table may stand.
 //!
 //! [`rows`] makes small tables in memory; [`sequences`] generates rows as they are asked for; [`meta`] answers what the
-//! database knows of its tables and snapshots. Relations of PostgreSQL's catalogue: [`super::catalog`].
+//! database knows of its tables and snapshots, [`listing`] which functions there are. Relations of PostgreSQL's catalogue: [`super::catalog`].
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::typed::Call;
 use super::{Environment, catalog};
 use crate::error::SqlError;
 
+mod listing;
 pub(super) mod meta;
 pub mod rows;
 mod sequences;
@@ -50,6 +51,9 @@ fn find(name: &str) -> Option<Bind> {
         "materialized_views" => meta::materialized_views,
         "views" => meta::views,
         "keywords" => meta::keywords,
+        "functions" => listing::functions,
+        "reader_pool" => meta::reader_pool,
+        "writer_pool" => meta::writer_pool,
         _ => return None,
     })
 }

@@ -123,7 +123,7 @@ fn instant(value: &Typed) -> Option<i64> {
 }
 
 /// Returns the test whether a time lies in any of the ranges; NULL lies in none.
-fn within(time: &Typed, found: &[TimeRange], negated: bool, position: usize) -> Typed {
+pub(super) fn within(time: &Typed, found: &[TimeRange], negated: bool, position: usize) -> Typed {
     let column = match time.kind {
         Kind::Date => {
             Expr::Cast(datafusion::logical_expr::Cast::new(Box::new(time.expr.clone()), Kind::Timestamp.arrow()))

@@ -10,7 +10,7 @@ use datafusion::logical_expr::Expr;
 use super::group::Grouping;
 use super::relation::Column;
 use super::window::{self, Windows};
-use super::{Ctes, Planner, catalogue, lists, moments, numbers};
+use super::{Ctes, Planner, catalogue, intervals, lists, moments, numbers};
 use crate::error::SqlError;
 use crate::functions::arithmetic::Arithmetic;
 use crate::functions::array::Selector;
@@ -261,6 +261,9 @@ impl<'s> Scope<'s> {
         if plain == "unnest" {
             return Err(SqlError::new(position, "UNNEST cannot be used as an expression; use it in the FROM clause"));
         }
+        if let Some(found) = intervals::call(self, plain, args, position)? {
+            return Ok(found);
+        }
         if name == "[]"
             && let Some((array, selectors)) = args.split_first()
         {
@@ -332,6 +335,9 @@ impl<'s> Scope<'s> {
         }
         // A parameter whose type the client leaves open may hold an interval where a text may: `ts IN $1`.
         let wanted = if value.kind.is_time() { Kind::Varchar } else { value.kind };
+        if let Some(found) = intervals::in_list(self, &value, list, negated, position)? {
+            return Ok(found);
+        }
         let list = list.iter().map(|e| self.bind_wanted(e, wanted)).collect::<Result<Vec<_>, _>>()?;
         if value.kind.is_time() {
             return moments::in_list(self, value, list, negated, is_time, position);

@@ -272,3 +272,82 @@ impl Fold for Weighted {
         (saved_double(&saved[0]), saved_double(&saved[1]))
     }
 }
+
+/// Binds the standard deviation of values that weigh differently: how often each occurred (`_freq`), or how much it is to be
+/// relied on.
+pub fn weighted(name: &str, call: &Call) -> Result<Typed, SqlError> {
+    if call.args.len() != 2 {
+        return Err(call.wrong_count(2));
+    }
+    let mut args = Vec::new();
+    for arg in &call.args {
+        let message = || format!("expression type mismatch, expected: DOUBLE, actual: {}", arg.kind);
+        args.push(as_double(arg).ok_or_else(|| SqlError::new(arg.position, message()))??);
+    }
+    let fold = WeightedSpread { by_frequency: name == "weighted_stddev_freq" };
+    Ok(fold::call(name, fold, args, Kind::Double, call.position))
+}
+
+struct WeightedSpread {
+    by_frequency: bool,
+}
+
+/// The moments in which a weight stands for the count, and the sum of the weights' squares.
+#[derive(Default)]
+struct WeightedMoments {
+    moments: Moments,
+    squared_weights: f64,
+}
+
+impl Fold for WeightedSpread {
+    const ORDERED: bool = false;
+
+    type State = WeightedMoments;
+    type Columns<'a> = (&'a Float64Array, &'a Float64Array);
+
+    fn columns<'a>(&self, arrays: &'a [ArrayRef]) -> Self::Columns<'a> {
+        (doubles(&arrays[0]), doubles(&arrays[1]))
+    }
+
+    fn add(&self, state: &mut WeightedMoments, (values, weights): &Self::Columns<'_>, row: usize) {
+        let (Some(value), Some(weight)) = (double_at(values, row), double_at(weights, row)) else { return };
+        if weight == 0.0 {
+            return;
+        }
+        let moments = &mut state.moments;
+        moments.count += weight;
+        let difference = value - moments.mean;
+        moments.mean += difference * weight / moments.count;
+        moments.squares += weight * difference * (value - moments.mean);
+        state.squared_weights += weight * weight;
+    }
+
+    fn merge(&self, state: &mut WeightedMoments, later: WeightedMoments) {
+        state.moments.merge(later.moments);
+        state.squared_weights += later.squared_weights;
+    }
+
+    fn answers(&self, states: Vec<WeightedMoments>) -> ArrayRef {
+        let answer = |state: &WeightedMoments| {
+            let weight = state.moments.count;
+            let divisor = if self.by_frequency { weight - 1.0 } else { weight - state.squared_weights / weight };
+            (weight > 0.0 && divisor > 0.0).then(|| (state.moments.squares / divisor).sqrt())
+        };
+        column(states.iter().map(answer))
+    }
+
+    fn saved_types(&self) -> Vec<DataType> {
+        vec![DataType::Float64; 4]
+    }
+
+    fn save(&self, state: &WeightedMoments) -> Vec<ScalarValue> {
+        let Moments { count, mean, squares } = state.moments;
+        [count, mean, squares, state.squared_weights].map(|v| ScalarValue::Float64(Some(v))).to_vec()
+    }
+
+    fn load(&self, saved: &[ScalarValue]) -> WeightedMoments {
+        let value = |i: usize| saved_double(&saved[i]);
+        let moments = Moments { count: value(0), mean: value(1), squares: value(2) };
+        WeightedMoments { moments, squared_weights: value(3) }
+    }
+}

@@ -57,6 +57,7 @@ struct Parts {
     iso_week: Option<(Option<i64>, i64)>,
     hour: i64,
     us: i64,
+    nanos: i64,
     zone_us: i64,
     twelve: bool,
     afternoon: Option<bool>,
@@ -87,11 +88,16 @@ impl Pattern {
 
     /// Returns a moment as text.
     pub fn format(&self, us: i64) -> String {
+        self.format_fine(us, 0)
+    }
+
+    /// Returns a moment as text, given with the nanoseconds behind its microsecond.
+    pub fn format_fine(&self, us: i64, nanos: i64) -> String {
         let mut out = String::new();
         for field in &self.fields {
             match field {
                 Field::Literal(c) => out.push(*c),
-                Field::Letter(letter, count) => out.push_str(&written(*letter, *count, us)),
+                Field::Letter(letter, count) => out.push_str(&written(*letter, *count, us, nanos)),
             }
         }
         out
@@ -99,6 +105,11 @@ impl Pattern {
 
     /// Reads a moment from text; None if the text does not fit to its end.
     pub fn read(&self, text: &str) -> Option<i64> {
+        self.read_fine(text).map(|(us, _)| us)
+    }
+
+    /// Reads a moment as [`Pattern::read`] does, and the nanoseconds behind its microsecond.
+    pub fn read_fine(&self, text: &str) -> Option<(i64, i64)> {
         let mut parts = Parts {
             year: 1970,
             month: 1,
@@ -106,6 +117,7 @@ impl Pattern {
             iso_week: None,
             hour: 0,
             us: 0,
+            nanos: 0,
             zone_us: 0,
             twelve: false,
             afternoon: None,
@@ -117,12 +129,12 @@ impl Pattern {
                 Field::Letter(letter, count) => rest = parts.take(*letter, *count, rest)?,
             }
         }
-        if rest.is_empty() { parts.moment() } else { None }
+        if rest.is_empty() { Some((parts.moment()?, parts.nanos)) } else { None }
     }
 }
 
 /// Returns the text of one field.
-fn written(letter: char, count: usize, us: i64) -> String {
+fn written(letter: char, count: usize, us: i64, nanos: i64) -> String {
     let day = day_of_us(us);
     let hour = us.rem_euclid(US_PER_DAY) / US_PER_HOUR;
     let twelve = if hour % 12 == 0 { 12 } else { hour % 12 };
@@ -151,7 +163,7 @@ fn written(letter: char, count: usize, us: i64) -> String {
         ('s', _) => padded(us.rem_euclid(US_PER_MINUTE) / US_PER_SECOND),
         ('S', _) => padded(us.rem_euclid(US_PER_SECOND) / 1_000),
         ('U', _) => padded(us.rem_euclid(1_000)),
-        ('N', _) => padded(0),
+        ('N', _) => padded(nanos),
         _ => "Z".to_owned(),
     }
 }
@@ -202,6 +214,7 @@ impl Parts {
             's' => self.us += Some(value).filter(|s| *s < 60)? * US_PER_SECOND,
             'S' => self.us += value * 1_000,
             'U' => self.us += value,
+            'N' => self.nanos += value,
             _ => {}
         }
         Some(rest)

@@ -441,6 +441,27 @@ pub fn views(call: &Call, _: &Tables) -> Provider {
     table(columns, Vec::new())
 }
 
+/// Binds reader_pool(): nobody keeps readers of tables open between statements.
+pub fn reader_pool(call: &Call, _: &Tables) -> Provider {
+    pool(call, ("current_txn", Kind::Long))
+}
+
+/// Binds writer_pool(): one log serves all writers, and none owns a table.
+pub fn writer_pool(call: &Call, _: &Tables) -> Provider {
+    pool(call, ("ownership_reason", Kind::String))
+}
+
+fn pool(call: &Call, last: (&'static str, Kind)) -> Provider {
+    no_args(call)?;
+    let columns = [
+        ("table_name", Kind::String),
+        ("owner_thread_id", Kind::Long),
+        ("last_access_timestamp", Kind::Timestamp),
+        last,
+    ];
+    table(&columns, Vec::new())
+}
+
 /// The words that a statement may use as keywords.
 pub const KEYWORDS: &[&str] = &[
     "add",
