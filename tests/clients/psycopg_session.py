@@ -72,4 +72,24 @@ with psycopg.connect(DSN, autocommit=True) as c:
     with c.cursor().copy("copy psy (s, v) to stdout with csv header") as copy:
         check(b"".join(map(bytes, copy)).splitlines()[0], b"s,v")
 
+with psycopg.connect(DSN, autocommit=True) as c:
+    c.execute("drop table if exists psy_in")
+    c.execute("create table psy_in (ts timestamp, s symbol, x int, d double, v varchar) timestamp(ts) partition by day")
+    with c.cursor().copy("copy psy_in from stdin") as copy:
+        for n in range(1000):
+            copy.write_row((at[0], None if n % 2 else "k\t", n, n / 4, "line\nbreak"))
+    check(c.execute("select count(), count(s), sum(d) from psy_in where v like '%break'").fetchone(), (1000, 500, 124875.0))
+    with c.cursor().copy("copy psy_in (ts, x) from stdin (format binary)") as copy:
+        copy.set_types(["timestamp", "int4"])
+        copy.write_row((at[0], 7))
+    check(c.execute("select count() from psy_in where x = 7 and s is null and v is null").fetchone(), (1,))
+    try:
+        with c.cursor().copy("copy psy_in (ts, x) from stdin csv") as copy:
+            copy.write("2024-01-01,1\n2024-01-01,one\n")
+        check("no error", "an error")
+    except psycopg.errors.InvalidTextRepresentation as error:
+        check("line 2" in str(error), True)
+    check(c.execute("select count() from psy_in").fetchone(), (1001,))
+    c.execute("drop table psy_in")
+
 print(f"psycopg {psycopg.__version__}: {checks} checks passed")
