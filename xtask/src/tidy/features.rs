@@ -1,4 +1,4 @@
-//! COMPAT.md's list of features: each has one status, each "yes" a test, and each test exists.
+//! COMPAT.md's list of features: each has one status, each "yes" a test, each test exists, and the head counts them right.
 
 use super::Tree;
 
@@ -16,13 +16,15 @@ pub fn check(tree: &Tree) -> Vec<String> {
     };
     let mut problems = Vec::new();
     let mut seen = Vec::new();
+    let mut counts = [0; 3];
     for line in list.lines() {
         let Some(row) = Row::read(line) else { continue };
         if seen.contains(&row.id) {
             problems.push(format!("COMPAT.md: {} is listed twice", row.id));
         }
-        if !["yes", "partly", "no"].contains(&row.status) {
-            problems.push(format!("COMPAT.md: {}: status {:?}; say yes, partly or no", row.id, row.status));
+        match ["yes", "partly", "no"].iter().position(|status| *status == row.status) {
+            Some(at) => counts[at] += 1,
+            None => problems.push(format!("COMPAT.md: {}: status {:?}; say yes, partly or no", row.id, row.status)),
         }
         if row.status == "yes" && row.tests.is_empty() {
             problems.push(format!("COMPAT.md: {}: a yes names its test", row.id));
@@ -30,6 +32,11 @@ pub fn check(tree: &Tree) -> Vec<String> {
         let missing = row.tests.iter().filter(|test| !exists(tree, test));
         problems.extend(missing.map(|test| format!("COMPAT.md: {}: there is no test {test}", row.id)));
         seen.push(row.id);
+    }
+    let [yes, partly, no] = counts;
+    let sum = format!("{yes} yes, {partly} partly, {no} no");
+    if !list.contains(&sum) {
+        problems.push(format!("COMPAT.md: the head of the list does not say {sum}"));
     }
     if seen.len() != FEATURES {
         problems.push(format!("COMPAT.md: {} features are listed instead of {FEATURES}", seen.len()));
@@ -83,7 +90,7 @@ mod tests {
             ("crates/a.rs", "#[test]\nfn it_works() {}"),
         ]);
         let found = check(&tree);
-        found.into_iter().filter(|problem| !problem.contains("instead of 200")).collect()
+        found.into_iter().filter(|p| !p.contains("instead of 200") && !p.contains("head of the list")).collect()
     }
 
     #[test]
@@ -106,7 +113,15 @@ mod tests {
 
     #[test]
     fn a_list_that_is_too_short_is_noticed() {
-        let tree = Tree::of(&[("COMPAT.md", LIST)]);
+        let text = format!("{LIST}\n\n0 yes, 0 partly, 0 no\n");
+        let tree = Tree::of(&[("COMPAT.md", &text)]);
         assert_eq!(check(&tree), ["COMPAT.md: 0 features are listed instead of 200"]);
+    }
+
+    #[test]
+    fn a_sum_that_is_wrong_is_noticed() {
+        let text = format!("{LIST}\n\n2 yes, 0 partly, 0 no\n\n| A01 | a | yes | `it_works` |\n| A02 | b | no |  |\n");
+        let found = check(&Tree::of(&[("COMPAT.md", &text), ("crates/a.rs", "fn it_works() {}")]));
+        assert!(found[0].contains("does not say 1 yes, 0 partly, 1 no"), "{found:?}");
     }
 }
