@@ -16,7 +16,7 @@ fn own(row: &[Option<&str>]) -> Row {
 fn read(form: Option<Form>, data: &[u8], piece: usize) -> Result<Vec<Row>, BadCopy> {
     let mut records = Records::new(form);
     let (mut record, mut rows) = (Record::default(), Vec::new());
-    let take = |records: &mut Records, last, record: &mut Record, rows: &mut Vec<Row>| {
+    let take = |records: &mut Records, last, record: &mut Record, rows: &mut Vec<Row>| -> Result<(), BadCopy> {
         while records.next(last, record)? {
             let field = |i| record.field(i).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
             rows.push((0..record.len()).map(field).collect());
@@ -157,7 +157,7 @@ fn text_values_are_those_that_postgresql_writes() {
     assert_eq!(pushed(ColumnType::Timestamp, "2024-01-01 12:00:00+02"), Some(ColumnData::I64(vec![moment])));
     assert_eq!(pushed(ColumnType::Date, "2024-01-01 10:00"), Some(ColumnData::I64(vec![moment / 1_000])));
     assert!(
-        matches!(pushed(ColumnType::Binary, "\\x0aff"), Some(ColumnData::Binary(v)) if v.get(0) == Some(&[10, 255]))
+        matches!(pushed(ColumnType::Binary, "\\x0aff"), Some(ColumnData::Binary(v)) if v.get(0) == Some(&[10, 255][..]))
     );
     let array = pushed(ColumnType::Array(2), "{{1,2},{3,NULL}}");
     assert!(matches!(array, Some(ColumnData::Array(v)) if v.get(0).is_some_and(|(shape, _)| shape == [2, 2])));
