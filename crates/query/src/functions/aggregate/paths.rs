@@ -13,8 +13,8 @@ use super::fold::{self, Fold, double_at, doubles, saved_double, saved_long};
 use crate::error::SqlError;
 use crate::kind::Kind;
 
-/// Kilometres from the middle of the earth to its surface.
-const EARTH_RADIUS_KM: f64 = 6_371.0;
+/// Kilometres from the middle of the earth to its surface, as the reference counts them.
+const EARTH_RADIUS_KM: f64 = 6_371.088;
 
 /// Binds twap: the mean of a value that holds until the next one comes.
 pub fn twap(call: &Call) -> Result<Typed, SqlError> {

@@ -56,7 +56,7 @@ pub(super) fn functions(call: &Call, _: &Tables) -> Result<Arc<dyn TableProvider
             _ => rows.push(of_any(name, "STANDARD")),
         }
     }
-    rows.extend(TABLES.split_whitespace().map(|name| of_any(name, "CURSOR")));
+    rows.extend(TABLES.split_whitespace().map(|name| of_any(name, "STANDARD")));
     rows.extend(aggregate::NAMES.iter().map(|name| of_any(name, "GROUP_BY")));
     rows.extend(WINDOWS.split_whitespace().map(|name| of_any(name, "WINDOW")));
     table(&columns, rows)
