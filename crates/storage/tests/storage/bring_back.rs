@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use storage::env::Fs;
-use storage::env::sim_fs::{CopyMode, OpKind, SimFs, Survive};
+use storage::env::sim_fs::{CopyMode, Fault, FaultPlan, OpKind, SimFs, Survive};
 use storage::{Database, Error, Options, Terms};
 use types::{TableId, TableName};
 
@@ -161,6 +161,26 @@ fn a_cut_while_very_many_files_are_linked_leaves_the_whole_table_or_none() {
         }
     }
     assert!(came > 0 && did_not > 20, "{came} {did_not}");
+}
+
+#[test]
+fn a_table_whose_files_cannot_be_linked_does_not_come_back() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    filled(&db);
+    keep(&db, "good");
+    db.step_spare().unwrap();
+    fs.record_trace(true);
+    bring_back(&db, "good", "t", "t2").unwrap();
+    let link = fs.take_trace().iter().position(|op| op.site.kind == OpKind::HardLink).expect("segments are linked");
+    let at_op = fs.op_count() + 1 + link as u64;
+    fs.set_faults(FaultPlan::one(Fault::Fail { at_op, errno: Fault::EIO, times: 1 }));
+    let error = bring_back(&db, "good", "t", "t3").unwrap_err().to_string();
+    assert!(error.contains("_linked"), "{error}");
+    assert!(db.view().table("t3").is_none());
+    // The fault is over.
+    bring_back(&db, "good", "t", "t3").unwrap();
+    assert_eq!(rows(&db, "t3"), rows(&db, "t2"));
 }
 
 #[test]

@@ -129,6 +129,23 @@ fn near_a_full_disk_prepare_says_which_snapshot_to_complete() {
 }
 
 #[test]
+fn what_open_and_kept_snapshots_hold_is_added_up() {
+    let (_, env) = machine();
+    let db = open(&env).unwrap();
+    for (table, name, terms) in [("t", "kept", kept()), ("u", "open", Terms::default())] {
+        let id = create(&db, table);
+        insert(&db, table, &[(DAY_US, Some("a"), 1, Some("x"))]);
+        db.flush_table(id).unwrap();
+        db.prepare_snapshot_with(name, terms).unwrap();
+        db.truncate(id).unwrap();
+        clean_up(&db);
+    }
+    let held: Vec<u64> = db.snapshots().into_iter().map(|s| s.held_bytes).collect();
+    assert!(held.len() == 2 && held.iter().all(|bytes| *bytes > 0), "{held:?}");
+    assert_eq!(db.status().pinned_bytes, held.iter().sum::<u64>());
+}
+
+#[test]
 fn snapshots_that_hold_much_of_the_disk_are_told_of() {
     let (_, env, clock) = machine_with_clock();
     let mut options = Options::new(ROOT);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use storage::env::Fs;
+use storage::{Database, Options};
 
 use types::PartitionBy;
 
@@ -40,6 +41,27 @@ fn rows_come_back_in_time_order_through_flush_base_and_restart() {
     let db = open(&on(&env, fs)).unwrap();
     assert_eq!(rows(&db, "trades"), before);
     assert_eq!(db.view().table("trades").unwrap().partitions().unwrap().len(), 3);
+}
+
+#[test]
+fn a_base_is_due_when_the_log_has_many_bytes_or_many_files() {
+    // Each step ends a log file.
+    let due = |base_bytes, log_files_max| -> Vec<bool> {
+        let (_, env) = machine();
+        let options = Options { base_bytes, log_files_max, ..Options::new(ROOT) };
+        let db = Database::open(env, options).unwrap();
+        create(&db, "t");
+        let mut step = |n: i64| {
+            insert(&db, "t", &[(n, Some("a"), n, None)]);
+            db.prepare_snapshot("default").unwrap();
+            db.complete_snapshot("default").unwrap();
+            db.step_base().unwrap()
+        };
+        (0..4).map(&mut step).collect()
+    };
+    assert_eq!(due(u64::MAX, usize::MAX), [false; 4]);
+    assert_eq!(due(1, usize::MAX), [true; 4]);
+    assert_eq!(due(u64::MAX, 3), [false, false, true, false]);
 }
 
 #[test]

@@ -342,6 +342,26 @@ fn nothing_settles_while_a_copy_may_be_made() {
 }
 
 #[test]
+fn kept_snapshots_settle_also_after_a_restart() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    create(&db, "t");
+    let mut cuts = Vec::new();
+    for (day, name) in [(1, "one"), (2, "two")] {
+        fill(&db, "t", day, name);
+        db.prepare_snapshot_with(name, kept()).unwrap();
+        cuts.push((name, rows(&db, "t")));
+    }
+    drop(db);
+    // No state of this run is that of a cut: each is read from files.
+    let db = open(&on(&env, fs.kill())).unwrap();
+    for (name, cut) in cuts {
+        settle(&db, name);
+        assert_eq!(rows_at(&db, name, "t"), cut);
+    }
+}
+
+#[test]
 fn rows_that_only_a_snapshot_holds_in_memory_count_until_it_settles() {
     let (_, env) = machine();
     let memory = Budget::new(1 << 30);

@@ -276,6 +276,31 @@ fn a_restore_that_leaves_nothing_behind_holds_nothing() {
     assert!(!files.iter().any(|path| path.to_string_lossy().contains("1970-01-02/")), "{files:#?}");
 }
 
+#[test]
+fn an_undo_gives_each_settled_snapshot_back() {
+    let (fs, env, _) = machine_with_clock();
+    let db = open(&env).unwrap();
+    create(&db, "t");
+    let mut cuts = Vec::new();
+    for (day, name) in [(1, "one"), (2, "two")] {
+        fill(&db, day);
+        db.prepare_snapshot_with(name, kept()).unwrap();
+        cuts.push((name, rows(&db, "t")));
+        while db.step_settle().unwrap() {}
+    }
+    drop(db);
+    ask(&fs, "snapshot=one");
+    let db = open(&on(&env, fs.kill())).unwrap();
+    assert_eq!(rows(&db, "t"), cuts[0].1);
+    drop(db);
+    ask(&fs, "timeline=1");
+    let db = open(&on(&env, fs.kill())).unwrap();
+    assert_eq!(db.snapshots().into_iter().map(|s| s.name).collect::<Vec<_>>(), ["one", "two"]);
+    for (name, cut) in cuts {
+        assert_eq!(rows_at(&db, name, "t"), cut);
+    }
+}
+
 /// A table that lived in the log alone leaves no directory that would tell its number.
 #[test]
 fn a_table_that_a_restore_left_behind_gives_its_number_to_no_other() {
