@@ -172,7 +172,8 @@ fn a_table_whose_files_cannot_be_linked_does_not_come_back() {
     db.step_spare().unwrap();
     fs.record_trace(true);
     bring_back(&db, "good", "t", "t2").unwrap();
-    let link = fs.take_trace().iter().position(|op| op.site.kind == OpKind::HardLink).expect("segments are linked");
+    // Symbol files come first, segments behind them.
+    let link = fs.take_trace().iter().rposition(|op| op.site.kind == OpKind::HardLink).expect("segments are linked");
     let at_op = fs.op_count() + 1 + link as u64;
     fs.set_faults(FaultPlan::one(Fault::Fail { at_op, errno: Fault::EIO, times: 1 }));
     let error = bring_back(&db, "good", "t", "t3").unwrap_err().to_string();
