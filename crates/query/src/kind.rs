@@ -127,7 +127,10 @@ impl Kind {
             "int4" => Kind::Int,
             "int8" => Kind::Long,
             "numeric" => Kind::Decimal(76, 38),
-            other => return Kind::from_cast_name(other),
+            other => match other.strip_prefix("numeric(") {
+                Some(sizes) => return Kind::from_cast_name(&format!("decimal({sizes}")),
+                None => return Kind::from_cast_name(other),
+            },
         })
     }
 
