@@ -127,10 +127,7 @@ impl Kind {
             "int4" => Kind::Int,
             "int8" => Kind::Long,
             "numeric" => Kind::Decimal(76, 38),
-            other => match other.strip_prefix("numeric(") {
-                Some(sizes) => return Kind::from_cast_name(&format!("decimal({sizes}")),
-                None => return Kind::from_cast_name(other),
-            },
+            other => return Kind::from_cast_name(decimal_of_numeric(other).as_deref().unwrap_or(other)),
         })
     }
 
@@ -260,6 +257,11 @@ impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.name())
     }
+}
+
+/// Returns the name here of PostgreSQL's `numeric(precision, scale)`, both in lower case; None for any other name.
+pub fn decimal_of_numeric(name: &str) -> Option<String> {
+    name.strip_prefix("numeric(").map(|sizes| format!("decimal({sizes}"))
 }
 
 #[cfg(test)]

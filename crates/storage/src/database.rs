@@ -33,7 +33,7 @@ use crate::{Error, Result};
 
 mod alter;
 pub(crate) mod append;
-mod ddl;
+pub(crate) mod ddl;
 mod dropped;
 mod memory;
 mod open;

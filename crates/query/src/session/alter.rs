@@ -235,7 +235,8 @@ fn gone_is_fine(result: storage::Result<()>) -> storage::Result<()> {
     }
 }
 
-fn column_place(table: &TableView, name: &Ident) -> Result<usize, SqlError> {
+/// Returns the place of a column in a table.
+pub(super) fn column_place(table: &TableView, name: &Ident) -> Result<usize, SqlError> {
     let found = table.schema().index_of(&name.name);
     found.ok_or_else(|| SqlError::new(name.position, format!("Invalid column: {}", name.name)))
 }

@@ -4,6 +4,7 @@
 
 use types::{ColumnDef, RowBatch, TableId, TableName};
 
+use super::alter::column_place;
 use super::{Lot, Session};
 use crate::error::{SqlError, SqlErrorKind};
 use crate::parser::ast::Ident;
@@ -46,8 +47,7 @@ impl Session {
         let schema = view.schema();
         let mut columns: Vec<ColumnDef> = Vec::new();
         for name in names {
-            let message = || format!("Invalid column: {}", name.name);
-            let column = schema.column(&name.name).ok_or_else(|| SqlError::new(name.position, message()))?;
+            let column = &schema.columns[column_place(&view, name)?];
             if columns.iter().any(|earlier| earlier.id == column.id) {
                 return Err(SqlError::new(name.position, format!("Duplicate column [name={}]", name.name)));
             }

@@ -4,9 +4,10 @@ use storage::{Database, NewColumn, NewTable};
 use types::{ColumnDef as StoredColumn, ColumnId, ColumnType, PartitionBy, Schema, TableName, Ttl};
 
 use super::Session;
+use super::alter::column_place;
 use crate::error::SqlError;
 use crate::functions;
-use crate::kind::Kind;
+use crate::kind::{self, Kind};
 use crate::outcome::Outcome;
 use crate::parser::ast::{ColumnDef, CreateIndex, CreateTable, Ident, TableSource, TtlClause};
 use crate::parser::check_column_name;
@@ -46,9 +47,7 @@ impl Session {
     pub(super) fn create_index(&self, index: &CreateIndex) -> Result<Outcome, SqlError> {
         let table = self.table(&index.table)?;
         for column in &index.columns {
-            if table.schema().column(&column.name).is_none() {
-                return Err(SqlError::new(column.position, format!("Invalid column: {}", column.name)));
-            }
+            column_place(&table, column)?;
         }
         let mut notice = "no index is made: none is needed to find rows".to_owned();
         if index.unique {
@@ -104,7 +103,7 @@ pub fn table_name(ident: &Ident) -> Result<TableName, SqlError> {
 /// Returns the storable type of a name in DDL.
 pub fn column_type(written: &Ident) -> Result<ColumnType, SqlError> {
     let lower = written.name.to_ascii_lowercase();
-    let numeric = lower.strip_prefix("numeric(").map(|sizes| format!("decimal({sizes}"));
+    let numeric = kind::decimal_of_numeric(&lower);
     let name = match lower.as_str() {
         "integer" | "int4" => "int",
         "bigint" | "int8" => "long",

@@ -6,6 +6,7 @@ use futures::{StreamExt, future};
 use storage::TableView;
 use types::{Column, ColumnData, ColumnDef, RowBatch};
 
+use super::alter::column_place;
 use super::rows::{push, row_batch};
 use super::run::{ordered, stream};
 use super::{Lot, Moment, Session};
@@ -137,13 +138,7 @@ impl Target {
         let schema = table.schema();
         let columns = match insert.columns.is_empty() {
             true => (0..schema.columns.len()).collect(),
-            false => {
-                let find = |name: &crate::parser::ast::Ident| {
-                    let message = || format!("Invalid column: {}", name.name);
-                    schema.index_of(&name.name).ok_or_else(|| SqlError::new(name.position, message()))
-                };
-                insert.columns.iter().map(find).collect::<Result<Vec<_>, _>>()?
-            }
+            false => insert.columns.iter().map(|name| column_place(&table, name)).collect::<Result<Vec<_>, _>>()?,
         };
         Ok(Target { table, columns })
     }

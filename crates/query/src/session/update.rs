@@ -5,6 +5,7 @@ use storage::TableView;
 use types::ColumnDef;
 
 use super::Session;
+use super::alter::column_place;
 use super::rewrite::{Keep, Look, matching_times, table, target};
 use crate::error::SqlError;
 use crate::functions;
@@ -84,8 +85,7 @@ fn values(
     let scope = Scope { columns, time: relation.time, ..Scope::constants(planner) };
     let mut exprs: Vec<Expr> = columns[..schema.columns.len()].iter().map(Column::expr).collect();
     for (name, tree) in &update.set {
-        let missing = || SqlError::new(name.position, format!("Invalid column: {}", name.name));
-        let place = schema.index_of(&name.name).ok_or_else(missing)?;
+        let place = column_place(view, name)?;
         if schema.designated_index() == Some(place) {
             return Err(SqlError::new(name.position, "Designated timestamp column cannot be updated"));
         }

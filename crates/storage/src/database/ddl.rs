@@ -144,9 +144,7 @@ impl Database {
         let max_bytes = 1024 + schema.columns.len() * 256 + batches.iter().map(payload_bytes).sum::<usize>();
         let mut id = TableId(0);
         self.commit(Urgency::Ordinary, max_bytes, |state| {
-            if state.table_named(&new.name.folded()).is_some() {
-                return Err(Error::Exists(format!("table already exists: {}", new.name)));
-            }
+            check_free(state, &new.name)?;
             id = TableId(state.next_table);
             let dir = table_dir(&new.name, id);
             // The rows are resolved against the table that the first record makes.
@@ -184,6 +182,14 @@ impl Database {
             }
         })?;
         Ok(())
+    }
+}
+
+/// Checks that no table has the name.
+pub(crate) fn check_free(state: &DbState, name: &TableName) -> Result<()> {
+    match state.table_named(&name.folded()) {
+        None => Ok(()),
+        Some(_) => Err(Error::Exists(format!("table already exists: {name}"))),
     }
 }
 

@@ -27,8 +27,8 @@ pub fn read(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> Result
     read_as(disk, pin, pin_path, check, Rows::Read)
 }
 
-/// As [`read`], without rows that stand in the log alone and symbols that they brought: what a copy, or gc, asks for. Of a frame
-/// of rows the checksum is looked at and no more.
+/// As [`read`], without rows that stand in the log alone and symbols that they brought: what a copy, or gc, asks for. The
+/// checksum and the structure of their records are looked at, and no more.
 ///
 /// # Errors
 /// As [`read`].
