@@ -68,6 +68,8 @@ pub struct Session {
     user: String,
     /// Statements that change something are refused.
     read_only: bool,
+    /// Rules of PostgreSQL's DDL are noticed, not refused.
+    over_postgres: bool,
     /// Rows inserted since BEGIN.
     transaction: Option<Vec<Lot>>,
     /// Set since BEGIN, the newest last.
@@ -93,6 +95,7 @@ impl Session {
             stopper,
             user,
             read_only: false,
+            over_postgres: false,
             transaction: None,
             savepoints: Vec::new(),
         }
@@ -106,6 +109,12 @@ impl Session {
     /// Returns this session as that of a user, who may perhaps only read.
     pub fn of_user(self, user: &str, read_only: bool) -> Session {
         Session { user: user.to_owned(), read_only, ..self }
+    }
+
+    /// Returns this session as one over PostgreSQL's protocol, whose tools write keys, checks and indexes into their DDL: they are
+    /// accepted with a notice that nothing keeps to them.
+    pub fn over_postgres(self) -> Session {
+        Session { over_postgres: true, ..self }
     }
 
     /// Returns the byte ranges of the statements of a script; empty ones are left out.

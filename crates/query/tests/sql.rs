@@ -1,13 +1,12 @@
 //! Statements against a real database in a temporary root, with the answers that QuestDB 9.3.4 gave.
 //!
-//! (`right.jsonl`: the answers that are right where that server's are not, `ours.jsonl`: statements that it lacks; see
-//! COMPAT.md.) The statement `restart` writes all rows into segments and starts anew.
+//! (`right.jsonl`: the answers that are right where that server's are not, `ours.jsonl`: statements that it lacks,
+//! `over_postgres.jsonl`: those that only clients of PostgreSQL's protocol may say; see COMPAT.md.) The statement `restart` writes all rows into segments and starts anew.
 //! Each file of `tests/sql` is one history: a statement a line, as JSON with its recorded answer (columns, rows,
 //! designated timestamp, or error and position). `SQL_SCORE='a.jsonl b.jsonl'` scores other recordings instead and prints
 //! what differs. Queries are said with other literals first, and again afterwards: what is kept of them answers the same.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes as arrow_types;
@@ -92,8 +91,7 @@ fn cell(batch: &RecordBatch, column: usize, row: usize, kind: &str) -> Value {
     }
 }
 
-async fn answer(database: &Arc<storage::Database>, settings: &Arc<Settings>, sql: &str) -> Value {
-    let mut session = Session::new(database.clone(), settings.clone());
+async fn answer(mut session: Session, sql: &str) -> Value {
     let outcome = match session.execute(sql, &[]).await {
         Ok(outcome) => outcome,
         Err(error) => return failed(&error),
@@ -219,13 +217,17 @@ fn play(path: &Path) -> Score {
             engine = restarted(engine, &root.0);
             continue;
         }
+        let session = || {
+            let session = Session::new(engine.database().clone(), settings.clone());
+            if name == "over_postgres" { session.over_postgres() } else { session }
+        };
         let said = || {
-            let (database, settings, text) = (engine.database().clone(), settings.clone(), sql.clone());
-            let task = runtime.spawn(async move { answer(&database, &settings, &text).await });
+            let (session, text) = (session(), sql.clone());
+            let task = runtime.spawn(async move { answer(session, &text).await });
             runtime.block_on(task).unwrap_or_else(|e| json!({"error": format!("panicked: {e}"), "position": -1}))
         };
         for other in [1, 2].into_iter().filter_map(|by| with_other_digits(&sql, by)) {
-            runtime.block_on(answer(engine.database(), &settings, &other));
+            runtime.block_on(answer(session(), &other));
         }
         let got = said();
         if want.get("volatile").is_some() || want.get("failed").is_some() {

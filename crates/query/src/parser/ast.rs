@@ -4,6 +4,8 @@
 
 use types::{SymbolOptions, TableId, Ttl};
 
+use crate::error::SqlError;
+
 /// A name with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ident {
@@ -177,8 +179,17 @@ pub struct CreateTable {
     pub ttl: Option<TtlClause>,
     pub parameters: TableParameters,
     pub dedup: Option<Vec<Ident>>,
-    /// Rules of PostgreSQL's DDL to which nothing keeps, by their names there.
-    pub unkept: Vec<&'static str>,
+    /// Rules of PostgreSQL's DDL to which nothing keeps.
+    pub unkept: Vec<Unkept>,
+}
+
+/// A rule of PostgreSQL's DDL to which nothing keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unkept {
+    /// By its name there.
+    pub rule: &'static str,
+    /// What a client hears that does not speak PostgreSQL's protocol.
+    pub refusal: SqlError,
 }
 
 /// PostgreSQL's CREATE INDEX.
@@ -187,6 +198,8 @@ pub struct CreateIndex {
     pub table: Ident,
     pub columns: Vec<Ident>,
     pub unique: bool,
+    /// As [`Unkept::refusal`].
+    pub refusal: SqlError,
 }
 
 /// `, INDEX(column CAPACITY n)`.

@@ -4,7 +4,7 @@
 
 use types::SymbolOptions;
 
-use super::ast::{ColumnDef, CreateTable, Ident, IndexClause, Statement, TableParameters, TableSource};
+use super::ast::{ColumnDef, CreateTable, Ident, IndexClause, Statement, TableParameters, TableSource, Unkept};
 use super::cursor::Cursor;
 use super::expression::type_name;
 use super::lexer::TokenKind;
@@ -35,7 +35,7 @@ pub fn create(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         }
         let expected = match cursor.at_end() {
             true => "'atomic' or 'table' or 'batch' or 'materialized' or 'view' or 'or replace' expected",
-            false => "'atomic' or 'table' or 'batch' expected",
+            false => postgres_ddl::NO_TABLE,
         };
         return Err(cursor.error(expected));
     }
@@ -82,7 +82,7 @@ pub fn batch_size(cursor: &mut Cursor) -> Result<(), SqlError> {
     Ok(())
 }
 
-fn source(cursor: &mut Cursor, unkept: &mut Vec<&'static str>) -> Result<(TableSource, Vec<IndexClause>), SqlError> {
+fn source(cursor: &mut Cursor, unkept: &mut Vec<Unkept>) -> Result<(TableSource, Vec<IndexClause>), SqlError> {
     if cursor.take_word("as") {
         cursor.expect_sign("(")?;
         let query = query(cursor)?;

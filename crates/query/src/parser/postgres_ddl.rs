@@ -1,15 +1,18 @@
 //! What PostgreSQL's tools write into CREATE TABLE beyond names and types: sizes, keys, checks, defaults, CREATE INDEX.
 //!
-//! A rule that would only refuse rows is read and remembered, so that the client is told that nothing keeps to it. What would change
-//! the values of rows is refused here.
+//! A rule that would only refuse rows is read and remembered, so that a client of PostgreSQL's protocol is told that nothing keeps
+//! to it, and any other one is refused as the reference refuses it. What would change the values of rows is refused here.
 
-use super::ast::{CreateIndex, Ident, Statement};
+use super::ast::{CreateIndex, Ident, Statement, Unkept};
 use super::cursor::Cursor;
 use super::expression::type_name;
 use super::lexer::TokenKind;
 use super::select::name;
 use super::source::table_name;
 use crate::error::SqlError;
+
+/// Behind CREATE.
+pub const NO_TABLE: &str = "'atomic' or 'table' or 'batch' expected";
 
 /// Parses the type of a column, with the size that PostgreSQL gives texts and moments: texts of any length are stored.
 pub fn column_type(cursor: &mut Cursor) -> Result<(String, usize), SqlError> {
@@ -45,8 +48,10 @@ fn size(cursor: &mut Cursor) -> Result<u32, SqlError> {
 }
 
 /// Takes the rules behind a column's type; those that nothing keeps to go into `unkept`.
-pub fn column_rules(cursor: &mut Cursor, unkept: &mut Vec<&'static str>) -> Result<(), SqlError> {
+pub fn column_rules(cursor: &mut Cursor, unkept: &mut Vec<Unkept>) -> Result<(), SqlError> {
     loop {
+        let refusal = cursor.found("',' or ')'");
+        let mut unkept = |rule| unkept.push(Unkept { rule, refusal: refusal.clone() });
         if cursor.is_word("constraint") {
             cursor.next();
             name(cursor)?;
@@ -55,16 +60,16 @@ pub fn column_rules(cursor: &mut Cursor, unkept: &mut Vec<&'static str>) -> Resu
             continue;
         }
         if cursor.take_words(&["primary", "key"]) {
-            unkept.push("PRIMARY KEY");
+            unkept("PRIMARY KEY");
         } else if cursor.take_word("unique") {
-            unkept.push("UNIQUE");
+            unkept("UNIQUE");
         } else if cursor.is_word("check") && cursor.peek_at(1).is_sign("(") {
             cursor.next();
             bracketed(cursor)?;
-            unkept.push("CHECK");
+            unkept("CHECK");
         } else if cursor.take_word("references") {
             referenced(cursor)?;
-            unkept.push("FOREIGN KEY");
+            unkept("FOREIGN KEY");
         } else if cursor.is_word("default") {
             return Err(cursor.error("a column has no DEFAULT here: give its value in each INSERT"));
         } else if cursor.is_word("generated") {
@@ -76,12 +81,13 @@ pub fn column_rules(cursor: &mut Cursor, unkept: &mut Vec<&'static str>) -> Resu
 }
 
 /// Takes a rule of the whole table, if one comes next.
-pub fn table_rule(cursor: &mut Cursor, unkept: &mut Vec<&'static str>) -> Result<bool, SqlError> {
+pub fn table_rule(cursor: &mut Cursor, unkept: &mut Vec<Unkept>) -> Result<bool, SqlError> {
     let begins = |cursor: &Cursor, at: usize| {
         let (first, second) = (cursor.peek_at(at), cursor.peek_at(at + 1));
         (first.is_word("primary") || first.is_word("foreign")) && second.is_word("key")
             || (first.is_word("unique") || first.is_word("check")) && second.is_sign("(")
     };
+    let refusal = unsupported_type(cursor);
     if cursor.is_word("constraint") && begins(cursor, 2) {
         cursor.next();
         name(cursor)?;
@@ -91,7 +97,7 @@ pub fn table_rule(cursor: &mut Cursor, unkept: &mut Vec<&'static str>) -> Result
     let first = cursor.next();
     cursor.take_word("key");
     bracketed(cursor)?;
-    unkept.push(match first.text.to_ascii_lowercase().as_str() {
+    let rule = match first.text.to_ascii_lowercase().as_str() {
         "primary" => "PRIMARY KEY",
         "unique" => "UNIQUE",
         "check" => "CHECK",
@@ -100,8 +106,15 @@ pub fn table_rule(cursor: &mut Cursor, unkept: &mut Vec<&'static str>) -> Result
             referenced(cursor)?;
             "FOREIGN KEY"
         }
-    });
+    };
+    unkept.push(Unkept { rule, refusal });
     Ok(true)
+}
+
+/// A rule read as a column: its second word is the type.
+fn unsupported_type(cursor: &Cursor) -> SqlError {
+    let found = cursor.peek_at(1);
+    SqlError::new(found.position, format!("unsupported column type: {}", found.text))
 }
 
 /// Takes `table (columns) ON DELETE … DEFERRABLE …`.
@@ -147,6 +160,7 @@ pub fn begins_index(cursor: &Cursor) -> bool {
 
 /// Parses `[UNIQUE] INDEX [CONCURRENTLY] [IF NOT EXISTS] [name] ON table [USING method] (columns)` behind CREATE.
 pub fn create_index(cursor: &mut Cursor) -> Result<Statement, SqlError> {
+    let refusal = cursor.error(NO_TABLE);
     let unique = cursor.take_word("unique");
     cursor.expect_word("index")?;
     cursor.take_word("concurrently");
@@ -165,7 +179,7 @@ pub fn create_index(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         columns.push(name(cursor)?);
         let _ = cursor.take_word("asc") || cursor.take_word("desc");
         if cursor.take_sign(")") {
-            return Ok(Statement::CreateIndex(CreateIndex { table, columns, unique }));
+            return Ok(Statement::CreateIndex(CreateIndex { table, columns, unique, refusal }));
         }
         if !cursor.take_sign(",") {
             return Err(cursor.found("',' or ')'"));

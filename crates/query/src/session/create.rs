@@ -16,6 +16,9 @@ use crate::planner::relation::{Column, Relation, unqualified};
 
 impl Session {
     pub(super) async fn create(&self, create: CreateTable, params: &[Param]) -> Result<Outcome, SqlError> {
+        if let Some(first) = create.unkept.first().filter(|_| !self.over_postgres) {
+            return Err(first.refusal.clone());
+        }
         let name = table_name(&create.name)?;
         if self.database.view().table(name.as_str()).is_some() {
             return match create.if_not_exists {
@@ -29,7 +32,7 @@ impl Session {
                 self.make(&create, move |database| database.create_table(new).map(drop)).await?;
                 Ok(match create.unkept.is_empty() {
                     true => Outcome::Ddl,
-                    false => Outcome::Noticed(unkept(create.unkept)),
+                    false => Outcome::Noticed(unkept(create.unkept.iter().map(|unkept| unkept.rule).collect())),
                 })
             }
             TableSource::Query { query, casts } => {
@@ -45,6 +48,9 @@ impl Session {
     }
 
     pub(super) fn create_index(&self, index: &CreateIndex) -> Result<Outcome, SqlError> {
+        if !self.over_postgres {
+            return Err(index.refusal.clone());
+        }
         let table = self.table(&index.table)?;
         for column in &index.columns {
             column_place(&table, column)?;

@@ -74,7 +74,7 @@ impl Conversation {
     pub fn new(context: &PgContext, user: &PgUser) -> Conversation {
         let session = Session::new(context.database.clone(), context.settings.clone());
         Conversation {
-            session: session.of_user(&user.credentials.user, user.read_only),
+            session: session.of_user(&user.credentials.user, user.read_only).over_postgres(),
             limits: context.limits.clone(),
             counts: context.counts.clone(),
             transaction: Transaction::None,
