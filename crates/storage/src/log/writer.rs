@@ -43,6 +43,8 @@ pub enum Urgency {
     Ordinary,
     /// Frees space or ends a snapshot.
     Urgent,
+    /// Ends its file, so that what is left there is no room for others.
+    Sealing,
 }
 
 /// Where a frame will stand.

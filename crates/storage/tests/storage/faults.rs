@@ -84,6 +84,38 @@ fn a_full_disk_lets_a_snapshot_end_and_tables_go() {
     insert(&db, "t", &[ROW]);
 }
 
+/// The cut ends its log file, and the rest of that is of no use to what ends the snapshot.
+#[test]
+fn a_cut_on_a_nearly_full_disk_leaves_room_for_its_end() {
+    let mut prepared = Vec::new();
+    for free_bytes in [0, 50 << 10, 100 << 10, 900 << 10, 3 << 20] {
+        let (fs, env) = machine();
+        let db = flushed(&env);
+        db.prepare_snapshot("before").unwrap();
+        // It begins the spare, and there is no other one.
+        db.complete_snapshot("before").unwrap();
+        fs.set_free_bytes(Some(free_bytes));
+        match db.prepare_snapshot("default") {
+            Ok(()) => prepared.push(free_bytes),
+            Err(Error::Unavailable(why)) if why.contains("disk full") => {}
+            Err(other) => panic!("{other}"),
+        }
+        fill(&db);
+        fs.set_free_bytes(Some(0));
+        db.complete_snapshot("default").unwrap();
+        let id = db.view().table("t").unwrap().id();
+        db.truncate_table(id).unwrap();
+        db.drop_table(id).unwrap();
+        assert!(db.snapshots().is_empty() && db.view().table("t").is_none());
+        drop(db);
+        let env = on(&env, fs.kill());
+        assert!(matches!(open(&env), Err(Error::Unavailable(_))), "a run begins a log file");
+        fs.set_free_bytes(Some(100 << 10));
+        open(&env).unwrap();
+    }
+    assert_eq!(prepared, [100 << 10, 900 << 10, 3 << 20]);
+}
+
 #[test]
 fn a_flush_on_a_full_disk_leaves_nothing_and_is_tried_again() {
     let (fs, env) = machine();

@@ -87,18 +87,24 @@ impl LogWriter {
     pub fn place(&self, payload_bytes: usize, urgency: Urgency) -> Option<Placement> {
         let bytes = frame::frame_bytes(payload_bytes) as u64;
         let queue = self.lock_queue();
-        let kept_bytes = if urgency == Urgency::Ordinary { URGENT_BYTES } else { 0 };
-        let spare_room: u64 = queue.spares.iter().map(|s| s.capacity_bytes - FIRST_FRAME_OFFSET).sum();
+        let kept_bytes = if urgency == Urgency::Urgent { 0 } else { URGENT_BYTES };
+        let left_in = |capacity_bytes, end_bytes| match urgency {
+            Urgency::Sealing => 0,
+            _ => capacity_bytes - end_bytes,
+        };
+        let room_of = |spare: &Spare| spare.capacity_bytes - FIRST_FRAME_OFFSET;
         if let Some(plan) = &queue.plan {
             let end_bytes = plan.offset_bytes + bytes;
             if end_bytes <= plan.capacity_bytes {
-                let left = plan.capacity_bytes - end_bytes + spare_room;
-                return (left >= kept_bytes).then_some(Placement { file: plan.name, end_bytes, begins_file: false });
+                let behind: u64 = queue.spares.iter().map(room_of).sum();
+                let fits = left_in(plan.capacity_bytes, end_bytes) + behind >= kept_bytes;
+                return fits.then_some(Placement { file: plan.name, end_bytes, begins_file: false });
             }
         }
         let spare = queue.spares.front()?;
         let end_bytes = FIRST_FRAME_OFFSET + bytes;
-        let fits = end_bytes <= spare.capacity_bytes && spare_room - bytes >= kept_bytes;
+        let behind: u64 = queue.spares.iter().skip(1).map(room_of).sum();
+        let fits = end_bytes <= spare.capacity_bytes && left_in(spare.capacity_bytes, end_bytes) + behind >= kept_bytes;
         fits.then_some(Placement { file: spare.name, end_bytes, begins_file: true })
     }
 

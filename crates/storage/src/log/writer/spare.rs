@@ -16,33 +16,23 @@ pub(super) struct Spare {
 }
 
 impl LogWriter {
-    /// Makes a spare with room for a frame or group of that many bytes. Its name is durable when this returns.
+    /// Makes a spare with room for a frame or group of that many bytes, and for more where the disk has it. Its name is durable
+    /// when this returns.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the disk is full; nothing was given out, later calls may succeed.
     pub fn add_spare(&self, frame_bytes: u64) -> Result<()> {
         // Recovery takes the highest number with a good header for the newest file: a higher one must never begin first.
         let _making = self.making.lock().expect("no thread panics while it makes a spare");
-        let (name, capacity_bytes) = {
+        let (name, wanted_bytes, needed_bytes) = {
             let mut queue = self.lock_queue();
             let name = LogName { timeline: self.identity.timeline, number: queue.next_number };
             queue.next_number += 1;
             let used_bytes = queue.plan.as_ref().map_or(0, |p| p.offset_bytes).max(queue.last_used_bytes);
-            let needed = FIRST_FRAME_OFFSET + frame_bytes + URGENT_BYTES;
-            (name, (used_bytes * 2).clamp(MIN_FILE_BYTES, MAX_FILE_BYTES).max(needed.next_multiple_of(4096)))
+            let needed_bytes = (FIRST_FRAME_OFFSET + frame_bytes + URGENT_BYTES).next_multiple_of(4096);
+            (name, (used_bytes * 2).clamp(MIN_FILE_BYTES, MAX_FILE_BYTES).max(needed_bytes), needed_bytes)
         };
-        let path = self.layout.live().join(name.to_string());
-        let file = self.zero_filled(name, capacity_bytes).map_err(|source| {
-            // A spare that is not whole is of no use and would only hold space.
-            let _ = self.env.fs.unlink(&path);
-            match source.kind() {
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::Unavailable(format!(
-                    "disk full: no room for a log file of {capacity_bytes} bytes in {}; free space, then retry",
-                    self.layout.live().display()
-                )),
-                _ => Error::Io { path: path.clone(), source },
-            }
-        })?;
+        let (file, capacity_bytes) = self.as_large_as_fits(name, wanted_bytes, needed_bytes)?;
         let mut queue = self.lock_queue();
         let fits = |spare: &Spare| FIRST_FRAME_OFFSET + frame_bytes <= spare.capacity_bytes;
         while let Some(small) = queue.spares.pop_front_if(|spare| !fits(spare)) {
@@ -50,6 +40,30 @@ impl LogWriter {
         }
         queue.spares.push_back(Spare { name, file, capacity_bytes });
         Ok(())
+    }
+
+    /// Makes a file of the bytes that are wanted, or of fewer on a disk that is nearly full.
+    fn as_large_as_fits(&self, name: LogName, wanted_bytes: u64, needed_bytes: u64) -> Result<(Box<dyn FsFile>, u64)> {
+        let path = self.layout.live().join(name.to_string());
+        let mut capacity_bytes = wanted_bytes;
+        loop {
+            let source = match self.zero_filled(name, capacity_bytes) {
+                Ok(file) => return Ok((file, capacity_bytes)),
+                Err(source) => source,
+            };
+            // A spare that is not whole is of no use and would only hold space.
+            let _ = self.env.fs.unlink(&path);
+            if !is_full(&source) {
+                return Err(Error::Io { path, source });
+            }
+            if capacity_bytes == needed_bytes {
+                return Err(Error::Unavailable(format!(
+                    "disk full: no room for a log file of {needed_bytes} bytes in {}; free space, then retry",
+                    self.layout.live().display()
+                )));
+            }
+            capacity_bytes = (capacity_bytes / 2).next_multiple_of(4096).max(needed_bytes);
+        }
     }
 
     /// Returns the spares that will never be used, once.
@@ -75,4 +89,8 @@ impl LogWriter {
     pub fn has_spare(&self) -> bool {
         !self.lock_queue().spares.is_empty()
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }

@@ -14,7 +14,7 @@ const TIMELINE: TimelineId = TimelineId { number: 1, tag: 1 };
 
 fn log_that_begins_with(next_number: u64) -> LogWriter {
     let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
-    let env = Env { fs: Arc::new(SimFs::new(7)), clock, rng: Arc::new(SeededRng::new(7)) };
+    let env = Env::in_turn(Arc::new(SimFs::new(7)), clock, Arc::new(SeededRng::new(7)));
     let layout = Layout::new(Path::new("/root"));
     for dir in [layout.root().to_owned(), layout.db(), layout.live()] {
         env.fs.create_dir(&dir).unwrap();
