@@ -74,7 +74,6 @@ fn restore(arguments: &RestoreArguments, json: bool, env: &Env) -> Result<(), Fa
         depth: if arguments.verify == Verify::Full { Depth::Full } else { Depth::Fast },
         dry_run: arguments.dry_run,
         grace_us: micros(config.storage.restore_grace),
-        join: storage::engine::at_once,
     };
     let bar = Bar::new(env, json);
     let told = |doing: &str| bar.say(doing);

@@ -42,7 +42,7 @@ impl Machine {
     pub fn open(&mut self, options: &Options) -> storage::Result<Database> {
         self.starts += 1;
         let rng = SeededRng::new(self.seed.wrapping_mul(1_000_003).wrapping_add(self.starts));
-        let env = Env { fs: Arc::new(self.fs.clone()), clock: self.clock.clone(), rng: Arc::new(rng) };
+        let env = Env::in_turn(Arc::new(self.fs.clone()), self.clock.clone(), Arc::new(rng));
         Database::open(env, options.clone())
     }
 

@@ -187,7 +187,7 @@ impl Database {
             links.work(&*env.fs, 1);
         };
         if links.are_many() {
-            (self.options.join)(&give, &list_and_help);
+            (self.disk.env.join)(&give, &list_and_help);
         } else {
             give();
             list_and_help();

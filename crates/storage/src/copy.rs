@@ -17,7 +17,6 @@ use std::sync::{Mutex, PoisonError};
 
 use types::{Seq, TimestampUs};
 
-use crate::database::Join;
 use crate::env::Env;
 use crate::layout::{Disk, Layout};
 use crate::{Error, Result};
@@ -44,8 +43,6 @@ pub struct How {
     pub verify: bool,
     /// Earlier snapshots of the same name go from the directory, and files that no snapshot there names.
     pub prune: bool,
-    /// How two workers run.
-    pub join: Join,
 }
 
 /// Who looks on.
@@ -226,7 +223,7 @@ pub fn refuse_target(env: &Env, root: &Path, directory: &Path) -> Result<()> {
 pub fn to_directory(plan: &Plan, directory: &Path, how: &How, watch: &Watch<'_>) -> Result<Report> {
     let tally = Tally::new(plan, watch);
     let target = Target::open(plan, directory, *how)?;
-    let outcome = fill(plan, &target, how, &tally);
+    let outcome = fill(plan, &target, &tally);
     outcome.map_err(|error| explain_full(error, &tally, directory))?;
     let mut report = tally.into_report();
     if how.prune {
@@ -236,7 +233,7 @@ pub fn to_directory(plan: &Plan, directory: &Path, how: &How, watch: &Watch<'_>)
 }
 
 /// Brings every file and, when all are there, the pin.
-fn fill(plan: &Plan, target: &Target<'_>, how: &How, tally: &Tally<'_>) -> Result<()> {
+fn fill(plan: &Plan, target: &Target<'_>, tally: &Tally<'_>) -> Result<()> {
     target.make_dirs()?;
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
@@ -257,7 +254,7 @@ fn fill(plan: &Plan, target: &Target<'_>, how: &How, tally: &Tally<'_>) -> Resul
             first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         }
     };
-    (how.join)(&work, &work);
+    (plan.disk.env.join)(&work, &work);
     if let Some(error) = first_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
     }

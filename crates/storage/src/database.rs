@@ -63,15 +63,6 @@ pub enum CommitMode {
     NoSync,
 }
 
-/// Runs two pieces of work, at once if it can.
-pub type Join = fn(&(dyn Fn() + Sync), &(dyn Fn() + Sync));
-
-/// Runs two pieces of work one after the other, where nothing may start threads.
-pub fn in_turn(first: &(dyn Fn() + Sync), second: &(dyn Fn() + Sync)) {
-    first();
-    second();
-}
-
 /// How a database is opened.
 #[derive(Clone)]
 pub struct Options {
@@ -107,8 +98,6 @@ pub struct Options {
     pub log_retention_us: Option<i64>,
     /// What that may cost: when more is held, the oldest moments are given up.
     pub log_retention_bytes: Option<u64>,
-    /// How independent syncs run; one after the other where nothing may start threads.
-    pub join: Join,
     /// Faults planted to prove that the simulator finds them; `None` but in its tests.
     #[doc(hidden)]
     pub planted: Option<crate::planted::Planted>,
@@ -135,7 +124,6 @@ impl Options {
             snapshot_shed_free: 5,
             log_retention_us: None,
             log_retention_bytes: None,
-            join: in_turn,
             planted: None,
         }
     }

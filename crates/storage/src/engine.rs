@@ -1,4 +1,4 @@
-//! A running database: [`Engine`] owns the background threads. The only place of this crate that starts threads.
+//! A running database: [`Engine`] owns the background threads. Only [`crate::env::join`] starts others, for a moment.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -54,8 +54,7 @@ impl Engine {
     }
 
     /// As [`Engine::open`]; `progress` is told what a long start is doing.
-    pub fn open_with_progress(env: Env, mut options: Options, progress: &dyn Fn(&str)) -> Result<Engine> {
-        options.join = at_once;
+    pub fn open_with_progress(env: Env, options: Options, progress: &dyn Fn(&str)) -> Result<Engine> {
         let database = Arc::new(Database::open_with_progress(env, options, progress)?);
         let stop = Arc::new(Stop::default());
         let troubles = Troubles::default();
@@ -109,14 +108,6 @@ impl Drop for Engine {
     }
 }
 
-/// Runs two pieces of work at once.
-pub fn at_once(first: &(dyn Fn() + Sync), second: &(dyn Fn() + Sync)) {
-    std::thread::scope(|scope| {
-        scope.spawn(second);
-        first();
-    });
-}
-
 #[derive(Clone)]
 struct Background {
     database: Arc<Database>,
@@ -129,12 +120,13 @@ type Step = fn(&Database) -> Result<()>;
 /// Steps in the order of a tick.
 const STEPS: [(&str, Step); 8] = [
     ("memory", Database::step_memory),
+    // Before a flush, which makes a segment for each snapshot that has not settled.
+    ("settle", |db| db.step_settle().map(drop)),
     ("flush", |db| db.step_flush().map(drop)),
     ("base", |db| db.step_base().map(drop)),
     ("leases", Database::step_leases),
     ("guard", Database::step_guard),
     ("dropped", Database::step_dropped),
-    ("settle", |db| db.step_settle().map(drop)),
     ("gc", |db| db.step_gc().map(drop)),
 ];
 

@@ -64,10 +64,15 @@ impl Database {
 
     /// As [`Database::flush_table`], under the table's lock, which the caller holds.
     pub(crate) fn flush_locked(&self, id: TableId) -> Result<()> {
+        let visible = self.view().seq();
         loop {
             let view = self.view();
             let Some(table) = view.state().table_with_files(id) else { return Ok(()) };
             let Some(last) = table.memtable.last_seq() else { return self.save_symbols(table) };
+            // Rows that came since are not waited for: they could come as fast as they are written.
+            if table.memtable.first_seq().is_some_and(|first| first > visible) {
+                return Ok(());
+            }
             let through = end_of_group(view.state(), table, last);
             let outputs = Outputs::new(self);
             let flushed = self.flush_through(table, through, &outputs);

@@ -13,7 +13,6 @@ use types::{Schema, Seq, TableId};
 use crate::base::{self, Base, BaseHandle};
 use crate::catalog::{DbState, Garbage};
 use crate::chunk::Chunk;
-use crate::database::{Join, in_turn};
 use crate::layout::{BaseName, Disk, LogName, list_or_none};
 use crate::log::chain::{self, ChainEnd, Link, LogFiles};
 use crate::log::frame::FrameRef;
@@ -44,7 +43,7 @@ pub struct Recovered {
     pub replayed_frames: u64,
 }
 
-/// Reads the state of a history; `progress` is told of each log file. `join` may let two threads read it.
+/// Reads the state of a history; `progress` is told of each log file.
 ///
 /// # Errors
 /// [`Error::Corrupt`] naming the file when something durable is missing or damaged; [`Error::Refused`] for a copy of a
@@ -54,13 +53,12 @@ pub fn recover(
     database_id: u128,
     history: &History,
     files: &LogFiles,
-    join: Join,
     progress: &dyn Fn(&str),
 ) -> Result<Recovered> {
     let newest = chain::newest(disk, files, history.current().timeline)?;
     let own_base = own_base(disk, history)?;
     refuse_unrestored_copy(disk, files, history, newest, own_base.is_some())?;
-    read(disk, database_id, history, files, (newest, own_base), join, progress)
+    read(disk, database_id, history, files, (newest, own_base), progress)
 }
 
 /// Reads the state at the end of a history that need not be in force, as far as its log goes.
@@ -76,7 +74,7 @@ pub fn recover_end(
 ) -> Result<Recovered> {
     let newest = chain::newest(disk, files, history.current().timeline)?;
     let from = (newest, own_base(disk, history)?);
-    let found = read(disk, database_id, history, files, from, in_turn, progress);
+    let found = read(disk, database_id, history, files, from, progress);
     found.map_err(|e| match e {
         Error::Io { path, source } if source.kind() == std::io::ErrorKind::NotFound => {
             Error::corrupt(&path, format!("is missing, the end of timeline {} needs it", history.current().timeline))
@@ -91,7 +89,6 @@ fn read(
     history: &History,
     files: &LogFiles,
     (newest, own_base): (Option<LogName>, Option<(Base, FileRef)>),
-    join: Join,
     progress: &dyn Fn(&str),
 ) -> Result<Recovered> {
     let known_durable = own_base.as_ref().map_or(Seq::ZERO, |(base, _)| base.seq);
@@ -112,7 +109,7 @@ fn read(
         None => Vec::new(),
         Some(end) => chain::links(disk, files, database_id, end, first)?,
     };
-    let mut replay = Replay { join, ..Replay::new(disk, state, history) };
+    let mut replay = Replay::new(disk, state, history);
     for (i, link) in links.iter().enumerate() {
         progress(&format!("recovery: reading log file {} of {}", i + 1, links.len()));
         replay.file(link, known_durable)?;
@@ -137,8 +134,6 @@ pub struct Replay<'a> {
     begun: bool,
     /// Rows are passed over: the state shows what there is on disk, not what a query would see.
     without_rows: bool,
-    /// How frames are read ahead.
-    join: Join,
 }
 
 /// What there is to apply of a frame; `None`: nothing.
@@ -159,7 +154,6 @@ impl<'a> Replay<'a> {
             frames: 0,
             begun: false,
             without_rows: false,
-            join: in_turn,
         }
     }
 
@@ -203,7 +197,7 @@ impl<'a> Replay<'a> {
             let records = records_of(frame, base_seq, without_rows)?;
             records.map(|records| records.into_iter().map(|record| made_ready(record, &schemas)).collect()).transpose()
         };
-        let end = chain::replay_prepared(self.disk, link, known_durable, self.join, prepare, |frame, prepared| {
+        let end = chain::replay_prepared(self.disk, link, known_durable, prepare, |frame, prepared| {
             durable = durable.max(frame.durable_seq);
             while self.volatile.front().is_some_and(|f| f.seq <= durable) {
                 self.volatile.pop_front();

@@ -375,7 +375,7 @@ mod tests {
         for (name, timeline) in files {
             fs.write_file(&layout.timeline().join(format!("{name}.json")), &document::encode(timeline));
         }
-        let env = Env { fs: Arc::new(fs), clock: Arc::new(ManualClock::new(1)), rng: Arc::new(SeededRng::new(1)) };
+        let env = Env::in_turn(Arc::new(fs), Arc::new(ManualClock::new(1)), Arc::new(SeededRng::new(1)));
         Disk { env, layout, planted: None }
     }
 

@@ -99,7 +99,7 @@ impl Work {
         let copied = match (&self.to, &self.arguments.tar) {
             (Some(to), _) => {
                 let CopyArguments { link, verify, prune, .. } = self.arguments;
-                let how = How { link, verify, prune, join: storage::engine::at_once };
+                let how = How { link, verify, prune };
                 copy::to_directory(&plan, to, &how, &watch).map_err(Failure::from)
             }
             (None, Some(file)) => self.to_tar(&plan, file, &watch),

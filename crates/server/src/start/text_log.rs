@@ -132,7 +132,7 @@ mod tests {
 
     fn machine() -> (Arc<ManualClock>, Env) {
         let clock = Arc::new(ManualClock::new(START_US));
-        let env = Env { fs: Arc::new(SimFs::new(1)), clock: clock.clone(), rng: Arc::new(SeededRng::new(1)) };
+        let env = Env::in_turn(Arc::new(SimFs::new(1)), clock.clone(), Arc::new(SeededRng::new(1)));
         env.fs.create_dir(Path::new("/log")).unwrap();
         (clock, env)
     }

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use storage::database::{Join, in_turn};
-use storage::engine::at_once;
+use storage::env::join::{Join, at_once, in_turn};
 use storage::{CommitMode, Database, Env, NewColumn, NewTable, Options};
 use types::{Column, ColumnData, ColumnType, PartitionBy, RowBatch, SymbolColumn, TableId, TableName};
 
@@ -46,7 +45,7 @@ fn starts(root: &PathBuf, bytes: u64, rows: u64, how: &str, join: Join) {
     let (mut took, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..5 {
         let (start, cpu_before) = (env.clock.now_us(), cpu_ms());
-        let db = Database::open(Env::os(), Options { join, ..options(root, bytes) }).expect("the start goes well");
+        let db = Database::open(Env { join, ..Env::os() }, options(root, bytes)).expect("the start goes well");
         took.push((env.clock.now_us() - start) as f64 / 1e3);
         cpu.push(cpu_ms() - cpu_before);
         let counted: u64 = db.view().tables().iter().map(|t| t.row_count().expect("the rows are counted")).sum();

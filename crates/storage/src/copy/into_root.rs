@@ -19,7 +19,6 @@ use types::{Seq, TimelineId, TimestampUs};
 
 use super::target::{self, PARTIAL, Target};
 use super::{How, Plan, Report, Tally, Watch, explain_full, fill};
-use crate::database::Join;
 use crate::env::Env;
 use crate::env::fs::{DirEntry, FileKind};
 use crate::layout::{Disk, Layout, list_or_none, parse_table_dir};
@@ -44,8 +43,6 @@ pub struct Wish<'a> {
     pub dry_run: bool,
     /// How long the restore can be undone.
     pub grace_us: i64,
-    /// How two workers run.
-    pub join: Join,
 }
 
 /// Whose root the target is.
@@ -169,9 +166,9 @@ impl<'a> IntoRoot<'a> {
         }
         self.take_root()?;
         let verify = self.wish.depth == Depth::Full;
-        let how = How { link: false, verify, prune: false, join: self.wish.join };
+        let how = How { link: false, verify, prune: false };
         let target = Target::of(&self.plan, self.disk.clone(), how);
-        let filled = fill(&self.plan, &target, &how, &tally);
+        let filled = fill(&self.plan, &target, &tally);
         filled.map_err(|error| explain_full(error, &tally, self.disk.layout.root()))?;
         // Its trigger names a snapshot.
         let limits = restore::Limits { grace_us: self.wish.grace_us, retention_us: None };

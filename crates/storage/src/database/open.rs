@@ -78,7 +78,7 @@ impl Database {
             Some(history) => history,
             None => begin_history(&disk, &marker.database_id, &files)?,
         };
-        let mut recovered = recovery::recover(&disk, database_id, &history, &files, options.join, progress)?;
+        let mut recovered = recovery::recover(&disk, database_id, &history, &files, progress)?;
         verify_presence(&disk, &recovered)?;
         root::make_dirs(&disk)?;
         settle(&disk, &history, &recovered)?;

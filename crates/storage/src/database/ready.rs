@@ -157,7 +157,7 @@ mod tests {
     use crate::{Database, Env, NewColumn, NewTable, Options};
 
     fn machine(fs: Arc<SimFs>) -> Env {
-        Env { fs, clock: Arc::new(ManualClock::new(1)), rng: Arc::new(SeededRng::new(1)) }
+        Env::in_turn(fs, Arc::new(ManualClock::new(1)), Arc::new(SeededRng::new(1)))
     }
 
     fn table(db: &Database) -> Arc<TableState> {

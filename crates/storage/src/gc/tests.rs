@@ -10,7 +10,7 @@ use crate::{Database, Env, Options};
 #[test]
 fn a_log_file_waits_to_go_when_both_of_its_names_do_and_then_counts_once() {
     let clock = Arc::new(ManualClock::new(1));
-    let env = Env { fs: Arc::new(SimFs::new(1)), clock, rng: Arc::new(SeededRng::new(1)) };
+    let env = Env::in_turn(Arc::new(SimFs::new(1)), clock, Arc::new(SeededRng::new(1)));
     let db = Database::open(env, Options::new("/root")).expect("a new root");
     // The cut ends the log file, which has a second name from then on.
     db.prepare_snapshot("default").expect("a new root takes snapshots");

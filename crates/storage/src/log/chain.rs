@@ -12,8 +12,8 @@ use types::{Seq, TimelineId};
 
 use super::frame::{self, FrameRef};
 use super::header::{self, FIRST_FRAME_OFFSET, HeaderRead, LogHeader};
-use crate::database::{Join, in_turn};
 use crate::env::Env;
+use crate::env::Join;
 use crate::env::fs::{FileKind, Mapped};
 use crate::layout::{Disk, LogName};
 use crate::planted::Planted;
@@ -249,7 +249,7 @@ pub fn replay(
     known_durable: Seq,
     mut visit: impl FnMut(FrameRef<'_>) -> Result<()>,
 ) -> Result<FileEnd> {
-    replay_prepared(disk, link, known_durable, in_turn, |_| (), |frame, ()| visit(frame))
+    replay_prepared(disk, link, known_durable, |_| (), |frame, ()| visit(frame))
 }
 
 /// As [`replay`]. `prepare` is called with frames ahead of `visit`, for many at once and by two threads where `join` has
@@ -261,7 +261,6 @@ pub fn replay_prepared<T: Send>(
     disk: &Disk,
     link: &Link,
     known_durable: Seq,
-    join: Join,
     prepare: impl Fn(FrameRef<'_>) -> T + Sync,
     mut visit: impl FnMut(FrameRef<'_>, T) -> Result<()>,
 ) -> Result<FileEnd> {
@@ -279,7 +278,7 @@ pub fn replay_prepared<T: Send>(
     let mut ends: Vec<(Seq, u64)> = Vec::new();
     loop {
         let places = places(bytes, end.used_bytes as usize);
-        let ahead = decode_ahead(bytes, &places, salt, join, &prepare);
+        let ahead = decode_ahead(bytes, &places, salt, disk.env.join, &prepare);
         let is_whole = ahead.len() == places.len() && !places.is_empty();
         let mut is_next = true;
         for (frame, taken, prepared) in ahead {

@@ -28,7 +28,7 @@ fn a_path_that_a_document_names_is_of_plain_steps_below_the_data() {
     fs.make_dirs(Path::new("/root/db/t~1/1970-01-01"));
     fs.write_file(Path::new("/root/db/t~1/1970-01-01/a.arrow"), b"rows");
     fs.symlink(Path::new("/elsewhere"), Path::new("/root/db/t~1/link"));
-    let env = Env { fs: Arc::new(fs), clock: Arc::new(ManualClock::new(1)), rng: Arc::new(SeededRng::new(1)) };
+    let env = Env::in_turn(Arc::new(fs), Arc::new(ManualClock::new(1)), Arc::new(SeededRng::new(1)));
     let disk = Disk { env, layout: Layout::new(Path::new("/root")), planted: None };
     require_plain_path(&disk, "t~1/1970-01-01/a.arrow").expect("it is a file");
     for (named, why) in [

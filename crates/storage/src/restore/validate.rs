@@ -3,9 +3,15 @@
 
 use crate::catalog::DbState;
 use crate::env::fs::FileKind;
+use crate::env::join::{self, in_turn};
 use crate::layout::Disk;
-use crate::root;
-use crate::{Error, Result};
+use crate::segment::{self, SegmentHandle};
+use crate::symbols::file::SymbolFileMeta;
+use crate::table::TableState;
+use crate::{Error, Result, root, symbols};
+
+/// Below so many bytes a table is read before a second thread is there.
+const WORTH_TWO_BYTES: u64 = 1 << 20;
 
 /// Looks whether files below `db/` are there in these lengths.
 pub fn verify_lengths(disk: &Disk, files: &[(String, u64)]) -> Result<()> {
@@ -20,28 +26,48 @@ pub fn verify_lengths(disk: &Disk, files: &[(String, u64)]) -> Result<()> {
     Ok(())
 }
 
-/// Reads every segment and symbol file whole.
+/// Reads every segment and symbol file whole, those of a table by two workers.
 pub fn verify_tables(disk: &Disk, state: &DbState, progress: &dyn Fn(&str)) -> Result<()> {
     let mut tables: Vec<_> = state.tables_with_files().collect();
     tables.sort_by_key(|t| t.id);
     let total = tables.len();
     for (i, table) in tables.into_iter().enumerate() {
-        let dir = table.path(&disk.layout);
-        for segment in table.segments.values().flatten() {
-            require_plain_path(disk, &format!("{}/{}", table.dir, segment.meta().file))?;
-            crate::segment::verify_whole(&disk.env, &dir.join(&segment.meta().file), segment.meta())?;
-            if let Some(dead) = &segment.meta().dead {
-                require_plain_path(disk, &format!("{}/{}", table.dir, dead.file))?;
-                segment.dead()?;
-            }
-        }
-        for file in table.symbols.values().flat_map(|s| s.files.iter()) {
-            require_plain_path(disk, &format!("{}/{}", table.dir, file.file))?;
-            crate::symbols::file::verify_whole(&disk.env, &dir.join(&file.file), file)?;
-        }
+        let segments = table.segments.values().flatten().map(|segment| FileOf::Segment(segment));
+        let symbols = table.symbols.values().flat_map(|s| s.files.iter()).map(FileOf::Symbols);
+        let files: Vec<FileOf<'_>> = segments.chain(symbols).collect();
+        let bytes: u64 = table.named_files().map(|named| named.len_bytes).sum();
+        let join = if bytes >= WORTH_TWO_BYTES { disk.env.join } else { in_turn };
+        join::each(join, &files, |file| file.verify(disk, table))?;
         progress(&format!("restore: verified table {} ({} of {total})", table.name, i + 1));
     }
     Ok(())
+}
+
+/// A file of a table.
+enum FileOf<'a> {
+    Segment(&'a SegmentHandle),
+    Symbols(&'a SymbolFileMeta),
+}
+
+impl FileOf<'_> {
+    fn verify(&self, disk: &Disk, table: &TableState) -> Result<()> {
+        let dir = table.path(&disk.layout);
+        match self {
+            FileOf::Segment(segment) => {
+                require_plain_path(disk, &format!("{}/{}", table.dir, segment.meta().file))?;
+                segment::verify_whole(&disk.env, &dir.join(&segment.meta().file), segment.meta())?;
+                if let Some(dead) = &segment.meta().dead {
+                    require_plain_path(disk, &format!("{}/{}", table.dir, dead.file))?;
+                    segment.dead()?;
+                }
+                Ok(())
+            }
+            FileOf::Symbols(file) => {
+                require_plain_path(disk, &format!("{}/{}", table.dir, file.file))?;
+                symbols::file::verify_whole(&disk.env, &dir.join(&file.file), file)
+            }
+        }
+    }
 }
 
 /// Checks that each step of a path below `db` is a directory and the last one a file, none of them a link.

@@ -94,7 +94,7 @@ impl Database {
     /// Numbers the cut and queues its frame: no I/O, no work per table.
     fn cut(&self, name: &str, terms: Terms, places: Vec<String>) -> Result<Pin> {
         let early = self.disk.has(Planted::CutOutsideLock).then(|| self.state_before_others());
-        let mut head = self.head_with_room(Urgency::Ordinary, self.cut_bytes(&terms, &places))?;
+        let mut head = self.head_with_room(Urgency::Sealing, self.cut_bytes(&terms, &places))?;
         if head.state.snapshots.contains_key(name) {
             return Err(Error::Conflict(format!("there is a snapshot named {name} already: complete it first")));
         }
@@ -211,7 +211,7 @@ impl Database {
                 *outcome.lock().expect("no holder of this lock panics") = Err(e);
             }
         };
-        (self.options.join)(&|| keep(first()), &|| keep(second()));
+        (self.disk.env.join)(&|| keep(first()), &|| keep(second()));
         outcome.into_inner().expect("no holder of this lock panics")
     }
 
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn the_cut_touches_no_file() {
         let fs = Arc::new(SimFs::new(1));
-        let env = Env { fs: fs.clone(), clock: Arc::new(ManualClock::new(1)), rng: Arc::new(SeededRng::new(1)) };
+        let env = Env::in_turn(fs.clone(), Arc::new(ManualClock::new(1)), Arc::new(SeededRng::new(1)));
         let db = Database::open(env, Options::new("/root")).unwrap();
         db.step_spare().unwrap();
         let before = fs.counts();
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn file_systems_that_are_synced_whole_are_opened_before_anything_is_written() {
         let fs = Arc::new(SimFs::new(1));
-        let env = Env { fs: fs.clone(), clock: Arc::new(ManualClock::new(1)), rng: Arc::new(SeededRng::new(1)) };
+        let env = Env::in_turn(fs.clone(), Arc::new(ManualClock::new(1)), Arc::new(SeededRng::new(1)));
         let db = Database::open(env, Options::new("/root")).unwrap();
         fs.record_trace(true);
         db.prepare_snapshot_with("default", Terms { sync: true, ..Terms::default() }).unwrap();

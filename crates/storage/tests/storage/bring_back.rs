@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use storage::Env;
 use storage::env::Fs;
 use storage::env::sim_fs::{CopyMode, Fault, FaultPlan, OpKind, SimFs, Survive};
 use storage::{Database, Error, Options, Terms};
@@ -98,8 +99,8 @@ fn no_byte_of_a_segment_is_copied_and_the_calls_grow_with_the_files_alone() {
 #[test]
 fn a_table_of_very_many_segments_comes_back_whole() {
     let (fs, env) = machine();
-    let options = Options { join: storage::engine::at_once, ..Options::new(ROOT) };
-    let db = Database::open(env.clone(), options).unwrap();
+    let env = Env { join: storage::env::join::at_once, ..env };
+    let db = Database::open(env.clone(), Options::new(ROOT)).unwrap();
     let id = create(&db, "t");
     insert(&db, "t", &(0..1_500).map(|day| (day * DAY_US, Some("a"), day, None)).collect::<Vec<_>>());
     db.flush_table(id).unwrap();

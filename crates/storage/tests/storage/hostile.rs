@@ -132,30 +132,17 @@ fn rename_in(named: &mut Value, bytes: Vec<u8>) {
     (named["len_bytes"], named["crc32c"]) = (json!(now.len_bytes), json!(now.crc32c));
 }
 
-fn one_after_the_other(first: &(dyn Fn() + Sync), second: &(dyn Fn() + Sync)) {
-    first();
-    second();
-}
-
 fn copy_to(from: &Path, to: &Path) -> storage::Result<()> {
     let plan = Plan::new(&Env::os(), from, "night")?;
     let stop = AtomicBool::new(false);
-    let how = How { link: false, verify: false, prune: false, join: one_after_the_other };
+    let how = How { link: false, verify: false, prune: false };
     copy::to_directory(&plan, to, &how, &Watch { progress: &|_| {}, stop: &stop }).map(drop)
 }
 
 /// Puts the copy back into a root, as `stillpoint restore`.
 fn restore_to(from: &Path, to: &Path) -> storage::Result<()> {
     let stop = AtomicBool::new(false);
-    let wish = Wish {
-        from,
-        to,
-        snapshot: Some("night"),
-        depth: Depth::Full,
-        dry_run: true,
-        grace_us: 0,
-        join: one_after_the_other,
-    };
+    let wish = Wish { from, to, snapshot: Some("night"), depth: Depth::Full, dry_run: true, grace_us: 0 };
     let planned = IntoRoot::plan(&Env::os(), wish, &|_| {})?;
     planned.run(&Watch { progress: &|_| {}, stop: &stop }, &|_| {}).map(drop)
 }

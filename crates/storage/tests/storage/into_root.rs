@@ -15,31 +15,14 @@ use crate::support::*;
 const COPY: &str = "/copy";
 const NEW: &str = "/new";
 
-fn one_after_the_other(first: &(dyn Fn() + Sync), second: &(dyn Fn() + Sync)) {
-    first();
-    second();
-}
-
 fn plan<'a>(env: &Env, to: &'a str, snapshot: Option<&'a str>, depth: Depth) -> storage::Result<IntoRoot<'a>> {
     let (from, to) = (Path::new(COPY), Path::new(to));
-    IntoRoot::plan(
-        env,
-        Wish { from, to, snapshot, depth, dry_run: true, grace_us: DAY_US, join: one_after_the_other },
-        &|_| {},
-    )
+    IntoRoot::plan(env, Wish { from, to, snapshot, depth, dry_run: true, grace_us: DAY_US }, &|_| {})
 }
 
 fn run(env: &Env, to: &str) -> storage::Result<Restored> {
     let (from, to, stop) = (Path::new(COPY), Path::new(to), AtomicBool::new(false));
-    let wish = Wish {
-        from,
-        to,
-        snapshot: None,
-        depth: Depth::Full,
-        dry_run: false,
-        grace_us: DAY_US,
-        join: one_after_the_other,
-    };
+    let wish = Wish { from, to, snapshot: None, depth: Depth::Full, dry_run: false, grace_us: DAY_US };
     IntoRoot::plan(env, wish, &|_| {})?.run(&Watch { progress: &|_| {}, stop: &stop }, &|_| {})
 }
 
@@ -57,7 +40,7 @@ fn copied() -> (Arc<SimFs>, Env, Vec<String>, Vec<String>) {
     fs.write_file(Path::new("/root/conf/server.conf"), b"of then");
     db.prepare_snapshot("night").unwrap();
     let cut = rows(&db, "t");
-    let how = How { link: false, verify: false, prune: false, join: one_after_the_other };
+    let how = How { link: false, verify: false, prune: false };
     let night = Plan::new(&env, Path::new(ROOT), "night").unwrap();
     let stop = AtomicBool::new(false);
     copy::to_directory(&night, Path::new(COPY), &how, &Watch { progress: &|_| {}, stop: &stop }).unwrap();
@@ -271,15 +254,7 @@ fn a_file_in_the_place_of_a_copy_or_of_a_folder_in_it_is_refused_with_what_to_do
     let (fs, env, _, _) = copied();
     let told = |from: &str, to: &str| {
         let (from, to) = (Path::new(from), Path::new(to));
-        let wish = Wish {
-            from,
-            to,
-            snapshot: None,
-            depth: Depth::Full,
-            dry_run: true,
-            grace_us: 0,
-            join: one_after_the_other,
-        };
+        let wish = Wish { from, to, snapshot: None, depth: Depth::Full, dry_run: true, grace_us: 0 };
         IntoRoot::plan(&env, wish, &|_| {}).map(drop).unwrap_err()
     };
     fs.write_file(Path::new("/file"), b"x");
@@ -413,15 +388,7 @@ fn a_directory_of_copies_is_not_made_a_root_and_another_history_is_left_alone() 
     fill_pair(&clone, 20);
     clone.prepare_snapshot("night").unwrap();
     let (from, to) = (Path::new(NEW), Path::new(ROOT));
-    let wish = Wish {
-        from,
-        to,
-        snapshot: None,
-        depth: Depth::Full,
-        dry_run: true,
-        grace_us: DAY_US,
-        join: one_after_the_other,
-    };
+    let wish = Wish { from, to, snapshot: None, depth: Depth::Full, dry_run: true, grace_us: DAY_US };
     let refused = IntoRoot::plan(&env, wish, &|_| {});
     assert!(matches!(refused, Err(Error::Refused(why)) if why.contains("another history")));
     assert_ne!(rows(&clone, "t"), cut);

@@ -20,7 +20,7 @@ const LOG_FRAMES: usize = storage::log::header::FIRST_FRAME_OFFSET as usize;
 fn machine_with_clock() -> (Arc<SimFs>, Env, Arc<ManualClock>) {
     let fs = Arc::new(SimFs::new(7));
     let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
-    let env = Env { fs: fs.clone(), clock: clock.clone(), rng: Arc::new(SeededRng::new(7)) };
+    let env = Env::in_turn(fs.clone(), clock.clone(), Arc::new(SeededRng::new(7)));
     (fs, env, clock)
 }
 

@@ -20,11 +20,7 @@ pub const DAY_US: i64 = 86_400_000_000;
 /// A machine with an empty disk.
 pub fn machine() -> (Arc<SimFs>, Env) {
     let fs = Arc::new(SimFs::new(7));
-    let env = Env {
-        fs: fs.clone(),
-        clock: Arc::new(ManualClock::new(1_700_000_000_000_000)),
-        rng: Arc::new(SeededRng::new(7)),
-    };
+    let env = Env::in_turn(fs.clone(), Arc::new(ManualClock::new(1_700_000_000_000_000)), Arc::new(SeededRng::new(7)));
     (fs, env)
 }
 
@@ -32,7 +28,7 @@ pub fn machine() -> (Arc<SimFs>, Env) {
 pub fn machine_with_clock() -> (Arc<SimFs>, Env, Arc<ManualClock>) {
     let fs = Arc::new(SimFs::new(7));
     let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
-    let env = Env { fs: fs.clone(), clock: clock.clone(), rng: Arc::new(SeededRng::new(7)) };
+    let env = Env::in_turn(fs.clone(), clock.clone(), Arc::new(SeededRng::new(7)));
     (fs, env, clock)
 }
 

@@ -15,11 +15,11 @@ use crate::kind::Kind;
 
 /// Returns a database with one empty table `trades`.
 fn database() -> Arc<Database> {
-    let env = Env {
-        fs: Arc::new(storage::env::sim_fs::SimFs::new(1)),
-        clock: Arc::new(storage::env::clock::ManualClock::new(1_700_000_000_000_000)),
-        rng: Env::os().rng,
-    };
+    let env = Env::in_turn(
+        Arc::new(storage::env::sim_fs::SimFs::new(1)),
+        Arc::new(storage::env::clock::ManualClock::new(1_700_000_000_000_000)),
+        Env::os().rng,
+    );
     let database = Database::open(env, Options::new("/root")).expect("an empty root opens");
     let column = |name: &str, column_type, indexed| NewColumn { indexed, ..NewColumn::new(name, column_type) };
     let name = TableName::new("trades").expect("a good name");

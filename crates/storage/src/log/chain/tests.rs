@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
-use crate::engine::at_once;
 use crate::env::clock::ManualClock;
+use crate::env::join::{at_once, in_turn};
 use crate::env::rng::SeededRng;
 use crate::env::sim_fs::{Fault, FaultPlan, SimFs};
 use crate::layout::Layout;
@@ -18,8 +18,12 @@ const FRAMES: u64 = 300;
 const PAYLOAD_BYTES: usize = 64 << 10;
 
 fn disk(fs: &SimFs) -> Disk {
-    let env = Env { fs: Arc::new(fs.clone()), clock: Arc::new(ManualClock::new(1)), rng: Arc::new(SeededRng::new(1)) };
-    Disk { env, layout: Layout::new(Path::new("/root")), planted: None }
+    disk_with(fs, in_turn)
+}
+
+fn disk_with(fs: &SimFs, join: Join) -> Disk {
+    let env = Env::in_turn(Arc::new(fs.clone()), Arc::new(ManualClock::new(1)), Arc::new(SeededRng::new(1)));
+    Disk { env: Env { join, ..env }, layout: Layout::new(Path::new("/root")), planted: None }
 }
 
 fn link(end: Option<(u64, Seq)>) -> Link {
@@ -55,7 +59,7 @@ fn read(bytes: &[u8], link: &Link, join: Join) -> (Vec<u64>, Result<FileEnd>) {
     fs.write_file(&link.path, bytes);
     let mut seen = Vec::new();
     let prepare = |frame: FrameRef<'_>| u64::from(frame.payload[0]);
-    let end = replay_prepared(&disk(&fs), link, Seq::ZERO, join, prepare, |frame, prepared| {
+    let end = replay_prepared(&disk_with(&fs, join), link, Seq::ZERO, prepare, |frame, prepared| {
         assert_eq!(prepared, frame.seq.0 & 0xff);
         seen.push(frame.seq.0);
         Ok(())
@@ -86,7 +90,7 @@ fn two_threads_that_read_ahead_have_as_much_to_do() {
     fs.write_file(&link.path, &file_of_frames());
     let (here, caller) = (Mutex::new(0), std::thread::current().id());
     let prepare = |_: FrameRef<'_>| *here.lock().unwrap() += u64::from(std::thread::current().id() == caller);
-    replay_prepared(&disk(&fs), &link, Seq::ZERO, at_once, prepare, |_, ()| Ok(())).unwrap();
+    replay_prepared(&disk_with(&fs, at_once), &link, Seq::ZERO, prepare, |_, ()| Ok(())).unwrap();
     let here = here.into_inner().unwrap();
     assert!((FRAMES / 3..=FRAMES * 2 / 3).contains(&here), "{here} of {FRAMES} frames in the caller's thread");
 }

@@ -16,8 +16,7 @@ pub const DIR: &str = "/table";
 const FILE: &str = "day.arrow";
 
 pub fn sim() -> Env {
-    let env =
-        Env { fs: Arc::new(SimFs::new(1)), clock: Arc::new(ManualClock::new(0)), rng: Arc::new(SeededRng::new(1)) };
+    let env = Env::in_turn(Arc::new(SimFs::new(1)), Arc::new(ManualClock::new(0)), Arc::new(SeededRng::new(1)));
     env.fs.create_dir(Path::new(DIR)).unwrap();
     env
 }

@@ -28,7 +28,7 @@ fn started() -> (Database, Arc<ManualClock>) {
 
 fn started_on_disk() -> (Database, Arc<ManualClock>, Arc<SimFs>) {
     let (clock, fs) = (Arc::new(ManualClock::new(1)), Arc::new(SimFs::new(1)));
-    let env = Env { fs: fs.clone(), clock: clock.clone(), rng: Arc::new(SeededRng::new(1)) };
+    let env = Env::in_turn(fs.clone(), clock.clone(), Arc::new(SeededRng::new(1)));
     (Database::open(env, Options::new("/root")).expect("a new root"), clock, fs)
 }
 
@@ -238,7 +238,7 @@ fn a_start_finds_the_files_of_many_that_wait_to_settle_and_holds_none_of_their_s
         keep(&db, &format!("k{n}"));
     }
     drop(db);
-    let env = Env { fs: Arc::new(fs.kill()), clock, rng: Arc::new(SeededRng::new(2)) };
+    let env = Env::in_turn(Arc::new(fs.kill()), clock, Arc::new(SeededRng::new(2)));
     let db = Database::open(env, Options::new("/root")).unwrap();
     db.step_gc().unwrap();
     let snapshots = db.view().state().snapshots.clone();

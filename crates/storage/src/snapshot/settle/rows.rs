@@ -1,7 +1,7 @@
 //! The rows that a table holds in memory at cuts one after another, in files: [`RowsInFiles`].
 //!
 //! Each cut has the rows of the one before, and some more. These are written as a piece of their own, together with the pieces
-//! before that are no larger: so a cut names few segments, and each row is written a logarithmic number of times.
+//! before that are not much larger: so a cut names few segments, and each row is written a logarithmic number of times.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +13,10 @@ use crate::changes::Outputs;
 use crate::database::Database;
 use crate::record::{AddedSegment, Edit};
 use crate::table::{TableState, files_named_by};
+
+/// A piece of so many times the rows that come with a cut is written again with them. The next one is named by the lists of all
+/// later cuts, where a segment takes some hundred bytes.
+const WRITTEN_AGAIN: u64 = 3;
 
 /// What was written of the rows and symbols that a table holds in memory alone at a cut.
 pub(super) struct RowsInFiles {
@@ -53,7 +57,7 @@ impl RowsInFiles {
         rest.memtable = behind(&pieces)?;
         if rest.memtable.rows() > 0 {
             let mut rows = rest.memtable.rows();
-            while let Some(piece) = pieces.pop_if(|piece| piece.rows <= rows) {
+            while let Some(piece) = pieces.pop_if(|piece| piece.rows <= WRITTEN_AGAIN * rows) {
                 rows += piece.rows;
             }
             rest.memtable = behind(&pieces)?;
