@@ -22,13 +22,19 @@ use crate::{Error, Result};
 
 /// Buffers begin at multiples of this, in the file and so in the mapped memory.
 pub const ALIGNMENT: usize = 64;
-/// Bytes handed to one write, and asked of one read.
+/// Bytes handed to one write.
 pub const IO_BYTES: usize = 1 << 20;
+/// Bytes asked of one read whose checksum is taken: they stay in a core's cache between the two.
+const READ_BYTES: usize = 256 << 10;
 const MAGIC_LEN: usize = 6;
 /// Footer length and magic.
 const TRAILER_LEN: usize = 4 + MAGIC_LEN;
 /// Continuation mark and length before a message.
 const MESSAGE_PREFIX: usize = 8;
+/// What a message would begin with, and no message: a stream ends there.
+const END_OF_STREAM: [u8; MESSAGE_PREFIX] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+/// In the footer: first and last byte but one of what was written beside the columns.
+const BESIDE_KEY: &str = "stillpoint.zones";
 
 /// Where everything lies in the bytes of a file.
 #[derive(Debug)]
@@ -37,6 +43,8 @@ pub struct IpcFile {
     /// Metadata of the schema.
     pub metadata: HashMap<String, String>,
     pub columns: Vec<IpcColumn>,
+    /// What was written of the columns beside them; empty when nothing was.
+    pub beside: Range<usize>,
 }
 
 /// One column in the bytes of a file.
@@ -58,20 +66,40 @@ pub struct IpcColumn {
 
 /// Returns the bytes of a file that holds the columns in one uncompressed record batch.
 pub fn encode(fields: Vec<Field>, metadata: HashMap<String, String>, columns: Vec<ArrayRef>) -> Result<Vec<u8>> {
-    encode_to(Vec::new(), fields, metadata, columns).map_err(not_an_arrow_file)
+    encode_to(Vec::new(), fields, metadata, columns, &[]).map_err(not_an_arrow_file)
 }
 
-fn encode_to<W: Write>(
+/// A file's bytes, as they come.
+trait Target: Write {
+    /// Returns how many came before.
+    fn position(&self) -> u64;
+}
+
+impl Target for Vec<u8> {
+    fn position(&self) -> u64 {
+        self.len() as u64
+    }
+}
+
+fn encode_to<W: Target>(
     target: W,
     fields: Vec<Field>,
     metadata: HashMap<String, String>,
     columns: Vec<ArrayRef>,
+    beside: &[u8],
 ) -> Result<W, ArrowError> {
     let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
     let batch = RecordBatch::try_new(schema.clone(), columns)?;
     let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
     let mut writer = FileWriter::try_new_with_options(target, &schema, options)?;
     writer.write(&batch)?;
+    if !beside.is_empty() {
+        // Behind an end of the stream, for those that read the file as one; those that begin with the footer are not led there.
+        writer.get_mut().write_all(&END_OF_STREAM)?;
+        let start = writer.get_ref().position();
+        writer.get_mut().write_all(beside)?;
+        writer.write_metadata(BESIDE_KEY, format!("{start}..{}", start + beside.len() as u64));
+    }
     writer.finish()?;
     writer.into_inner()
 }
@@ -80,18 +108,19 @@ fn not_an_arrow_file(e: ArrowError) -> Error {
     Error::Invalid(format!("rows cannot be written as an Arrow file: {e}"))
 }
 
-/// Writes a new file that holds the columns in one uncompressed record batch, piece by piece, and syncs it. Returns its length and crc32c.
-/// Its name is durable once the caller has synced the directory.
+/// Writes a new file that holds the columns in one uncompressed record batch, and beside them some bytes that say more of them, piece by
+/// piece, and syncs it. Returns its length and crc32c. Its name is durable once the caller has synced the directory.
 pub fn write_columns(
     env: &Env,
     path: &Path,
     fields: Vec<Field>,
     metadata: HashMap<String, String>,
     columns: Vec<ArrayRef>,
+    beside: &[u8],
 ) -> Result<(u64, u32)> {
     let file = env.fs.create_new(path).map_err(Error::io(path))?;
     let pieces = Pieces { file: file.as_ref(), piece: Vec::with_capacity(IO_BYTES), offset: 0, crc: 0 };
-    let written = encode_to(pieces, fields, metadata, columns).map_err(|e| match e {
+    let written = encode_to(pieces, fields, metadata, columns, beside).map_err(|e| match e {
         ArrowError::IoError(_, source) => Error::io(path)(source),
         other => not_an_arrow_file(other),
     })?;
@@ -114,6 +143,12 @@ impl Pieces<'_> {
         self.offset += bytes.len() as u64;
         self.crc = crc32c::crc32c_append(self.crc, bytes);
         Ok(())
+    }
+}
+
+impl Target for Pieces<'_> {
+    fn position(&self) -> u64 {
+        self.offset + self.piece.len() as u64
     }
 }
 
@@ -166,7 +201,8 @@ pub(crate) fn checksum_pieces(
     expected_bytes: u64,
     take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<(u64, u32)> {
-    let buffer_bytes = usize::try_from(expected_bytes).map_or(IO_BYTES, |bytes| IO_BYTES.min(bytes.saturating_add(1)));
+    let buffer_bytes =
+        usize::try_from(expected_bytes).map_or(READ_BYTES, |bytes| READ_BYTES.min(bytes.saturating_add(1)));
     let mut buffer = vec![0u8; buffer_bytes];
     let (mut len, mut crc) = (0u64, 0u32);
     while len <= expected_bytes {
@@ -236,7 +272,11 @@ impl IpcFile {
             columns[i - 1].bytes.end = next;
         }
         let metadata = key_values(schema.custom_metadata());
-        Ok(IpcFile { rows, metadata, columns })
+        let beside = match key_values(footer.custom_metadata()).get(BESIDE_KEY) {
+            Some(said) => beside(said, placed.end, bytes.len() - footer_bytes.len() - TRAILER_LEN)?,
+            None => 0..0,
+        };
+        Ok(IpcFile { rows, metadata, columns, beside })
     }
 
     /// Returns the bytes of all columns together.
@@ -245,6 +285,13 @@ impl IpcFile {
         let end = self.columns.last().map_or(start, |c| c.bytes.end);
         start..end
     }
+}
+
+/// Returns the bytes beside the columns, which lie behind these and before the footer.
+fn beside(said: &str, body_end: usize, footer_start: usize) -> Result<Range<usize>, String> {
+    let range = said.split_once("..").and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?));
+    let lies = |range: &Range<usize>| body_end <= range.start && range.start <= range.end && range.end <= footer_start;
+    range.filter(lies).ok_or_else(|| format!("{BESIDE_KEY} is damaged: {said:?}"))
 }
 
 fn is_variable(column_type: ColumnType) -> bool {

@@ -136,6 +136,16 @@ impl Run {
         }
     }
 
+    /// Returns whether zones of so many rows are known of all these columns without touching one.
+    pub fn has_zones(&self, columns: &[ColumnId], zone_rows: usize) -> bool {
+        match &self.source {
+            Source::Chunk(_) => false,
+            Source::Segment(handle) => {
+                handle.open().is_ok_and(|segment| columns.iter().all(|id| segment.has_zones(*id, zone_rows)))
+            }
+        }
+    }
+
     /// Has the system fetch what a first look at these columns will read, without waiting for it.
     pub fn will_read(&self, columns: &[ColumnId]) {
         if let Source::Segment(handle) = &self.source {

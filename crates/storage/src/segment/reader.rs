@@ -20,6 +20,7 @@ use super::last_rows::LastRows;
 use super::meta::{SEGMENT_VERSION, SEGMENT_VERSION_KEY, SegmentMeta};
 use super::parquet::ParquetFile;
 use super::zones::Zones;
+use super::zones::stored::{self, STORED_ROWS};
 use crate::arrow_type::{arrow_type, by_primitive};
 use crate::env::Env;
 use crate::ipc::{IpcColumn, IpcFile, check_offsets, checksum_file};
@@ -35,6 +36,8 @@ pub struct Segment {
     map: Buffer,
     verified: Arc<Verified>,
     columns: Vec<SegmentColumn>,
+    /// The file's zones; empty when it has none.
+    zones: Range<usize>,
     /// How columns are decoded, where they are not read as they lie.
     parquet: Option<ParquetFile>,
 }
@@ -93,14 +96,14 @@ impl Segment {
             return Err(corrupt(format!("{} bytes long, {} were written", map.len(), meta.len_bytes)));
         }
         check_envelope(&map, &meta).map_err(corrupt)?;
-        let (parquet, places) = if meta.is_parquet() {
+        let (parquet, places, zones) = if meta.is_parquet() {
             let (file, places) = ParquetFile::parse(map.clone()).map_err(corrupt)?;
             check_places(file.rows(), &places, &meta).map_err(corrupt)?;
-            (Some(file), places)
+            (Some(file), places, 0..0)
         } else {
             let file = IpcFile::parse(&map).map_err(corrupt)?;
             check_layout(&file, &meta).map_err(corrupt)?;
-            (None, file.columns)
+            (None, file.columns, file.beside)
         };
         let column = |place| SegmentColumn {
             place,
@@ -109,7 +112,8 @@ impl Segment {
             last_rows: OnceLock::new(),
         };
         let columns = places.into_iter().map(column).collect();
-        Ok(Arc::new(Segment { path: path.to_owned(), meta, map: mapped_buffer(map), verified, columns, parquet }))
+        let map = mapped_buffer(map);
+        Ok(Arc::new(Segment { path: path.to_owned(), meta, map, verified, columns, zones, parquet }))
     }
 
     /// Returns what edits say about the segment.
@@ -150,15 +154,39 @@ impl Segment {
     }
 
     /// Returns the zones of a column, of so many rows each if none were asked for before; None when the segment lacks the column
-    /// or its type has none.
+    /// or its type has none. Where they are stored the column is not touched.
     ///
     /// # Errors
-    /// As [`Segment::column`].
+    /// As [`Segment::column`], `Corrupt` when what is stored is damaged.
     pub fn zones(&self, id: ColumnId, zone_rows: usize) -> Result<Option<Arc<Zones>>> {
-        let Some(array) = self.column(id)? else { return Ok(None) };
         let Ok(at) = self.columns.binary_search_by_key(&id, |c| c.place.id) else { return Ok(None) };
-        let zones = self.columns[at].zones.get_or_init(|| Zones::of(&array, zone_rows).map(Arc::new));
-        Ok(zones.clone())
+        if let Some(zones) = self.columns[at].zones.get() {
+            return Ok(zones.clone());
+        }
+        let zones = match self.stored_zones(id, zone_rows)? {
+            Some(stored) => Some(stored),
+            None => self.column(id)?.and_then(|array| Zones::of(&array, zone_rows)),
+        };
+        Ok(self.columns[at].zones.get_or_init(|| zones.map(Arc::new)).clone())
+    }
+
+    fn stored_zones(&self, id: ColumnId, zone_rows: usize) -> Result<Option<Zones>> {
+        if self.zones.is_empty() || zone_rows != STORED_ROWS {
+            return Ok(None);
+        }
+        let stored = stored::of_column(&self.map[self.zones.clone()], self.rows(), id);
+        stored.map_err(|detail| Error::corrupt(&self.path, format!("{detail}; {REMEDY}")))
+    }
+
+    /// Returns whether zones of so many rows are known of a column without touching it.
+    pub fn has_zones(&self, id: ColumnId, zone_rows: usize) -> bool {
+        self.columns.binary_search_by_key(&id, |c| c.place.id).is_ok_and(|at| {
+            let column = &self.columns[at];
+            match column.zones.get() {
+                Some(zones) => zones.is_some(),
+                None => matches!(self.stored_zones(id, zone_rows), Ok(Some(_))),
+            }
+        })
     }
 
     /// Returns the last row of each code of a SYMBOL column, dead rows among them; None when the segment lacks the column, or has too
@@ -315,7 +343,7 @@ fn too_short() -> String {
     "values are shorter than the rows".to_owned()
 }
 
-/// Compares a whole file with its length and checksum, reading it in pieces of 1 MiB.
+/// Compares a whole file with its length and checksum, reading it in pieces.
 ///
 /// # Errors
 /// `Io` when it cannot be read, `Corrupt` when it differs.

@@ -11,6 +11,7 @@ use arrow_schema::{DataType, Field, TimeUnit};
 use types::{ColumnId, Schema, TableId, TimelineId};
 
 use super::meta::{ColumnMeta, SEGMENT_VERSION, SEGMENT_VERSION_KEY, SegmentMeta};
+use super::zones;
 use crate::arrow_type::arrow_field;
 use crate::chunk::Chunk;
 use crate::env::Env;
@@ -46,8 +47,9 @@ pub fn write_segment(
     }
     let fields = column_fields(origin, rows);
     let arrays = rows.columns.iter().map(|(.., array)| array.clone()).collect();
+    let zones = zones::stored::encode(rows.rows, &rows.columns);
     let path = table_dir.join(file);
-    let (len, crc) = write_columns(env, &path, fields, file_metadata(origin, rows), arrays)?;
+    let (len, crc) = write_columns(env, &path, fields, file_metadata(origin, rows), arrays, &zones)?;
     // What was handed to the file is compared with what it now holds, and read as a query will read it: a file that
     // nobody could read is never named.
     let map = env.fs.map(&path).map_err(Error::io(&path))?;

@@ -1,8 +1,8 @@
 //! What is known of the values of short stretches of a column: [`Zones`].
 //!
-//! Bounds and sums of some thousand bytes at a time let a query pass over a stretch without reading it. They are not
-//! stored: a piece of them is computed when a query first asks for it, which then reads no more than it would have read
-//! anyway, and is kept while the segment is mapped, in 32 bytes a zone.
+//! Bounds and sums of some thousand bytes at a time let a query pass over a stretch without reading it. A large segment's file
+//! has them ([`stored`]). Of others a piece of them is computed when a query first asks for it, which then reads no more than
+//! it would have read anyway. They are kept while the segment is mapped, in 32 bytes a zone.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -11,6 +11,8 @@ use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, cast::AsArray};
 use arrow_buffer::{ArrowNativeType, NullBuffer, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
+
+pub mod stored;
 
 /// Zones that are computed together.
 const PIECE_ZONES: usize = 64;
@@ -24,6 +26,8 @@ pub enum Zones {
 
 /// The zones of a column, all of the same number of rows but the last one.
 pub struct ZonesOf<T: Number> {
+    rows: usize,
+    /// What is measured; nothing where all pieces are known.
     values: ScalarBuffer<T>,
     nulls: Option<NullBuffer>,
     zone_rows: usize,
@@ -91,6 +95,13 @@ impl<T: Number> Zone<T> {
     }
 }
 
+impl<T: Number> Piece<T> {
+    fn of(zones: Box<[Zone<T>]>) -> Piece<T> {
+        let whole = zones.iter().fold(Zone::none(), |whole, zone| whole.and(zone));
+        Piece { zones, whole }
+    }
+}
+
 impl Zones {
     /// Returns the zones of a column, none of them computed; None for a type that has none.
     pub(super) fn of(array: &ArrayRef, zone_rows: usize) -> Option<Zones> {
@@ -118,8 +129,14 @@ impl Zones {
 
 impl<T: Number> ZonesOf<T> {
     fn new(values: ScalarBuffer<T>, nulls: Option<NullBuffer>, zone_rows: usize) -> ZonesOf<T> {
-        let pieces = values.len().div_ceil(zone_rows * PIECE_ZONES);
-        ZonesOf { values, nulls, zone_rows, pieces: (0..pieces).map(|_| OnceLock::new()).collect() }
+        let (rows, pieces) = (values.len(), values.len().div_ceil(zone_rows * PIECE_ZONES));
+        ZonesOf { rows, values, nulls, zone_rows, pieces: (0..pieces).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// Returns zones all of which are known.
+    fn known(rows: usize, zone_rows: usize, zones: Vec<Zone<T>>) -> ZonesOf<T> {
+        let pieces = zones.chunks(PIECE_ZONES).map(|zones| OnceLock::from(Piece::of(zones.into()))).collect();
+        ZonesOf { rows, values: Vec::new().into(), nulls: None, zone_rows, pieces }
     }
 
     /// Returns what is known of the zone that the row is in, and the rows of that zone.
@@ -129,7 +146,7 @@ impl<T: Number> ZonesOf<T> {
     pub fn at(&self, row: usize) -> (&Zone<T>, Range<usize>) {
         let zone = row / self.zone_rows;
         let start = zone * self.zone_rows;
-        let rows = start..self.values.len().min(start + self.zone_rows);
+        let rows = start..self.rows.min(start + self.zone_rows);
         (&self.piece(zone / PIECE_ZONES).zones[zone % PIECE_ZONES], rows)
     }
 
@@ -210,12 +227,9 @@ impl<T: Number> ZonesOf<T> {
     fn piece(&self, piece: usize) -> &Piece<T> {
         self.pieces[piece].get_or_init(|| {
             let rows = piece * PIECE_ZONES * self.zone_rows;
-            let end = self.values.len().min(rows + PIECE_ZONES * self.zone_rows);
+            let end = self.rows.min(rows + PIECE_ZONES * self.zone_rows);
             let starts = (rows..end).step_by(self.zone_rows);
-            let zones: Box<[Zone<T>]> =
-                starts.map(|start| self.measured(start..end.min(start + self.zone_rows))).collect();
-            let whole = zones.iter().fold(Zone::none(), |whole, zone| whole.and(zone));
-            Piece { zones, whole }
+            Piece::of(starts.map(|start| self.measured(start..end.min(start + self.zone_rows))).collect())
         })
     }
 

@@ -93,6 +93,11 @@ impl Conjuncts {
         &self.tables
     }
 
+    /// Returns whether every row meets them.
+    pub fn are_none(&self) -> bool {
+        self.tables.is_empty() && self.compared.is_empty() && self.others.is_empty()
+    }
+
     /// Returns whether all speak of one symbol column alone, by code.
     pub fn are_only_of(&self, place: usize) -> bool {
         self.compared.is_empty() && self.others.is_empty() && self.tables.iter().all(|table| table.place == place)

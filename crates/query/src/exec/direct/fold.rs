@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use super::apart::{Apart, Place};
 use super::block::Block;
 use super::source::Source;
-use super::work::Work;
+use super::work::{Morsel, Work};
 use crate::error::SqlError;
 
 /// One more thread must have so many rows to read.
@@ -69,6 +69,19 @@ pub async fn fold<S: Send + 'static>(
     start: impl Fn(&Work) -> Result<S> + Send + Sync + 'static,
     each: impl Fn(&mut S, Block) -> Result<()> + Send + Sync + 'static,
 ) -> Result<Vec<S>> {
+    fold_morsels(source, order, start, move |state, morsel| each(state, morsel.read()?)).await
+}
+
+/// As [`fold`], with stretches of rows that `each` reads or does not.
+///
+/// # Errors
+/// Those of `start` and `each`; the others stop then.
+pub async fn fold_morsels<S: Send + 'static>(
+    source: Source,
+    order: super::Order,
+    start: impl Fn(&Work) -> Result<S> + Send + Sync + 'static,
+    each: impl Fn(&mut S, &Morsel) -> Result<()> + Send + Sync + 'static,
+) -> Result<Vec<S>> {
     let begin = move || {
         let work = source.work(order)?;
         Ok((workers(&work), (work, AtomicUsize::new(0))))
@@ -84,7 +97,7 @@ pub async fn fold<S: Send + 'static>(
             let Some(morsel) = claimed.next() else { return Ok(state) };
             stop.check()?;
             thread.place.part();
-            each(&mut state, work.morsels()[morsel].read()?)?;
+            each(&mut state, &work.morsels()[morsel])?;
         }
     })
     .await

@@ -37,6 +37,8 @@ pub struct Source {
     pub(super) schema: SchemaRef,
     /// What each row must meet, over `columns`.
     pub(super) conjuncts: Vec<Arc<dyn PhysicalExpr>>,
+    /// Whoever reads it can do with zones: columns of which they are known are not fetched before they are missed.
+    pub(super) by_zones: bool,
 }
 
 impl Source {
@@ -49,10 +51,10 @@ impl Source {
             let (view, ranges) = (spec.view.clone(), spec.ranges.clone());
             let outputs = schema.fields().iter().enumerate().map(|(i, f)| column(f.name(), i)).collect();
             let columns = spec.columns.clone();
-            return spec
-                .limit
-                .is_none()
-                .then_some((Source { view, ranges, columns, schema, conjuncts: Vec::new() }, outputs));
+            return spec.limit.is_none().then_some((
+                Source { view, ranges, columns, schema, conjuncts: Vec::new(), by_zones: false },
+                outputs,
+            ));
         }
         if let Some(same) = plan.downcast_ref::<CooperativeExec>() {
             return Source::beneath(same.input());
@@ -149,6 +151,12 @@ impl Source {
     #[must_use]
     pub fn meeting(self, ranges: Vec<TimeRange>, conjuncts: Vec<Arc<dyn PhysicalExpr>>) -> Source {
         Source { ranges, conjuncts, ..self }
+    }
+
+    /// Returns the source for somebody who can do with what is known of zones.
+    #[must_use]
+    pub fn by_zones(self) -> Source {
+        Source { by_zones: true, ..self }
     }
 
     /// Returns the source with more ranges of time to meet.

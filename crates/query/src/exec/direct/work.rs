@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
+use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, new_empty_array};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType};
 use datafusion::common::internal_err;
@@ -56,6 +56,13 @@ pub(super) struct Reading {
     pub designated: Option<(ColumnId, ColumnType)>,
 }
 
+/// What is known of the rows of a morsel in a column.
+pub struct KnownColumn {
+    pub zones: BlockZones,
+    /// No rows, of the column's type as expressions see it.
+    pub none: ArrayRef,
+}
+
 /// A stretch of rows.
 #[derive(Clone)]
 pub struct Morsel {
@@ -94,7 +101,7 @@ impl Work {
         let reading = Arc::new(Reading::of(source, runs.iter())?);
         let (columns, designated) = (&reading.columns, reading.designated);
         runs.retain(|run| reading.conjuncts.may_meet(|place| run.known(columns[place].0)));
-        read_ahead(&runs, columns, designated, &source.ranges);
+        read_ahead(&runs, columns, designated, source);
         let mut work = Work { morsels: Vec::new(), reading };
         match order {
             Order::Time if designated.is_some() => {
@@ -130,8 +137,13 @@ impl Work {
         for (start, end) in self.stretches(&run, ranges)? {
             // even pieces: no short one at the end
             let pieces = (end - start).div_ceil(MORSEL_ROWS).max(1);
+            // whole zones
+            let cut = |piece: usize| match start + (end - start) * piece / pieces {
+                at if piece == pieces => at,
+                at => (at - at % ZONE_ROWS).max(start),
+            };
             for piece in 0..pieces {
-                let (from, to) = (start + (end - start) * piece / pieces, start + (end - start) * (piece + 1) / pieces);
+                let (from, to) = (cut(piece), cut(piece + 1));
                 let rows = Rows::Run { run: run.clone(), start: from, len: to - from };
                 self.morsels.push(Morsel { reading: self.reading.clone(), rows });
             }
@@ -259,6 +271,27 @@ impl Morsel {
         Ok(zones.map(|zones| BlockZones::new(zones, *start, *len)))
     }
 
+    /// Returns what is known of the zones of columns when that speaks of all rows that count and of no others. For a column that is
+    /// not named nothing need be known.
+    pub fn known(&self, places: &[Option<usize>]) -> Result<Option<Vec<Option<KnownColumn>>>> {
+        let Rows::Run { run, start, len } = &self.rows else { return Ok(None) };
+        if !self.reading.conjuncts.are_none() {
+            return Ok(None);
+        }
+        let open = run.open().map_err(failed)?;
+        if live(&open, *start, *len) != Selection::All {
+            return Ok(None);
+        }
+        let known = |place: &Option<usize>| -> Result<Option<Option<KnownColumn>>> {
+            let Some(place) = *place else { return Ok(Some(None)) };
+            let zones = open.zones(self.reading.columns[place].0, ZONE_ROWS).map_err(failed)?;
+            let zones = zones.map(|zones| BlockZones::new(zones, *start, *len)).filter(BlockZones::are_known);
+            let none = || new_empty_array(self.reading.schema.field(place).data_type());
+            Ok(zones.map(|zones| Some(KnownColumn { zones, none: none() })))
+        };
+        places.iter().map(known).collect()
+    }
+
     /// Returns the rows of a run.
     pub(super) fn of_run(reading: &Arc<Reading>, run: Run) -> Morsel {
         let len = run.rows();
@@ -381,14 +414,18 @@ fn read_ahead(
     runs: &[Run],
     columns: &[(ColumnId, ColumnType)],
     designated: Option<(ColumnId, ColumnType)>,
-    ranges: &[TimeRange],
+    source: &Source,
 ) {
+    let ranges = &source.ranges;
     let columns: Vec<ColumnId> = columns.iter().map(|(id, _)| *id).collect();
     let time = designated.map(|(id, _)| id).filter(|id| !columns.contains(id));
     let and_time: Vec<ColumnId> = columns.iter().copied().chain(time).collect();
     let (mut left_bytes, mut unread) = (READ_AHEAD_BYTES, Vec::new());
     for run in runs.iter().filter(|run| ranges.iter().any(|range| range.overlaps(run.ts_min, run.ts_max))) {
         let is_whole = ranges.iter().any(|range| range.contains(run.ts_min) && range.contains(run.ts_max));
+        if is_whole && source.by_zones && run.has_zones(&columns, ZONE_ROWS) {
+            continue;
+        }
         let wanted = if is_whole { &columns } else { &and_time };
         let bytes = run.unread_bytes(wanted);
         if bytes > left_bytes {

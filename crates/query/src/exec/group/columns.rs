@@ -175,6 +175,14 @@ impl Reader {
         }
     }
 
+    /// Returns the column that an argument is as it stands.
+    pub fn column_of(&self, argument: usize) -> Option<usize> {
+        match self.arguments[argument] {
+            Compiled::Shown(place) => Some(place),
+            _ => None,
+        }
+    }
+
     /// Returns the keys of the rows that count, buckets apart.
     pub fn keys(&self, block: &Block) -> Result<Keys> {
         let inner = || self.keys.iter().filter(|part| !matches!(part, Part::Bucket(_)));

@@ -10,6 +10,7 @@ use datafusion::common::{Result, internal_err};
 
 use super::table::Table;
 use super::whole::{Wholes, wholes};
+use crate::exec::direct::block::BlockZones;
 use crate::functions::aggregate::dense::Dense;
 use crate::functions::aggregate::groups::Groups;
 
@@ -26,6 +27,24 @@ impl Groups for Counts {
         let nulls = arguments.first().and_then(|argument| argument.logical_nulls());
         let nulls = nulls.filter(|n| n.null_count() > 0).map_or(0, |n| n.slice(rows.start, rows.len()).null_count());
         self.0[group] += (rows.len() - nulls) as i64;
+        Ok(())
+    }
+
+    fn is_zoned(&self) -> bool {
+        true
+    }
+
+    fn add_zoned(
+        &mut self,
+        arguments: &[ArrayRef],
+        zones: &BlockZones,
+        rows: Range<usize>,
+        group: usize,
+    ) -> Result<()> {
+        if !zones.are_known() {
+            return self.add_stretch(arguments, rows, group);
+        }
+        self.0[group] += zones.valid(rows) as i64;
         Ok(())
     }
 

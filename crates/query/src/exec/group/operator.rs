@@ -15,8 +15,8 @@ use super::answers::Answers;
 use super::columns::Reader;
 use super::shape::Shape;
 use super::worker::Worker;
-use crate::exec::direct::fold::on_thread;
-use crate::exec::direct::{Source, Work, fold, reservation};
+use crate::exec::direct::fold::{fold_morsels, on_thread};
+use crate::exec::direct::{Morsel, Source, Work, reservation};
 use crate::exec::operator::{counted, reads_tables};
 
 /// An aggregation straight over a table's runs.
@@ -113,12 +113,18 @@ async fn answers(shape: Arc<Shape>, schema: SchemaRef, context: Arc<TaskContext>
     let compiled = shape.clone();
     let reader = on_thread(move |_| Reader::new(&compiled)).await;
     let reader = Arc::new(reader.map_err(|error| DataFusionError::NotImplemented(error.to_string()))?);
-    let (source, order, started) = (shape.source.clone(), shape.order, shape.clone());
+    let by_zones = Worker::new(&shape, reader.clone(), 0, reservation(&context, "DirectGroupExec")).zoned().is_some();
+    let source = if by_zones { shape.source.clone().by_zones() } else { shape.source.clone() };
+    let (order, started) = (shape.order, shape.clone());
     let start = move |work: &Work| {
         let memory = reservation(&context, "DirectGroupExec");
         Ok(Worker::new(&started, reader.clone(), work.rows(), memory))
     };
-    let mut workers = fold(source, order, start, |worker: &mut Worker, block| worker.add(&block)).await?;
+    let each = |worker: &mut Worker, morsel: &Morsel| match worker.add_known(morsel)? {
+        true => Ok(()),
+        false => worker.add(&morsel.read()?),
+    };
+    let mut workers = fold_morsels(source, order, start, each).await?;
     if shape.keys.is_empty()
         && let Some(first) = workers.first_mut()
     {

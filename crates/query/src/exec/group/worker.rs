@@ -14,7 +14,7 @@ use super::numbering::{Keys, Numbering};
 use super::shape::Shape;
 use super::stretches::Stretches;
 use super::whole::wholes;
-use crate::exec::direct::{Block, Selection};
+use crate::exec::direct::{Block, Morsel, Selection};
 use crate::functions::aggregate::dense::{self, Dense};
 use crate::functions::aggregate::groups::Groups;
 
@@ -75,6 +75,35 @@ impl Worker {
             numbers: Vec::new(),
             reservation,
         }
+    }
+
+    /// Returns for each aggregate the column of which zones must be known, to be added without reading rows; None when some must be
+    /// read.
+    pub fn zoned(&self) -> Option<Vec<Option<usize>>> {
+        if self.reader.bucket.is_some() || !self.reader.is_one_group() {
+            return None;
+        }
+        let column = |(state, arguments): &(Box<dyn Groups>, Vec<usize>)| match arguments[..] {
+            [] => Some(None),
+            [argument] if state.is_zoned() => self.reader.column_of(argument).map(Some),
+            _ => None,
+        };
+        self.states.iter().map(column).collect()
+    }
+
+    /// Adds the rows of a morsel by what is known of their zones, if that is enough: nothing is read then. Returns whether it was.
+    pub fn add_known(&mut self, morsel: &Morsel) -> Result<bool> {
+        let Some(columns) = self.zoned() else { return Ok(false) };
+        let Some(known) = morsel.known(&columns)? else { return Ok(false) };
+        let (rows, group) = (0..morsel.rows(), self.only(0) as usize);
+        for ((state, _), column) in self.states.iter_mut().zip(known) {
+            state.grow(self.groups as usize);
+            match column {
+                Some(column) => state.add_zoned(&[column.none], &column.zones, rows.clone(), group)?,
+                None => state.add_stretch(&[], rows.clone(), group)?,
+            }
+        }
+        Ok(true)
     }
 
     /// Adds the rows of a block that count.

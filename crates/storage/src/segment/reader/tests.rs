@@ -93,6 +93,54 @@ fn replace(env: &Env, bytes: &[u8]) {
 }
 
 #[test]
+fn zones_of_a_large_segment_are_known_without_its_columns() {
+    const ROWS: usize = 20_000;
+    let (env, rows) = (sim(), rows(ROWS));
+    let meta = write(&env, &rows).unwrap();
+    let segment = open(&env, &meta).unwrap();
+    let mut zoned = Vec::new();
+    for (id, column_type, array) in &rows.columns {
+        let stored = segment.zones(*id, STORED_ROWS).unwrap();
+        let known = Zones::of(array, STORED_ROWS);
+        assert_eq!((stored.is_some(), segment.has_zones(*id, STORED_ROWS)), (known.is_some(), known.is_some()));
+        let (Some(stored), Some(known)) = (stored, known) else { continue };
+        assert!(!segment.is_checked(*id), "{column_type} was read");
+        zoned.push(*column_type);
+        match (&*stored, &known) {
+            (Zones::Doubles(stored), Zones::Doubles(known)) => {
+                (0..ROWS).step_by(777).for_each(|row| assert_eq!(stored.at(row), known.at(row)));
+            }
+            (Zones::Wholes(stored), Zones::Wholes(known)) => {
+                (0..ROWS).step_by(777).for_each(|row| assert_eq!(stored.at(row), known.at(row)));
+            }
+            _ => panic!("{column_type} has zones of another type"),
+        }
+    }
+    assert!(zoned.contains(&ColumnType::Double) && zoned.contains(&ColumnType::Timestamp), "{zoned:?}");
+    // Zones of other lengths are measured.
+    let (double, ..) = rows.columns.iter().find(|(_, t, _)| *t == ColumnType::Double).unwrap();
+    let other = open(&env, &meta).unwrap();
+    assert!(
+        !other.has_zones(*double, 512) && other.zones(*double, 512).unwrap().is_some() && other.is_checked(*double)
+    );
+}
+
+#[test]
+fn a_damaged_byte_of_the_zones_is_found_when_a_segment_is_opened() {
+    let env = sim();
+    let meta = write(&env, &rows(20_000)).unwrap();
+    let bytes = env.fs.read(&path()).unwrap();
+    let zones = IpcFile::parse(&bytes).unwrap().beside;
+    assert!(zones.len() > 20 * 32 * 4);
+    for at in zones.step_by(1_001) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        replace(&env, &damaged);
+        assert!(matches!(open(&env, &meta), Err(Error::Corrupt { .. })), "byte {at}");
+    }
+}
+
+#[test]
 fn rows_come_back_as_written() {
     for count in [1, 2, 7, 8, 9, 1000] {
         let (env, rows) = (sim(), rows(count));

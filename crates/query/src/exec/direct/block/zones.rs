@@ -4,11 +4,12 @@ use std::any::{Any, TypeId};
 use std::ops::Range;
 use std::sync::Arc;
 
+use storage::segment::zones::stored::STORED_ROWS;
 use storage::segment::zones::{Number, Part, Zone, Zones, ZonesOf};
 
 /// Rows of a zone: what is known of them takes a small part of what they take, and most of it is of use where few rows
 /// are wanted. Tests have several in a morsel.
-pub const ZONE_ROWS: usize = if cfg!(test) { 16 } else { 1024 };
+pub const ZONE_ROWS: usize = if cfg!(test) { 16 } else { STORED_ROWS };
 
 /// The zones of a block's column, over the block's rows.
 pub struct BlockZones {
@@ -30,6 +31,38 @@ impl BlockZones {
             Zones::Wholes(_) => TypeId::of::<i64>(),
         };
         of == TypeId::of::<N>()
+    }
+
+    /// Returns whether the block's rows are zones of which something is known, and no others.
+    pub fn are_known(&self) -> bool {
+        fn are<N: Number>(zones: &ZonesOf<N>, rows: Range<usize>) -> bool {
+            let mut known = true;
+            zones.parts(rows, |part| known &= matches!(part, Part::Zone(_)));
+            known
+        }
+        let rows = self.start..self.start + self.rows;
+        match &*self.zones {
+            Zones::Doubles(zones) => are(zones, rows),
+            Zones::Wholes(zones) => are(zones, rows),
+        }
+    }
+
+    /// Returns how many of some rows are not NULL, where all zones of these are known.
+    pub fn valid(&self, rows: Range<usize>) -> usize {
+        fn valid<N: Number>(zones: &ZonesOf<N>, rows: Range<usize>) -> usize {
+            let mut valid = 0;
+            zones.parts(rows, |part| {
+                if let Part::Zone(zone) = part {
+                    valid += zone.valid as usize;
+                }
+            });
+            valid
+        }
+        let rows = self.start + rows.start..self.start + rows.end;
+        match &*self.zones {
+            Zones::Doubles(zones) => valid(zones, rows),
+            Zones::Wholes(zones) => valid(zones, rows),
+        }
     }
 
     /// Calls `each` with the parts of a stretch of the block's rows, in their order, when values are of this type; else
