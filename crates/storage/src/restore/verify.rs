@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use types::{Seq, TimestampUs};
 
@@ -9,9 +10,10 @@ use super::validate::{require_plain_path, verify_tables};
 use super::{PinFile, read_pins};
 use crate::env::Env;
 use crate::env::fs::FileKind;
+use crate::env::join::in_turn;
 use crate::layout::{Disk, Layout};
 use crate::root::{self, Marker};
-use crate::snapshot::content;
+use crate::snapshot::{Pin, content};
 use crate::{Error, Result};
 
 /// A snapshot that is whole, in a copy or a root.
@@ -40,7 +42,7 @@ impl fmt::Display for Whole {
 /// # Errors
 /// [`Error::Refused`] when there is no such snapshot or no database; [`Error::Corrupt`] naming the file that is missing or
 /// damaged.
-pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &dyn Fn(&str)) -> Result<Vec<Whole>> {
+pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Whole>> {
     let disk = Disk { env: env.clone(), layout: Layout::new(root), planted: None };
     let marker = marker_of_copy(&disk)?;
     let mut pins = read_pins(&disk)?;
@@ -61,27 +63,39 @@ pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &dyn Fn(&str
     pins.iter().map(|found| verify_one(&disk, found, &marker.database_id, progress).map_err(Error::of_copy)).collect()
 }
 
-fn verify_one(disk: &Disk, found: &PinFile, database_id: &str, progress: &dyn Fn(&str)) -> Result<Whole> {
+/// The rows that stand in the log alone are read beside the files of the tables, which are known without them.
+fn verify_one(disk: &Disk, found: &PinFile, database_id: &str, progress: &(dyn Fn(&str) + Sync)) -> Result<Whole> {
     let PinFile { path, pin } = found;
     if pin.database_id != database_id {
         return Err(Error::corrupt(path, "the snapshot is of another database than db/_stillpoint"));
     }
-    let state = content::read(disk, pin, path, &|file: &str| require_plain_path(disk, file))?;
-    verify_tables(disk, &state, progress)?;
-    let files = content::files(disk, pin, path, &state)?;
-    let mut rows = 0;
-    for table in state.tables.iter() {
-        rows += table.rows()?;
-    }
+    let on_disk = content::read_files(disk, pin, path, &|file: &str| require_plain_path(disk, file))?;
+    let (rows, tables) = (Mutex::new(Ok(0)), Mutex::new(Ok(())));
+    let count = || *rows.lock().unwrap_or_else(PoisonError::into_inner) = rows_at_cut(disk, pin, path);
+    let read = || {
+        *tables.lock().unwrap_or_else(PoisonError::into_inner) = verify_tables(disk, &on_disk, &|line| progress(line))
+    };
+    (disk.env.join)(&count, &read);
+    let rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    tables.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    let files = content::files(disk, pin, path, &on_disk)?;
     Ok(Whole {
         snapshot: pin.name.clone(),
         seq: pin.seq,
         created_us: pin.created_us,
-        tables: state.tables.len(),
+        tables: on_disk.tables.len(),
         rows,
         bytes: files.iter().map(|(_, len_bytes)| len_bytes).sum(),
         files: files.len(),
     })
+}
+
+/// Reads what the log says up to the cut, every row of it, and returns how many rows there are.
+fn rows_at_cut(disk: &Disk, pin: &Pin, path: &Path) -> Result<u64> {
+    // The other thread is at work already.
+    let alone = Disk { env: Env { join: in_turn, ..disk.env.clone() }, ..disk.clone() };
+    let state = content::read(&alone, pin, path, &|file: &str| require_plain_path(disk, file))?;
+    state.tables.iter().map(|table| table.rows()).sum()
 }
 
 /// Returns the marker of a root that is to be copied, or of a copy.
