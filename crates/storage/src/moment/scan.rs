@@ -14,8 +14,9 @@ use super::window::Window;
 use crate::catalog::{DbState, Garbage};
 use crate::database::Database;
 use crate::layout::{Disk, LogName, list_or_none};
-use crate::log::chain::{self, Link, LogFiles};
+use crate::log::chain::{self, Link, LogFiles, LogFrom};
 use crate::recovery::{Recovered, Replay};
+use crate::snapshot::content;
 use crate::timeline::History;
 use crate::{Error, Result};
 
@@ -219,8 +220,27 @@ impl Work {
         self.begin(disk)
     }
 
+    /// Goes on from the own base of a snapshot where a restore did: later edits name segments that the snapshot wrote when it
+    /// settled, of rows that the replayed state has in memory. What that one has and the base lacks left the state there.
+    fn enter(&mut self, disk: &Disk) -> Result<()> {
+        let Some(before) = self.links[self.at].header.predecessor else { return Ok(()) };
+        let began = self.anchors.iter().find(|found| found.anchor.log == LogFrom::Behind(before.name));
+        let Some(Anchor { seq, commit_us, .. }) = began.map(|found| found.anchor.clone()) else { return Ok(()) };
+        let state = began.map(|found| found.anchor.load_files(disk)).transpose().map_err(of_files)?.unwrap_or_default();
+        let db = disk.layout.db();
+        let goes_on: HashSet<String> = content::table_files(&state).into_iter().map(|(file, _)| file).collect();
+        let left = content::table_files(&self.state).into_iter().filter(|(file, _)| !goes_on.contains(file));
+        let files: Vec<(PathBuf, u64)> = left.map(|(file, len_bytes)| (db.join(file), len_bytes)).collect();
+        if !files.is_empty() {
+            self.removed.push(Left { seq, commit_us, files, dir: None });
+        }
+        self.state = state;
+        Ok(())
+    }
+
     /// Replays one file.
     fn step(&mut self, disk: &Disk, history: &History, until: Seq) -> Result<()> {
+        self.enter(disk)?;
         let link = &self.links[self.at];
         let mut replay = Replay::of_files(disk, self.state.clone(), history);
         let mut times: HashMap<Seq, i64> = HashMap::new();

@@ -497,6 +497,37 @@ fn moments_around_a_restored_snapshot_are_shown_and_restored() {
     }
 }
 
+/// The snapshot's rows in memory became segments of its own when it settled, and edits behind the restore name those.
+#[test]
+fn moments_before_a_restored_settled_snapshot_outlive_a_start() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    db.prepare_snapshot_with("kept", Terms { keep: true, ..Terms::default() }).unwrap();
+    insert(&db, "t", &[(10 * DAY_US, None, 10, None)]);
+    db.truncate(db.view().table("t").unwrap().id()).unwrap();
+    while db.step_settle().unwrap() {}
+    drop(db);
+    clock.advance_us(SECOND_US);
+    ask(&fs, "snapshot=kept");
+    let fs = Arc::new(fs.kill());
+    let db = start(&on_arc(&env, fs.clone())).unwrap();
+    let t = db.view().table("t").unwrap().id();
+    db.flush_table(t).unwrap();
+    db.drop_partitions(t, &[types::PartitionBy::Day.key(9 * DAY_US)]).unwrap();
+    let after = (db.view().seq(), rows(&db, "t"));
+    for _ in 0..2 {
+        drop(db.view());
+        let fs = Arc::new(fs.kill());
+        let db = start(&on_arc(&env, fs.clone())).unwrap();
+        clean_up(&db);
+        for Past { seq, rows: then, .. } in &past {
+            assert_eq!(&rows_at(&db, Moment::Seq(*seq), "t"), then, "seq {seq}");
+        }
+        assert_eq!(rows_at(&db, Moment::Seq(after.0), "t"), after.1);
+    }
+}
+
 #[test]
 fn near_a_full_disk_the_oldest_moments_are_given_up_before_writers_suffer() {
     let (fs, env, clock) = machine_with_clock();
