@@ -113,9 +113,13 @@ pub fn files(disk: &Disk, pin: &Pin, pin_path: &Path, state: &DbState) -> Result
             let len_bytes = len_of(disk, &file)?;
             files.push((file, len_bytes));
         }
-        // After a restore of a settled snapshot.
-        for table in &base.table_files {
-            files.extend(files_of_table(disk, table)?);
+        // After a restore of a settled snapshot. Segments may have left the state since.
+        for named in &base.table_files {
+            files.push((named.file.clone(), named.len_bytes));
+            for file in base::symbol_files(base::read_table(disk, named)?.state.iter()) {
+                let len_bytes = len_of(disk, &file)?;
+                files.push((file, len_bytes));
+            }
         }
     }
     for link in links(disk, pin, pin_path)? {

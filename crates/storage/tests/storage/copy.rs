@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use storage::copy::{self, How, Plan, Report, Watch};
+use storage::copy::{self, How, IntoRoot, Plan, Report, Watch, Wish};
 use storage::env::Fs;
 use storage::env::sim_fs::{Fault, FaultPlan, SimFs, Survive};
 use storage::restore::Depth;
-use storage::{Database, Env, Error, SnapshotState, Terms};
+use storage::{Database, Env, Error, Options, SnapshotState, Terms};
 
 use crate::support::*;
 
@@ -67,6 +67,40 @@ fn a_failed_write_back_that_another_sync_was_told_of_stops_the_copy() {
         storage::restore::verify(&on(&env, fs), Path::new(COPY), None, &|_| {}).unwrap();
     }
     assert!(stopped > 4, "{stopped}");
+}
+
+/// The base that the restore went on from names segments that have left the state since.
+#[test]
+fn a_copy_after_the_restore_of_a_settled_snapshot_needs_no_table_that_is_gone() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    create(&db, "stays");
+    insert(&db, "stays", &[(DAY_US, Some("a"), 1, None)]);
+    db.prepare_snapshot_with("kept", Terms { keep: true, ..Terms::default() }).unwrap();
+    while db.step_settle().unwrap() {}
+    drop(db);
+    fs.write_file(&Path::new(ROOT).join("_restore"), b"snapshot=kept");
+    let env = on(&env, fs.kill());
+    let db = Database::open(env.clone(), Options { restore_grace_us: 0, ..Options::new(ROOT) }).unwrap();
+    db.drop_table(db.view().table("t").unwrap().id()).unwrap();
+    db.purge_table("t", None).unwrap();
+    while db.step_gc().unwrap() {}
+    db.prepare_snapshot("night").unwrap();
+    copied(&env, "night");
+    storage::restore::verify(&env, Path::new(COPY), None, &|_| {}).unwrap();
+    let wish = Wish {
+        from: Path::new(COPY),
+        to: Path::new("/back"),
+        snapshot: None,
+        depth: Depth::Full,
+        dry_run: true,
+        grace_us: 0,
+    };
+    IntoRoot::plan(&env, wish, &|_| {}).unwrap();
+    env.fs.create_new(&Path::new(COPY).join("_restore")).unwrap();
+    let restored = open_at(&env, COPY).unwrap();
+    assert_eq!(rows(&restored, "stays"), rows(&db, "stays"));
+    assert!(restored.view().table("t").is_none());
 }
 
 #[test]
