@@ -104,7 +104,7 @@ fn a_cut_on_a_nearly_full_disk_leaves_room_for_its_end() {
         fs.set_free_bytes(Some(0));
         db.complete_snapshot("default").unwrap();
         let id = db.view().table("t").unwrap().id();
-        db.truncate_table(id).unwrap();
+        db.truncate(id).unwrap();
         db.drop_table(id).unwrap();
         assert!(db.snapshots().is_empty() && db.view().table("t").is_none());
         drop(db);
