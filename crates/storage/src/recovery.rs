@@ -430,7 +430,8 @@ fn refuse_unrestored_copy(
         return Ok(());
     }
     Err(Error::Refused(format!(
-        "{} is a copy of a running database: touch {} and start again",
+        "{} is a copy of a running database: touch {} and start again, which makes a database of it; to copy it further, name a \
+         snapshot that it holds (--snapshot)",
         disk.layout.root().display(),
         disk.layout.restore_trigger().display()
     )))

@@ -231,11 +231,17 @@ fn validate(disk: &Disk, plan: &Plan, depth: Depth, progress: &dyn Fn(&str)) -> 
     let at_cut = |id: &str| state.snapshots.values().any(|s| s.pin.id == id && s.standing().kept);
     let is_told = |id: &String| *id == pin.id || at_cut(id) || kept.contains(id);
     let others = plan.pins.iter().filter(|p| !is_told(&p.pin.id));
-    lines.extend(
-        others.map(|p| {
-            format!("snapshot {} (seq {}) is gone: no snapshot is open after a restore", p.pin.name, p.pin.seq)
-        }),
-    );
+    lines.extend(others.map(|PinFile { pin: other, .. }| {
+        let why = match other.seq > pin.seq {
+            true => "it was taken later than what is restored",
+            false => "no snapshot is open after a restore",
+        };
+        format!("snapshot {} (seq {}) is gone: {why}", other.name, other.seq)
+    }));
+    if pin.kept || pin.settled.is_some() {
+        let name = &pin.name;
+        lines.push(format!("snapshot {name} is what is there now, and no longer kept beside it: SNAPSHOT PREPARE '{name}' KEEP keeps it anew"));
+    }
     let released = plan.pins.iter().filter(|p| !kept.contains(&p.pin.id)).map(|p| p.path.clone()).collect();
     let parent = Parent {
         timeline: pin.timeline,
@@ -295,13 +301,14 @@ fn publish(
     let (time, tables) = (TimestampUs(time_us), state.tables.len());
     let mut lines = vec![format!("{done} of {time} (seq {seq}, {tables} tables) as timeline {id}")];
     lines.extend(left.sentence);
-    lines.extend(left.timeline.map(|left| {
-        format!(
+    lines.extend(left.timeline.map(|left| match grace_us {
+        0 => "restore.grace is 0: it cannot be undone".to_owned(),
+        _ => format!(
             "for {} this can be undone: write timeline={} into {} and start again",
             duration(grace_us),
             left.number,
             disk.layout.restore_trigger().display()
-        )
+        ),
     }));
     lines.extend(gone);
     Ok(RestoreReport { snapshot, seq, timeline: id, lines })

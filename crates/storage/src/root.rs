@@ -161,7 +161,8 @@ pub fn place(disk: &Disk) -> Result<Place> {
 pub fn refuse_symlink(disk: &Disk, path: &std::path::Path) -> Result<()> {
     match disk.env.fs.metadata(path) {
         Ok(m) if m.kind == FileKind::Symlink => Err(Error::Refused(format!(
-            "{} is a symbolic link, and a copied link leads back into the live database: copy what it points to",
+            "{} is a symbolic link: in a copy it leads back into the live database, so copy what it points to; in a root, put a bind \
+             mount in its place",
             path.display()
         ))),
         _ => Ok(()),

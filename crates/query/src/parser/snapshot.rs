@@ -64,7 +64,8 @@ fn lease(cursor: &mut Cursor) -> Result<Lease, SqlError> {
     let token = cursor.peek();
     let us = (token.kind == TokenKind::Text).then(|| lease_us(&token.text)).flatten();
     let Some(us) = us else {
-        return Err(cursor.error("a time in quotes expected: a whole number and s, m, h, d or w, such as '2h'"));
+        return Err(cursor
+            .error("a time in quotes expected: a whole number and s, m, h, d or w, such as '2h', of 36600d at most"));
     };
     cursor.next();
     Ok(Lease { us: Some(us) })

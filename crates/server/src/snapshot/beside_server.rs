@@ -43,7 +43,8 @@ pub async fn copy(arguments: &CopyArguments, work: &Work, signals: &mut Signals)
     match copied {
         Err(Failure { why, .. }) if why.sentence().starts_with("there is no snapshot/") => {
             Err(Failure::refused(format!(
-                "the server at {url} took the snapshot, but not in {}: it is another root's; {remedy}",
+                "the server at {} took the snapshot, but not in {}: it is another root's; {remedy}",
+                without_login(&url),
                 work.root.display()
             )))
         }
@@ -66,6 +67,11 @@ pub fn server_at(url: &str) -> Result<Http, Failure> {
     Http::new(url).map_err(|why| {
         Failure::refused(format!("--server: {why}: name the root's server as http://[user:password@]host:port"))
     })
+}
+
+/// Returns an address as it may be told: what a copy says at night goes into mails and logs.
+fn without_login(url: &str) -> &str {
+    url.rsplit_once('@').map_or_else(|| url.trim_start_matches("http://"), |(_, address)| address)
 }
 
 /// Returns where the root's configuration, and this process's environment, say that its server listens.

@@ -600,9 +600,12 @@ fn lines(
     lines.extend_from_slice(gone);
     lines.extend(conf.iter().map(|file| format!("{file} stays as it is there")));
     lines.extend(left);
-    lines.extend(facts.left_behind.map(|left| {
-        let grace = restore::duration(wish.grace_us);
-        format!("what is left behind on timeline {left} stays for {grace}, so that this can be undone")
+    lines.extend(facts.left_behind.map(|left| match wish.grace_us {
+        0 => format!("restore.grace is 0: what is left behind on timeline {left} is lost"),
+        grace_us => {
+            let grace = restore::duration(grace_us);
+            format!("what is left behind on timeline {left} stays for {grace}, so that this can be undone")
+        }
     }));
     if facts.is_done {
         lines.push(format!("{root} is restored to it already, and nothing was written since: nothing is to be done"));

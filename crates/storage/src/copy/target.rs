@@ -349,6 +349,12 @@ fn refuse_place(disk: &Disk, source: &Path) -> Result<()> {
             "{} is not a directory: name one that is empty or missing, or holds earlier copies",
             directory.display()
         ))),
+        Ok(FileKind::Symlink) if !disk.env.fs.exists(directory).map_err(Error::io(directory))? => {
+            Err(Error::Refused(format!(
+                "{} is a link to what is not there: name a directory that is empty or missing, or holds earlier copies",
+                directory.display()
+            )))
+        }
         _ => Ok(()),
     }
 }

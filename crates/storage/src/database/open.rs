@@ -355,8 +355,9 @@ fn link_left_files(disk: &Disk, files: &LogFiles, recovered: &Recovered) -> Resu
         disk.env.fs.open(&from).and_then(|file| file.sync()).map_err(Error::io(&from))?;
         disk.env.fs.hard_link(&from, &to).map_err(|e| match e.kind() {
             std::io::ErrorKind::Unsupported | std::io::ErrorKind::PermissionDenied => Error::Refused(format!(
-                "{} lies on a file system without hard links ({e}), which the log needs: choose a root on another one",
-                disk.layout.root().display()
+                "the log needs hard links, and {} cannot be linked ({e}): if it is another user's, give the root to the one that \
+                 runs the server (chown -R); if its file system has no hard links, choose a root on another one",
+                from.display()
             )),
             _ => Error::io(&to)(e),
         })?;

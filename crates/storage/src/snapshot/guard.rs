@@ -29,8 +29,8 @@ pub(crate) struct Guard {
     pub no_room: Option<String>,
     /// Snapshots hold more of the disk than is well.
     too_much: Option<String>,
-    /// Directories on other devices than the root, or behind links.
-    pub places: Vec<String>,
+    /// Directories on other devices than the root, or behind links, once somebody has looked.
+    places: Option<Vec<String>>,
     looked_us: Option<i64>,
     shed_us: Option<i64>,
 }
@@ -48,8 +48,8 @@ impl Database {
             looks
         };
         if looks {
-            let places = self.find_places()?.into_iter().map(|(path, _)| path.display().to_string());
-            self.guard.lock().expect("no holder of this lock panics").places = places.collect();
+            let places = self.named_places()?;
+            self.guard.lock().expect("no holder of this lock panics").places = Some(places);
         }
         let snapshots = self.lock_head().state.snapshots.clone();
         let root = self.disk.layout.root();
@@ -186,6 +186,25 @@ impl Database {
             Ok((dir, whole))
         };
         by_device.into_values().map(open).collect()
+    }
+
+    /// Returns the places that a copy must hold too, as they were found last.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the disk is nearly full and a snapshot should be completed first.
+    pub(crate) fn room_for_snapshot(&self) -> Result<Vec<String>> {
+        let known = {
+            let guard = self.guard.lock().expect("no holder of this lock panics");
+            if let Some(why) = &guard.no_room {
+                return Err(Error::Unavailable(why.clone()));
+            }
+            guard.places.clone()
+        };
+        known.map_or_else(|| self.named_places(), Ok)
+    }
+
+    fn named_places(&self) -> Result<Vec<String>> {
+        Ok(self.find_places()?.into_iter().map(|(path, _)| path.display().to_string()).collect())
     }
 
     /// Returns the directories at most two levels below the root that lie on other devices than it or behind links.

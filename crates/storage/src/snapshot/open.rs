@@ -82,15 +82,6 @@ impl Database {
         Ok(())
     }
 
-    /// Returns the places that a copy must hold too.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the disk is nearly full and a snapshot should be completed first.
-    pub(crate) fn room_for_snapshot(&self) -> Result<Vec<String>> {
-        let guard = self.guard.lock().expect("no holder of this lock panics");
-        guard.no_room.as_ref().map_or_else(|| Ok(guard.places.clone()), |why| Err(Error::Unavailable(why.clone())))
-    }
-
     /// Numbers the cut and queues its frame: no I/O, no work per table.
     fn cut(&self, name: &str, terms: Terms, places: Vec<String>) -> Result<Pin> {
         let early = self.disk.has(Planted::CutOutsideLock).then(|| self.state_before_others());
