@@ -1,11 +1,15 @@
 //! Functions of moments over TIMESTAMP_NS: the calendar works in microseconds, what is finer is carried along.
 
-use datafusion::common::ScalarValue;
+use std::sync::Arc;
+
+use arrow::datatypes::{TimestampMicrosecondType, TimestampNanosecondType};
+use datafusion::logical_expr::Volatility;
 
 use super::arithmetic::{self, Arithmetic};
 use super::array::over;
 use super::cast;
 use super::cell::Cell;
+use super::kernel::{Args, Function, column};
 use super::typed::{Call, Typed};
 use super::{Environment, scalar};
 use crate::error::SqlError;
@@ -52,16 +56,15 @@ pub fn bind(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
     }
 }
 
-/// Returns the microsecond in which a moment lies.
-fn floor(moment: &Typed) -> Result<Typed, SqlError> {
-    if let Some(ScalarValue::TimestampNanosecond(Some(ns), _)) = moment.as_literal() {
-        let us = ScalarValue::TimestampMicrosecond(Some(ns.div_euclid(1_000)), None);
-        return Ok(Typed::literal(us, Kind::Timestamp, moment.position));
-    }
-    over("micros of", vec![moment.clone()], Kind::Timestamp, moment.position, |cells| match cells {
-        [Cell::Whole(ns)] => Ok(Cell::Whole(ns.div_euclid(1_000))),
-        _ => Ok(Cell::Null),
-    })
+/// Returns the microsecond in which a TIMESTAMP_NS lies.
+pub fn floor(moment: &Typed) -> Result<Typed, SqlError> {
+    let kernel = Arc::new(|args: &Args| {
+        let moments = args.numbers::<TimestampNanosecondType>(0);
+        let of = |row| Some(moments.get(row)?.div_euclid(1_000));
+        Ok(column::<TimestampMicrosecondType>(args.rows(), of))
+    });
+    let (position, kind) = (moment.position, Kind::Timestamp);
+    Function::new("micros of", 1, kind, Volatility::Immutable, kernel).call(vec![moment.clone()], kind, position)
 }
 
 /// Returns the nanoseconds behind the microsecond.

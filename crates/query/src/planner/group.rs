@@ -39,16 +39,16 @@ pub struct Grouping {
     pub aggregates: Vec<Aggregate>,
     /// Whether GROUP BY was written, so that no further key may join.
     explicit: bool,
-    /// The designated timestamp, which stands for the bucket after SAMPLE BY; the bucket is the first key.
-    bucket_of: Option<Expr>,
+    /// After SAMPLE BY the designated timestamp, and what stands for it: the bucket, which is the first key.
+    bucket_of: Option<(Expr, Expr)>,
     /// The right columns of each WINDOW JOIN: its aggregates are of the right rows of one left row, whose own columns stand beside them.
     right_fields: Vec<Vec<String>>,
 }
 
 impl Grouping {
-    /// Returns a grouping whose first key is the bucket of `time`.
-    pub fn by_bucket(time: Expr, bucket: Key) -> Grouping {
-        Grouping { keys: vec![bucket], bucket_of: Some(time), ..Grouping::new() }
+    /// Returns a grouping whose first key is the bucket of `time`, which is `shown` for it.
+    pub fn by_bucket(time: Expr, shown: Expr, bucket: Key) -> Grouping {
+        Grouping { keys: vec![bucket], bucket_of: Some((time, shown)), ..Grouping::new() }
     }
 
     /// Returns a grouping without keys yet.
@@ -165,10 +165,10 @@ pub fn grouped(scope: &Scope, grouping: &RefCell<Grouping>, tree: &Tree) -> Resu
     if let Some(found) = grouping.key(&value) {
         return Ok(Some(found));
     }
-    if let Some(Expr::Column(time)) = &grouping.bucket_of
+    if let Some((Expr::Column(time), shown)) = &grouping.bucket_of
         && columns.iter().all(|c| *c == time)
     {
-        return Ok(Some(of_bucket(&value, time, &grouping.keys[0].field)?));
+        return Ok(Some(of_bucket(&value, time, shown)?));
     }
     if !matches!(tree.kind, ExprKind::Name { .. }) {
         return Ok(None);
@@ -191,9 +191,9 @@ fn beside(grouping: &Grouping, tree: &Tree, value: Typed) -> Result<Option<Typed
 }
 
 /// Returns the value with the bucket in place of the timestamp.
-fn of_bucket(value: &Typed, time: &PlanColumn, bucket: &str) -> Result<Typed, SqlError> {
+fn of_bucket(value: &Typed, time: &PlanColumn, shown: &Expr) -> Result<Typed, SqlError> {
     let replace = |expr: Expr| match &expr {
-        Expr::Column(found) if found == time => Ok(Transformed::yes(column(bucket))),
+        Expr::Column(found) if found == time => Ok(Transformed::new(shown.clone(), true, TreeNodeRecursion::Jump)),
         _ => Ok(Transformed::no(expr)),
     };
     let expr = value.expr.clone().transform(replace).map_err(plan_error)?.data;
@@ -217,7 +217,7 @@ pub fn aggregate(
     };
     let inner = Scope { grouping: None, ..*scope };
     let args = args.iter().filter(|a| a.kind != ExprKind::Star);
-    let args = args.map(|a| inner.bind(a)).collect::<Result<Vec<_>, _>>()?;
+    let args = inner.arguments(&name.to_ascii_lowercase(), args)?;
     let bound = functions::aggregate::bind(&Call::new(name, position, args), distinct)?;
     if grouping.borrow().joins_of(&bound.expr).len() > 1 {
         let message = "WINDOW join aggregate function cannot reference columns from multiple models";
@@ -326,7 +326,7 @@ pub fn outputs(scope: &Scope, select: &Select, grouping: &RefCell<Grouping>) -> 
             }
             let value = scope.bind(expr)?;
             let columns = value.expr.column_refs();
-            let is_time = |c: &&PlanColumn| matches!(&bucket, Some(Expr::Column(time)) if time == *c);
+            let is_time = |c: &&PlanColumn| matches!(&bucket, Some((Expr::Column(time), _)) if time == *c);
             if !columns.is_empty() && !columns.iter().any(is_time) {
                 grouping.borrow_mut().add_key(scope.planner, value);
             }

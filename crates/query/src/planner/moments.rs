@@ -122,6 +122,15 @@ fn instant(value: &Typed) -> Option<i64> {
     }
 }
 
+/// Returns the constant that a time of a kind is compared with to stand before or behind a microsecond.
+pub fn bound_of(kind: Kind, us: i64) -> Expr {
+    let value = match kind {
+        Kind::TimestampNs => ScalarValue::TimestampNanosecond(Some(us.saturating_mul(1_000)), None),
+        _ => ScalarValue::TimestampMicrosecond(Some(us), None),
+    };
+    Expr::Literal(value, None)
+}
+
 /// Returns the test whether a time lies in any of the ranges; NULL lies in none.
 pub(super) fn within(time: &Typed, found: &[TimeRange], negated: bool, position: usize) -> Typed {
     let column = match time.kind {
@@ -130,12 +139,7 @@ pub(super) fn within(time: &Typed, found: &[TimeRange], negated: bool, position:
         }
         _ => time.expr.clone(),
     };
-    let literal = |us: i64| match time.kind {
-        Kind::TimestampNs => {
-            Expr::Literal(ScalarValue::TimestampNanosecond(Some(us.saturating_mul(1_000)), None), None)
-        }
-        _ => Expr::Literal(ScalarValue::TimestampMicrosecond(Some(us), None), None),
-    };
+    let literal = |us: i64| bound_of(time.kind, us);
     let one = |range: &TimeRange| {
         let above = (range.start_us != i64::MIN).then(|| column.clone().gt_eq(literal(range.start_us)));
         let below = (range.end_us != i64::MAX).then(|| column.clone().lt(literal(range.end_us)));

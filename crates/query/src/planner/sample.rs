@@ -7,7 +7,7 @@ use datafusion::functions_aggregate::expr_fn::min;
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, Subquery};
 
 use super::group::{self, Aggregate, Grouping, Key};
-use super::moments::moment;
+use super::moments::bound_of;
 use super::relation::Relation;
 use super::scope::Scope;
 use super::select::Input;
@@ -32,17 +32,20 @@ pub fn select(
     check(scope, select, sample, &relation)?;
     let time = relation.time.expect("checked");
     let buckets = buckets(scope, sample)?;
-    let time = relation.columns[time].expr();
+    let time = relation.columns[time].typed(0);
     let input = bounded(relation, &time, buckets.from_us, buckets.to_us)?;
 
+    // Buckets are counted and filled in microseconds; those of a TIMESTAMP_NS are turned into it where they are shown.
     let field = scope.planner.field("bucket");
+    let at = if time.kind == Kind::TimestampNs { functions::nanos::floor(&time)?.expr } else { time.expr.clone() };
     let start = match buckets.since_first {
-        true => bucket_since_expr(time.clone(), first_moment(&input, &time)?, buckets.grid.stride()),
-        false => bucket_expr(time.clone(), buckets.grid),
+        true => bucket_since_expr(at.clone(), first_moment(&input, &at)?, buckets.grid.stride()),
+        false => bucket_expr(at, buckets.grid),
     };
     let bucket = Typed::new(start, Kind::Timestamp, sample.period.position);
     let bucket_column = Typed::new(datafusion::logical_expr::ident(&field), Kind::Timestamp, 0);
-    let grouping = RefCell::new(Grouping::by_bucket(time, Key { value: bucket, field }));
+    let shown = functions::cast::explicit(bucket_column, time.kind, 0)?;
+    let grouping = RefCell::new(Grouping::by_bucket(time.expr, shown.expr.clone(), Key { value: bucket, field }));
     let outputs = group::outputs(scope, select, &grouping)?;
     let order = group::order_values(scope, order_by, &outputs, &grouping)?;
     let grouping = grouping.into_inner();
@@ -51,7 +54,7 @@ pub fn select(
     }
     let plan = group::node(input, &grouping)?;
     let plan = filled(scope, sample, plan, &grouping, &buckets)?;
-    let input = Input { plan, time: Some((bucket_column.expr, true)) };
+    let input = Input { plan, time: Some((shown, true)) };
     group::finish(scope, select, outputs, order_by, order, input)
 }
 
@@ -163,13 +166,13 @@ fn bound(scope: &Scope, tree: Option<&Tree>) -> Result<Option<i64>, SqlError> {
     }
 }
 
-fn bounded(relation: Relation, time: &Expr, from_us: Option<i64>, to_us: Option<i64>) -> Result<LogicalPlan, SqlError> {
+fn bounded(relation: Relation, time: &Typed, from_us: Option<i64>, to_us: Option<i64>) -> Result<LogicalPlan, SqlError> {
     let mut relation = relation;
     if let Some(us) = from_us {
-        relation = relation.filtered(time.clone().gt_eq(moment(us, 0).expr))?;
+        relation = relation.filtered(time.expr.clone().gt_eq(bound_of(time.kind, us)))?;
     }
     if let Some(us) = to_us {
-        relation = relation.filtered(time.clone().lt(moment(us, 0).expr))?;
+        relation = relation.filtered(time.expr.clone().lt(bound_of(time.kind, us)))?;
     }
     Ok(relation.plan)
 }

@@ -113,7 +113,7 @@ fn star_outputs(scope: &Scope, qualifier: Option<&Ident>, position: usize) -> Re
 
 fn plain(scope: &Scope, select: &Select, order_by: &[OrderItem], relation: Relation) -> Result<Relation, SqlError> {
     let outputs = expand(scope, &select.items)?;
-    let time = relation.time.map(|i| (relation.columns[i].expr(), relation.ascending));
+    let time = relation.time.map(|i| (relation.columns[i].typed(0), relation.ascending));
     let has_window = |item: &Item| matches!(item, Item::Expr { expr, .. } if window::contains_window(expr));
     let plan = match (scope.windows, select.items.iter().any(has_window)) {
         (Some(windows), true) => windows.apply(scope.planner, group::kept_in_order(relation)?.plan)?,
@@ -130,7 +130,7 @@ pub struct OrderValues<'o>(pub &'o [(usize, Typed)]);
 pub struct Input {
     pub plan: LogicalPlan,
     /// The designated timestamp, and whether rows ascend by it.
-    pub time: Option<(Expr, bool)>,
+    pub time: Option<(Typed, bool)>,
 }
 
 /// Returns the projection of the outputs, made distinct and ordered; carries an unselected timestamp along, hidden.
@@ -165,14 +165,13 @@ pub fn project(
         },
     })?;
     let mut time = None;
-    if let Some((expr, ascending)) = &input.time {
-        let place = values.iter().rposition(|v| v.expr == *expr);
+    if let Some((value, ascending)) = &input.time {
+        let place = values.iter().rposition(|v| v.expr == value.expr);
         time = place.map(|i| (i, *ascending));
         if place.is_none() && !select.distinct {
             let field = planner.field("time");
-            exprs.push(expr.clone().alias(&field));
-            let kind = crate::kind::Kind::Timestamp;
-            columns.push(Column { table: None, name: String::new(), kind, field, visible: false });
+            exprs.push(value.expr.clone().alias(&field));
+            columns.push(Column { table: None, name: String::new(), kind: value.kind, field, visible: false });
             time = Some((columns.len() - 1, *ascending));
         }
     }

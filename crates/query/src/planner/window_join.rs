@@ -71,7 +71,7 @@ pub fn select(
     check_stars(select, &rights)?;
     let outputs = expand(&scope, &select.items)?;
     let order = group::order_values(&scope, order_by, &outputs, &grouping)?;
-    let time = left.time.map(|place| (left.columns[place].expr(), left.ascending));
+    let time = left.time.map(|place| (left.columns[place].typed(0), left.ascending));
     let aggregates = by_join(&mut grouping.borrow_mut(), windows.len());
     let plan = joined(planner, ctes, left, rights, windows, aggregates)?;
     group::finish(&scope, select, outputs, order_by, order, Input { plan, time })
