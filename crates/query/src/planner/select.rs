@@ -10,7 +10,7 @@ use super::window::{self, Windows};
 use super::{Ctes, Planner, build, conjuncts, group, join, latest, window_join};
 use crate::error::SqlError;
 use crate::functions::Typed;
-use crate::parser::ast::{Expr as Tree, ExprKind, Ident, Item, OrderItem, Select};
+use crate::parser::ast::{Expr as Tree, ExprKind, Ident, Item, OrderItem, Select, Unary};
 
 /// Returns the plan of a SELECT with the ORDER BY of its query.
 pub fn select(planner: &Planner, select: &Select, order_by: &[OrderItem], ctes: Ctes) -> Result<Relation, SqlError> {
@@ -144,6 +144,7 @@ pub fn project(
 ) -> Result<Relation, SqlError> {
     let planner = scope.planner;
     let names = outputs::names(&outputs);
+    let moved = outputs.iter().position(|output| grouped.is_none() && is_moved_time(scope, output));
     let mut columns = Vec::new();
     let mut exprs = Vec::new();
     let mut values = Vec::new();
@@ -166,7 +167,7 @@ pub fn project(
     })?;
     let mut time = None;
     if let Some((value, ascending)) = &input.time {
-        let place = values.iter().rposition(|v| v.expr == value.expr);
+        let place = values.iter().rposition(|v| v.expr == value.expr).or(moved);
         time = place.map(|i| (i, *ascending));
         if place.is_none() && !select.distinct {
             let field = planner.field("time");
@@ -179,6 +180,24 @@ pub fn project(
         time = None;
     }
     order::sorted_projection(planner, input.plan, exprs, columns, keys, time, select.distinct)
+}
+
+/// Returns whether an output is the designated timestamp moved by a number as it is written, `dateadd('d', -1, ts)`:
+/// such a one is a designated timestamp itself, in the same order.
+fn is_moved_time(scope: &Scope, output: &Output) -> bool {
+    let Origin::Item { tree: Tree { kind: ExprKind::Call { name, args, .. }, .. }, .. } = &output.origin else {
+        return false;
+    };
+    let is_number = |tree: &Tree| match &tree.kind {
+        ExprKind::Unary { op: Unary::Neg, arg } => matches!(arg.kind, ExprKind::Number(_)),
+        kind => matches!(kind, ExprKind::Number(_)),
+    };
+    match &args[..] {
+        [Tree { kind: ExprKind::Text(_), .. }, count, at] => {
+            name.eq_ignore_ascii_case("dateadd") && is_number(count) && scope.is_time(at)
+        }
+        _ => false,
+    }
 }
 
 /// Returns the value under a field's name.
