@@ -45,6 +45,7 @@ pub mod server_info;
 pub mod table;
 pub mod text;
 pub mod typed;
+pub mod wanted;
 
 pub use environment::Environment;
 pub use typed::{Call, Typed};

@@ -243,7 +243,12 @@ impl Session {
                 Some(columns) => Some(columns),
                 None => Some(columns_of(&planner.query(query, Ctes::NONE)?.shown()?)),
             },
-            Statement::Explain(_) => Some(vec![explain::column()]),
+            Statement::Explain(inner) => {
+                if let Statement::Query(query) = &**inner {
+                    planner.query(query, Ctes::NONE)?;
+                }
+                Some(vec![explain::column()])
+            }
             Statement::Check(_) => Some(check::columns()),
             Statement::Copy(copy) => Some(copy::columns(copy)),
             Statement::Insert(insert) => {

@@ -117,10 +117,16 @@ impl Param {
 
 impl Overload {
     fn distance(&self, args: &[Typed]) -> Option<u32> {
-        if self.params.len() != args.len() {
+        self.distance_of(&args.iter().map(|arg| Some(arg.kind)).collect::<Vec<_>>())
+    }
+
+    /// Returns how far arguments of these kinds are from what the form takes, those of any kind 0; None if they do not fit.
+    pub fn distance_of(&self, kinds: &[Option<Kind>]) -> Option<u32> {
+        if self.params.len() != kinds.len() {
             return None;
         }
-        self.params.iter().zip(args).map(|(param, arg)| param.distance(arg.kind)).sum()
+        let far = |(param, kind): (&Param, &Option<Kind>)| kind.map_or(Some(0), |kind| param.distance(kind));
+        self.params.iter().zip(kinds).map(far).sum()
     }
 
     /// Returns the call of this form with its arguments converted.

@@ -101,6 +101,7 @@ impl Parameters {
                 let value = ScalarValue::try_from_array(&array, 0).map_err(|e| SqlError::from_datafusion(&e))?;
                 Typed::literal(value, kind, position)
             }
+            Param::Text(text) if wanted == Some(Kind::Char) => Typed::text(text, position),
             Param::Text(text) => Typed::literal(ScalarValue::Utf8View(Some(text.clone())), Kind::String, position),
             Param::TimestampUs(us) => {
                 // A DATE has milliseconds: one that was stored from this very moment must equal it.
@@ -139,9 +140,13 @@ impl Parameters {
         }
         let hint = self.hints.get(place).copied().flatten();
         let wanted = wanted.filter(|kind| *kind != Kind::Null);
-        let kind = hint.or(found[place]).or(wanted);
+        let kind = match hint.or(found[place]) {
+            // a driver says of a unit such as 'd' that it is a text
+            Some(kind) if kind.is_text() && wanted == Some(Kind::Char) => Some(Kind::Char),
+            known => known.or(wanted),
+        };
         found[place] = kind;
-        null_of(kind.unwrap_or(Kind::Null), position)
+        sample_of(kind.unwrap_or(Kind::Null), position)
     }
 }
 
@@ -162,6 +167,23 @@ fn exact(digits: &str, position: usize) -> Result<Typed, SqlError> {
 
 fn undefined(number: usize, position: usize) -> SqlError {
     SqlError::new(position, format!("undefined bind variable: ${number}"))
+}
+
+/// Returns what stands for a parameter of a kind while its statement is described: a value that functions take which
+/// need a constant, else NULL.
+fn sample_of(kind: Kind, position: usize) -> Typed {
+    let literal = |value| Typed::literal(value, kind, position);
+    match kind {
+        Kind::Byte => literal(ScalarValue::Int8(Some(1))),
+        Kind::Short => literal(ScalarValue::Int16(Some(1))),
+        Kind::Int => Typed::int(1, position),
+        Kind::Long => Typed::long(1, position),
+        Kind::Float => literal(ScalarValue::Float32(Some(0.5))),
+        Kind::Double => Typed::double(0.5, position),
+        Kind::Char => Typed::text("d", position),
+        Kind::Timestamp => literal(ScalarValue::TimestampMicrosecond(Some(0), None)),
+        kind => null_of(kind, position),
+    }
 }
 
 /// Returns the NULL of a kind.

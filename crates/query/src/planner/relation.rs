@@ -162,7 +162,7 @@ impl Planner<'_> {
             return Err(SqlError::new(call.position, "table name or sub-query expected"));
         };
         let scope = super::scope::Scope::constants(self);
-        let args = args.iter().map(|a| scope.bind(a)).collect::<Result<Vec<_>, _>>()?;
+        let args = scope.arguments(&name.to_ascii_lowercase(), args.iter())?;
         let is_series = name.eq_ignore_ascii_case("generate_series");
         let call = Call::new(name.clone(), call.position, args);
         let provider = functions::table::bind(&call, &self.tables())?;

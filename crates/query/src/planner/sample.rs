@@ -114,8 +114,11 @@ fn buckets(scope: &Scope, sample: &Sample) -> Result<Buckets, SqlError> {
 }
 
 fn time_zone(scope: &Scope, tree: &Tree) -> Result<Zone, SqlError> {
-    let value = Scope::constants(scope.planner).bind(tree)?;
+    let value = Scope::constants(scope.planner).bind_wanted(tree, Kind::Varchar)?;
     if value.is_null_literal() {
+        if scope.planner.parameters.is_described() && matches!(tree.kind, ExprKind::Param(_)) {
+            return Ok(Zone::UTC);
+        }
         return Err(SqlError::new(tree.position, "timezone must not be null"));
     }
     let text = value.as_text().unwrap_or_default();
@@ -130,7 +133,7 @@ fn first_moment(input: &LogicalPlan, time: &Expr) -> Result<Expr, SqlError> {
 
 /// Returns the microseconds of `'+HH:mm'`; NULL is none.
 fn offset_us(scope: &Scope, tree: &Tree) -> Result<Option<i64>, SqlError> {
-    let value = Scope::constants(scope.planner).bind(tree)?;
+    let value = Scope::constants(scope.planner).bind_wanted(tree, Kind::Varchar)?;
     if value.is_null_literal() {
         return Ok(None);
     }
@@ -154,7 +157,7 @@ fn offset_us(scope: &Scope, tree: &Tree) -> Result<Option<i64>, SqlError> {
 /// Returns the moment of FROM or TO.
 fn bound(scope: &Scope, tree: Option<&Tree>) -> Result<Option<i64>, SqlError> {
     let Some(tree) = tree else { return Ok(None) };
-    let value = Scope::constants(scope.planner).bind(tree)?;
+    let value = Scope::constants(scope.planner).bind_wanted(tree, Kind::Timestamp)?;
     if let Some(text) = value.as_text() {
         let us = parse_timestamp(text);
         let message = format!("Invalid date [str='{text}']");
@@ -166,7 +169,12 @@ fn bound(scope: &Scope, tree: Option<&Tree>) -> Result<Option<i64>, SqlError> {
     }
 }
 
-fn bounded(relation: Relation, time: &Typed, from_us: Option<i64>, to_us: Option<i64>) -> Result<LogicalPlan, SqlError> {
+fn bounded(
+    relation: Relation,
+    time: &Typed,
+    from_us: Option<i64>,
+    to_us: Option<i64>,
+) -> Result<LogicalPlan, SqlError> {
     let mut relation = relation;
     if let Some(us) = from_us {
         relation = relation.filtered(time.expr.clone().gt_eq(bound_of(time.kind, us)))?;
@@ -274,7 +282,7 @@ fn check_linear(tree: &Tree, aggregate: &Aggregate) -> Result<(), SqlError> {
 }
 
 fn constant(scope: &Scope, tree: &Tree, kind: Kind) -> Result<datafusion::common::ScalarValue, SqlError> {
-    let value = Scope::constants(scope.planner).bind(tree)?;
+    let value = Scope::constants(scope.planner).bind_wanted(tree, kind)?;
     if let (Some(text), true) = (value.as_text(), matches!(kind, Kind::Timestamp | Kind::Date)) {
         return Err(SqlError::new(tree.position, format!("invalid fill value: '{text}'")));
     }

@@ -75,8 +75,37 @@ impl<'s> Scope<'s> {
     pub fn bind_wanted(&self, tree: &Tree, wanted: Kind) -> Result<Typed, SqlError> {
         match &tree.kind {
             ExprKind::Param(number) => self.planner.parameters.bind(*number, Some(wanted), tree.position),
+            ExprKind::Unary { op: Unary::Neg, arg } if is_param(arg) => {
+                let arg = self.bind_wanted(arg, wanted)?;
+                functions::operators::unary(UnaryOp::Minus, arg, tree.position)
+            }
             _ => self.bind(tree),
         }
+    }
+
+    /// Binds the arguments of the function `name`, in lower case, which tells the types of parameters among them.
+    pub fn arguments<'t>(&self, name: &str, args: impl Iterator<Item = &'t Tree>) -> Result<Vec<Typed>, SqlError> {
+        let args: Vec<&Tree> = args.collect();
+        let open = |tree: &Tree| is_param(tree) || matches!(&tree.kind, ExprKind::Unary { arg, .. } if is_param(arg));
+        if !args.iter().any(|tree| open(tree)) {
+            return args.into_iter().map(|tree| self.bind(tree)).collect();
+        }
+        let known = args.iter().map(|tree| if open(tree) { Ok(None) } else { self.bind(tree).map(Some) });
+        let known = known.collect::<Result<Vec<_>, _>>()?;
+        let kinds: Vec<Option<Kind>> = known.iter().map(|typed| typed.as_ref().map(|typed| typed.kind)).collect();
+        let bind = |(place, typed): (usize, Option<Typed>)| match (typed, functions::wanted::at(name, &kinds, place)) {
+            (Some(typed), _) => Ok(typed),
+            (None, Some(wanted)) => {
+                let typed = self.bind_wanted(args[place], wanted.kind)?;
+                let described = self.planner.parameters.is_described() && typed.kind.is_text();
+                Ok(match wanted.sample.filter(|_| described && typed.is_null_literal()) {
+                    Some(sample) => Typed::text(sample, typed.position).with_kind(typed.kind),
+                    None => typed,
+                })
+            }
+            (None, None) => self.bind(args[place]),
+        };
+        known.into_iter().enumerate().map(bind).collect()
     }
 
     /// Binds two operands of which one may tell the type of the other.
@@ -272,7 +301,7 @@ impl<'s> Scope<'s> {
         if args.iter().any(|a| matches!(a.kind, ExprKind::Query(_))) {
             return Err(SqlError::new(position, format!("unknown function name: {name}(CURSOR)")));
         }
-        let args = args.iter().map(|a| self.bind(a)).collect::<Result<Vec<_>, _>>()?;
+        let args = self.arguments(plain, args.iter())?;
         let name = match plain {
             "pg_table_size" | "pg_total_relation_size" | "pg_relation_size" => {
                 return catalogue::relation_size(self, &Call::new(name, position, args));
@@ -356,6 +385,10 @@ impl<'s> Scope<'s> {
         }
         Ok(functions::comparison::in_filter(bound.expr))
     }
+}
+
+fn is_param(tree: &Tree) -> bool {
+    matches!(tree.kind, ExprKind::Param(_))
 }
 
 fn in_query_error(value: &Typed, position: usize) -> SqlError {

@@ -278,6 +278,45 @@ fn a_time_in_an_open_parameter_may_be_an_interval() {
 }
 
 #[test]
+fn a_parameter_is_of_the_type_that_its_function_takes() {
+    let (_server, mut client) = served();
+    check(&mut client, TABLE, &["C OK", "Z I"]);
+    let rows = "insert into t (ts, v, l) values ('2026-01-01', 1.25, 1), ('2026-01-02T12:00', 2.5, 2)";
+    check(&mut client, rows, &["C INSERT 0 2", "Z I"]);
+    for (sql, told, bound, answer) in [
+        ("select l from t where ts > dateadd('d', $1, $2)", "23,1114", &["-1", "2026-01-03"][..], &["2"][..]),
+        ("select l from t where ts > dateadd('d', -$1, $2)", "23,1114", &["1", "2026-01-03"], &["2"]),
+        ("select l from t where ts > dateadd('d', $1::int4, '2026-01-03'::timestamp)", "23", &["-1"], &["2"]),
+        ("select dateadd($1, 1, ts) d from t limit 1", "1042", &["h"], &["2026-01-01 01:00:00.000000"]),
+        ("select datediff($1, ts, $2) d from t", "1042,1114", &["d", "2026-01-03"], &["2", "0"]),
+        ("select hour(to_timezone(ts, $1)) h from t", "1043", &["Asia/Tokyo"], &["9", "21"]),
+        ("select timestamp_floor($1, ts) d from t limit 1", "1043", &["1M"], &["2026-01-01 00:00:00.000000"]),
+        (
+            "select count() c from t sample by 1d from $1 to $2 fill(0)",
+            "1114,1114",
+            &["2025-12-31", "2026-01-02"],
+            &["0", "1"],
+        ),
+        ("select count() c from t sample by 1d align to calendar time zone $1", "1043", &["Asia/Tokyo"], &["1", "1"]),
+        ("select approx_percentile(v, $1) p from t", "701", &["1"], &["2.5"]),
+        ("select round(v, $1) r from t", "23", &["1"], &["1.3", "2.5"]),
+        ("select sum(x)::long s from long_sequence($1)", "20", &["4"], &["10"]),
+        ("select count() c from generate_series($1, $2)", "701,701", &["1", "3"], &["3"]),
+        ("select count() c from generate_series(1, $1)", "23", &["3"], &["3"]),
+    ] {
+        let bound: Vec<Option<&str>> = bound.iter().copied().map(Some).collect();
+        let shown =
+            client.extended(&[parse("", sql, &[]), describe('S', ""), bind("", "", &bound), execute("", 0), sync()]);
+        let rows: Vec<&str> = shown.iter().filter_map(|line| line.strip_prefix("D ")).collect();
+        assert_eq!((shown[1].as_str(), &rows[..]), (format!("t {told}").as_str(), answer), "{sql}: {shown:?}");
+    }
+    let explain = parse("", "explain select l from t where s = $1", &[]);
+    let shown = client.extended(&[explain, describe('S', ""), bind("", "", &[Some("a")]), execute("", 0), sync()]);
+    assert_eq!((shown[1].as_str(), shown.last().map(String::as_str)), ("t 1043", Some("Z I")), "{shown:?}");
+    assert!(shown.iter().any(|line| line.starts_with("C EXPLAIN")), "{shown:?}");
+}
+
+#[test]
 fn the_type_of_a_result_does_not_depend_on_the_size_of_a_parameter() {
     let (_server, mut client) = served();
     let prepared = client.extended(&[parse("s", "select $1 x", &[20]), describe('S', "s"), sync()]);
