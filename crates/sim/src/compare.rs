@@ -58,7 +58,7 @@ fn compare_dropped(model: &Model, db: &Database) -> Result<(), String> {
     Ok(())
 }
 
-/// Compares the tables of a view, which may be an old one.
+/// Compares the tables and the views of SQL of a read view, which may be an old one.
 pub fn compare_view(model: &Model, view: &ReadView) -> Result<(), String> {
     let found: BTreeMap<String, TableView> =
         view.tables().into_iter().map(|table| (table.name().as_str().to_owned(), table)).collect();
@@ -66,6 +66,11 @@ pub fn compare_view(model: &Model, view: &ReadView) -> Result<(), String> {
     let expected: BTreeSet<&String> = model.tables.keys().collect();
     if names != expected {
         return Err(format!("tables are {names:?}, expected {expected:?}"));
+    }
+    let views: BTreeMap<String, String> =
+        view.sql_views().map(|view| (view.name.as_str().to_owned(), view.text.clone())).collect();
+    if views != model.views {
+        return Err(format!("views are {views:?}, expected {:?}", model.views));
     }
     for (name, table) in &model.tables {
         compare_table(table, &found[name]).map_err(|difference| format!("table {name}: {difference}"))?;

@@ -99,7 +99,8 @@ impl Generator {
             57..59 => Step::Base,
             59..62 => Step::WriteBase,
             62..66 => Step::Gc,
-            66..68 => Step::Idle,
+            66..67 => Step::Idle,
+            67..68 => self.view(model),
             68..71 if model.tables.len() < TABLES => self.create(),
             71..73 if model.tables.len() > 1 => self.drop_or_undrop(model, &table),
             73..74 => Step::Rename { table: table.name.clone(), to: self.name("t") },
@@ -216,6 +217,18 @@ impl Generator {
         }
     }
 
+    /// Returns a step that makes, replaces or drops a view; a few stand at once.
+    fn view(&mut self, model: &Model) -> Step {
+        let known: Vec<&String> = model.views.keys().collect();
+        let text = format!("select {} from t", self.rng.below(1_000));
+        match self.rng.below(4) {
+            0 if !known.is_empty() => Step::DropView((*self.pick(&known)).clone()),
+            1 if !known.is_empty() => Step::SetView { view: (*self.pick(&known)).clone(), text },
+            _ if known.len() < TABLES => Step::SetView { view: self.name("v"), text },
+            _ => Step::DropView((*self.pick(&known)).clone()),
+        }
+    }
+
     /// Returns a step that brings a table of a snapshot back, under its own name where that is free.
     fn restore_table(&mut self, model: &Model, snapshots: &[&String]) -> Step {
         let snapshot = (*self.pick(snapshots)).clone();
@@ -314,12 +327,16 @@ impl Generator {
 
     fn refused(&self, model: &Model, table: &ModelTable) -> Refused {
         let name = table.name.clone();
-        match self.rng.below(6) {
+        match self.rng.below(8) {
             0 if table.designated.is_some() => Refused::NullTime(name),
             1 if table.designated.is_some() => Refused::NegativeTime(name),
             2 => Refused::ColumnTwice(name),
             3 if !model.is_free("default") => Refused::PrepareTwice,
             4 => Refused::NoSuchTable,
+            6 => Refused::ViewAsTable(name),
+            7 if !model.views.is_empty() => {
+                Refused::TableAsView((*self.pick(&model.views.keys().collect::<Vec<_>>())).clone())
+            }
             _ => Refused::TableTwice(name),
         }
     }

@@ -114,8 +114,7 @@ fn put_back(history: &mut History) -> Result<(), String> {
         history.step(Step::Complete(name))?;
     }
     history.step(Step::Prepare("default".to_owned()))?;
-    let cut =
-        Model { tables: history.model.tables.clone(), dropped: history.model.dropped.clone(), ..Model::default() };
+    let cut = Model { snapshots: Default::default(), ..history.model.clone() };
     let root = history.options.root.clone();
     history.machine.fs.copy_tree(&root, Path::new("/copy"), CopyMode::Copy, &[], 1).finish();
     history.step(Step::Complete("default".to_owned()))?;

@@ -50,10 +50,12 @@ impl ModelTable {
     }
 }
 
-/// All tables and snapshots.
+/// All tables, views and snapshots.
 #[derive(Debug, Clone, Default)]
 pub struct Model {
     pub tables: BTreeMap<String, Arc<ModelTable>>,
+    /// Texts of the views of SQL.
+    pub views: BTreeMap<String, String>,
     /// Tables that were dropped and may come back, the latest drop last.
     pub dropped: Vec<Arc<ModelTable>>,
     /// Snapshots that are not completed.
@@ -88,7 +90,8 @@ impl Model {
     pub fn prepare(&mut self, name: &str, kept: bool) {
         let snapshots = self.snapshots.iter().filter(|(_, s)| s.kept);
         let snapshots = snapshots.map(|(name, s)| (name.clone(), s.clone())).collect();
-        let cut = Arc::new(Model { tables: self.tables.clone(), dropped: self.dropped.clone(), snapshots });
+        let (tables, views, dropped) = (self.tables.clone(), self.views.clone(), self.dropped.clone());
+        let cut = Arc::new(Model { tables, views, dropped, snapshots });
         let number = self.snapshots.values().map(|s| s.number + 1).max().unwrap_or(0);
         let snapshot = ModelSnapshot { cut, number, kept, short: false, expired: false, ended: false };
         self.snapshots.insert(name.to_owned(), snapshot);

@@ -30,6 +30,12 @@ pub enum Step {
         table: String,
         to: String,
     },
+    /// A view of SQL is made, or has another text.
+    SetView {
+        view: String,
+        text: String,
+    },
+    DropView(String),
     Truncate(String),
     AddColumn {
         table: String,
@@ -123,6 +129,10 @@ pub enum Refused {
     NullTime(String),
     NegativeTime(String),
     TableTwice(String),
+    /// A table of a view's name.
+    TableAsView(String),
+    /// A view of a table's name.
+    ViewAsTable(String),
     ColumnTwice(String),
     NoSuchTable,
     PrepareTwice,
@@ -137,6 +147,8 @@ impl Step {
             Step::Undrop { .. } => "undrop",
             Step::Purge => "purge",
             Step::Rename { .. } => "rename",
+            Step::SetView { .. } => "set view",
+            Step::DropView(_) => "drop view",
             Step::Truncate(_) => "truncate",
             Step::AddColumn { .. } => "add column",
             Step::DropColumn { .. } => "drop column",

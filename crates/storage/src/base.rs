@@ -19,13 +19,15 @@ use crate::log::chain::LogFrom;
 use crate::record::{AddedSegment, AdoptedTable};
 use crate::segment::{SegmentHandle, SegmentMeta};
 use crate::snapshot::{FileRef, Snapshot};
+use crate::sql_view::SqlView;
 use crate::symbols::{Dictionary, SymbolFileMeta, file::load as load_dictionary};
 use crate::table::{SegmentMap, SymbolState, TableState, files_named_by, live_rows};
 use crate::{Error, Result};
 
 /// Version of the format of bases and table bases. In version 1 every snapshot is open and has no lease, in version 2 no
-/// snapshot has a base of its own, up to version 3 no dropped table comes back, and up to version 4 segments are objects.
-pub const BASE_FORMAT_VERSION: u32 = 5;
+/// snapshot has a base of its own, up to version 3 no dropped table comes back, up to version 4 segments are objects, and up to
+/// version 5 there are no views.
+pub const BASE_FORMAT_VERSION: u32 = 6;
 
 /// Content of `db/_base/<timeline>-<seq>.json`, and of a snapshot's own base `db/_base/<id>.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,6 +54,8 @@ pub struct Base {
     /// Which of the tables were dropped and may come back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<BaseDropped>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<SqlView>,
 }
 
 /// A table of a base that was dropped and may come back.
@@ -195,6 +199,7 @@ pub fn write(
         snapshot: None,
         table_files: Vec::new(),
         dropped: dropped(state),
+        views: views(state),
     };
     let name = BaseName { timeline, seq: state.seq };
     let bytes = document::encode(&base);
@@ -210,6 +215,11 @@ pub fn write(
 pub fn dropped(state: &DbState) -> Vec<BaseDropped> {
     let says = |of: &Dropped| BaseDropped { table: of.table.id, seq: of.seq, dropped_us: of.dropped_us };
     state.dropped.values().map(says).collect()
+}
+
+/// Returns what a base says of the views.
+pub fn views(state: &DbState) -> Vec<SqlView> {
+    state.sql_views.values().map(|view| SqlView::clone(view)).collect()
 }
 
 /// Returns what a base says of a table beside its segments.
@@ -351,6 +361,13 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
     if let Some(id) = of_dropped.keys().min() {
         return Err(Error::corrupt(&path, format!("says that table {id} was dropped, which is not in it")));
     }
+    for view in &base.views {
+        if names.insert(view.name.folded(), view.id).is_some() || !ids.insert(view.id) {
+            let detail = format!("view {} ({}) stands there twice, by name or id", view.name, view.id);
+            return Err(Error::corrupt(&path, detail));
+        }
+    }
+    state.sql_views = Arc::new(base.views.iter().map(|view| (view.id, Arc::new(view.clone()))).collect());
     state.names = Arc::new(names);
     state.snapshots = Arc::new(base.snapshots.iter().map(|s| (s.pin.name.clone(), Arc::new(s.clone()))).collect());
     let name = BaseName { timeline: base.timeline, seq: base.seq };

@@ -22,6 +22,7 @@ use crate::read_view::ReadView;
 use crate::record::{self, AddedSegment, Adopted, AdoptedTable, DeadRows, Edit, EditCause, Record};
 use crate::segment::{SegmentHandle, SegmentMeta};
 use crate::snapshot::FileRef;
+use crate::sql_view::Replace;
 use crate::symbols::SymbolFileMeta;
 use crate::symbols::file::write_symbols;
 use crate::table::{SegmentMap, TableState, live_rows};
@@ -32,22 +33,30 @@ use self::links::Links;
 mod links;
 pub(crate) mod whole;
 
+/// What can be done when the name is taken.
+const TAKEN: &str = "; bring it back AS another name, or rename or drop that one first";
+
 impl Database {
     /// Makes the table `as_name` of what the table `name` was in a view: rows, columns, keys and rules. Durable on return, in
-    /// every commit mode; costs a link a file and no bytes of segments. DROP of the new table undoes it.
+    /// every commit mode; costs a link a file and no bytes of segments. DROP of the new table undoes it. A view comes back as one.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the view has no table `name`; [`Error::Exists`] when there is a table `as_name` now. Nothing
     /// is changed then.
     pub fn restore_table(&self, from: &ReadView, name: &str, as_name: &TableName) -> Result<TableId> {
+        if let Some(then) = from.sql_view(name) {
+            let (id, seq) = self.commit_view(as_name, &then.text, Replace::Never, TAKEN)?;
+            self.log.wait_durable(seq)?;
+            return Ok(id);
+        }
         let then = from.state().table_named(&name.to_lowercase());
         let then = then.ok_or_else(|| Error::NotFound(format!("there was no table {name} then")))?;
-        check_free(self.view().state(), as_name)?;
+        self.view().state().check_free_or(as_name, TAKEN)?;
         let outputs = Outputs::synced_at_the_end(self)?;
         let adopted = self.adopt(then, as_name, &outputs).and_then(|adopted| {
             outputs.sync()?;
             let id = adopted.says.table;
-            self.commit_adopted(vec![adopted], |state| check_free(state, as_name)).map(|()| id)
+            self.commit_adopted(vec![adopted], |state| state.check_free_or(as_name, TAKEN)).map(|()| id)
         });
         outputs.settle(adopted)
     }
@@ -227,17 +236,6 @@ impl Database {
             env.fs.sync_dir(&symbols_dir).map_err(Error::io(&symbols_dir))?;
         }
         Ok(files)
-    }
-}
-
-/// Checks that no table has the name.
-fn check_free(state: &DbState, name: &TableName) -> Result<()> {
-    match state.table_named(&name.folded()) {
-        None => Ok(()),
-        Some(table) => Err(Error::Exists(format!(
-            "table already exists: {}; bring it back AS another name, or rename or drop that one first",
-            table.name
-        ))),
     }
 }
 

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use types::{Seq, TableId};
+use types::{Seq, TableId, TableName};
 
 use crate::base;
 use crate::chunk::Chunk;
 use crate::layout::{Disk, Layout};
-use crate::record::{Adopted, CatalogChange, Record};
+use crate::record::{Adopted, CatalogChange, Record, ViewChange};
 use crate::segment::SegmentHandle;
 use crate::snapshot::{FileRef, Snapshot, Snapshots};
+use crate::sql_view::SqlView;
 use crate::table::TableState;
 use crate::{Error, Result};
 
@@ -133,7 +134,9 @@ pub struct DbState {
     /// Commit time of that frame.
     pub commit_us: i64,
     pub tables: TableMap,
-    /// Folded names.
+    /// Views of SQL, by ids that no table has.
+    pub sql_views: Arc<BTreeMap<TableId, Arc<SqlView>>>,
+    /// Folded names, of tables and of views.
     pub names: Arc<HashMap<String, TableId>>,
     /// Next table id; above every id ever given out in this root.
     pub next_table: u64,
@@ -173,6 +176,33 @@ impl DbState {
         self.names.get(folded).and_then(|id| self.tables.get(*id))
     }
 
+    /// Returns the view of a folded name.
+    pub fn sql_view_named(&self, folded: &str) -> Option<&Arc<SqlView>> {
+        self.names.get(folded).and_then(|id| self.sql_views.get(id))
+    }
+
+    /// Returns who has a folded name: a table or a view.
+    pub fn owner_of(&self, folded: &str) -> Option<(TableId, &TableName)> {
+        let id = *self.names.get(folded)?;
+        let name = self.tables.get(id).map(|table| &table.name);
+        name.or_else(|| self.sql_views.get(&id).map(|view| &view.name)).map(|name| (id, name))
+    }
+
+    /// Checks that nothing has the name.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] naming what has it.
+    pub fn check_free(&self, name: &TableName) -> Result<()> {
+        self.check_free_or(name, "")
+    }
+
+    /// As [`DbState::check_free`]; the error goes on with what can be done.
+    pub fn check_free_or(&self, name: &TableName, remedy: &str) -> Result<()> {
+        let Some((id, name)) = self.owner_of(&name.folded()) else { return Ok(()) };
+        let kind = if self.sql_views.contains_key(&id) { "view" } else { "table" };
+        Err(Error::Exists(format!("{kind} already exists: {name}{remedy}")))
+    }
+
     /// Takes the records of one frame. `garbage` receives what left the state.
     ///
     /// # Errors
@@ -186,14 +216,20 @@ impl DbState {
         garbage: &mut Vec<Garbage>,
     ) -> Result<()> {
         for record in records {
-            self.apply_one(disk, record, seq, garbage)?;
+            self.apply_one(disk, record, (seq, commit_us), garbage)?;
         }
         self.seq = seq;
         self.commit_us = self.commit_us.max(commit_us);
         Ok(())
     }
 
-    fn apply_one(&mut self, disk: &Disk, record: Record, seq: Seq, garbage: &mut Vec<Garbage>) -> Result<()> {
+    fn apply_one(
+        &mut self,
+        disk: &Disk,
+        record: Record,
+        (seq, commit_us): (Seq, i64),
+        garbage: &mut Vec<Garbage>,
+    ) -> Result<()> {
         match record {
             Record::Rows(rows) => {
                 let mut table = self.owned(rows.table)?;
@@ -209,6 +245,14 @@ impl DbState {
                 self.put(table);
             }
             Record::Catalog(change) => self.apply_catalog(change, seq, garbage)?,
+            Record::View(ViewChange::Set { view: id, name, text }) => {
+                self.set_view(SqlView { id, name, text, seq, changed_us: commit_us })?;
+            }
+            Record::View(ViewChange::Drop { view }) => {
+                let gone = Arc::make_mut(&mut self.sql_views).remove(&view);
+                let gone = gone.ok_or_else(|| Error::Conflict(format!("view {view} does not exist any more")))?;
+                Arc::make_mut(&mut self.names).remove(&gone.name.folded());
+            }
             Record::Edit(edit) => {
                 let mut table = self.owned(edit.table)?;
                 let removed = table.edit(disk, &edit, seq)?;
@@ -234,6 +278,16 @@ impl DbState {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn set_view(&mut self, view: SqlView) -> Result<()> {
+        if self.owner_of(&view.name.folded()).is_some_and(|(id, _)| id != view.id) {
+            return Err(Error::Conflict(format!("the name of view {} ({}) is taken", view.name, view.id)));
+        }
+        Arc::make_mut(&mut self.names).insert(view.name.folded(), view.id);
+        self.next_table = self.next_table.max(view.id.0 + 1);
+        Arc::make_mut(&mut self.sql_views).insert(view.id, Arc::new(view));
         Ok(())
     }
 

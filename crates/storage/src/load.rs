@@ -9,7 +9,6 @@ use types::{RowBatch, TableId};
 use crate::base::{new_table_base, write_table_base_as};
 use crate::changes::Outputs;
 use crate::database::append::{Resolver, check};
-use crate::database::ddl::check_free;
 use crate::database::{Database, NewTable};
 use crate::layout::{TABLE_BASE_DIR, table_dir};
 use crate::record::{Adopted, AdoptedTable, EditCause};
@@ -37,7 +36,7 @@ impl Database {
         }
         let schema = new.schema()?;
         let view = self.view();
-        check_free(view.state(), &new.name)?;
+        view.state().check_free(&new.name)?;
         let outputs = Outputs::synced_at_the_end(self)?;
         let id = self.reserve_table_id();
         // No commit that is there has its rows, and the one that will is this or a later one.
@@ -73,7 +72,7 @@ impl Load<'_> {
             self.outputs.sync()?;
             let says = AdoptedTable::of(&self.table, list);
             let adopted = Adopted { says, ready: Some(self.table.clone()) };
-            self.database.commit_adopted(vec![adopted], |state| check_free(state, &new.name))
+            self.database.commit_adopted(vec![adopted], |state| state.check_free(&new.name))
         });
         self.outputs.settle(finished)?;
         self.database.count_rows(self.rows);

@@ -16,6 +16,7 @@ use crate::memtable::Memtable;
 use crate::merge::TableScan;
 use crate::partition_format::PartitionFormat;
 use crate::run::Run;
+use crate::sql_view::SqlView;
 use crate::table::TableState;
 use crate::{Error, Result};
 
@@ -55,6 +56,16 @@ impl ReadView {
         let mut tables: Vec<TableView> = self.state.tables.iter().map(|t| self.table_view(t)).collect();
         tables.sort_by_key(|t| t.table.id);
         tables
+    }
+
+    /// Returns the view of SQL of that name, in any case.
+    pub fn sql_view(&self, name: &str) -> Option<&Arc<SqlView>> {
+        self.state.sql_view_named(&name.to_lowercase())
+    }
+
+    /// Returns all views of SQL, in the order of their ids.
+    pub fn sql_views(&self) -> impl Iterator<Item = &Arc<SqlView>> {
+        self.state.sql_views.values()
     }
 
     fn table_view(&self, table: &Arc<TableState>) -> TableView {

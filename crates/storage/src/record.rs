@@ -23,6 +23,7 @@ pub enum Record {
     /// As `Rows`, made before the commit, or before the frame's turn comes in a replay.
     Ready(Box<ReadyRows>),
     Catalog(CatalogChange),
+    View(ViewChange),
     Edit(Edit),
     /// A table comes into being with rows.
     Adopt(Box<Adopted>),
@@ -116,6 +117,21 @@ pub enum CatalogChange {
     Expire {
         table: TableId,
         before_us: i64,
+    },
+}
+
+/// A change of what views of SQL there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum ViewChange {
+    /// A view is made, or has another text.
+    Set {
+        view: TableId,
+        name: TableName,
+        text: String,
+    },
+    Drop {
+        view: TableId,
     },
 }
 
@@ -267,6 +283,7 @@ const KIND_RELEASE: u8 = 5;
 const KIND_STAND: u8 = 6;
 const KIND_SETTLE: u8 = 7;
 const KIND_ADOPT: u8 = 8;
+const KIND_VIEW: u8 = 9;
 
 #[derive(Serialize, Deserialize)]
 struct ReleaseBody {
@@ -302,6 +319,7 @@ pub fn encode(records: &[Record]) -> Vec<u8> {
             Record::Rows(rows) => put_record(&mut out, KIND_ROWS, |out| encode_rows(rows, out)),
             Record::Ready(ready) => out.extend_from_slice(&ready.payload),
             Record::Catalog(change) => put_record(&mut out, KIND_CATALOG, |out| put_json(out, change)),
+            Record::View(change) => put_record(&mut out, KIND_VIEW, |out| put_json(out, change)),
             Record::Edit(edit) => put_record(&mut out, KIND_EDIT, |out| put_json(out, edit)),
             Record::Adopt(adopted) => put_record(&mut out, KIND_ADOPT, |out| put_json(out, &adopted.says)),
             Record::Cut(pin) => put_record(&mut out, KIND_CUT, |out| put_json(out, pin)),
@@ -383,6 +401,7 @@ fn decode_but(payload: &[u8], without_rows: bool) -> Result<Vec<Record>, String>
         records.push(match kind {
             KIND_ROWS => Record::Rows(decode_rows(body)?),
             KIND_CATALOG => Record::Catalog(parse(body)?),
+            KIND_VIEW => Record::View(parse(body)?),
             KIND_EDIT => {
                 let edit: Edit = parse(body)?;
                 edit.added.iter().try_for_each(|added| added.segment.check())?;

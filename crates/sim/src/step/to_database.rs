@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
-use storage::{Database, NewColumn, NewTable, TableView, Terms};
+use storage::{Database, NewColumn, NewTable, Replace, TableView, Terms};
 use types::{ColumnData, ColumnId, ColumnType, RowBatch, StrColumn, TableId, TableName, TimeRange, Ttl};
 
 use super::{Refused, Step};
@@ -28,6 +28,8 @@ impl Step {
             }
             Step::Purge => purge_oldest(db),
             Step::Rename { table, to } => db.rename_table(id(db, table), &table_name(to)),
+            Step::SetView { view, text } => db.set_view(&table_name(view), text, Replace::Always).map(drop),
+            Step::DropView(view) => db.drop_view(&table_name(view)),
             Step::Truncate(table) => db.truncate(id(db, table)),
             Step::AddColumn { table, column } => db.add_column(id(db, table), new_column(column)).map(drop),
             Step::DropColumn { table, column } => db.drop_column(id(db, table), column),
@@ -106,6 +108,8 @@ impl Refused {
             Refused::NullTime(table) => append(db, model, &row_at(table, Value::Null)),
             Refused::NegativeTime(table) => append(db, model, &row_at(table, Value::Long(-1))),
             Refused::TableTwice(table) => create(db, model.table(table)),
+            Refused::TableAsView(view) => db.rename_table(id(db, first_table(model)), &table_name(view)),
+            Refused::ViewAsTable(table) => db.set_view(&table_name(table), "select 1", Replace::Always).map(drop),
             Refused::ColumnTwice(table) => {
                 db.add_column(id(db, table), new_column(&model.table(table).columns[0])).map(drop)
             }
@@ -113,6 +117,10 @@ impl Refused {
             Refused::PrepareTwice => db.prepare_snapshot("default"),
         }
     }
+}
+
+fn first_table(model: &Model) -> &str {
+    model.tables.keys().next().expect("the step was made for this model")
 }
 
 /// Returns the storage id of a table that must exist.

@@ -28,6 +28,12 @@ impl Step {
                 Arc::make_mut(&mut moved).name = to.clone();
                 model.tables.insert(to.clone(), moved);
             }
+            Step::SetView { view, text } => {
+                model.views.insert(view.clone(), text.clone());
+            }
+            Step::DropView(view) => {
+                model.views.remove(view);
+            }
             Step::Truncate(table) => model.table_mut(table).rows.clear(),
             Step::AddColumn { table, column } => model.table_mut(table).add_column(column.clone()),
             Step::DropColumn { table, column } => {
@@ -98,9 +104,9 @@ impl Step {
                 model.tables.insert(to.clone(), back);
             }
             Step::RestoreDatabase(snapshot) => {
-                let tables = model.snapshots[snapshot].cut.tables.clone();
+                let cut = model.snapshots[snapshot].cut.clone();
                 model.keep_way_back();
-                model.tables = tables;
+                (model.tables, model.views) = (cut.tables.clone(), cut.views.clone());
             }
             Step::Flush | Step::FlushTable(_) | Step::Base | Step::WriteBase => {}
             Step::Gc | Step::Settle | Step::Compact | Step::Idle | Step::Refused(_) => {}

@@ -21,6 +21,7 @@ use crate::planted::Planted;
 use crate::record::{self, Adopted, CatalogChange, Record};
 use crate::restore::duration;
 use crate::snapshot::{Pin, Terms};
+use crate::sql_view;
 use crate::table::TableState;
 use crate::{Error, Result};
 
@@ -49,6 +50,8 @@ pub struct Difference {
     pub changes: Vec<TableChange>,
     /// Tables that are.
     pub unchanged: usize,
+    /// Names of views of SQL that are not as they were.
+    pub views: Vec<TableName>,
     /// How long it could be undone.
     pub grace_us: i64,
 }
@@ -74,6 +77,11 @@ impl fmt::Display for Difference {
             f.write_str(", ")?;
         }
         write!(f, "{} stay as they are; ", self.unchanged)?;
+        if !self.views.is_empty() {
+            let names: Vec<&str> = self.views.iter().map(TableName::as_str).collect();
+            let more = if names.len() > TOLD { ", …" } else { "" };
+            write!(f, "{} views change ({}{more}); ", names.len(), names[..names.len().min(TOLD)].join(", "))?;
+        }
         match self.grace_us {
             ..=0 => f.write_str("what is there now is lost (restore.grace is 0)"),
             grace_us => write!(f, "what is there now is kept for {} as a snapshot", duration(grace_us)),
@@ -106,11 +114,12 @@ impl Database {
             changes.push(TableChange { name: table.name.clone(), rows_now: Some(table.rows()?), rows_then: None });
         }
         changes.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+        let views = sql_view::differing(now, then);
         let (snapshot, grace_us) = (snapshot.to_owned(), self.options.restore_grace_us);
-        Ok(Difference { snapshot, changes, unchanged, grace_us })
+        Ok(Difference { snapshot, changes, unchanged, views, grace_us })
     }
 
-    /// Makes the tables those of a snapshot: names, rows, columns, keys and rules. Snapshots, and tables that were dropped
+    /// Makes the tables those of a snapshot: names, rows, columns, keys and rules, and the views of SQL. Snapshots, and tables that were dropped
     /// before, stay what they are. Returns the name of the snapshot that holds what was there before, which is kept for as
     /// long as a restore can be undone; `None` where the options keep nothing. Durable on return, in every commit mode;
     /// costs a link a file of the tables that change.
@@ -120,10 +129,8 @@ impl Database {
     /// tables are what they were. When the way back cannot be made durable, the error says that the tables have changed.
     pub fn restore_database(&self, snapshot: &str, owner: &str) -> Result<Option<String>> {
         let view = self.view_at(snapshot)?;
-        let mut tables: Vec<&TableState> = view.state().tables.iter().map(|table| &**table).collect();
-        tables.sort_by_key(|table| table.id);
         let outputs = Outputs::synced_at_the_end(self)?;
-        let swapped = self.go_back(&tables, owner, &outputs);
+        let swapped = self.go_back(view.state(), owner, &outputs);
         let Swapped { way_back, durable } = outputs.settle(swapped)?;
         let Some(way_back) = way_back.map(|pin| pin.name) else {
             tracing::info!("the tables are what they were at snapshot {snapshot}");
@@ -139,9 +146,10 @@ impl Database {
         Ok(Some(way_back))
     }
 
-    fn go_back(&self, then: &[&TableState], owner: &str, outputs: &Outputs) -> Result<Swapped> {
+    fn go_back(&self, then: &DbState, owner: &str, outputs: &Outputs) -> Result<Swapped> {
         let mut adopted: Vec<Adopted> = Vec::new();
-        let mut stay = then.to_vec();
+        let mut stay: Vec<&TableState> = then.tables.iter().map(|table| &**table).collect();
+        stay.sort_by_key(|table| table.id);
         loop {
             let now = self.lock_head().state.clone();
             let changed: Vec<&TableState> = stay.extract_if(.., |table| !is_as_it_was(table, &now)).collect();
@@ -151,15 +159,15 @@ impl Database {
             }
             outputs.sync()?;
             // A table may change while files are linked: then it comes back too.
-            if let Some(swapped) = self.swap(&stay, &adopted, owner)? {
+            if let Some(swapped) = self.swap(then, &stay, &adopted, owner)? {
                 return Ok(swapped);
             }
         }
     }
 
-    /// Takes all tables away but those that stay, and commits others whose files are there. `None`: a table that was to stay
-    /// has changed, and nothing was done. The frame is durable on return.
-    fn swap(&self, stay: &[&TableState], adopted: &[Adopted], owner: &str) -> Result<Option<Swapped>> {
+    /// Takes all tables away but those that stay, and commits others whose files are there, and the views of then. `None`: a
+    /// table that was to stay has changed, and nothing was done. The frame is durable on return.
+    fn swap(&self, then: &DbState, stay: &[&TableState], adopted: &[Adopted], owner: &str) -> Result<Option<Swapped>> {
         let kept = self.options.restore_grace_us > 0;
         let lease_us = Some(self.options.restore_grace_us);
         let terms = Terms { lease_us, keep: true, sync: false, owner: owner.to_owned() };
@@ -167,7 +175,12 @@ impl Database {
         let cut_bytes = if kept { self.cut_bytes(&terms, &places) } else { 0 };
         let adopts: Vec<Record> = adopted.iter().map(|made| Record::Adopt(Box::new(made.clone()))).collect();
         let names: HashSet<TableId> = stay.iter().map(|table| table.id).collect();
-        let room = record::encode(&adopts).len() + DROP_BYTES * (self.lock_head().state.tables.len() + 16);
+        let (_, views) = sql_view::changes(&DbState::default(), then);
+        let room = {
+            let now = &self.lock_head().state;
+            let gone = now.tables.len() + now.sql_views.len() + 16;
+            record::encode(&adopts).len() + record::encode(&views).len() + DROP_BYTES * gone
+        };
         let mut head = self.head_with_room_behind(cut_bytes, room)?;
         if stay.iter().any(|table| !is_as_it_was(table, &head.state)) {
             return Ok(None);
@@ -176,10 +189,11 @@ impl Database {
             head.state.tables.iter().map(|table| table.id).filter(|id| !names.contains(id)).collect();
         gone.sort();
         let drops = gone.into_iter().map(|table| Record::Catalog(CatalogChange::Drop { table }));
-        let records: Vec<Record> = drops.chain(adopts).collect();
+        let (views_gone, views_back) = sql_view::changes(&head.state, then);
+        let records: Vec<Record> = drops.chain(views_gone).chain(adopts).chain(views_back).collect();
         let payload = record::encode(&records);
         if payload.len() > room {
-            // Tables were made meanwhile.
+            // Tables or views were made meanwhile.
             return Ok(None);
         }
         let name = free_name(&head.state);

@@ -144,7 +144,7 @@ impl Database {
         let max_bytes = 1024 + schema.columns.len() * 256 + batches.iter().map(payload_bytes).sum::<usize>();
         let mut id = TableId(0);
         self.commit(Urgency::Ordinary, max_bytes, |state| {
-            check_free(state, &new.name)?;
+            state.check_free(&new.name)?;
             id = TableId(state.next_table);
             let dir = table_dir(&new.name, id);
             // The rows are resolved against the table that the first record makes.
@@ -176,20 +176,12 @@ impl Database {
         let change = CatalogChange::Rename { table: id, name: name.clone() };
         self.commit_records(Urgency::Ordinary, vec![Record::Catalog(change)], |state| {
             table(state, id)?;
-            match state.table_named(&name.folded()) {
-                Some(other) if other.id != id => Err(Error::Exists(format!("table already exists: {name}"))),
-                _ => Ok(()),
+            match state.owner_of(&name.folded()) {
+                Some((owner, _)) if owner == id => Ok(()),
+                _ => state.check_free(name),
             }
         })?;
         Ok(())
-    }
-}
-
-/// Checks that no table has the name.
-pub(crate) fn check_free(state: &DbState, name: &TableName) -> Result<()> {
-    match state.table_named(&name.folded()) {
-        None => Ok(()),
-        Some(_) => Err(Error::Exists(format!("table already exists: {name}"))),
     }
 }
 

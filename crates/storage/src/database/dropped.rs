@@ -54,12 +54,7 @@ impl Database {
         self.commit(Urgency::Urgent, 1024, |state| {
             let dropped = find_dropped(state, name, id)?;
             let name = as_name.unwrap_or(&dropped.table.name).clone();
-            if let Some(other) = state.table_named(&name.folded()) {
-                return Err(Error::Exists(format!(
-                    "table already exists: {}; UNDROP it AS another name, or rename or drop that one first",
-                    other.name
-                )));
-            }
+            state.check_free_or(&name, "; UNDROP it AS another name, or rename or drop that one first")?;
             back = dropped.table.id;
             Ok(vec![Record::Catalog(CatalogChange::Undrop { table: back, name })])
         })?;

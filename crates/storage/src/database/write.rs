@@ -146,7 +146,7 @@ fn create(
     replaced: Option<TableId>,
 ) -> Result<(TableState, CatalogChange)> {
     let folded = new.name.folded();
-    let taken = state.table_named(&folded).is_some_and(|table| Some(table.id) != replaced);
+    let taken = state.owner_of(&folded).is_some_and(|(owner, _)| Some(owner) != replaced);
     if taken || made.values().any(|t| t.name.folded() == folded) {
         return Err(Error::Exists(format!("table already exists: {}", new.name)));
     }

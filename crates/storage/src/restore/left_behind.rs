@@ -8,7 +8,7 @@ use types::{Seq, TableId, TimelineId, TimestampUs};
 use crate::layout::Disk;
 use crate::log::chain::{self, Link, LogFiles};
 use crate::log::{FrameKind, frame::FrameRef};
-use crate::record::{self, CatalogChange, Record};
+use crate::record::{self, CatalogChange, Record, ViewChange};
 use crate::timeline;
 
 /// What lies on the timeline in force that the restored state lacks.
@@ -81,7 +81,7 @@ struct Seen {
     commits: u64,
     tables: BTreeSet<TableId>,
     next_table: u64,
-    /// There are changes of tables or of snapshots.
+    /// There are changes of tables, of views or of snapshots.
     anything: bool,
 }
 
@@ -103,7 +103,7 @@ impl Seen {
     }
 }
 
-/// The table whose content a record changes; edits by flush only move rows.
+/// The table, or view, whose content a record changes; edits by flush only move rows.
 fn changed_table(record: &Record) -> Option<TableId> {
     match record {
         Record::Rows(rows) if rows.batch.rows > 0 => Some(rows.table),
@@ -117,7 +117,8 @@ fn changed_table(record: &Record) -> Option<TableId> {
             | CatalogChange::Rename { table, .. }
             | CatalogChange::Alter { table, .. }
             | CatalogChange::Truncate { table },
-        ) => Some(*table),
+        )
+        | Record::View(ViewChange::Set { view: table, .. } | ViewChange::Drop { view: table }) => Some(*table),
         _ => None,
     }
 }

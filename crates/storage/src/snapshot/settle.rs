@@ -257,6 +257,7 @@ impl Work<'_> {
             snapshot: Some(one.pin.id.clone()),
             table_files: lists,
             dropped: base::dropped(&one.state),
+            views: base::views(&one.state),
         };
         let named = self.write(&document::encode(&base))?;
         let mut gc = self.database.gc.lock().expect("no holder of the gc lock panics");

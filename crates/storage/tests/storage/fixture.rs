@@ -8,10 +8,12 @@
 //! another settled one, a base, rows in the log behind it, PREPARE, `cp -a`. Its bases know no dropped tables.
 //! Version 4 (dropped tables that may come back): as version 3, with a table that was dropped behind the first settled snapshot.
 //! Its lists of segments hold objects.
+//! Version 5 (segments as arrays): as version 4, with one settled snapshot and no table brought back. It knows no views.
 
 use std::path::{Path, PathBuf};
 
-use storage::{Database, Env, Options, SnapshotState};
+use storage::{Database, Env, Options, Replace, SnapshotState};
+use types::TableName;
 
 use crate::support::column_rows;
 
@@ -152,6 +154,34 @@ fn a_copy_of_version_4_is_restored_to_each_of_its_snapshots_with_what_was_droppe
             assert!(db.view_at(name).unwrap().table("trades").unwrap().row_count().unwrap() >= 3, "{name}");
         }
         assert_eq!(settled.len(), ["weekly", "nightly", "default"].iter().position(|name| *name == snapshot).unwrap());
+    }
+}
+
+#[test]
+fn a_copy_of_version_5_is_restored_to_each_of_its_snapshots_and_then_has_views() {
+    const ALL: [&str; 4] = [
+        "1704067200000000 BTC replaced",
+        "1704070800000000 ETH null",
+        "1704153600000000 SOL later",
+        "1704240000000000 SOL in the log",
+    ];
+    const WEEKLY: [&str; 2] = ["1704067200000000 BTC old", ALL[1]];
+    for (snapshot, now, has_gone) in [("default", &ALL[..], false), ("weekly", &WEEKLY[..], true)] {
+        let root = Root::new("root-v5", &format!("snapshot={snapshot}"));
+        let db = root.restore();
+        let check = |db: &Database| {
+            assert_eq!(column_rows(&db.view().table("trades").unwrap(), &["ts", "sym", "note"]), now, "{snapshot}");
+            assert_eq!(db.view().table("gone").is_some(), has_gone, "{snapshot}");
+            assert_eq!(db.view().table("plain").unwrap().row_count().unwrap(), 2, "{snapshot}");
+        };
+        check(&db);
+        assert_eq!(db.view().sql_views().count(), 0);
+        db.set_view(&TableName::new("v").unwrap(), "select * from trades", Replace::Never).unwrap();
+        db.write_base().unwrap();
+        drop(db);
+        let db = root.restore();
+        check(&db);
+        assert_eq!(db.view().sql_view("V").unwrap().text, "select * from trades");
     }
 }
 

@@ -23,6 +23,7 @@ mod peer_cases;
 mod removal;
 mod settle;
 mod snapshots;
+mod sql_views;
 mod support;
 mod ttl;
 mod undo;

@@ -232,7 +232,7 @@ fn what_going_back_would_do_names_some_tables_and_says_where_there_are_more() {
         |n: u64| TableChange { name: TableName::new(&format!("t{n}")).unwrap(), rows_now: Some(n), rows_then: None };
     let told = |count: u64| {
         let changes = (1..=count).map(gone).collect();
-        Difference { snapshot: "good".to_owned(), changes, unchanged: 1, grace_us: 0 }.to_string()
+        Difference { snapshot: "good".to_owned(), changes, unchanged: 1, views: Vec::new(), grace_us: 0 }.to_string()
     };
     let five = "t1 with 1 rows, t2 with 2 rows, t3 with 3 rows, t4 with 4 rows, t5 with 5 rows";
     let rest = "0 come back, 1 stay as they are; what is there now is lost (restore.grace is 0)";
