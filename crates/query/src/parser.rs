@@ -2,7 +2,7 @@
 //!
 //! Own lexer and own parser (docs/adr: none of sqlparser's dialects has the peer's order of operators, tokens or
 //! positions). Checks grammar only; names and types are the planner's. Reading order: `ast`, `lexer`, `cursor`,
-//! `expression`, `window`, `select`, `declare`, `pivot`, `source`, `sample`, `table_options`, `create`, `postgres_ddl`, `alter`, `write`, `snapshot`, `restore`, `show`, `text`; `varying`, `form` for what is said again.
+//! `expression`, `window`, `select`, `declare`, `pivot`, `source`, `sample`, `table_options`, `create`, `postgres_ddl`, `view`, `alter`, `write`, `snapshot`, `restore`, `show`, `text`; `varying`, `form` for what is said again.
 
 mod alter;
 pub mod ast;
@@ -24,6 +24,7 @@ mod source;
 mod table_options;
 mod text;
 mod varying;
+mod view;
 mod window;
 mod window_join;
 mod write;
@@ -34,11 +35,12 @@ use self::ast::{Query, QueryId, Statement, Transaction};
 use self::cursor::Cursor;
 use crate::error::SqlError;
 
-pub use self::create::check_column_name;
+pub use self::create::{check_column_name, is_column_name};
 pub use self::expression::operator_text;
 pub use self::form::form;
 pub use self::text::expression_text;
 pub use self::varying::{Varying, varying};
+pub use self::view::query_of;
 
 /// Returns whether a text holds nothing but blanks, comments and `;`.
 pub fn is_blank(sql: &str) -> Result<bool, SqlError> {
@@ -109,6 +111,7 @@ fn statement(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         "purge" if cursor.peek_at(1).is_word("table") => after(cursor, restore::purge),
         "begin" | "commit" | "rollback" => after(cursor, |c| Ok(transaction(c, &name))),
         "set" | "reset" | "discard" | "deallocate" | "close" | "unlisten" => Ok(accepted(cursor)),
+        "compile" => after(cursor, view::compile),
         "cancel" => after(cursor, cancel),
         "backup" => Err(SqlError::new(
             0,

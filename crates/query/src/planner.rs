@@ -4,7 +4,7 @@
 //! fields have names that no one else uses, so that duplicates, case and qualifiers never reach the engine. Expressions
 //! are bound bottom-up with the peer's types by [`crate::functions`].
 //!
-//! Reading order: [`relation`] (FROM), [`scope`] (names and expressions), `select`, `group`, `window`, `sample`, `join`, `window_join`,
+//! Reading order: [`relation`] (FROM), [`view`], [`scope`] (names and expressions), `select`, `group`, `window`, `sample`, `join`, `window_join`,
 //! `order`, `set_operation`, `outputs` (names of results).
 
 mod catalogue;
@@ -26,6 +26,7 @@ mod select;
 mod set_operation;
 mod show;
 mod unnest;
+pub mod view;
 mod window;
 mod window_join;
 
@@ -43,6 +44,7 @@ use crate::settings::Settings;
 
 use parameters::Parameters;
 use relation::{Relation, unqualified};
+use view::{Declarations, Named};
 
 /// Most columns that the parts of a plan may have together.
 const MAX_FIELDS: usize = 100_000;
@@ -60,12 +62,14 @@ pub struct Planner<'a> {
     fields: Cell<usize>,
     /// Something of the read view went into the plan that is not a table to be scanned.
     looked: Cell<bool>,
+    views: Named,
 }
 
-/// The common table expressions that a query sees: a list from the innermost outwards.
+/// The common table expressions that a query sees: a list from the innermost outwards; and what is declared around it.
 #[derive(Clone, Copy)]
 pub struct Ctes<'c> {
     innermost: Option<&'c Cte<'c>>,
+    declared: Option<&'c Declarations<'c>>,
 }
 
 struct Cte<'c> {
@@ -76,7 +80,7 @@ struct Cte<'c> {
 
 impl<'c> Ctes<'c> {
     /// No common table expressions.
-    pub const NONE: Ctes<'static> = Ctes { innermost: None };
+    pub const NONE: Ctes<'static> = Ctes { innermost: None, declared: None };
 
     fn find(&self, name: &str) -> Option<&'c Cte<'c>> {
         let mut at = self.innermost;
@@ -99,7 +103,8 @@ impl<'a> Planner<'a> {
         settings: &'a Settings,
         parameters: Parameters,
     ) -> Planner<'a> {
-        Planner { database, view, environment, settings, parameters, fields: Cell::new(0), looked: Cell::new(false) }
+        let (fields, looked, views) = Default::default();
+        Planner { database, view, environment, settings, parameters, fields, looked, views }
     }
 
     /// Returns the plan of a whole query; its visible columns are the answer's.
@@ -108,7 +113,9 @@ impl<'a> Planner<'a> {
         if self.fields.get() > MAX_FIELDS {
             return Err(SqlError::new(query.position, "SQL model is too complex to evaluate"));
         }
-        self.with(query, ctes, &query.with)
+        let here = Declarations { list: &query.declared, outer: ctes.declared };
+        let declared = if query.declared.is_empty() { ctes.declared } else { Some(&here) };
+        self.with(query, Ctes { declared, ..ctes }, &query.with)
     }
 
     fn with(
@@ -119,7 +126,7 @@ impl<'a> Planner<'a> {
     ) -> Result<Relation, SqlError> {
         let Some(((name, body), rest)) = rest.split_first() else { return self.body(query, ctes) };
         let cte = Cte { name: name.name.to_lowercase(), query: body, outer: ctes };
-        self.with(query, Ctes { innermost: Some(&cte) }, rest)
+        self.with(query, Ctes { innermost: Some(&cte), ..ctes }, rest)
     }
 
     fn body(&self, query: &Query, ctes: Ctes) -> Result<Relation, SqlError> {
@@ -177,7 +184,12 @@ impl<'a> Planner<'a> {
 
     /// Returns what the table functions may look at.
     fn tables(&self) -> functions::table::Tables<'_> {
-        functions::table::Tables { database: self.database, view: self.view(), environment: self.environment }
+        functions::table::Tables {
+            planner: self,
+            database: self.database,
+            view: self.view(),
+            environment: self.environment,
+        }
     }
 
     fn field(&self, name: &str) -> String {

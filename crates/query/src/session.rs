@@ -30,6 +30,7 @@ mod snapshot;
 mod tests;
 mod update;
 mod validate;
+mod view;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,7 +45,8 @@ use crate::functions::environment::{Seeds, Surroundings};
 use crate::outcome::{Described, Outcome, OutputColumn};
 use crate::parser::ast::{Statement, Transaction};
 use crate::planner::parameters::{Param, Parameters};
-use crate::planner::relation::{Relation, missing_table, unqualified};
+use crate::planner::relation::{Relation, unqualified};
+use crate::planner::view::no_table;
 use crate::planner::{Ctes, Planner};
 use crate::settings::Settings;
 use crate::{kind::Kind, parser, postgres};
@@ -203,6 +205,7 @@ impl Session {
                 Ok(Outcome::Ddl)
             }
             Statement::Check(table) => self.check(&table).await,
+            Statement::View(statement) => self.change_view(statement).await,
             Statement::Copy(copy) => self.copy(copy).await,
             other => self.change_tables(other).await,
         }
@@ -289,7 +292,8 @@ impl Session {
 
     /// Returns the stored table of that name.
     fn table(&self, name: &parser::ast::Ident) -> Result<storage::TableView, SqlError> {
-        self.database.view().table(unqualified(&name.name)).ok_or_else(|| missing_table(name))
+        let view = self.database.view();
+        view.table(unqualified(&name.name)).ok_or_else(|| no_table(&view, name))
     }
 
     /// Runs a blocking call of storage away from the async runtime.

@@ -30,6 +30,7 @@ pub type Reload = Arc<dyn Fn() -> bool + Send + Sync>;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CopyFrom {
     pub table: String,
+    pub table_position: usize,
     /// As it is written, below the root of imports.
     pub file: String,
     pub file_position: usize,

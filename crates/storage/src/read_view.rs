@@ -68,6 +68,12 @@ impl ReadView {
         self.state.sql_views.values()
     }
 
+    /// Returns a view of SQL as a table without rows that has these columns.
+    pub fn shell_of(&self, view: &SqlView, schema: Schema) -> TableView {
+        let table = TableState::new(view.id, view.name.clone(), &view.directory(), schema, view.seq);
+        self.table_view(&Arc::new(table))
+    }
+
     fn table_view(&self, table: &Arc<TableState>) -> TableView {
         TableView { table: table.clone(), disk: self.disk.clone() }
     }

@@ -82,7 +82,10 @@ pub fn relation_number(name: &str, view: &ReadView) -> Option<i32> {
         "pg_namespace" => 2615,
         "pg_constraint" => 2606,
         "pg_extension" => 3079,
-        _ => view.table(unqualified(plain))?.id().0 as i32,
+        _ => match view.table(unqualified(plain)) {
+            Some(table) => table.id().0 as i32,
+            None => view.sql_view(unqualified(plain))?.id.0 as i32,
+        },
     })
 }
 

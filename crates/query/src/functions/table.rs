@@ -11,6 +11,7 @@ use storage::{Database, ReadView, TableView};
 use super::typed::Call;
 use super::{Environment, catalog};
 use crate::error::SqlError;
+use crate::planner::Planner;
 
 mod listing;
 pub(super) mod meta;
@@ -21,6 +22,8 @@ pub use meta::ttl_in_units;
 
 /// What table functions may look at: one read view of one database.
 pub struct Tables<'a> {
+    /// Plans views.
+    pub planner: &'a Planner<'a>,
     pub database: &'a Arc<Database>,
     pub view: &'a ReadView,
     pub environment: &'a Environment,
@@ -71,12 +74,23 @@ pub fn bind(call: &Call, tables: &Tables) -> Result<Arc<dyn TableProvider>, SqlE
     })
 }
 
+impl Tables<'_> {
+    /// Returns all tables, and the views as tables without rows.
+    pub fn all(&self) -> Vec<TableView> {
+        self.planner.tables_and_shells()
+    }
+}
+
 /// Returns the table that the first argument names.
 fn named_table(call: &Call, tables: &Tables) -> Result<TableView, SqlError> {
     let [name] = call.args.as_slice() else { return Err(call.no_match()) };
     let Some(text) = name.as_text() else { return Err(call.no_match()) };
     let missing = || SqlError::new(name.position, format!("table does not exist [table={text}]"));
-    tables.view.table(text).ok_or_else(missing)
+    match (tables.view.table(text), tables.view.sql_view(text)) {
+        (Some(table), _) => Ok(table),
+        (None, Some(view)) => tables.planner.shell(view),
+        (None, None) => Err(missing()),
+    }
 }
 
 /// Returns the error of a storage call as a statement's.

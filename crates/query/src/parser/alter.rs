@@ -8,6 +8,7 @@ use super::lexer::TokenKind;
 use super::select::{name, names};
 use super::source::table_name;
 use super::table_options::{Parsed, parameter, ttl, upsert_keys};
+use super::view;
 use crate::error::SqlError;
 
 const EXPECTED: &str =
@@ -15,6 +16,12 @@ const EXPECTED: &str =
 
 /// Parses ALTER …, the first word taken.
 pub fn alter(cursor: &mut Cursor) -> Result<Statement, SqlError> {
+    if cursor.is_word("view") {
+        return view::alter(cursor);
+    }
+    if cursor.is_word("materialized") {
+        return Err(cursor.error("materialized views are not supported yet"));
+    }
     if !cursor.take_word("table") {
         return Err(cursor.error("'table' or 'materialized' or 'view' expected"));
     }

@@ -38,6 +38,7 @@ pub enum Statement {
         to: Ident,
     },
     Alter(Alter),
+    View(ViewStatement),
     Snapshot(Snapshot),
     RestoreTable(RestoreTable),
     RestoreDatabase(RestoreDatabase),
@@ -190,6 +191,22 @@ pub struct Unkept {
     pub rule: &'static str,
     /// What a client hears that does not speak PostgreSQL's protocol.
     pub refusal: SqlError,
+}
+
+/// A statement about a view.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ViewStatement {
+    Create { name: Ident, if_not_exists: bool, or_replace: bool, text: ViewText },
+    Alter { name: Ident, text: ViewText },
+    Drop { name: Ident, if_exists: bool },
+    Compile(Ident),
+}
+
+/// The query of a view as it was written, with the place of its first character.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ViewText {
+    pub text: String,
+    pub position: usize,
 }
 
 /// PostgreSQL's CREATE INDEX.
@@ -355,11 +372,23 @@ pub enum Partitions {
 /// A whole query: set operations, order, limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
+    /// What its DECLARE gave names to, for views that it names: in the query itself the values stand in their places.
+    pub declared: Vec<Declared>,
     pub with: Vec<(Ident, Query)>,
     pub body: Body,
     pub order_by: Vec<OrderItem>,
     pub limit: Option<Limit>,
     /// Position of the first token.
+    pub position: usize,
+}
+
+/// A variable of DECLARE.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Declared {
+    /// In lower case.
+    pub name: String,
+    pub value: Expr,
+    /// Position of its `:=`.
     pub position: usize,
 }
 
@@ -429,7 +458,7 @@ impl Source {
                 let inner = Source::plain(RelationRef::Table(name), position);
                 let select = Select { from: Some(From { first: inner, joins: Vec::new() }), ..Select::all(position) };
                 let body = Body::Select(Box::new(select));
-                let query = Query { with: with.to_vec(), body, order_by: Vec::new(), limit: None, position };
+                let query = Query { with: with.to_vec(), ..Query::plain(body, position) };
                 self.relation = RelationRef::Query(Box::new(query));
             }
             RelationRef::Query(query) => {
@@ -437,6 +466,13 @@ impl Source {
             }
             _ => {}
         }
+    }
+}
+
+impl Query {
+    /// Returns a query that is no more than its body.
+    pub fn plain(body: Body, position: usize) -> Query {
+        Query { declared: Vec::new(), with: Vec::new(), body, order_by: Vec::new(), limit: None, position }
     }
 }
 
@@ -583,6 +619,7 @@ pub enum Show {
     Columns(Ident),
     Partitions(Ident),
     CreateTable(Ident),
+    CreateView(Ident),
     Parameters,
     /// The moments that can be restored.
     RestoreWindow,

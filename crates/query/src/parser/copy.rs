@@ -28,7 +28,8 @@ pub fn copy(cursor: &mut Cursor) -> Result<Statement, SqlError> {
     }
     let file_position = cursor.peek().position;
     let file = text(cursor)?;
-    let mut copy = CopyFrom { table: table.name, file, file_position, ..CopyFrom::default() };
+    let mut copy =
+        CopyFrom { table: table.name, table_position: table.position, file, file_position, ..CopyFrom::default() };
     if cursor.take_word("with") {
         while !cursor.at_end() {
             option(cursor, &mut copy)?;

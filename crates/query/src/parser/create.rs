@@ -12,6 +12,7 @@ use super::postgres_ddl;
 use super::select::{is_reserved, keyword_error, name, query};
 use super::source::table_name;
 use super::table_options::{Parsed, parameter, ttl, upsert_keys};
+use super::view;
 use crate::error::SqlError;
 
 const MAX_SYMBOL_CAPACITY: u32 = 33_554_432;
@@ -28,10 +29,15 @@ pub fn create(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         return postgres_ddl::create_index(cursor);
     }
     if !cursor.take_word("table") {
-        for kind in ["view", "materialized"] {
-            if cursor.is_word(kind) {
-                return Err(cursor.error("views are not supported yet"));
-            }
+        if !hinted && cursor.is_word("view") {
+            return view::create(cursor, false);
+        }
+        if !hinted && cursor.take_word("or") {
+            cursor.expect_word("replace")?;
+            return view::create(cursor, true);
+        }
+        if cursor.is_word("materialized") {
+            return Err(cursor.error("materialized views are not supported yet"));
         }
         let expected = match cursor.at_end() {
             true => "'atomic' or 'table' or 'batch' or 'materialized' or 'view' or 'or replace' expected",
@@ -231,16 +237,21 @@ fn check_column(column: &ColumnDef, earlier: &[ColumnDef]) -> Result<(), SqlErro
 
 /// Refuses characters that a column name cannot have.
 pub fn check_column_name(name: &Ident) -> Result<(), SqlError> {
+    match is_column_name(&name.name) {
+        true => Ok(()),
+        false => Err(SqlError::new(name.position, " new column name contains invalid characters")),
+    }
+}
+
+/// Returns whether a column may have that name.
+pub fn is_column_name(name: &str) -> bool {
     let bad = |c: char| {
         matches!(c, '?' | '.' | ',' | '\'' | '"' | '\\' | '/' | ':' | ')' | '(' | '+' | '-' | '*' | '%' | '~')
             || (c as u32) < 0x10
             || c == '\u{7f}'
             || c == '\u{feff}'
     };
-    if name.name.is_empty() || name.name.chars().any(bad) {
-        return Err(SqlError::new(name.position, " new column name contains invalid characters"));
-    }
-    Ok(())
+    !name.is_empty() && !name.chars().any(bad)
 }
 
 fn index_clause(cursor: &mut Cursor) -> Result<IndexClause, SqlError> {

@@ -2,7 +2,7 @@
 //!
 //! Knows no grammar. Next: [`super::expression`].
 
-use super::ast::Expr;
+use super::ast::{Declared, Expr};
 use super::lexer::{Token, TokenKind};
 use crate::error::SqlError;
 
@@ -22,12 +22,23 @@ pub struct Cursor<'a> {
     variables: Vec<(String, Expr)>,
     /// Whether any DECLARE was read.
     declares: bool,
+    /// What the query says that names the view whose text this is.
+    overrides: Vec<Declared>,
 }
 
 impl<'a> Cursor<'a> {
     /// Returns a cursor before the first of `tokens`, which end with [`TokenKind::End`].
     pub fn new(sql: &'a str, tokens: &'a [Token]) -> Cursor<'a> {
-        Cursor { sql, tokens, at: 0, depth: 0, height: 0, variables: Vec::new(), declares: false }
+        Cursor {
+            sql,
+            tokens,
+            at: 0,
+            depth: 0,
+            height: 0,
+            variables: Vec::new(),
+            declares: false,
+            overrides: Vec::new(),
+        }
     }
 
     /// Returns the next token without taking it.
@@ -166,6 +177,16 @@ impl<'a> Cursor<'a> {
     /// Returns the number of variables that are known here; hand it to [`Cursor::forget`] at the end of their scope.
     pub fn known(&self) -> usize {
         self.variables.len()
+    }
+
+    /// Lets the first DECLARE take values from outside.
+    pub fn override_with(&mut self, outside: Vec<Declared>) {
+        self.overrides = outside;
+    }
+
+    /// Returns the values from outside, once.
+    pub fn take_overrides(&mut self) -> Vec<Declared> {
+        std::mem::take(&mut self.overrides)
     }
 
     /// Gives a variable its expression.

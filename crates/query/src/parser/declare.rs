@@ -1,6 +1,6 @@
 //! DECLARE @a := expression, …: names for expressions, put in their place while the rest is parsed.
 
-use super::ast::{Expr, ExprKind};
+use super::ast::{Declared, Expr, ExprKind};
 use super::cursor::Cursor;
 use super::expression::{self, expression};
 use super::lexer::TokenKind;
@@ -8,18 +8,21 @@ use super::select;
 use crate::error::SqlError;
 
 /// Parses DECLARE and its list, if it stands here; the caller ends the variables' scope with [`Cursor::forget`].
-pub fn declarations(cursor: &mut Cursor) -> Result<(), SqlError> {
+pub fn declarations(cursor: &mut Cursor) -> Result<Vec<Declared>, SqlError> {
+    // Only what the whole text of a view declares can be overridden.
+    let outside = cursor.take_overrides();
+    let mut declared = Vec::new();
     if !cursor.take_word("declare") {
-        return Ok(());
+        return Ok(declared);
     }
     loop {
-        // OVERRIDABLE means something in a view only.
-        cursor.take_word("overridable");
+        let overridable = cursor.take_word("overridable");
         let name = cursor.peek();
         if name.kind != TokenKind::Variable {
             return Err(cursor.error("function, literal or constant is expected"));
         }
         cursor.next();
+        let position = cursor.peek().position;
         if !cursor.take_sign(":=") {
             let message = format!("unexpected token [{}] - expected variable assignment operator `:=`", cursor.raw());
             return Err(cursor.error(message));
@@ -31,10 +34,17 @@ pub fn declarations(cursor: &mut Cursor) -> Result<(), SqlError> {
             );
             return Err(SqlError::new(name.position, message));
         }
-        let value = value(cursor)?;
-        cursor.declare(&name.text, value);
-        if !cursor.take_sign(",") {
-            return Ok(());
+        let own = Declared { name: name.text.to_lowercase(), value: value(cursor)?, position };
+        let other = outside.iter().find(|other| other.name == own.name);
+        if let Some(other) = other.filter(|_| !overridable) {
+            return Err(SqlError::new(other.position, format!("variable is not overridable: {}", own.name)));
+        }
+        let taken = other.cloned().unwrap_or(own);
+        cursor.declare(&taken.name, taken.value.clone());
+        declared.push(taken);
+        // The peer takes a list without its commas, too, where the next one is overridable.
+        if !cursor.take_sign(",") && !cursor.is_word("overridable") {
+            return Ok(declared);
         }
     }
 }

@@ -71,7 +71,7 @@ pub fn pivot(cursor: &mut Cursor, mut select: Select) -> Result<Select, SqlError
         inner.group_by = Some(keys);
     }
     let body = Body::Select(Box::new(inner));
-    let query = Query { with: Vec::new(), body, order_by: Vec::new(), limit: None, position };
+    let query = Query::plain(body, position);
     let first = Source { alias, ..Source::plain(RelationRef::Query(Box::new(query)), position) };
     select.from = Some(From { first, joins: Vec::new() });
     Ok(select)

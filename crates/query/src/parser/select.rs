@@ -93,7 +93,7 @@ pub fn query(cursor: &mut Cursor) -> Result<Query, SqlError> {
     cursor.deeper(|cursor| {
         let position = cursor.peek().position;
         let known = cursor.known();
-        declare::declarations(cursor)?;
+        let declared = declare::declarations(cursor)?;
         let with = if cursor.take_word("with") { with_list(cursor)? } else { Vec::new() };
         let mut body = branch(cursor)?;
         let mut operations = 0;
@@ -118,7 +118,7 @@ pub fn query(cursor: &mut Cursor) -> Result<Query, SqlError> {
         }
         let limit = limit(cursor)?;
         cursor.forget(known);
-        Ok(Query { with, body, order_by, limit, position })
+        Ok(Query { declared, with, body, order_by, limit, position })
     })
 }
 

@@ -52,6 +52,12 @@ pub fn show(cursor: &mut Cursor) -> Result<Show, SqlError> {
         return Ok(Show::Partitions(table_name(cursor)?));
     }
     if cursor.take_word("create") {
+        if cursor.take_word("view") {
+            return Ok(Show::CreateView(table_name(cursor)?));
+        }
+        if cursor.is_word("materialized") {
+            return Err(cursor.error("materialized views are not supported yet"));
+        }
         if !cursor.take_word("table") {
             return Err(cursor.error("expected 'TABLE' or 'VIEW' or 'MATERIALIZED VIEW'"));
         }

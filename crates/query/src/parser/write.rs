@@ -7,6 +7,7 @@ use super::expression::expression;
 use super::lexer::TokenKind;
 use super::select::{is_clause, is_reserved, name, query};
 use super::source::{self, table_name};
+use super::view;
 use crate::error::SqlError;
 
 /// Parses INSERT …, the first word taken; `with` are the CTEs before it.
@@ -151,8 +152,11 @@ pub fn drop(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         return Ok(Statement::DropAll);
     }
     if !cursor.take_word("table") {
-        if cursor.is_word("view") || cursor.is_word("materialized") {
-            return Err(cursor.error("views are not supported yet"));
+        if cursor.is_word("view") {
+            return view::drop(cursor);
+        }
+        if cursor.is_word("materialized") {
+            return Err(cursor.error("materialized views are not supported yet"));
         }
         return Err(cursor.error("'table' or 'view' or 'materialized view' or 'all' expected"));
     }

@@ -15,7 +15,7 @@ use crate::error::SqlError;
 use crate::functions::{self, Call, Typed};
 use crate::kind::Kind;
 use crate::parser::ast::{
-    Binary, Body, Expr as Tree, ExprKind, Item, JoinKind, Query, RelationRef, Select, SetOp, Source,
+    Binary, Body, Expr as Tree, ExprKind, Ident, Item, JoinKind, Query, RelationRef, Select, SetOp, Source,
 };
 
 impl Planner<'_> {
@@ -46,7 +46,7 @@ impl Planner<'_> {
         }
         // Arrays of stored tables have elements; those of the catalogue's relations are not there.
         let stored = |source: &Source| match &source.relation {
-            RelationRef::Table(name) => self.view().table(unqualified(&name.name)).is_some(),
+            RelationRef::Table(name) => self.has_relation(name),
             RelationRef::TableAt { .. } => true,
             _ => false,
         };
@@ -66,11 +66,16 @@ impl Planner<'_> {
         nothing
     }
 
+    /// Returns whether there is a table or a view of that name.
+    fn has_relation(&self, name: &Ident) -> bool {
+        let name = unqualified(&name.name);
+        self.view().table(name).is_some() || self.view().sql_view(name).is_some()
+    }
+
     fn source_never_has_rows(&self, source: &Source, ctes: Ctes) -> bool {
         match &source.relation {
             RelationRef::Table(name) => {
-                let own = ctes.find(&name.name.to_lowercase()).is_some()
-                    || self.view().table(unqualified(&name.name)).is_some();
+                let own = ctes.find(&name.name.to_lowercase()).is_some() || self.has_relation(name);
                 !own && functions::catalog::is_empty(&name.name)
             }
             RelationRef::TableAt { .. } => false,

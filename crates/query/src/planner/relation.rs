@@ -122,10 +122,17 @@ impl Planner<'_> {
 
     fn named(&self, name: &Ident, ctes: Ctes) -> Result<Relation, SqlError> {
         if let Some(cte) = ctes.find(&name.name.to_lowercase()) {
-            return self.query(cte.query, cte.outer);
+            // a view of that name wins
+            return match self.sql_view(&name.name) {
+                Some(view) => self.of_view(&view, ctes, name.position),
+                None => self.query(cte.query, cte.outer),
+            };
         }
         if let Some(view) = self.table(&name.name) {
             return self.stored(view, name.position);
+        }
+        if let Some(view) = self.sql_view(&name.name) {
+            return self.of_view(&view, ctes, name.position);
         }
         let (schema, table) = name.name.split_once('.').unwrap_or(("", &name.name));
         match functions::catalog::relation(schema, table, &self.tables()) {
@@ -135,8 +142,15 @@ impl Planner<'_> {
     }
 
     fn named_at(&self, name: &Ident, snapshot: &Ident) -> Result<Relation, SqlError> {
-        let view = self.view_at(snapshot)?.table(unqualified(&name.name)).ok_or_else(|| missing_table(name))?;
-        self.stored(view, name.position)
+        let then = self.view_at(snapshot)?;
+        if let Some(table) = then.table(unqualified(&name.name)) {
+            return self.stored(table, name.position);
+        }
+        let view = then.sql_view(unqualified(&name.name)).ok_or_else(|| missing_table(name))?;
+        let planner = self.over(&then);
+        let relation = planner.of_view(view, Ctes::NONE, name.position);
+        self.fields.set(planner.fields.get());
+        relation
     }
 
     /// Returns all tables at the cut of a snapshot.

@@ -27,7 +27,12 @@ pub fn relation(planner: &Planner, show: &Show) -> Result<Relation, SqlError> {
         Show::Partitions(name) => of_table(planner, name, "table_partitions"),
         Show::CreateTable(name) => {
             let table = table(planner, name)?;
-            rows(planner, vec![("ddl", Kind::Varchar, texts([Some(create_text(&table))]))])
+            rows(planner, vec![("ddl", Kind::Varchar, texts([Some(create_text(&table, planner.is_view(&table)))]))])
+        }
+        Show::CreateView(name) => {
+            let view = planner.view().sql_view(unqualified(&name.name)).ok_or_else(|| no_view(planner.view(), name))?;
+            let text = format!("CREATE VIEW '{}' AS ( \n{}\n);", view.name, view.text);
+            rows(planner, vec![("ddl", Kind::Varchar, texts([Some(text)]))])
         }
         Show::Parameters => parameters(planner),
         Show::RestoreWindow => {
@@ -44,8 +49,21 @@ pub fn relation(planner: &Planner, show: &Show) -> Result<Relation, SqlError> {
     }
 }
 
+/// Returns a table, or a view as a table without rows.
 fn table(planner: &Planner, name: &Ident) -> Result<TableView, SqlError> {
-    planner.view().table(unqualified(&name.name)).ok_or_else(|| missing_table(name))
+    let named = unqualified(&name.name);
+    match (planner.view().table(named), planner.view().sql_view(named)) {
+        (Some(table), _) => Ok(table),
+        (None, Some(view)) => planner.shell(view),
+        (None, None) => Err(missing_table(name)),
+    }
+}
+
+fn no_view(read: &ReadView, name: &Ident) -> SqlError {
+    match read.table(unqualified(&name.name)) {
+        Some(_) => SqlError::new(name.position, "view name expected, got table name"),
+        None => SqlError::new(name.position, format!("view does not exist [view={}]", name.name)),
+    }
 }
 
 fn of_table(planner: &Planner, name: &Ident, function: &str) -> Result<Relation, SqlError> {
@@ -71,7 +89,11 @@ fn rows(planner: &Planner, columns: Vec<(&str, Kind, ArrayRef)>) -> Result<Relat
 }
 
 fn tables(planner: &Planner, view: &ReadView) -> Result<Relation, SqlError> {
-    let names = view.tables().into_iter().map(|t| Some(t.name().as_str().to_owned()));
+    let tables = view.tables().into_iter().map(|table| (table.id(), table.name().clone()));
+    let views = view.sql_views().map(|view| (view.id, view.name.clone()));
+    let mut all: Vec<_> = tables.chain(views).collect();
+    all.sort_by_key(|(id, _)| *id);
+    let names = all.into_iter().map(|(_, name)| Some(name.as_str().to_owned()));
     rows(planner, vec![("table_name", Kind::String, texts(names))])
 }
 
@@ -95,7 +117,7 @@ fn parameters(planner: &Planner) -> Result<Relation, SqlError> {
 }
 
 /// Returns the statement that makes such a table, in the peer's layout.
-fn create_text(table: &TableView) -> String {
+fn create_text(table: &TableView, is_view: bool) -> String {
     let schema = table.schema();
     let mut text = format!("CREATE TABLE '{}' ( \n", table.name());
     for (i, column) in schema.columns.iter().enumerate() {
@@ -111,7 +133,7 @@ fn create_text(table: &TableView) -> String {
     text.push(')');
     if let Some(place) = schema.designated_index() {
         text.push_str(&format!(" timestamp({})", schema.columns[place].name));
-        text.push_str(&format!(" PARTITION BY {}", schema.partition_by.name()));
+        text.push_str(&format!(" PARTITION BY {}", if is_view { "N/A" } else { schema.partition_by.name() }));
         if let Some(ttl) = schema.ttl {
             let (value, unit) = functions::table::ttl_in_units(Some(ttl));
             let plural = if value == 1 { "" } else { "S" };

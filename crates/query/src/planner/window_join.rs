@@ -108,7 +108,7 @@ fn rights(planner: &Planner, windows: &[Join], left: &Relation, ctes: Ctes) -> R
             return Err(duplicate(join, &right));
         }
         names.push(name);
-        if !is_table(&join.source, ctes) {
+        if !is_table(planner, &join.source, ctes) {
             let message = "right side of window join must be a table, not sub-query";
             return Err(SqlError::new(join.position, message));
         }
@@ -119,15 +119,16 @@ fn rights(planner: &Planner, windows: &[Join], left: &Relation, ctes: Ctes) -> R
 }
 
 /// Returns whether a source is a table, perhaps under `SELECT *` and nothing else.
-fn is_table(source: &Source, ctes: Ctes) -> bool {
+fn is_table(planner: &Planner, source: &Source, ctes: Ctes) -> bool {
     let is_whole = |query: &Query, ctes: Ctes| {
         let Some(inner) = whole_source(query) else { return false };
-        is_table(inner, ctes)
+        is_table(planner, inner, ctes)
     };
     match &source.relation {
-        RelationRef::Table(name) => match ctes.find(&name.name.to_lowercase()) {
-            Some(cte) => is_whole(cte.query, cte.outer),
-            None => true,
+        RelationRef::Table(name) => match (planner.whole_view(name), ctes.find(&name.name.to_lowercase())) {
+            (Some(view), _) => is_whole(&view, Ctes::NONE),
+            (None, Some(cte)) => is_whole(cte.query, cte.outer),
+            (None, None) => true,
         },
         RelationRef::TableAt { .. } => true,
         RelationRef::Query(query) => is_whole(query, ctes),

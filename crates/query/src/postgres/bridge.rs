@@ -53,8 +53,10 @@ pub fn lookup(name: &str, view: &ReadView) -> Option<Arc<ScalarUDF>> {
         let array: ArrayRef = if names {
             let tables = view.tables();
             let name = |oid: i32| {
-                let table = tables.iter().find(|table| table.id().0 as i32 == oid);
-                table.map_or_else(|| oid.to_string(), |table| table.name().as_str().to_owned())
+                let table = tables.iter().find(|table| table.id().0 as i32 == oid).map(|table| table.name());
+                let found =
+                    table.or_else(|| view.sql_views().find(|view| view.id.0 as i32 == oid).map(|view| &view.name));
+                found.map_or_else(|| oid.to_string(), |name| name.as_str().to_owned())
             };
             let oids = rows[0].as_primitive::<Int32Type>().iter();
             Arc::new(StringViewArray::from_iter(oids.map(|oid| oid.map(name))))

@@ -5,6 +5,7 @@ use types::ColumnType;
 
 use super::Session;
 use super::create::{column_type, table_name, ttl_that_fits, upsert_keys};
+use super::view::NO_TABLE;
 use crate::error::SqlError;
 use crate::outcome::Outcome;
 use crate::parser::ast::{Alter, AlterAction, ColumnDef, Ident, Statement, TableParameters};
@@ -14,13 +15,21 @@ impl Session {
     pub(super) async fn change_tables(&mut self, statement: Statement) -> Result<Outcome, SqlError> {
         match statement {
             Statement::DropTable { names, if_exists } => {
+                let view = self.database.view();
+                if let Some(name) = names.iter().find(|name| view.sql_view(unqualified(&name.name)).is_some()) {
+                    return Err(SqlError::new(name.position, NO_TABLE));
+                }
                 for table in self.tables_named(&names, if_exists)? {
                     self.blocking(move |database| gone_is_fine(database.drop_table(table.id()))).await?;
                 }
             }
             Statement::DropAll => {
-                for table in self.database.view().tables() {
+                let view = self.database.view();
+                for table in view.tables() {
                     self.blocking(move |database| gone_is_fine(database.drop_table(table.id()))).await?;
+                }
+                for name in view.sql_views().map(|view| view.name.clone()) {
+                    self.blocking(move |database| gone_is_fine(database.drop_view(&name))).await?;
                 }
             }
             Statement::Truncate { names, if_exists } => {
@@ -40,8 +49,8 @@ impl Session {
         for name in names {
             match self.table(name) {
                 Ok(table) => tables.push(table),
-                Err(_) if if_exists => {}
-                Err(error) => return Err(error),
+                Err(error) if !if_exists || self.is_view(name) => return Err(error),
+                Err(_) => {}
             }
         }
         Ok(tables)

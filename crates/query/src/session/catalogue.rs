@@ -3,12 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Session, run};
+use super::{Moment, Session, run};
 use crate::activity;
 use crate::functions::table::Tables;
 use crate::kind::Kind;
 use crate::outcome::{Described, Rows};
-use crate::planner::parameters::Param;
+use crate::planner::parameters::{Param, Parameters};
 use crate::postgres::{self, Bound, Planned};
 
 impl Session {
@@ -31,7 +31,9 @@ impl Session {
 
     fn catalogue_plan(&self, sql: &str, bound: Bound) -> Option<Planned> {
         let moment = self.moment();
-        let tables = Tables { database: &self.database, view: &moment.view, environment: &moment.environment };
+        let planner = self.planner(&moment, Parameters::bound(&[]));
+        let Moment { view, environment } = &moment;
+        let tables = Tables { planner: &planner, database: &self.database, view, environment };
         postgres::plan(sql, bound, &tables, self.engine())
     }
 }

@@ -9,6 +9,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use storage::check::FileCheck;
 
 use super::Session;
+use super::view::NO_TABLE;
 use crate::error::SqlError;
 use crate::kind::Kind;
 use crate::outcome::{Outcome, OutputColumn, Rows};
@@ -29,6 +30,9 @@ type Found = (String, Result<u64, String>);
 
 impl Session {
     pub(super) async fn check(&self, table: &Ident) -> Result<Outcome, SqlError> {
+        if self.is_view(table) {
+            return Err(SqlError::new(table.position, NO_TABLE));
+        }
         let view = self.table(table)?;
         let files = Arc::new(view.files_to_check());
         let next = Arc::new(AtomicUsize::new(0));

@@ -11,9 +11,15 @@ use crate::error::SqlError;
 use crate::kind::Kind;
 use crate::outcome::{Outcome, OutputColumn, Rows};
 use crate::parser::ast::Copy;
+use crate::planner::relation::unqualified;
 
 impl Session {
     pub(super) async fn copy(&self, copy: Copy) -> Result<Outcome, SqlError> {
+        if let Copy::From(from) = &copy
+            && let Some(view) = self.database.view().sql_view(unqualified(&from.table))
+        {
+            return Err(SqlError::new(from.table_position, format!("cannot modify view [view={}]", view.name)));
+        }
         let copies = self.settings.copies.clone();
         let copies = copies.ok_or_else(|| SqlError::new(0, "COPY is not available here"))?;
         let columns = columns(&copy);

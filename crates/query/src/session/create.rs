@@ -1,7 +1,7 @@
 //! CREATE TABLE, with columns, from a query or like another table.
 
 use storage::{Database, NewColumn, NewTable};
-use types::{ColumnDef as StoredColumn, ColumnId, ColumnType, PartitionBy, Schema, TableName, Ttl};
+use types::{ColumnDef as StoredColumn, ColumnId, ColumnType, PartitionBy, Schema, SymbolOptions, TableName, Ttl};
 
 use super::Session;
 use super::alter::column_place;
@@ -20,6 +20,10 @@ impl Session {
             return Err(first.refusal.clone());
         }
         let name = table_name(&create.name)?;
+        if self.database.view().sql_view(name.as_str()).is_some() {
+            let message = "view or materialized view with the requested name already exists";
+            return Err(SqlError::new(create.name.position, message));
+        }
         if self.database.view().table(name.as_str()).is_some() {
             return match create.if_not_exists {
                 true => Ok(Outcome::Ddl),
@@ -40,7 +44,10 @@ impl Session {
                 Ok(Outcome::CreateAs { rows })
             }
             TableSource::Like(other) => {
-                let new = like(name, self.table(other)?.schema());
+                let mut new = like(name, self.table_or_shell(other)?.schema());
+                if self.is_view(other) {
+                    new.columns.iter_mut().for_each(|column| column.symbol = SymbolOptions::default());
+                }
                 self.make(&create, move |database| database.create_table(new).map(drop)).await?;
                 Ok(Outcome::Ddl)
             }
@@ -94,9 +101,9 @@ fn unkept(mut rules: Vec<&str>) -> String {
 /// Returns a table's checked name.
 pub fn table_name(ident: &Ident) -> Result<TableName, SqlError> {
     let name = unqualified(&ident.name);
-    if let Some(bad) = name.chars().find(|c| matches!(c, '/' | '\\')) {
-        let quoted = ident.position + 1;
-        return Err(SqlError::new(quoted, format!("'{bad}' is not allowed")));
+    if let Some((at, bad)) = name.char_indices().find(|(_, c)| matches!(c, '/' | '\\')) {
+        let before = name[..at].encode_utf16().count();
+        return Err(SqlError::new(ident.position + before, format!("'{bad}' is not allowed")));
     }
     if name.contains("..") {
         return Err(SqlError::new(ident.position, "'..' is not allowed"));

@@ -17,7 +17,7 @@ use crate::outcome::Outcome;
 use crate::parser::ast::{Expr as Tree, ExprKind, Insert, InsertSource, Query, Tuple};
 use crate::parser::expression_text;
 use crate::planner::parameters::{Param, Parameters};
-use crate::planner::relation::{Relation, missing_table};
+use crate::planner::relation::Relation;
 use crate::planner::scope::Scope;
 use crate::planner::{Ctes, Planner};
 
@@ -134,7 +134,7 @@ struct Target {
 
 impl Target {
     fn new(planner: &Planner, insert: &Insert) -> Result<Target, SqlError> {
-        let table = planner.table(&insert.table.name).ok_or_else(|| missing_table(&insert.table))?;
+        let table = planner.table(&insert.table.name).ok_or_else(|| planner.no_table(&insert.table))?;
         let schema = table.schema();
         let columns = match insert.columns.is_empty() {
             true => (0..schema.columns.len()).collect(),

@@ -33,8 +33,10 @@ impl Session {
                 read.await?.map_err(|why| SqlError::new(position, why))?
             }
         };
-        let of_then = then.table(&name).ok_or_else(|| missing_table(&table))?;
-        let to = new_name.unwrap_or_else(|| of_then.name().clone());
+        let of_then = then.table(&name).map(|table| table.name().clone());
+        let of_then = of_then.or_else(|| then.sql_view(&name).map(|view| view.name.clone()));
+        let of_then = of_then.ok_or_else(|| missing_table(&table))?;
+        let to = new_name.unwrap_or(of_then);
         let restored = self.blocking(move |database| match database.restore_table(&then, &name, &to) {
             Err(Error::Exists(why)) => Ok(Err(why)),
             other => other.map(|_| Ok(())),

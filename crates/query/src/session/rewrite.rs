@@ -27,7 +27,7 @@ use crate::kind::Kind;
 use crate::parser::ast::Ident;
 use crate::planner::Planner;
 use crate::planner::parameters::{Param, Parameters};
-use crate::planner::relation::{Relation, missing_table, unqualified};
+use crate::planner::relation::{Relation, unqualified};
 use crate::provider::StoredTable;
 use crate::settings::Settings;
 
@@ -97,7 +97,7 @@ impl Session {
 
 /// Returns the table that a statement changes.
 pub fn table(planner: &Planner, name: &Ident) -> Result<TableView, SqlError> {
-    planner.table(&name.name).ok_or_else(|| missing_table(name))
+    planner.table(&name.name).ok_or_else(|| planner.no_table(name))
 }
 
 /// Returns a plan of the times of the rows that match; None for a table without partitions, where all rows are one part.

@@ -197,6 +197,7 @@ impl Session {
         let planned = Planned::new(&self.state, &relation.plan, columns_of(&relation), relation.time);
         let mut planned = planned.map_err(|e| SqlError::from_datafusion(&e))?;
         planned.is_repeatable = planner.is_repeatable();
+        planned.views = planner.named_views();
         if may_keep {
             planned.kept = entry.keep(|| planned.is_repeatable.then(|| KeptPlan::of(&planned)).flatten());
         }

@@ -20,6 +20,9 @@ use crate::planner::{Ctes, Planner, join, order};
 impl Session {
     pub(super) async fn update(&self, update: Update, params: &[Param]) -> Result<Outcome, SqlError> {
         let name = update.table.clone();
+        if self.is_view(&name) {
+            return self.table(&name).map(|_| Outcome::Ddl).map_err(|error| SqlError { position: 0, ..error });
+        }
         let plan = Box::new(move |planner: &Planner, view: &TableView, look: Look| plan(planner, &update, view, look));
         let rows = self.rewrite(&name, params, Keep::All, plan).await?;
         Ok(Outcome::Update { rows })

@@ -4,7 +4,7 @@ use super::Session;
 use crate::error::SqlError;
 use crate::outcome::OutputColumn;
 use crate::parser;
-use crate::parser::ast::{Statement, TableSource, Transaction};
+use crate::parser::ast::{Statement, TableSource, Transaction, ViewStatement};
 use crate::planner::Ctes;
 use crate::planner::parameters::Parameters;
 
@@ -67,6 +67,10 @@ fn name(statement: &Statement) -> &'static str {
         Statement::Truncate { .. } => "TRUNCATE",
         Statement::Rename { .. } => "RENAME TABLE",
         Statement::Alter(_) => "ALTER TABLE",
+        Statement::View(ViewStatement::Create { .. }) => "CREATE VIEW",
+        Statement::View(ViewStatement::Alter { .. }) => "ALTER VIEW",
+        Statement::View(ViewStatement::Drop { .. }) => "DROP",
+        Statement::View(ViewStatement::Compile(_)) => "COMPILE VIEW",
         Statement::Snapshot(_) => "CHECKPOINT",
         Statement::RestoreTable(_) | Statement::RestoreDatabase(_) => "RESTORE",
         Statement::Undrop(_) => "UNDROP",

@@ -1,4 +1,4 @@
-//! `/chk`: whether a table is there.
+//! `/chk`: whether a table, or a view, is there.
 
 use std::sync::Arc;
 
@@ -19,7 +19,9 @@ pub async fn handle(State(context): State<Arc<HttpContext>>, request: Request) -
         None | Some("") => return answer::with(StatusCode::OK, answer::TEXT, "table name missing\r\n"),
         Some(name) => name,
     };
-    let status = if context.database.view().table(name).is_some() { "Exists" } else { "Does not exist" };
+    let view = context.database.view();
+    let is_there = view.table(name).is_some() || view.sql_view(name).is_some();
+    let status = if is_there { "Exists" } else { "Does not exist" };
     if parameters.get("f") == Some("json") {
         return answer::with(StatusCode::OK, answer::JSON_BARE, format!("{{\"status\":\"{status}\"}}"));
     }

@@ -146,6 +146,9 @@ fn create(
     replaced: Option<TableId>,
 ) -> Result<(TableState, CatalogChange)> {
     let folded = new.name.folded();
+    if let Some(view) = state.sql_view_named(&folded) {
+        return Err(Error::Invalid(format!("cannot modify view [view={}]", view.name)));
+    }
     let taken = state.owner_of(&folded).is_some_and(|(owner, _)| Some(owner) != replaced);
     if taken || made.values().any(|t| t.name.folded() == folded) {
         return Err(Error::Exists(format!("table already exists: {}", new.name)));

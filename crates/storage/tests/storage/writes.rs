@@ -41,6 +41,18 @@ fn wider(db: &Database, name: &str, new_column: &str, time: i64) -> Write {
 }
 
 #[test]
+fn rows_for_a_view_are_refused_and_make_nothing() {
+    let (_, env) = machine();
+    let db = open(&env).unwrap();
+    db.set_view(&TableName::new("V").unwrap(), "select 1", storage::Replace::Never).unwrap();
+    match db.write(vec![new_table("other", &[1]), new_table("v", &[1])]) {
+        Err(Error::Invalid(why)) => assert_eq!(why, "cannot modify view [view=V]"),
+        done => panic!("{done:?}"),
+    }
+    assert!(db.view().tables().is_empty());
+}
+
+#[test]
 fn rows_and_what_they_need_are_one_commit_that_survives_a_restart() {
     let (fs, env) = machine();
     let db = open(&env).unwrap();

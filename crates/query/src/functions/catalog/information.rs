@@ -1,7 +1,7 @@
 //! The information schema: tables, columns, and the constraints that no table has.
 
 use datafusion::common::ScalarValue;
-use storage::TableView;
+use storage::{SqlView, TableView};
 
 use super::super::table::Tables;
 use super::super::table::rows::{Column, flag, int, text, text_or_null};
@@ -103,10 +103,9 @@ const SCHEMATA: &[Column] =
 
 /// Returns the columns and rows of a relation.
 pub fn content(relation: &str, tables: &Tables) -> Option<Content> {
-    let all = tables.view.tables();
     Some(match relation {
-        "tables" => (TABLES, all.iter().map(table).collect()),
-        "columns" => (COLUMNS, all.iter().flat_map(|t| columns(t, false)).collect()),
+        "tables" => (TABLES, tables.all().iter().map(table).collect()),
+        "columns" => (COLUMNS, tables.all().iter().flat_map(|t| columns(t, false)).collect()),
         // No table has constraints.
         "key_column_usage" => (KEYS, Vec::new()),
         "table_constraints" => (CONSTRAINTS, Vec::new()),
@@ -117,13 +116,13 @@ pub fn content(relation: &str, tables: &Tables) -> Option<Content> {
         "routines" => (ROUTINES, Vec::new()),
         "sequences" => (SEQUENCES, Vec::new()),
         "triggers" => (TRIGGERS, Vec::new()),
-        "views" => (VIEWS, Vec::new()),
+        "views" => (VIEWS, tables.view.sql_views().map(|of| view(of)).collect()),
         "check_constraints" => (CHECKS, Vec::new()),
         "constraint_column_usage" => (USAGE, Vec::new()),
         "table_privileges" | "role_table_grants" | "column_privileges" => (PRIVILEGES, Vec::new()),
         "parameters" => (ARGUMENTS, Vec::new()),
         "domains" | "element_types" | "collations" | "character_sets" => (NAMED, Vec::new()),
-        "questdb_columns" => (COLUMNS, all.iter().flat_map(|t| columns(t, true)).collect()),
+        "questdb_columns" => (COLUMNS, tables.all().iter().flat_map(|t| columns(t, true)).collect()),
         _ => return None,
     })
 }
@@ -133,6 +132,10 @@ fn table(of: &TableView) -> Vec<ScalarValue> {
     row.extend((0..5).map(|_| text_or_null(None)));
     row.extend([flag(true), flag(false), text_or_null(None)]);
     row
+}
+
+fn view(of: &SqlView) -> Vec<ScalarValue> {
+    ["qdb", "public", of.name.as_str(), &of.text, "NONE", "NO"].map(text).into()
 }
 
 fn columns(of: &TableView, own_names: bool) -> Vec<Vec<ScalarValue>> {
@@ -272,7 +275,7 @@ const MORE: &[Column] = &[
 
 /// Returns the columns and rows of `columns` with all that PostgreSQL tells of a column.
 pub fn wide_columns(tables: &Tables) -> (Vec<Column>, Vec<Vec<ScalarValue>>) {
-    let rows = tables.view.tables().into_iter().flat_map(|of| {
+    let rows = tables.all().into_iter().flat_map(|of| {
         let told = columns(&of, false).into_iter().zip(&of.schema().columns);
         told.map(|(row, column)| row.into_iter().chain(more(column.column_type)).collect()).collect::<Vec<_>>()
     });

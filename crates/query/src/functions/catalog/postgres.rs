@@ -31,16 +31,17 @@ pub const COLUMNS: &[&[Column]] =
 
 /// Returns the columns and rows of a relation.
 pub fn content(relation: &str, tables: &Tables) -> Option<Content> {
-    let all = tables.view.tables();
     Some(match relation {
-        "pg_class" => (CLASS, class(&all)),
-        "pg_attribute" => (ATTRIBUTE, all.iter().flat_map(|t| attributes(t.id().0 as i32, t.schema())).collect()),
+        "pg_class" => (CLASS, class(&tables.all())),
+        "pg_attribute" => {
+            (ATTRIBUTE, tables.all().iter().flat_map(|t| attributes(t.id().0 as i32, t.schema())).collect())
+        }
         "pg_namespace" => (NAMESPACE, vec![namespace("pg_catalog", CATALOG), namespace("public", PUBLIC)]),
         "pg_type" => (TYPE, TYPES.iter().map(pg_type_row).collect()),
         "pg_database" => (DATABASE, vec![database()]),
         "pg_roles" => (ROLES, vec![role(&tables.environment.ask().user)]),
         "pg_extension" => (EXTENSION, vec![extension()]),
-        "pg_tables" => (TABLES, all.iter().map(|t| listed(t, &tables.environment.ask().user)).collect()),
+        "pg_tables" => (TABLES, tables.all().iter().map(|t| listed(t, &tables.environment.ask().user)).collect()),
         "pg_settings" => (SETTINGS, SET.iter().map(|(name, value)| setting(name, value)).collect()),
         "pg_user" => (USERS, vec![user(&tables.environment.ask().user)]),
         "pg_get_keywords" => (WORDS, KEYWORDS.iter().map(|word| keyword(word)).collect()),

@@ -79,21 +79,23 @@ pub fn tables(call: &Call, tables: &Tables) -> Provider {
         let bounds = t.time_bounds();
         let txn = if schema.wal { long(t.last_seq().0 as i64) } else { ScalarValue::Int64(None) };
         let (ttl_value, ttl_unit) = ttl_in_units(schema.ttl);
+        let is_view = tables.planner.is_view(t);
+        let of_table = |value| if is_view { 0 } else { value };
         let mut row = vec![
             int(t.id().0 as i32),
             text(t.name().as_str()),
             text_or_null(designated_name(schema)),
-            text(schema.partition_by.name()),
+            text(if is_view { "N/A" } else { schema.partition_by.name() }),
             flag(schema.wal),
             flag(!schema.dedup_keys().is_empty()),
             int(ttl_value as i32),
             text(ttl_unit),
             flag(false),
             text(t.directory()),
-            int(schema.max_uncommitted_rows.map_or(500_000, |rows| rows as i32)),
-            long(schema.o3_max_lag_us.unwrap_or(600_000_000)),
+            int(of_table(schema.max_uncommitted_rows.map_or(500_000, i64::from)) as i32),
+            long(of_table(schema.o3_max_lag_us.unwrap_or(600_000_000))),
             flag(false),
-            text("T"),
+            text(if is_view { "V" } else { "T" }),
             long(t.row_count().map_err(storage_error)? as i64),
             timestamp(bounds.map(|b| b.0)),
             timestamp(bounds.map(|b| b.1)),
@@ -108,7 +110,7 @@ pub fn tables(call: &Call, tables: &Tables) -> Provider {
         }
         Ok(row)
     };
-    table(TABLES, tables.view.tables().iter().map(row).collect::<Result<_, SqlError>>()?)
+    table(TABLES, tables.all().iter().map(row).collect::<Result<_, SqlError>>()?)
 }
 
 /// Returns a TTL in the largest unit that fits, as the peer shows it.
@@ -138,7 +140,7 @@ fn designated_name(schema: &Schema) -> Option<&str> {
 /// Binds all_tables().
 pub fn all_tables(call: &Call, tables: &Tables) -> Provider {
     no_args(call)?;
-    let rows = tables.view.tables().iter().map(|t| vec![text(t.name().as_str())]).collect();
+    let rows = tables.all().iter().map(|t| vec![text(t.name().as_str())]).collect();
     table(&[("table_name", Kind::String)], rows)
 }
 
@@ -198,6 +200,9 @@ const TABLE_PARTITIONS: &[Column] = &[
 /// Binds table_partitions('t'), which SHOW PARTITIONS is too.
 pub fn table_partitions(call: &Call, tables: &Tables) -> Provider {
     let of = named_table(call, tables)?;
+    if tables.planner.is_view(&of) {
+        return Err(SqlError::new(0, format!("cannot get a reader for view [view={}]", of.directory())));
+    }
     let partitions = of.partitions().map_err(storage_error)?;
     let last = partitions.len().saturating_sub(1);
     let beside = tables.database.detached_partitions(of.id()).map_err(storage_error)?;
@@ -427,8 +432,8 @@ pub fn materialized_views(call: &Call, _: &Tables) -> Provider {
     table(columns, Vec::new())
 }
 
-/// Binds views(): there are none, but consoles ask.
-pub fn views(call: &Call, _: &Tables) -> Provider {
+/// Binds views(). Whether a view is valid is found out now: nothing was kept that could be out of date.
+pub fn views(call: &Call, tables: &Tables) -> Provider {
     no_args(call)?;
     let columns: &[Column] = &[
         ("view_name", Kind::String),
@@ -438,7 +443,18 @@ pub fn views(call: &Call, _: &Tables) -> Provider {
         ("view_status", Kind::String),
         ("view_status_update_time", Kind::Timestamp),
     ];
-    table(columns, Vec::new())
+    let row = |(view, shell): (Arc<storage::SqlView>, Result<TableView, SqlError>)| {
+        let wrong = shell.err();
+        vec![
+            text(view.name.as_str()),
+            text(&view.text),
+            text(view.directory()),
+            text_or_null(wrong.as_ref().map(|error| error.message.as_str())),
+            text(if wrong.is_some() { "invalid" } else { "valid" }),
+            timestamp(Some(view.changed_us)),
+        ]
+    };
+    table(columns, tables.planner.listed_views().into_iter().map(row).collect())
 }
 
 /// Binds reader_pool(): nobody keeps readers of tables open between statements.

@@ -12,6 +12,8 @@ use super::super::environment;
 use super::super::typed::Typed;
 use super::*;
 use crate::kind::Kind;
+use crate::planner::parameters::Parameters;
+use crate::settings::Settings;
 
 /// Returns a database with one empty table `trades`.
 fn database() -> Arc<Database> {
@@ -32,7 +34,9 @@ fn database() -> Arc<Database> {
 /// Returns the rows of a table as text, a line each.
 fn shown(database: &Arc<Database>, make: impl Fn(&Tables) -> Result<Arc<dyn TableProvider>, SqlError>) -> String {
     let (view, environment) = (database.view(), environment::fixed());
-    let tables = Tables { database, view: &view, environment: &environment };
+    let settings = Settings::new(Env::os());
+    let planner = Planner::new(database, &view, &environment, &settings, Parameters::default());
+    let tables = Tables { planner: &planner, database, view: &view, environment: &environment };
     let table = match make(&tables) {
         Ok(table) => table,
         Err(e) => return format!("{} at {}", e.message, e.position),

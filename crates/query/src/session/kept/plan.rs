@@ -12,6 +12,7 @@ use types::{Schema, TableId};
 
 use crate::exec::direct::{Again, Source};
 use crate::outcome::OutputColumn;
+use crate::planner::view::NamedView;
 use crate::provider::{AbsentTable, StoredTable};
 use crate::session::rules::{Engine, Parts, asks};
 
@@ -28,6 +29,8 @@ pub struct Planned {
     /// Whether all tables of the query are in the plan. A condition that no row can meet takes its table out, and nothing
     /// would tell that the table is another one later.
     names_all_tables: bool,
+    /// Names that were looked up among the views.
+    pub views: Vec<NamedView>,
     /// What is kept of it.
     pub kept: Option<Arc<KeptPlan>>,
 }
@@ -48,6 +51,7 @@ pub struct KeptPlan {
     plan: LogicalPlan,
     parts: Parts,
     tables: Vec<Table>,
+    views: Vec<NamedView>,
     /// Set when the plan was run; None in it: it is planned each time.
     again: OnceLock<Option<Again>>,
 }
@@ -90,6 +94,7 @@ impl KeptPlan {
             plan,
             parts: *parts,
             tables,
+            views: planned.views.clone(),
             again: OnceLock::new(),
         })
     }
@@ -137,8 +142,13 @@ impl KeptPlan {
         Ready { columns, timestamp_index, physical, parts }
     }
 
-    /// Returns the plan's tables in a read view; None when one is not the one that the plan was made for.
+    /// Returns the plan's tables in a read view; None when one, or a view that stood on it, is not the one that the plan was
+    /// made for.
     pub fn tables_of(&self, view: &ReadView) -> Option<Vec<TableView>> {
+        let is_same = |named: &NamedView| view.sql_view(&named.name).map(|view| (view.id, view.seq)) == named.view;
+        if !self.views.iter().all(is_same) {
+            return None;
+        }
         let mut stored = Vec::with_capacity(self.tables.len());
         for table in &self.tables {
             let now = view.table(&table.name).filter(|now| now.id() == table.id)?;
@@ -164,8 +174,17 @@ impl KeptPlan {
         });
         let plan = plan.ok()?.data;
         let (columns, timestamp_index, parts) = (self.columns.clone(), self.timestamp_index, self.parts);
-        let kept = Some(self.clone());
-        Some(Planned { columns, timestamp_index, plan, parts, is_repeatable: true, names_all_tables: true, kept })
+        let (views, kept) = (self.views.clone(), Some(self.clone()));
+        Some(Planned {
+            columns,
+            timestamp_index,
+            plan,
+            parts,
+            is_repeatable: true,
+            names_all_tables: true,
+            views,
+            kept,
+        })
     }
 
     #[cfg(test)]
@@ -194,7 +213,8 @@ impl Planned {
         let named = tables_read(plan)?;
         let plan = engine.of_parts(parts).optimize(plan)?;
         let names_all_tables = tables_read(&plan)? == named;
-        Ok(Planned { columns, timestamp_index, plan, parts, is_repeatable: false, names_all_tables, kept: None })
+        let (is_repeatable, views, kept) = Default::default();
+        Ok(Planned { columns, timestamp_index, plan, parts, is_repeatable, names_all_tables, views, kept })
     }
 }
 

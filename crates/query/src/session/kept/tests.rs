@@ -67,6 +67,75 @@ async fn a_kept_plan_reads_the_rows_of_its_own_moment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_kept_plan_over_a_view_is_one_of_the_views_text() {
+    let server = Server::new(64 << 20, 1 << 20);
+    server.run("create table t (n long, ts timestamp) timestamp(ts) partition by day").await;
+    server.run("insert into t values (1, 1), (2, 2), (3, 3), (4, 4), (5, 5)").await;
+    server.run("create view v as (select n, ts from t where n > 1)").await;
+    server.run("create view w as (select n from v)").await;
+    let both = ["select n from v order by n", "select n from w order by n"];
+    for sql in both {
+        assert!(is_kept(&server, sql).await, "{sql}");
+    }
+    // The condition of the view stays, whatever the literals of the query are.
+    for below in [4, 5, 6, 5, 4, 6] {
+        for _ in 0..2 {
+            let sql = format!("select n from v where n < {below}");
+            assert_eq!(server.longs(&sql).await.expect(&sql), (2..below).collect::<Vec<i64>>());
+        }
+    }
+    server.run("alter view v as (select n, ts from t where n > 3)").await;
+    for sql in both {
+        assert_eq!(server.longs(sql).await.expect(sql), [4, 5], "{sql}");
+    }
+    assert_eq!(server.longs("select n from v where n < 5").await.expect("the view is there"), [4]);
+    server.run("drop view v").await;
+    for sql in both {
+        server.longs(sql).await.expect_err("the view is gone");
+    }
+    server.run("create table v (n long)").await;
+    server.run("insert into v values (9)").await;
+    for sql in both {
+        assert_eq!(server.longs(sql).await.expect(sql), [9], "{sql}");
+    }
+    // A view hides an expression of its name, from when it is there.
+    let named = "with c as (select n from t where n = 1) select n from c";
+    assert!(is_kept(&server, named).await);
+    server.run("create view c as (select n from t where n = 2)").await;
+    assert_eq!(server.longs(named).await.expect(named), [2]);
+    server.run("drop view c").await;
+    assert_eq!(server.longs(named).await.expect(named), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_see_through_views() {
+    let server = Server::new(64 << 20, 1 << 20);
+    server.run("create table t (n long, s symbol, ts timestamp) timestamp(ts) partition by day").await;
+    server.run("create view v as (select * from t where n > 1)").await;
+    server.run("create view w as (declare overridable @s := 'a' select ts, n from v where s = @s)").await;
+    let session = server.session();
+    for (over_view, over_table) in [
+        ("select ts, count() from v sample by 1h", "select ts, count() from t where n > 1 sample by 1h"),
+        ("select s, sum(n) from v", "select s, sum(n) from t where n > 1"),
+        (
+            "select * from v latest on ts partition by s",
+            "select * from (select * from t where n > 1) latest on ts partition by s",
+        ),
+        ("select ts, max(n) from w sample by 1h", "select ts, max(n) from t where n > 1 and s = 'a' sample by 1h"),
+    ] {
+        let mut names = Vec::new();
+        for sql in [over_view, over_table] {
+            let plan = session.physical_plan(sql).await.expect(sql);
+            let shown = displayable(plan.as_ref()).indent(false).to_string();
+            let name = |line: &str| line.trim().split(':').next().unwrap_or_default().to_owned();
+            names.push(shown.lines().map(name).collect::<Vec<_>>());
+        }
+        assert_eq!(names[0], names[1], "{over_view}");
+        assert!(names[0].iter().any(|name| name.starts_with("Direct")), "{names:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_depends_on_the_moment_is_planned_each_time() {
     let server = Server::new(64 << 20, 1 << 20);
     server.run("create table t (n long, ts timestamp) timestamp(ts) partition by day").await;

@@ -62,6 +62,12 @@ pub fn of_one_table(query: &Query) -> Option<(&Select, &Ident)> {
     Some((select, from.first.alias.as_ref().unwrap_or(name)))
 }
 
+/// Returns whether a SELECT is from the table of that name.
+fn names(select: &Select, table: &str) -> bool {
+    let relation = select.from.as_ref().map(|from| &from.first.relation);
+    matches!(relation, Some(RelationRef::Table(name)) if unqualified(&name.name).eq_ignore_ascii_case(table))
+}
+
 /// Returns whether a query over a view of its table keeps the order of its rows whatever the literals of its conditions are.
 pub fn keeps_order(query: &Query, view: &TableView) -> bool {
     let (Some((select, _)), Some(conditions)) = (of_one_table(query), conditions_of(query)) else { return false };
@@ -81,7 +87,11 @@ impl Binding {
         source: &Rows,
         view: TableView,
     ) -> Option<Binding> {
-        let (_, alias) = of_one_table(query).filter(|_| keeps_order(query, &view))?;
+        let (select, alias) = of_one_table(query).filter(|_| keeps_order(query, &view))?;
+        // a view has conditions of its own, which are not in the text
+        if !names(select, view.name().as_str()) {
+            return None;
+        }
         let time = view.schema().designated_index();
         let per_us = time.map_or(1, |place| view.schema().columns[place].column_type.units_per_us());
         let table = StoredTable::new(view);
