@@ -31,6 +31,29 @@ fn statements_answer_as_the_reference_does() {
 }
 
 #[test]
+fn a_view_is_read_through_every_door_and_takes_no_rows() {
+    let root = new_root();
+    let mut server = Running::with(&root, &[]);
+    server.exec("create table t (s symbol, x double, ts timestamp) timestamp(ts) partition by day");
+    assert_eq!(server.exec("create view v as (select s, x from t where x > 1)").body, "{\"ddl\":\"OK\"}");
+    server.exec("insert into t values ('a', 1, 1), ('b', 2, 2)");
+    let check = |server: &Running| {
+        assert_eq!(server.rows("select * from v"), "[[\"b\",2.0]]");
+        assert_eq!(server.get("/exp?query=v").body, "\"s\",\"x\"\r\n\"b\",2.0\r\n");
+        assert_eq!(server.get("/chk?j=v").body, "Exists\r\n");
+    };
+    check(&server);
+    let refused = server.write("other x=1\nv,s=c x=3\n");
+    assert!(refused.status == 400 && refused.body.contains("cannot modify view [view=v]"), "{}", refused.body);
+    let body = b"--b\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\ns,x\nc,3\n\r\n--b--\r\n";
+    let refused = server.post("/imp?name=v", "Content-Type: multipart/form-data; boundary=b\r\n", body);
+    assert!(refused.body.contains("cannot modify view [view=v]"), "{}", refused.body);
+    assert_eq!(server.rows("select table_name, table_type from tables()"), "[[\"t\",\"T\"],[\"v\",\"V\"]]");
+    server.stop();
+    check(&Running::with(&root, &[]));
+}
+
+#[test]
 fn parameters_choose_rows_columns_and_extras() {
     let server = Running::start();
     let ten = format!("/exec?query={}", encode("select x, x + 1 y from long_sequence(10)"));
