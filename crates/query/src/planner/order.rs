@@ -209,13 +209,16 @@ fn is_whole(type_name: &str) -> bool {
 
 /// Returns the constant of a bound; `None` for no bound and for a parameter that is NULL.
 fn bound(planner: &Planner, tree: Option<&Tree>) -> Result<Option<i64>, SqlError> {
-    let Some(tree) = tree.map(plain) else { return Ok(None) };
+    let Some(written) = tree else { return Ok(None) };
+    let tree = plain(written);
     let value = Scope::constants(planner).bind_wanted(tree, Kind::Long)?;
     let is_param = matches!(tree.kind, ExprKind::Param(_));
     if is_param && (value.is_null_literal() || planner.parameters.is_described()) {
         return Ok(None);
     }
-    if let (true, Some(text)) = (is_param, value.as_text()) {
+    // drivers that write parameters into the text say `LIMIT ('2'::int4)`
+    let is_cast = matches!(written.kind, ExprKind::Cast { .. });
+    if let (true, Some(text)) = (is_param || is_cast, value.as_text()) {
         let number = text.trim().parse();
         return number.map(Some).map_err(|_| SqlError::new(tree.position, format!("invalid LONG value [{text}]")));
     }
