@@ -11,6 +11,8 @@ use super::calendar;
 /// What a stride counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Unit {
+    /// In whole microseconds, of which a stride has at least one.
+    Nano,
     Micro,
     Milli,
     Second,
@@ -26,6 +28,7 @@ impl Unit {
     /// Returns the unit of a QuestDB unit letter, which is case-sensitive: `M` is months, `m` minutes.
     pub fn from_letter(letter: char) -> Option<Unit> {
         Some(match letter {
+            'n' => Unit::Nano,
             'U' => Unit::Micro,
             'T' => Unit::Milli,
             's' => Unit::Second,
@@ -41,6 +44,7 @@ impl Unit {
 
     fn letter(self) -> char {
         match self {
+            Unit::Nano => 'n',
             Unit::Micro => 'U',
             Unit::Milli => 'T',
             Unit::Second => 's',
@@ -107,6 +111,11 @@ impl Stride {
         self.unit
     }
 
+    /// Returns whether microseconds cannot count the stride.
+    pub fn is_finer(&self) -> bool {
+        self.unit == Unit::Nano && self.count % 1_000 != 0
+    }
+
     pub fn count(&self) -> i64 {
         self.count
     }
@@ -118,6 +127,7 @@ impl Stride {
 
     fn checked_length(&self) -> Option<Length> {
         let unit_us = match self.unit {
+            Unit::Nano => return Some(Length::Micros((self.count / 1_000).max(1))),
             Unit::Micro => 1,
             Unit::Milli => 1_000,
             Unit::Second => US_PER_SECOND,
@@ -165,9 +175,18 @@ mod tests {
         check(Stride::from_sample_by("h"), Ok("1h"));
         check(Stride::from_sample_by("1.5h"), Ok("1h"));
         check(Stride::from_sample_by("1day"), Ok("1y"));
+        check(Stride::from_sample_by("1500n"), Ok("1500n"));
         check(Stride::from_sample_by("1D"), Err("Invalid unit: 1D"));
         check(Stride::from_sample_by("10"), Err("Invalid unit: 10"));
         check(Stride::from_sample_by("0h"), Err("positive number expected: 0h"));
+    }
+
+    #[test]
+    fn nanoseconds_are_counted_in_whole_microseconds() {
+        for (text, us, finer) in [("1n", 1, true), ("1500n", 1, true), ("2000n", 2, false), ("3U", 3, false)] {
+            let stride = Stride::from_sample_by(text).expect("a stride");
+            assert_eq!((stride.length(), stride.is_finer()), (Length::Micros(us), finer), "{text}");
+        }
     }
 
     #[test]

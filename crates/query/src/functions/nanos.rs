@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{TimestampMicrosecondType, TimestampNanosecondType};
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType, TimestampNanosecondType};
 use datafusion::logical_expr::Volatility;
 
 use super::arithmetic::{self, Arithmetic};
@@ -12,6 +12,7 @@ use super::cell::Cell;
 use super::kernel::{Args, Function, column};
 use super::typed::{Call, Typed};
 use super::{Environment, scalar};
+use crate::bucket::Stride;
 use crate::error::SqlError;
 use crate::kind::Kind;
 
@@ -36,6 +37,15 @@ pub fn bind(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
             _ => Ok(Cell::Null),
         });
     }
+    if let Some(answer) = by_nanos(&name, call) {
+        return answer;
+    }
+    if let ("timestamp_floor", [stride, at]) = (name.as_str(), &call.args[..])
+        && let Some(Ok(stride)) = stride.as_text().map(Stride::from_floor)
+        && stride.is_finer()
+    {
+        return floor_to(stride.count(), at, position);
+    }
     let micros = |arg: &Typed| match arg.kind {
         Kind::TimestampNs => floor(arg),
         _ => Ok(arg.clone()),
@@ -54,6 +64,45 @@ pub fn bind(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
         }
         _ => Ok(answer),
     }
+}
+
+/// Binds a call that counts nanoseconds, or asks for what follows a microsecond; None for every other one.
+fn by_nanos(name: &str, call: &Call) -> Option<Result<Typed, SqlError>> {
+    let unit = call.args.first()?.as_text()?;
+    let position = call.position;
+    Some(match (name, unit, &call.args[1..]) {
+        ("dateadd", "n", [count, at]) if count.kind.is_integer() && !count.is_null_literal() => {
+            cast::implicit(count.clone(), Kind::Long)
+                .and_then(|count| arithmetic::binary(Arithmetic::Add, at.clone(), count, position))
+        }
+        ("datediff", "n", [from, to]) => nanos_between(from, to, position),
+        ("timestamp_ceil", "n", [at]) => Ok(at.clone()),
+        ("timestamp_ceil", "u" | "U", [at]) => floor(at)
+            .and_then(|us| cast::explicit(us, Kind::TimestampNs, position))
+            .and_then(|ns| arithmetic::binary(Arithmetic::Add, ns, Typed::long(1_000, position), position)),
+        _ => return None,
+    })
+}
+
+fn nanos_between(from: &Typed, to: &Typed, position: usize) -> Result<Typed, SqlError> {
+    let args = vec![cast::implicit(from.clone(), Kind::TimestampNs)?, cast::implicit(to.clone(), Kind::TimestampNs)?];
+    let kernel = Arc::new(|args: &Args| {
+        let (from, to) = (args.numbers::<TimestampNanosecondType>(0), args.numbers::<TimestampNanosecondType>(1));
+        let between = |row| Some(to.get(row)?.wrapping_sub(from.get(row)?).wrapping_abs());
+        Ok(column::<Int64Type>(args.rows(), between))
+    });
+    Function::new("nanos between", 2, Kind::Long, Volatility::Immutable, kernel).call(args, Kind::Long, position)
+}
+
+/// Returns the start of the so many nanoseconds in which a TIMESTAMP_NS lies.
+fn floor_to(count_ns: i64, moment: &Typed, position: usize) -> Result<Typed, SqlError> {
+    let kernel = Arc::new(move |args: &Args| {
+        let moments = args.numbers::<TimestampNanosecondType>(0);
+        let of = |row| moments.get(row).map(|ns| ns.wrapping_sub(ns.rem_euclid(count_ns)));
+        Ok(column::<TimestampNanosecondType>(args.rows(), of))
+    });
+    let (name, kind) = (format!("floor to {count_ns}ns"), Kind::TimestampNs);
+    Function::new(&name, 1, kind, Volatility::Immutable, kernel).call(vec![moment.clone()], kind, position)
 }
 
 /// Returns the microsecond in which a TIMESTAMP_NS lies.

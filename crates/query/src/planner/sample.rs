@@ -33,6 +33,10 @@ pub fn select(
     let time = relation.time.expect("checked");
     let buckets = buckets(scope, sample)?;
     let time = relation.columns[time].typed(0);
+    if time.kind == Kind::TimestampNs && buckets.grid.stride().is_finer() {
+        let message = "SAMPLE BY of a TIMESTAMP_NS counts whole microseconds";
+        return Err(SqlError::new(sample.period.position, message));
+    }
     let input = bounded(relation, &time, buckets.from_us, buckets.to_us)?;
 
     // Buckets are counted and filled in microseconds; those of a TIMESTAMP_NS are turned into it where they are shown.
