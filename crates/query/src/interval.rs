@@ -12,7 +12,7 @@ pub mod ranges;
 pub mod timestamp;
 pub mod zone;
 
-pub use timestamp::parse_timestamp;
+pub use timestamp::{parse_offset, parse_timestamp};
 
 use duration::{Duration, MAX_WINDOWS, Repeat};
 use expand::Local;

@@ -111,7 +111,8 @@ pub fn no_operator(symbol: &str, left: Kind, right: Kind, position: usize) -> Sq
 fn common_kind(op: Comparison, left: &Typed, right: &Typed) -> Option<Kind> {
     let (l, r) = (left.kind, right.kind);
     if l == Kind::Boolean || r == Kind::Boolean {
-        return (l == r && op.is_equality()).then_some(Kind::Boolean);
+        let truth = |kind: Kind| matches!(kind, Kind::Boolean | Kind::Char);
+        return (truth(l) && truth(r) && op.is_equality()).then_some(Kind::Boolean);
     }
     let text = |kind: Kind| kind.is_text() || kind == Kind::Char;
     Some(match (l, r) {

@@ -66,7 +66,8 @@ fn dateadd(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
         [unit, count, at] | [unit, count, at, _] => (unit, count, at),
         _ => return Err(call.no_match()),
     };
-    let whole = matches!(count.kind, Kind::Byte | Kind::Short | Kind::Int | Kind::Null);
+    let whole =
+        count.kind.is_text() || matches!(count.kind, Kind::Byte | Kind::Short | Kind::Int | Kind::Char | Kind::Null);
     let (true, true, Some(at)) = (matches!(unit.kind, Kind::Char | Kind::Null), whole, moment(at)) else {
         return Err(call.no_match());
     };

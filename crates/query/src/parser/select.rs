@@ -2,7 +2,7 @@
 //!
 //! Builds trees only. Next: [`super::source`] for FROM, [`super::sample`] for SAMPLE BY.
 
-use super::ast::{Body, Expr, Ident, Item, Latest, Limit, OrderItem, Query, Select, SetOp};
+use super::ast::{Body, Expr, ExprKind, Ident, Item, Latest, Limit, OrderItem, Query, Select, SetOp};
 use super::cursor::Cursor;
 use super::expression::expression;
 use super::lexer::TokenKind;
@@ -305,6 +305,8 @@ fn item_alias(cursor: &mut Cursor, expr: &Expr) -> Result<Option<Ident>, SqlErro
     match token.kind {
         TokenKind::Quoted => {}
         TokenKind::Text if explicit => {}
+        // behind a bare name a text is a typed literal's, and behind an operator's operand it is nobody's
+        TokenKind::Text if !matches!(expr.kind, ExprKind::Binary { .. } | ExprKind::Unary { .. }) => {}
         TokenKind::Word if explicit && is_reserved(&token.text) => return Err(keyword_error(cursor)),
         TokenKind::Word if !explicit && is_clause(&token.text) => return Ok(None),
         TokenKind::Word if is_reserved(&token.text) => return Err(keyword_error(cursor)),

@@ -181,13 +181,21 @@ pub fn decimal_of(text: &str, precision: u8, scale: u8) -> Result<i256, SqlError
     rescale(number, 0, precision, grown).ok_or_else(too_large)
 }
 
+/// Reads 1 to 64 hex digits behind `0x` or alone, as an inserted text has them.
+fn loose_long256(text: &str) -> Option<[u8; 32]> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    match digits.len() % 2 {
+        0 => long256::parse_digits(digits),
+        _ => long256::parse_digits(&format!("0{digits}")),
+    }
+}
+
 fn of_text(text: &str, from: Kind, to: Kind, misfit: Misfit) -> Result<Cell, SqlError> {
     let read = match to {
         Kind::Uuid => uuid::parse(text).map(Cell::Uuid),
         Kind::Ipv4 => ipv4::parse(text).map(Cell::Ipv4),
-        Kind::Long256 => long256::parse(text)
-            .or_else(|| if misfit == Misfit::Refuse { long256::parse_digits(text) } else { None })
-            .map(Cell::Long256),
+        Kind::Long256 if misfit == Misfit::Refuse => loose_long256(text).map(Cell::Long256),
+        Kind::Long256 => long256::parse(text).map(Cell::Long256),
         Kind::Geohash(bits) => geohash::parse(text, bits).map(Cell::Whole),
         Kind::Array(dims) => array_text::parse(text).and_then(|(shape, values)| {
             let fits = shape.len() == usize::from(dims) || values.is_empty();

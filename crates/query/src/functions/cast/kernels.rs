@@ -14,6 +14,7 @@ use crate::error::SqlError;
 use crate::functions::kernel::{Args, Texts, boolean_column, text_column, try_column};
 use crate::functions::moment::{date_text, parse_timestamp, parse_timestamp_ns, timestamp_ns_text, timestamp_text};
 use crate::functions::numbers::{double_text, float_text, is_double, parse_double, parse_int, parse_long};
+use crate::interval::parse_offset;
 use crate::kind::Kind;
 
 type Whole<'a> = Box<dyn Fn(usize) -> Option<i64> + 'a>;
@@ -277,8 +278,12 @@ fn from_text(args: &Args, from: Kind, to: Kind, misfit: Misfit) -> Result<ArrayR
         Kind::Timestamp => try_column::<TimestampMicrosecondType>(rows, moment),
         Kind::TimestampNs => try_column::<TimestampNanosecondType>(rows, |row| {
             reader.read(row, |t| {
-                let digits = misfit == Misfit::Refuse && is_digits(t);
-                if digits { t.parse().ok() } else { parse_timestamp_ns(t) }
+                let refuse = misfit == Misfit::Refuse;
+                if refuse && is_digits(t) {
+                    return t.parse().ok();
+                }
+                let zoned = || if refuse { zoned_day(t)?.checked_mul(1_000) } else { None };
+                parse_timestamp_ns(t).or_else(zoned)
             })
         }),
         Kind::Date => try_column::<TimestampMillisecondType>(rows, |row| {
@@ -308,12 +313,19 @@ fn is_digits(text: &str) -> bool {
 }
 
 /// Reads a moment. Digits alone are raw microseconds where a column or an inserted value stands for a moment, and a year
-/// or nothing in an explicit cast.
+/// or nothing in an explicit cast; there a day may have a zone behind a blank, too, as drivers write dates into a text.
 fn read_moment(text: &str, misfit: Misfit) -> Option<i64> {
-    if misfit == Misfit::Refuse && is_digits(text) {
-        return text.parse().ok();
+    if misfit != Misfit::Refuse {
+        return parse_timestamp(text);
     }
-    parse_timestamp(text)
+    if is_digits(text) { text.parse().ok() } else { parse_timestamp(text).or_else(|| zoned_day(text)) }
+}
+
+/// Reads `2024-02-29 +01`: the midnight of a day in a zone.
+fn zoned_day(text: &str) -> Option<i64> {
+    let (day, zone) = text.split_at_checked("2024-02-29 ".len())?;
+    let offset_us = if zone == "Z" { 0 } else { parse_offset(zone)? };
+    parse_timestamp(day.strip_suffix(' ')?)?.checked_sub(offset_us)
 }
 
 /// Returns the text of a value as the explicit cast to STRING gives it; None for NULL.
