@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{ArrayRef, FixedSizeBinaryArray};
+use arrow::array::{ArrayRef, BinaryArray, FixedSizeBinaryArray};
 use arrow::datatypes::{
     Float32Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
     UInt32Type,
@@ -19,6 +19,7 @@ use super::{Binding, Environment};
 use crate::error::SqlError;
 use crate::kind::Kind;
 
+mod choices;
 mod generator;
 
 use generator::Generator;
@@ -36,7 +37,8 @@ pub fn find(name: &str) -> Option<Binding> {
         "rnd_double" => |call, env| real(call, env, Kind::Double),
         "rnd_uuid4" | "rnd_uuid" => |call, env| plain(call, env, Kind::Uuid),
         "rnd_long256" => |call, env| plain(call, env, Kind::Long256),
-        "rnd_ipv4" => |call, env| plain(call, env, Kind::Ipv4),
+        "rnd_ipv4" => |call, env| if call.args.is_empty() { plain(call, env, Kind::Ipv4) } else { of_net(call, env) },
+        "rnd_bin" => bytes,
         "rnd_geohash" => |call, env| match call.args.as_slice() {
             [bits] => match u8::try_from(constant(bits)?).ok().filter(|n| (1..=60).contains(n)) {
                 Some(size) => plain(&Call { args: Vec::new(), ..call.clone() }, env, Kind::Geohash(size)),
@@ -49,6 +51,8 @@ pub fn find(name: &str) -> Option<Binding> {
         "rnd_str" => |call, env| texts(call, env, Kind::String),
         "rnd_varchar" => |call, env| texts(call, env, Kind::Varchar),
         "rnd_symbol" => |call, env| texts(call, env, Kind::Symbol),
+        "rnd_symbol_weighted" => choices::weighted,
+        "rnd_symbol_zipf" => choices::zipf,
         "timestamp_sequence" => timestamp_sequence,
         _ => return None,
     }))
@@ -109,6 +113,46 @@ fn plain(call: &Call, environment: &Environment, kind: Kind) -> Result<Typed, Sq
         }),
         Kind::Long256 => fixed(rows, 32, |bytes| fill(g, bytes)),
         _ => text_column(rows, |_| Some(g.letter().to_string())),
+    })
+}
+
+/// Binds rnd_ipv4(net, rate): addresses of one net.
+fn of_net(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
+    let [net, rate] = call.args.as_slice() else { return Err(call.no_match()) };
+    let text = net.as_text().ok_or_else(|| call.no_match())?;
+    let invalid = || SqlError::new(net.position, format!("invalid argument: {text}"));
+    let (address, mask) = types::ipv4::parse_net(text).ok_or_else(invalid)?;
+    let rate = null_rate(rate)?;
+    volatile(call, environment, Kind::Ipv4, move |g, rows| {
+        column::<UInt32Type>(rows, |_| g.unless_null(rate, |g| (address & mask | g.next() as u32 & !mask).max(1)))
+    })
+}
+
+/// Binds rnd_bin() or rnd_bin(shortest, longest, rate).
+fn bytes(call: &Call, environment: &Environment) -> Result<Typed, SqlError> {
+    let (shortest, longest, rate) = match call.args.as_slice() {
+        [] => (32, 32, 0),
+        [shortest, longest, rate] => {
+            let (low, high) = (constant(shortest)?, constant(longest)?);
+            if low > high || high > 1_000_000 {
+                return Err(SqlError::new(call.position, "invalid range"));
+            }
+            if low < 1 {
+                return Err(SqlError::new(shortest.position, "the least length must be greater than 0"));
+            }
+            let invalid = |_| SqlError::new(rate.position, "invalid null rate");
+            (low, high, u64::try_from(constant(rate)?).map_err(invalid)?)
+        }
+        _ => return Err(call.no_match()),
+    };
+    let draw = move |g: &mut Generator| {
+        let mut bytes = vec![0; g.between(shortest, longest) as usize];
+        bytes.chunks_mut(8).for_each(|word| word.copy_from_slice(&g.next().to_be_bytes()[..word.len()]));
+        bytes
+    };
+    volatile(call, environment, Kind::Binary, move |g, rows| {
+        let values: BinaryArray = (0..rows).map(|_| g.unless_null(rate, draw)).collect();
+        Arc::new(values)
     })
 }
 
@@ -312,6 +356,38 @@ mod tests {
         let lengths = vec![Typed::int(3, 0), Typed::int(5, 0), Typed::int(0, 0)];
         let values = batch(&bound("rnd_str", lengths), 100);
         assert!(values.as_string_view().iter().all(|v| v.is_some_and(|v| (3..=5).contains(&v.len()))));
+    }
+
+    #[test]
+    fn addresses_come_from_a_net_and_bytes_have_a_length() {
+        let net = vec![Typed::text("10.0.0.9/24", 0), Typed::int(0, 0)];
+        let values = batch(&bound("rnd_ipv4", net), 100);
+        assert!(values.as_primitive::<UInt32Type>().iter().all(|v| v.is_some_and(|v| v >> 8 == 0x0a_00_00)));
+        let lengths = vec![Typed::int(3, 0), Typed::int(5, 0), Typed::int(2, 0)];
+        let values = batch(&bound("rnd_bin", lengths), 100);
+        assert!((20..80).contains(&values.null_count()), "{}", values.null_count());
+        assert!(values.as_binary::<i32>().iter().flatten().all(|v| (3..=5).contains(&v.len())));
+        assert!(
+            batch(&bound("rnd_bin", vec![]), 9).as_binary::<i32>().iter().all(|v| v.is_some_and(|v| v.len() == 32))
+        );
+    }
+
+    #[test]
+    fn symbols_come_as_often_as_they_weigh() {
+        let count = |values: &ArrayRef, of: &str| values.as_string_view().iter().filter(|v| *v == Some(of)).count();
+        let pairs = vec![Typed::text("a", 0), Typed::int(1, 0), Typed::text("b", 0), Typed::double(3.0, 0)];
+        let values = batch(&bound("rnd_symbol_weighted", pairs), 10_000);
+        assert!((2_200..2_800).contains(&count(&values, "a")), "{}", count(&values, "a"));
+        assert_eq!(count(&values, "a") + count(&values, "b"), 10_000);
+        let values = batch(&bound("rnd_symbol_zipf", vec![Typed::int(3, 0), Typed::double(2.0, 0)]), 10_000);
+        for (name, share) in [("sym0", 7_347), ("sym1", 1_837), ("sym2", 816)] {
+            assert!(count(&values, name).abs_diff(share) < 300, "{name}: {}", count(&values, name));
+        }
+        let of =
+            |args| scalar(&Call::new("rnd_symbol_zipf", 7, args), &environment::fixed()).expect_err("refused").message;
+        assert_eq!(of(vec![Typed::int(3, 0)]), "expected at least 2 arguments: symbol list and alpha parameter");
+        assert_eq!(of(vec![Typed::int(3, 0), Typed::double(-1.0, 0)]), "alpha must be positive");
+        assert_eq!(of(vec![Typed::int(0, 0), Typed::double(1.0, 0)]), "symbol count must be positive");
     }
 
     #[test]

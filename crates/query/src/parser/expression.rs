@@ -585,9 +585,12 @@ fn call_cast(cursor: &mut Cursor) -> Result<Expr, SqlError> {
     Ok(node(ExprKind::Cast { arg, type_name, type_position, spelling: CastSpelling::Call }, position))
 }
 
-/// Parses `extract(unit from ts)` into the call `extract('unit', ts)`.
+/// Parses `extract(unit from ts)` into the call `extract('unit', ts)`, which may also be written.
 fn extract(cursor: &mut Cursor) -> Result<Expr, SqlError> {
     let name = cursor.next();
+    if cursor.peek_at(1).kind == TokenKind::Text && cursor.peek_at(2).is_sign(",") {
+        return call(cursor, name, &name.text);
+    }
     let open = cursor.next();
     let unit = cursor.next();
     if !cursor.take_word("from") {

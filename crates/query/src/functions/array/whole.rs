@@ -157,13 +157,29 @@ fn place(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
     })
 }
 
-/// Binds insertion_point: the place behind the values that stand before a number in a sorted array, equal ones included.
+/// Binds insertion_point: the place behind the values that stand before a number in a sorted array, equal ones included
+/// unless `ahead` is true.
 fn insertion_point(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
-    over(&call.name, with_number(call)?, Kind::Int, call.position, |cells| match cells {
-        [Cell::Array(_, values), Cell::Double(x)] => {
-            let falls = values.first() > values.last();
-            let behind = values.partition_point(|v| if falls { v >= x } else { v <= x });
-            Ok(Cell::Whole(behind as i64 + 1))
+    let args = match call.args.as_slice() {
+        [list, number, ahead] => {
+            let two = Call::new(call.name.clone(), call.position, vec![list.clone(), number.clone()]);
+            let ahead = if ahead.kind == Kind::Null { Typed::boolean(false, ahead.position) } else { ahead.clone() };
+            if ahead.kind != Kind::Boolean {
+                return Err(call.no_match());
+            }
+            with_number(&two)?.into_iter().chain([ahead]).collect()
+        }
+        _ => with_number(call)?.into_iter().chain([Typed::boolean(false, call.position)]).collect(),
+    };
+    over(&call.name, args, Kind::Int, call.position, |cells| match cells {
+        [Cell::Array(_, values), Cell::Double(x), ahead] => {
+            let (falls, ahead) = (values.first() > values.last(), matches!(ahead, Cell::Boolean(true)));
+            let before = values.partition_point(|v| match (v == x, falls) {
+                (true, _) => !ahead,
+                (false, true) => v > x,
+                (false, false) => v < x,
+            });
+            Ok(Cell::Whole(before as i64 + 1))
         }
         _ => Ok(Cell::Null),
     })
@@ -286,6 +302,20 @@ fn build(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
 
 fn dot_product(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
     let position = call.position;
+    if let [one, other] = &call.args[..]
+        && let (Kind::Array(_), number) | (number, Kind::Array(_)) = (one.kind, other.kind)
+        && number.is_number()
+    {
+        let (list, factor) = if number == other.kind { (one, other) } else { (other, one) };
+        let args = vec![list.clone(), cast::implicit(factor.clone(), Kind::Double)?];
+        return over(&call.name, args, Kind::Double, position, |cells| match cells {
+            [Cell::Array(_, values), Cell::Double(factor)] => {
+                let products = values.iter().map(|value| value * factor).filter(|p| p.is_finite());
+                Ok(Cell::Double(products.sum()))
+            }
+            _ => Ok(Cell::Null),
+        });
+    }
     over(&call.name, two(call)?, Kind::Double, position, move |cells| {
         let (Cell::Array(s, v), Cell::Array(t, w)) = (&cells[0], &cells[1]) else { return Ok(Cell::Null) };
         if s != t {

@@ -22,8 +22,8 @@ const SCALARS: &str = "abs acos array_avg array_build array_count array_cum_sum 
     geo_distance_meters geo_within_radius_latlon greatest hour hydrate_table_metadata insertion_point is_leap_year \
     json_extract l2price least left length length_bytes ln log lower lpad ltrim make_geohash matmul md5 micros mid \
     millis minute month nanos netmask now now_ns nullif pi position power quote_ident radians regexp_replace \
-    reload_config replace right rnd_boolean rnd_byte rnd_char rnd_date rnd_double rnd_float rnd_geohash rnd_int \
-    rnd_ipv4 rnd_long rnd_long256 rnd_short rnd_str rnd_symbol rnd_timestamp rnd_uuid4 rnd_varchar round round_down \
+    reload_config replace right rnd_bin rnd_boolean rnd_byte rnd_char rnd_date rnd_double rnd_float rnd_geohash rnd_int \
+    rnd_ipv4 rnd_long rnd_long256 rnd_short rnd_str rnd_symbol rnd_symbol_weighted rnd_symbol_zipf rnd_timestamp rnd_uuid4 rnd_varchar round round_down \
     round_half_even round_up rpad rtrim second session_user sha1 sha256 shift sign sin size_pretty split_part spread \
     spread_bps sqrt starts_with strpos substring sysdate systimestamp systimestamp_ns tan timestamp_ceil \
     timestamp_floor timestamp_sequence to_date to_long256 to_lowercase to_str to_timestamp to_timestamp_ns to_timezone to_uppercase \
