@@ -7,8 +7,9 @@ use crate::functions::Typed;
 use crate::parser::ast::{Expr as Tree, ExprKind};
 use crate::parser::expression_text;
 
-/// Longest generated name, in characters.
+/// Longest generated name, in characters, and the longest that is put into quotes.
 const MAX_LENGTH: usize = 64;
+const MAX_QUOTED: usize = 61;
 
 /// Where an output column comes from.
 #[derive(Debug, Clone)]
@@ -73,7 +74,7 @@ fn generated(tree: &Tree) -> String {
         ExprKind::Name { name, .. } => wrapped(name),
         _ => {
             let text = expression_text(tree);
-            let limit = if text.contains('.') { MAX_LENGTH - 2 } else { MAX_LENGTH };
+            let limit = if text.contains('.') { MAX_QUOTED } else { MAX_LENGTH };
             wrapped(&text.chars().take(limit).collect::<String>())
         }
     }
@@ -122,5 +123,13 @@ mod tests {
         check("select id, *, id from r", &["id", "x"], &["id", "id1", "x", "id_2"]);
         check("select count(), count() from r", &[], &["count()", "count()_2"]);
         check("select avg(q.bid), 1.5 from q", &[], &["\"avg(q.bid)\"", "\"1.5\""]);
+    }
+
+    #[test]
+    fn long_names_are_cut_as_the_peer_cuts_them() {
+        let sum = (2..30).map(|n| format!(" + {n}")).collect::<String>();
+        let cut = |first: &str, length: usize| format!("{first}{sum}")[..length].to_owned();
+        check(&format!("select 1{sum}"), &[], &[&cut("1", 64)]);
+        check(&format!("select 1.5{sum}"), &[], &[&format!("\"{}\"", cut("1.5", 61))]);
     }
 }
