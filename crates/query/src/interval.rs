@@ -32,6 +32,11 @@ impl IntervalError {
 
 /// Returns the moments of `ts IN 'text'`; `now_us` is what `$now` means in this statement.
 pub fn parse_interval(text: &str, now_us: i64) -> Result<Vec<TimeRange>, IntervalError> {
+    let apart = expand::by_duration(text)?;
+    if !apart.is_empty() {
+        let found = apart.iter().map(|text| parse_interval(text, now_us)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(ranges::union(found.into_iter().flatten()));
+    }
     let parts: Vec<&str> = text.split(';').collect();
     let (head, duration, repeat) = match parts.as_slice() {
         [head] => (*head, None, Repeat::ONCE),

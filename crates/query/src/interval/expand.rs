@@ -57,6 +57,26 @@ pub fn expand(head: &str, timed: bool, now_us: i64) -> Result<Vec<Local>, Interv
     Ok(windows)
 }
 
+/// Returns an interval text for each element of its first list whose elements have durations of their own,
+/// `T[09:00;30m,14:00;1h]`; none where no list has.
+pub fn by_duration(text: &str) -> Result<Vec<String>, IntervalError> {
+    let mut at = 0;
+    while let Some(open) = text[at..].find('[').map(|place| at + place) {
+        let (list, behind) = bracket(&text[open..])?;
+        if !list.contains(';') {
+            at = text.len() - behind.len();
+            continue;
+        }
+        let (rest, repeat) = behind.split_at(behind.find(';').unwrap_or(behind.len()));
+        let alone = |element: &str| {
+            let (moment, duration) = element.split_at(element.find(';').unwrap_or(element.len()));
+            format!("{}[{moment}]{rest}{duration}{repeat}", &text[..open])
+        };
+        return Ok(split_outside(list, ',')?.into_iter().map(alone).collect());
+    }
+    Ok(Vec::new())
+}
+
 struct Context {
     timed: bool,
     now_us: i64,
