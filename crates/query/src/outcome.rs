@@ -72,10 +72,12 @@ pub enum Outcome {
 }
 
 /// What a statement that is not yet run takes and gives.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Described {
     /// The kinds of `$1` … `$n`.
     pub params: Vec<OutputType>,
+    /// Those that are lists, by their places from 0, with the kinds of their elements.
+    pub lists: Vec<(usize, OutputType)>,
     /// `None` for a statement without rows.
     pub columns: Option<Vec<OutputColumn>>,
 }

@@ -236,7 +236,7 @@ impl Session {
 
     fn described(&self, sql: &str, hints: &[Option<Kind>]) -> Result<Described, SqlError> {
         if parser::is_blank(sql)? {
-            return Ok(Described { params: Vec::new(), columns: None });
+            return Ok(Described::default());
         }
         let moment = self.moment();
         let planner = self.planner(&moment, Parameters::described(hints));
@@ -268,7 +268,7 @@ impl Session {
             }
             _ => None,
         };
-        Ok(Described { params: planner.parameters.kinds(), columns })
+        Ok(Described { params: planner.parameters.kinds(), lists: planner.parameters.lists(), columns })
     }
 
     fn moment(&self) -> Moment {

@@ -91,6 +91,7 @@ fn read_binary(type_oid: u32, bytes: &[u8]) -> Result<Parameter, BadParameter> {
             let (shape, values) = binary_array(bytes).ok_or_else(bad)?;
             Parameter::Array(shape, values)
         }
+        oid::TEXT_ARRAY | oid::VARCHAR_ARRAY => Parameter::Text(text_list(bytes).ok_or_else(bad)?),
         oid::DATE => {
             let days: i64 = i32::from_be_bytes(exact(bytes).ok_or_else(bad)?).into();
             let us = days.checked_mul(types::time::US_PER_DAY).and_then(|us| us.checked_add(US_1970_TO_2000));
@@ -144,8 +145,42 @@ fn read_bytea(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Reads number of dimensions, a flag, the type of the elements, length and first index of each dimension, elements.
+/// Reads an array of numbers; NULL is NaN.
 fn binary_array(bytes: &[u8]) -> Option<(Vec<u32>, Vec<f64>)> {
+    let (shape, element, values) = elements(bytes)?;
+    let number = |value: Option<&[u8]>| {
+        let Some(value) = value else { return Some(f64::NAN) };
+        Some(match element {
+            oid::FLOAT8 => f64::from_be_bytes(exact(value)?),
+            oid::FLOAT4 => f32::from_be_bytes(exact(value)?).into(),
+            oid::INT8 => i64::from_be_bytes(exact(value)?) as f64,
+            oid::INT4 => i32::from_be_bytes(exact(value)?).into(),
+            oid::INT2 => i16::from_be_bytes(exact(value)?).into(),
+            _ => return None,
+        })
+    };
+    Some((shape, values.into_iter().map(number).collect::<Option<_>>()?))
+}
+
+/// Reads a list of texts as its text form, `{"a",NULL}`.
+fn text_list(bytes: &[u8]) -> Option<String> {
+    let (shape, _, values) = elements(bytes)?;
+    if shape.len() != 1 {
+        return None;
+    }
+    let shown = |value: Option<&[u8]>| {
+        let Some(value) = value else { return Some("NULL".to_owned()) };
+        let text = std::str::from_utf8(value).ok()?;
+        Some(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+    };
+    Some(format!("{{{}}}", values.into_iter().map(shown).collect::<Option<Vec<_>>>()?.join(",")))
+}
+
+/// The lengths of an array, the type of its elements, and their bytes; None is NULL.
+type Elements<'a> = (Vec<u32>, u32, Vec<Option<&'a [u8]>>);
+
+/// Reads number of dimensions, a flag, the type of the elements, length and first index of each dimension, elements.
+fn elements(bytes: &[u8]) -> Option<Elements<'_>> {
     let mut words = Words { bytes };
     let (dims, _nulls, element) = (words.next()?, words.next()?, words.next()? as u32);
     if !(0..=32).contains(&dims) {
@@ -159,7 +194,7 @@ fn binary_array(bytes: &[u8]) -> Option<(Vec<u32>, Vec<f64>)> {
         shape.push(length);
     }
     if dims == 0 {
-        return Some((vec![0], Vec::new()));
+        return Some((vec![0], element, Vec::new()));
     }
     // each element has a length of four bytes
     if count > words.bytes.len() / 4 {
@@ -167,23 +202,15 @@ fn binary_array(bytes: &[u8]) -> Option<(Vec<u32>, Vec<f64>)> {
     }
     let mut values = Vec::with_capacity(count);
     for _ in 0..count {
-        let length = words.next()?;
-        if length < 0 {
-            values.push(f64::NAN);
+        let Ok(length) = usize::try_from(words.next()?) else {
+            values.push(None);
             continue;
-        }
-        let (value, rest) = words.bytes.split_at_checked(length as usize)?;
+        };
+        let (value, rest) = words.bytes.split_at_checked(length)?;
         words.bytes = rest;
-        values.push(match element {
-            oid::FLOAT8 => f64::from_be_bytes(exact(value)?),
-            oid::FLOAT4 => f32::from_be_bytes(exact(value)?).into(),
-            oid::INT8 => i64::from_be_bytes(exact(value)?) as f64,
-            oid::INT4 => i32::from_be_bytes(exact(value)?).into(),
-            oid::INT2 => i16::from_be_bytes(exact(value)?).into(),
-            _ => return None,
-        });
+        values.push(Some(value));
     }
-    words.bytes.is_empty().then_some((shape, values))
+    words.bytes.is_empty().then_some((shape, element, values))
 }
 
 /// Big-endian numbers of four bytes.
@@ -208,7 +235,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..60), text in "\\PC{0,20}") {
-            for type_oid in [0, 16, 17, 20, 21, 23, 25, 700, 701, 1005, 1007, 1016, 1021, 1022, 1043, 1082, 1114, 1184, 1700, 2950] {
+            for type_oid in [0, 16, 17, 20, 21, 23, 25, 700, 701, 1005, 1007, 1009, 1016, 1021, 1022, 1043, 1082, 1114, 1184, 1700, 2950] {
                 let _ = (read(type_oid, 1, &bytes), read(type_oid, 0, &bytes), read(type_oid, 0, text.as_bytes()));
             }
         }
@@ -261,6 +288,10 @@ mod tests {
         let Ok(Parameter::Array(shape, values)) = read(oid::INT4_ARRAY, 1, &ints) else { panic!("{ints:?}") };
         assert_eq!((shape, values[0], values[1].is_nan()), (vec![2, 1], 7.0, true));
         check(oid::FLOAT8_ARRAY, 1, &words(&[0, 0, 701]), Parameter::Array(vec![0], vec![]));
+        let texts = [words(&[1, 1, 25, 3, 1, 1]), b"a".to_vec(), words(&[-1, 4]), b"b\"\\c".to_vec()].concat();
+        check(oid::TEXT_ARRAY, 1, &texts, Parameter::Text(r#"{"a",NULL,"b\"\\c"}"#.into()));
+        check(oid::TEXT_ARRAY, 1, &words(&[0, 0, 25]), Parameter::Text("{}".into()));
+        assert!(read(oid::TEXT_ARRAY, 1, &texts[..texts.len() - 1]).is_err());
         for bad in
             [&ints[..ints.len() - 1], &words(&[33, 0, 701]), &words(&[2, 0, 701, i32::MAX, 1, i32::MAX, 1]), &[][..]]
         {

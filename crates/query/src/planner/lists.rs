@@ -49,7 +49,7 @@ fn items(scope: &Scope, left: &Tree, list: &Tree) -> Result<Option<Vec<Tree>>, S
         ExprKind::Call { name, args, .. } if name == "array" => return Ok(Some(args.clone())),
         ExprKind::Param(number) => {
             let kind = scope.bind(left)?.kind;
-            match scope.planner.parameters.list(*number, list.position)? {
+            match scope.planner.parameters.list(*number, kind, list.position)? {
                 Some(elements) => return literals(elements, kind, list.position).map(Some),
                 // Only described: any element tells the kind of the comparison.
                 None => return Ok(Some(vec![Tree { kind: ExprKind::Word("null".into()), position: list.position }])),

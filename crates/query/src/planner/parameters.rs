@@ -37,6 +37,8 @@ pub struct Parameters {
     values: Option<Vec<Param>>,
     hints: Vec<Option<Kind>>,
     found: RefCell<Vec<Option<Kind>>>,
+    /// Those that are lists, with the kinds of their elements.
+    lists: RefCell<Vec<(usize, Kind)>>,
 }
 
 impl Parameters {
@@ -54,6 +56,11 @@ impl Parameters {
     pub fn kinds(&self) -> Vec<Kind> {
         let found = self.found.borrow();
         found.iter().map(|kind| kind.unwrap_or(Kind::Varchar)).collect()
+    }
+
+    /// Returns the places of the parameters that are lists, with the kinds of their elements.
+    pub fn lists(&self) -> Vec<(usize, Kind)> {
+        self.lists.borrow().clone()
     }
 
     /// Returns whether a parameter's kind is looked for.
@@ -112,15 +119,16 @@ impl Parameters {
         })
     }
 
-    /// Returns the elements of the list that a client bound to `$number`, None for NULL ones; None while the statement is
-    /// only described, and then the parameter is a text.
+    /// Returns the elements of the list of a kind that a client bound to `$number`, None for NULL ones; None while the
+    /// statement is only described, and then the parameter is such a list or else a text.
     ///
     /// # Errors
     /// A value that is no list.
-    pub fn list(&self, number: usize, position: usize) -> Result<Option<Vec<Option<String>>>, SqlError> {
+    pub fn list(&self, number: usize, kind: Kind, position: usize) -> Result<Option<Vec<Option<String>>>, SqlError> {
         let place = number.checked_sub(1).ok_or_else(|| undefined(number, position))?;
         let Some(values) = &self.values else {
             self.describe(place, Some(Kind::Varchar), position);
+            self.lists.borrow_mut().push((place, kind));
             return Ok(None);
         };
         let elements = match values.get(place).ok_or_else(|| undefined(number, position))? {

@@ -26,7 +26,7 @@ impl Session {
     /// Returns the parameters and columns of a query of the catalogue; None for everything else.
     pub(super) fn describe_catalogue_query(&self, sql: &str, hints: &[Option<Kind>]) -> Option<Described> {
         let Planned { columns, params, .. } = self.catalogue_plan(sql, Bound::Hints(hints))?;
-        Some(Described { params, columns: Some(columns) })
+        Some(Described { params, columns: Some(columns), ..Described::default() })
     }
 
     fn catalogue_plan(&self, sql: &str, bound: Bound) -> Option<Planned> {

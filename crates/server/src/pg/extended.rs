@@ -149,14 +149,17 @@ impl Conversation {
             }
             Command::Fetch(Fetch { ref name, moves: false, .. }) => {
                 let cursor = self.portals.get_mut(name).map(|portal| portal.cursor(name)).transpose()?;
-                Described { params: Vec::new(), columns: cursor.map(|cursor| cursor.columns().to_vec()) }
+                Described { columns: cursor.map(|cursor| cursor.columns().to_vec()), ..Described::default() }
             }
-            _ => Described { params: Vec::new(), columns: None },
+            _ => Described::default(),
         };
         let count = described.params.len().max(types.len());
         let parameters = (0..count).map(|i| match types.get(i) {
             Some(&oid) if oid != 0 => oid,
-            _ => described.params.get(i).map_or(pg_oid::VARCHAR, |kind| rows::oid(*kind)),
+            _ => match described.lists.iter().find(|(place, _)| *place == i) {
+                Some((_, kind)) => rows::list_oid(*kind),
+                None => described.params.get(i).map_or(pg_oid::VARCHAR, |kind| rows::oid(*kind)),
+            },
         });
         Ok(Statement { sql, command, parameters: parameters.collect(), columns: described.columns, announced: None })
     }

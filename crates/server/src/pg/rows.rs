@@ -72,6 +72,19 @@ pub fn oid(kind: Kind) -> u32 {
     }
 }
 
+/// Returns the object id of a list of values of a kind.
+pub fn list_oid(kind: Kind) -> u32 {
+    match oid(kind) {
+        pg_oid::INT2 => pg_oid::INT2_ARRAY,
+        pg_oid::INT4 => pg_oid::INT4_ARRAY,
+        pg_oid::INT8 => pg_oid::INT8_ARRAY,
+        pg_oid::FLOAT4 => pg_oid::FLOAT4_ARRAY,
+        pg_oid::FLOAT8 => pg_oid::FLOAT8_ARRAY,
+        pg_oid::VARCHAR | pg_oid::BPCHAR => pg_oid::TEXT_ARRAY,
+        _ => pg_oid::VARCHAR,
+    }
+}
+
 /// Returns the message that announces columns in the given forms.
 pub fn describe(columns: &[OutputColumn], formats: &[Format]) -> PgWireBackendMessage {
     let fields = columns.iter().zip(formats).enumerate().map(|(i, (column, format))| {

@@ -1,6 +1,6 @@
 //! What drivers and tools ask of the catalogue, and how they write lists, arrays and days.
 
-use super::raw::{Client, assert_rows, bind, execute, parse, sync};
+use super::raw::{Client, assert_rows, bind, bind_binary, describe, execute, parse, sync};
 use super::server::served_with_trades;
 
 #[track_caller]
@@ -117,6 +117,18 @@ fn lists_are_compared_element_by_element() {
         sync(),
     ]);
     assert!(wrong.iter().any(|line| line.contains("a list such as {a,b} is expected in $1")), "{wrong:?}");
+    // drivers that write by the described type must know that it is a list
+    for (column, list) in [("sym", 1009), ("price", 1022)] {
+        let sql = count(&format!("{column} = any($1)"));
+        let told = client.extended(&[parse("", &sql, &[]), describe('S', ""), sync()]);
+        assert_eq!(told[1], format!("t {list}"));
+    }
+    let word = |n: i32| n.to_be_bytes();
+    let list = [1, 0, 25, 2, 1].map(word).concat();
+    let list = [&list[..], &word(1), b"a", &word(1), b"b"].concat();
+    let sql = count("sym = any($1)");
+    let found = client.extended(&[parse("", &sql, &[]), bind_binary("", "", &[Some(&list)]), execute("", 0), sync()]);
+    assert_eq!(found[2], "D 0000000000000002");
 }
 
 #[test]
