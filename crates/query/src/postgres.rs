@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column as PlanColumn, TableReference, plan_datafusion_err};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::cte_worktable::CteWorkTable;
@@ -24,8 +25,11 @@ use datafusion::error::Result as DfResult;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF, cast,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, TryCast, WindowUDF,
+    cast,
 };
+use datafusion::optimizer::analyzer::AnalyzerRule;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
@@ -79,7 +83,7 @@ pub fn plan(sql: &str, bound: Bound, tables: &Tables, state: &SessionState) -> O
     let options = ParserOptions::new().with_map_string_types_to_utf8view(true);
     let plan = SqlToRel::new_with_options(&context, options).sql_statement_to_plan(statement);
     let plan = plan.inspect_err(|error| tracing::debug!(%error, "a query of the catalogue cannot be planned")).ok()?;
-    let (plan, columns) = shown(plan).ok()?;
+    let (plan, columns) = shown(plan).and_then(|(plan, columns)| Ok((forgiving(plan, &context)?, columns))).ok()?;
     Some(Planned { plan, columns, params })
 }
 
@@ -96,6 +100,22 @@ fn shown(plan: LogicalPlan) -> DfResult<(LogicalPlan, Vec<OutputColumn>)> {
         columns.push(OutputColumn { name, kind });
     }
     Ok((LogicalPlanBuilder::from(plan).project(exprs)?.build()?, columns))
+}
+
+/// Returns the plan with NULL for a text that is no number where a number is compared with it.
+///
+/// In PostgreSQL the functions of a type are numbers with names, here they are names: `p.oid = t.typreceive`, as Npgsql
+/// asks when it connects, would end with the first of them.
+fn forgiving(plan: LogicalPlan, context: &Context) -> DfResult<LogicalPlan> {
+    let plan = TypeCoercion::new().analyze(plan, context.options())?;
+    let number = |expr: Expr| match expr {
+        Expr::Cast(cast) if cast.field.data_type().is_integer() && !matches!(*cast.expr, Expr::Literal(..)) => {
+            Ok(Transformed::yes(Expr::TryCast(TryCast::new_from_field(cast.expr, cast.field))))
+        }
+        expr => Ok(Transformed::no(expr)),
+    };
+    let node = |node: LogicalPlan| node.map_expressions(|expr| expr.transform_up(number));
+    Ok(plan.transform_up_with_subqueries(node)?.data)
 }
 
 /// What the engine's planner asks for.

@@ -36,8 +36,15 @@ pub fn names(name: &str) -> bool {
 
 /// Returns whether a name, with or without its schema, is a relation of the catalogue that never has rows.
 pub fn is_empty(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    empty::columns(lower.strip_prefix("pg_catalog.").unwrap_or(&lower)).is_some()
+    empty::columns(&plain_name(name).to_ascii_lowercase()).is_some()
+}
+
+/// Returns a name without the schema `pg_catalog`.
+pub fn plain_name(name: &str) -> &str {
+    match name.split_once('.') {
+        Some((schema, plain)) if schema.eq_ignore_ascii_case("pg_catalog") => plain,
+        _ => name,
+    }
 }
 
 /// Returns a relation of the catalogue by its names in lower case; None if there is none.
@@ -59,6 +66,10 @@ pub fn wide_relation(schema: &str, name: &str, tables: &Tables) -> Option<Arc<dy
     let (columns, rows) = match (schema, name) {
         ("information_schema", "columns") => information::wide_columns(tables),
         ("" | "pg_catalog", "pg_namespace") => postgres::wide_namespace(tables),
+        ("" | "pg_catalog", "pg_proc") => {
+            let columns = empty::columns("pg_proc")?;
+            (columns.to_vec(), postgres::functions_of_types(columns))
+        }
         _ => return relation(schema, name, tables),
     };
     Some(table(&columns, rows).expect("every row has a value of its kind for every column"))
@@ -69,6 +80,11 @@ pub fn column_kind(name: &str) -> Option<Kind> {
     let with_rows = postgres::COLUMNS.iter().copied();
     let all = with_rows.chain(empty::RELATIONS.iter().map(|(_, columns)| *columns)).flatten();
     all.copied().find(|(column, _)| *column == name).map(|(_, kind)| kind)
+}
+
+/// Returns whether a column of `pg_type` names a function.
+pub fn names_function(column: &str) -> bool {
+    postgres::names_function(column)
 }
 
 /// Returns the number that pg_class has for a relation.

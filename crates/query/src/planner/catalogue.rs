@@ -53,6 +53,17 @@ impl Planner<'_> {
         if stored(&from.first) || from.joins.iter().any(|join| stored(&join.source)) {
             return false;
         }
+        // PostgreSQL's own dialect knows the functions of types.
+        let reads = |wanted: &str| {
+            let is = |source: &Source| match &source.relation {
+                RelationRef::Table(name) => functions::catalog::plain_name(&name.name).eq_ignore_ascii_case(wanted),
+                _ => false,
+            };
+            is(&from.first) || from.joins.iter().any(|join| is(&join.source))
+        };
+        if reads("pg_proc") && reads("pg_type") {
+            return false;
+        }
         let mut nothing = self.source_never_has_rows(&from.first, ctes);
         for join in &from.joins {
             let right = self.source_never_has_rows(&join.source, ctes);
@@ -82,7 +93,8 @@ impl Planner<'_> {
             RelationRef::Query(query) => self.never_has_rows(query, ctes),
             // There are no arrays in the catalogue, so nothing comes out of one.
             RelationRef::Function(call) => {
-                matches!(&call.kind, ExprKind::Call { name, .. } if name.eq_ignore_ascii_case("unnest"))
+                let of_nothing = |args: &[Tree]| !args.iter().all(is_list);
+                matches!(&call.kind, ExprKind::Call { name, args, .. } if name.eq_ignore_ascii_case("unnest") && of_nothing(args))
             }
         }
     }
@@ -144,6 +156,16 @@ pub fn scalar(scope: &Scope, query: &Query, position: usize) -> Option<Typed> {
     nothing.then(|| Typed::literal(Kind::String.null(), Kind::String, position))
 }
 
+/// Returns whether an expression is a list of texts by itself: a constant one or `current_schemas(true)`.
+fn is_list(tree: &Tree) -> bool {
+    match &tree.kind {
+        ExprKind::Text(_) => true,
+        ExprKind::Cast { arg, .. } => is_list(arg),
+        ExprKind::Call { name, .. } => functions::catalog::plain_name(name).eq_ignore_ascii_case("current_schemas"),
+        _ => false,
+    }
+}
+
 /// Binds `ARRAY(SELECT …)`; None if it is none or may have rows.
 pub fn array(scope: &Scope, name: &str, args: &[Tree], position: usize) -> Option<Typed> {
     match args {
@@ -164,8 +186,7 @@ pub fn against_no_function(
     position: usize,
 ) -> Result<Option<Typed>, SqlError> {
     let (ExprKind::Name { name, .. }, ExprKind::Number(number)) = (&left.kind, &right.kind) else { return Ok(None) };
-    let is_function = ["typreceive", "typsend", "typinput", "typoutput"].iter().any(|f| name.eq_ignore_ascii_case(f));
-    if !is_function || number != "0" || !matches!(op, Binary::Eq | Binary::Ne) {
+    if !functions::catalog::names_function(name) || number != "0" || !matches!(op, Binary::Eq | Binary::Ne) {
         return Ok(None);
     }
     let function = scope.bind(left)?;

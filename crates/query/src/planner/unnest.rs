@@ -1,20 +1,21 @@
 //! UNNEST in FROM: a row for each element of the arrays of the row to its left.
 //!
 //! One dimension is taken off. Shorter arrays are padded with NULL, a row without any element gives no row, NULL elements
-//! are elements. Not in 9.3.4; the rules are those of later versions.
+//! are elements. Not in 9.3.4; the rules are those of later versions. A constant text in PostgreSQL's form of an array is
+//! a list, too.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Builder, ListBuilder};
 use arrow::datatypes::{DataType, Field};
-use datafusion::common::{Column as PlanColumn, NullHandling, Result as DfResult, UnnestOptions};
+use datafusion::common::{Column as PlanColumn, NullHandling, Result as DfResult, ScalarValue, UnnestOptions};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 use super::relation::{Column, Relation};
 use super::scope::Scope;
-use super::{Ctes, Planner, build, plan_error};
+use super::{Ctes, Planner, build, lists, plan_error};
 use crate::error::SqlError;
 use crate::kind::Kind;
 use crate::parser::ast::{Expr as Tree, ExprKind, RelationRef, Source};
@@ -46,14 +47,19 @@ pub fn unnest(
     let alias = source.alias.as_ref().map_or("unnest", |alias| &alias.name);
     for (i, tree) in args.iter().enumerate() {
         let value = scope.bind(tree)?;
-        let Kind::Array(dims) = value.kind else {
-            return Err(SqlError::new(source.position, format!("unknown function name: UNNEST({})", value.kind)));
+        let texts = value.as_text().and_then(lists::elements);
+        let (list, kind) = match (value.kind, texts) {
+            (Kind::Array(1), _) => (value.expr, Kind::Double),
+            (Kind::Array(dims), _) => (value.expr, Kind::Array(dims - 1)),
+            (_, Some(texts)) => (list_of(texts), Kind::String),
+            (kind, None) => {
+                return Err(SqlError::new(source.position, format!("unknown function name: UNNEST({kind})")));
+            }
         };
         let own = if args.len() == 1 { "value".to_owned() } else { format!("value{}", i + 1) };
-        let kind = if dims > 1 { Kind::Array(dims - 1) } else { Kind::Double };
         let field = planner.new_field(&own);
-        exprs.push(value.expr.clone().alias(&field));
-        arrays.push(value.expr);
+        exprs.push(list.clone().alias(&field));
+        arrays.push(list);
         added.push(Column { table: Some(alias.to_owned()), name: own, kind, field, visible: true });
     }
     if source.ordinality {
@@ -76,6 +82,12 @@ pub fn unnest(
     let (time, ascending) = (left.time, left.ascending);
     let columns = left.columns.into_iter().chain(added).collect();
     Ok(Relation { plan, columns, time, ascending, is_table: false, is_sorted: left.is_sorted })
+}
+
+/// Returns the constant list of some texts, as `'{a,b}'` stands for one.
+fn list_of(texts: Vec<Option<String>>) -> Expr {
+    let texts: Vec<ScalarValue> = texts.into_iter().map(ScalarValue::Utf8View).collect();
+    Expr::Literal(ScalarValue::List(ScalarValue::new_list_nullable(&texts, &DataType::Utf8View)), None)
 }
 
 /// The numbers from 1 to the length of the longest of some arrays.

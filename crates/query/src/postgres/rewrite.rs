@@ -140,6 +140,8 @@ impl Rewriter<'_> {
             Expr::BinaryOp { left, op: BinaryOperator::Eq | BinaryOperator::NotEq, right } => {
                 flagged(left, right);
                 flagged(right, left);
+                by_name(left, right);
+                by_name(right, left);
                 None
             }
             Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
@@ -226,16 +228,31 @@ fn bare(name: &str) -> Option<Expr> {
 
 /// Puts a flag where one is compared with its text.
 fn flagged(column: &Expr, value: &mut Expr) {
-    let name = match column {
-        Expr::Identifier(name) => Some(name),
-        Expr::CompoundIdentifier(names) => names.last(),
-        _ => None,
-    };
-    let kind = name.and_then(|name| catalog::column_kind(&name.value.to_ascii_lowercase()));
+    let kind = column_of(column).and_then(|name| catalog::column_kind(&name.value.to_ascii_lowercase()));
     if kind == Some(Kind::Boolean)
         && let Some(text) = constant_text(value)
     {
         *value = Expr::value(Value::Boolean(matches!(text.as_str(), "t" | "true")));
+    }
+}
+
+/// Puts the name of a function for its number where that is compared with a function of a type: `p.oid = t.typinput`.
+fn by_name(number: &mut Expr, function: &Expr) {
+    if !column_of(function).is_some_and(|name| catalog::names_function(&name.value)) {
+        return;
+    }
+    if let Expr::CompoundIdentifier(names) = number
+        && let Some(name) = names.last_mut().filter(|name| name.value.eq_ignore_ascii_case("oid"))
+    {
+        *name = Ident::new("proname");
+    }
+}
+
+fn column_of(expr: &Expr) -> Option<&Ident> {
+    match expr {
+        Expr::Identifier(name) => Some(name),
+        Expr::CompoundIdentifier(names) => names.last(),
+        _ => None,
     }
 }
 

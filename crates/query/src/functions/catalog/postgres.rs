@@ -277,6 +277,39 @@ fn pg_type_row(of: &Type) -> Vec<ScalarValue> {
     row
 }
 
+/// The columns of pg_type that name a function, with what those names end with.
+const TYPE_FUNCTIONS: [(&str, &str); 4] =
+    [("typinput", "in"), ("typoutput", "out"), ("typreceive", "recv"), ("typsend", "send")];
+
+/// Returns whether a column of pg_type names a function.
+pub fn names_function(column: &str) -> bool {
+    TYPE_FUNCTIONS.iter().any(|(name, _)| column.eq_ignore_ascii_case(name))
+}
+
+/// Returns rows of pg_proc for the functions that pg_type names.
+pub fn functions_of_types(columns: &[Column]) -> Vec<Vec<ScalarValue>> {
+    let mut names: Vec<String> = TYPES
+        .iter()
+        .flat_map(|Type(_, _, io, ..)| TYPE_FUNCTIONS.iter().map(move |(_, what)| format!("{io}{what}")))
+        .collect();
+    names.sort();
+    names.dedup();
+    let row = |(number, name): (i32, String)| {
+        let value = |(column, kind): &Column| match *column {
+            "oid" => int(FIRST_FUNCTION + number),
+            "proname" => text(name.clone()),
+            "pronamespace" => int(CATALOG),
+            "prokind" => text("f"),
+            _ => kind.null(),
+        };
+        columns.iter().map(value).collect()
+    };
+    (0..).zip(names).map(row).collect()
+}
+
+/// The number of the first function of a type, behind those of all types.
+const FIRST_FUNCTION: i32 = 10_000;
+
 const DATABASE: &[Column] = &[
     ("oid", Kind::Int),
     ("datname", Kind::String),

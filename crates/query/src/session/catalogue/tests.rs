@@ -121,6 +121,50 @@ fn grafana_finds_the_tables_of_the_search_path() {
 }
 
 #[test]
+fn the_name_of_a_function_is_no_number_and_no_error() {
+    // as Npgsql reads the types when it connects
+    check(&[(
+        "select t.typname, t.elem from (select typ.oid, typ.typname, elemtyp.typname as elem, \
+         case when elemproc.proname = 'array_recv' then 'a' else elemtyp.typtype end as elemtyptype \
+         from (select typ.oid, typname, typrelid, case when proc.proname = 'array_recv' then typ.typelem \
+         when typ.typtype = 'r' then rngsubtype end as elemtypoid \
+         from pg_type as typ left join pg_class as cls on (cls.oid = typ.typrelid) \
+         left join pg_proc as proc on proc.oid = typ.typreceive \
+         left join pg_range on (pg_range.rngtypid = typ.oid)) as typ \
+         left join pg_type as elemtyp on elemtyp.oid = elemtypoid \
+         left join pg_proc as elemproc on elemproc.oid = elemtyp.typreceive) as t \
+         where t.oid in (23, 1022, 1043) order by case when t.typname = 'int4' then 0 when elemtyptype <> 'a' then 4 else 5 end",
+        &["int4|", "_float8|float8", "varchar|"],
+    )]);
+}
+
+#[test]
+fn the_functions_of_types_are_joined_by_name() {
+    check(&[
+        // as Ruby's pg reads how to decode
+        (
+            "SELECT t.oid, t.typname, ti.proname AS typinput FROM pg_type t JOIN pg_proc ti ON ti.oid = t.typinput \
+             WHERE t.oid IN (23, 1022, 1114) ORDER BY t.oid",
+            &["23|int4|int4in", "1022|_float8|array_in", "1114|timestamp|timestamp_in"],
+        ),
+        // tools that list functions find none of their own
+        (
+            "select p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'public'",
+            &[],
+        ),
+    ]);
+}
+
+#[test]
+fn a_list_of_texts_gives_its_elements() {
+    check(&[
+        ("select * from unnest(current_schemas(true))", &["pg_catalog", "public"]),
+        ("select s.value from unnest('{b,a,NULL}'::text[]) s", &["b", "a", ""]),
+        ("select count() from unnest('{}')", &["0"]),
+    ]);
+}
+
+#[test]
 fn what_belongs_together_becomes_one_json_object() {
     check(&[
         (
