@@ -18,6 +18,7 @@ use crate::health;
 pub fn router(context: Arc<HttpContext>) -> Router {
     Router::new()
         .route("/exec", any(exec::handle))
+        .route("/api/v1/sql/execute", any(exec::handle))
         .route("/exp", any(exp::handle))
         .route("/api/v1/sql/validate", any(validate::handle))
         .route("/write", any(write::handle))
