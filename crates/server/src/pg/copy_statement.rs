@@ -64,11 +64,14 @@ fn words(sql: &str) -> Vec<Word<'_>> {
     std::iter::from_fn(next).collect()
 }
 
-/// Returns whether a COPY is one to the client.
+/// Returns whether a COPY is one to the client. PostgreSQL takes either name of its side for the other, and PHP relies on it.
 pub fn is_copy_out(sql: &str) -> bool {
     let words = words(sql);
-    words.windows(2).any(|pair| pair[0].is("to") && pair[1].is("stdout"))
+    words.windows(2).any(|pair| pair[0].is("to") && SIDES.iter().any(|side| pair[1].is(side)))
 }
+
+/// The names of the client's side.
+const SIDES: [&str; 2] = ["stdout", "stdin"];
 
 /// What is left of the words of a statement.
 struct Reader<'a> {
@@ -98,6 +101,11 @@ impl<'a> Reader<'a> {
 
     fn expect(&mut self, word: &str) -> Result<(), Failure> {
         if self.take(word) { Ok(()) } else { Err(self.wrong(&format!("{word} expected in COPY"))) }
+    }
+
+    /// Takes a name of the client's side.
+    fn expect_side(&mut self, usual: &str) -> Result<(), Failure> {
+        if SIDES.iter().any(|side| self.take(side)) { Ok(()) } else { self.expect(usual) }
     }
 
     /// Returns an error at the next word.
@@ -331,7 +339,7 @@ impl CopyIn {
             reader.expect(")")?;
         }
         reader.expect("from")?;
-        reader.expect("stdin")?;
+        reader.expect_side("stdin")?;
         let (form, header) = Options::read_all(reader)?.form(reader)?;
         Ok(CopyIn { table: named(table), columns, form, header })
     }
@@ -356,7 +364,7 @@ impl CopyOut {
             (table_query(sql, reader)?, 0)
         };
         reader.expect("to")?;
-        reader.expect("stdout")?;
+        reader.expect_side("stdout")?;
         let (form, header) = Options::read_all(reader)?.form(reader)?;
         if header == Header::Match {
             return Err(reader.wrong("COPY matches a header of data that come in only"));
@@ -437,6 +445,7 @@ mod tests {
                 csv(b';', b'\'', b'\\', columns),
                 false,
             ),
+            (r"COPY t TO STDIN WITH DELIMITER E'\t' NULL AS E'\\N'", all, text(b'\t', r"\N"), false),
             (r"COPY t TO stdout WITH DELIMITER AS E'\t' NULL AS E'\\N'", all, text(b'\t', r"\N"), false),
             ("copy t to stdout (null '', encoding 'utf-8', header)", all, text(b'\t', ""), true),
         ] {
