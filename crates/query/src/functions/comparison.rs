@@ -111,8 +111,10 @@ pub fn no_operator(symbol: &str, left: Kind, right: Kind, position: usize) -> Sq
 fn common_kind(op: Comparison, left: &Typed, right: &Typed) -> Option<Kind> {
     let (l, r) = (left.kind, right.kind);
     if l == Kind::Boolean || r == Kind::Boolean {
-        let truth = |kind: Kind| matches!(kind, Kind::Boolean | Kind::Char);
-        return (truth(l) && truth(r) && op.is_equality()).then_some(Kind::Boolean);
+        // drivers write 't' and 'f' for a flag
+        let letter = |value: &Typed| value.as_text().is_some_and(|text| matches!(text, "t" | "T" | "f" | "F"));
+        let truth = |value: &Typed| value.kind == Kind::Boolean || value.kind == Kind::Char && letter(value);
+        return (truth(left) && truth(right) && op.is_equality()).then_some(Kind::Boolean);
     }
     let text = |kind: Kind| kind.is_text() || kind == Kind::Char;
     Some(match (l, r) {
