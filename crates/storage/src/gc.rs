@@ -369,7 +369,8 @@ impl Database {
             && segments.into_iter().all(|s| Arc::strong_count(s) == 1 && s.is_last_of_its_file())
     }
 
-    /// A log file that is linked into `_log/` needs its `_live/` name no longer.
+    /// A log file that is linked into `_log/` needs its `_live/` name no longer, once a later one has a durable frame, and with it
+    /// a header: a start takes a log whose newest file is not in `_live/` for that of a copy.
     fn collect_sealed_live(&self, gc: &mut GcState) -> Result<()> {
         let open: BTreeSet<LogName> = self.log.open_files().into_iter().collect();
         // `_log/` holds a file for each snapshot that has not settled: it is listed when there is something to do.
@@ -379,10 +380,11 @@ impl Database {
         let files = LogFiles::list(&self.disk)?;
         let mut chain: BTreeSet<LogName> = self.log.chain().into_iter().collect();
         chain.extend(gc.window.iter().flat_map(|window| window.logs()).map(|(name, _)| name));
+        let newest = self.log.file_with(self.log.progress().durable_seq);
         let sealed: Vec<LogName> = files
             .live
             .intersection(&files.sealed)
-            .filter(|n| chain.contains(n) && !open.contains(n))
+            .filter(|n| chain.contains(n) && !open.contains(n) && **n < newest)
             .copied()
             .collect();
         if !sealed.is_empty() {
