@@ -100,6 +100,10 @@ impl Database {
             }
             return Ok(true);
         }
+        if let Some(last) = work.links.last().map(|link| link.name) {
+            // The run in which a restore went on from a snapshot has no log of its own yet.
+            work.enter_behind(&self.disk, last)?;
+        }
         let work = scan.work.take().expect("it was just looked at");
         if let Err(e) = self.finish_scan(&work) {
             scan.work = Some(work);
@@ -222,9 +226,8 @@ impl Work {
 
     /// Goes on from the own base of a snapshot where a restore did: later edits name segments that the snapshot wrote when it
     /// settled, of rows that the replayed state has in memory. What that one has and the base lacks left the state there.
-    fn enter(&mut self, disk: &Disk) -> Result<()> {
-        let Some(before) = self.links[self.at].header.predecessor else { return Ok(()) };
-        let began = self.anchors.iter().find(|found| found.anchor.log == LogFrom::Behind(before.name));
+    fn enter_behind(&mut self, disk: &Disk, before: LogName) -> Result<()> {
+        let began = self.anchors.iter().find(|found| found.anchor.log == LogFrom::Behind(before));
         let Some(Anchor { seq, commit_us, .. }) = began.map(|found| found.anchor.clone()) else { return Ok(()) };
         let state = began.map(|found| found.anchor.load_files(disk)).transpose().map_err(of_files)?.unwrap_or_default();
         let db = disk.layout.db();
@@ -240,7 +243,9 @@ impl Work {
 
     /// Replays one file.
     fn step(&mut self, disk: &Disk, history: &History, until: Seq) -> Result<()> {
-        self.enter(disk)?;
+        if let Some(before) = self.links[self.at].header.predecessor {
+            self.enter_behind(disk, before.name)?;
+        }
         let link = &self.links[self.at];
         let mut replay = Replay::of_files(disk, self.state.clone(), history);
         let mut times: HashMap<Seq, i64> = HashMap::new();
