@@ -90,6 +90,7 @@ impl Plant {
             Planted::SettleLetsGoEarly => removal::behind_settling,
             Planted::StandingNotDurable => removal::behind_a_standing,
             Planted::UnlinkBeforeFrame => removal::behind_a_truncate,
+            Planted::GcIgnoresReader => removal::beside_a_reader,
             Planted::GcIgnoresDropped => removal::beside_a_dropped_table,
             Planted::WholeBackNotDurable => removal::behind_a_restored_database,
             Planted::UndoForgetsKept | Planted::GcIgnoresGrace => undo_cycle::run,

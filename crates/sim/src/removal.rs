@@ -6,7 +6,7 @@
 use storage::env::sim_fs::Survive;
 use storage::{CommitMode, Options};
 
-use crate::compare::compare;
+use crate::compare::{compare, compare_view};
 use crate::generate::Generator;
 use crate::history::History;
 use crate::machine::Machine;
@@ -72,6 +72,27 @@ pub fn behind_a_truncate(seed: u64, options: &Options) -> Result<(), String> {
     history.step(Step::Complete("mark".to_owned()))?;
     let steps = vec![Step::Truncate("t".to_owned()), Step::Gc, Step::Gc, append(30..32), Step::Gc];
     cut_everywhere(&mut history, steps).map_err(|e| format!("seed {seed}, behind a truncate: {e}"))
+}
+
+/// A reader holds what a truncate takes away, and no base does, while gc runs: then it reads all of it.
+///
+/// # Errors
+/// A sentence with what differs from the model.
+pub fn beside_a_reader(seed: u64, options: &Options) -> Result<(), String> {
+    let mut history = started(seed, options.clone())?;
+    let rows = (0..30).map(|hour| [Value::Long(hour * HOUR_US), Value::text("s")].into()).collect();
+    let append = Step::Append(vec![("t".to_owned(), rows)]);
+    for step in [Step::Create(ModelTable::of_symbols("t", Vec::new())), append, Step::FlushTable("t".to_owned())] {
+        history.step(step)?;
+    }
+    let (then, held) = (history.model.clone(), history.db().view());
+    for step in [Step::Truncate("t".to_owned()), Step::WriteBase, Step::Gc, Step::Gc] {
+        history.step(step)?;
+    }
+    compare_view(&then, &held).map_err(|e| format!("seed {seed}, a reader from before a truncate: {e}"))?;
+    drop(held);
+    history.step(Step::Gc)?;
+    history.compare()
 }
 
 /// A table waits to come back while starts and gc look for files that nothing needs; then it does.

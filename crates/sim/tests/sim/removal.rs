@@ -27,6 +27,13 @@ fn segments_of_a_truncated_table_stay_until_the_truncate_is_durable() {
 }
 
 #[test]
+fn a_reader_reads_what_it_holds_also_when_it_was_truncated() {
+    for seed in seeds(3) {
+        ok(removal::beside_a_reader(seed, &options("/a")));
+    }
+}
+
+#[test]
 fn a_dropped_table_comes_back_after_starts_and_gc() {
     for seed in seeds(6) {
         ok(removal::beside_a_dropped_table(seed, &options("/a")));
