@@ -29,6 +29,9 @@ const ROUNDS: usize = 3;
 /// A start under callgrind takes long.
 const LIMIT: Duration = Duration::from_secs(900);
 
+/// A root whose files keep their lengths for so long is at rest.
+const QUIET: Duration = Duration::from_secs(4);
+
 /// Runs it with that many kept snapshots.
 pub fn run(snapshots: u64) -> Result<()> {
     let binary = match std::env::var_os("STILLPOINT") {
@@ -73,8 +76,16 @@ fn commits(binary: &Path, scratch: &Scratch, snapshots: u64) -> Result<()> {
         std::thread::sleep(Duration::from_millis(100));
     }
     let settled = began.elapsed();
+    // What they have let go, and former bases, go behind that.
+    let mut after = Lengths::of(&with)?;
+    loop {
+        std::thread::sleep(QUIET);
+        let before_that = std::mem::replace(&mut after, Lengths::of(&with)?);
+        if before_that == after {
+            break;
+        }
+    }
     server.stop()?;
-    let after = Lengths::of(&with)?;
     let each = |of: fn(&Lengths) -> u64| of(&after).saturating_sub(of(&before)) / snapshots.max(1);
     println!(
         "kept: {snapshots} snapshots of {TABLES} tables taken in {:.1} s, settled after {:.1} s; by the lengths of files each costs \
@@ -260,7 +271,7 @@ fn remove(folder: &PathBuf) -> Result<()> {
 }
 
 /// Bytes in a root's files by what they are.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 struct Lengths {
     /// In `snapshot/`.
     pins: u64,
