@@ -160,33 +160,31 @@ impl Segment {
     /// As [`Segment::column`], `Corrupt` when what is stored is damaged.
     pub fn zones(&self, id: ColumnId, zone_rows: usize) -> Result<Option<Arc<Zones>>> {
         let Ok(at) = self.columns.binary_search_by_key(&id, |c| c.place.id) else { return Ok(None) };
-        if let Some(zones) = self.columns[at].zones.get() {
-            return Ok(zones.clone());
+        if let Some(known) = self.known_zones(at, zone_rows)? {
+            return Ok(Some(known));
         }
-        let zones = match self.stored_zones(id, zone_rows)? {
-            Some(stored) => Some(stored),
-            None => self.column(id)?.and_then(|array| Zones::of(&array, zone_rows)),
-        };
+        let zones = self.column(id)?.and_then(|array| Zones::of(&array, zone_rows));
         Ok(self.columns[at].zones.get_or_init(|| zones.map(Arc::new)).clone())
     }
 
-    fn stored_zones(&self, id: ColumnId, zone_rows: usize) -> Result<Option<Zones>> {
+    /// Returns the zones of the column at a place if they are known without touching it: they were asked for before, or are stored.
+    fn known_zones(&self, at: usize, zone_rows: usize) -> Result<Option<Arc<Zones>>> {
+        let column = &self.columns[at];
+        if let Some(zones) = column.zones.get() {
+            return Ok(zones.clone());
+        }
         if self.zones.is_empty() || zone_rows != STORED_ROWS {
             return Ok(None);
         }
-        let stored = stored::of_column(&self.map[self.zones.clone()], self.rows(), id);
-        stored.map_err(|detail| Error::corrupt(&self.path, format!("{detail}; {REMEDY}")))
+        let stored = stored::of_column(&self.map[self.zones.clone()], self.rows(), column.place.id);
+        let stored = stored.map_err(|detail| Error::corrupt(&self.path, format!("{detail}; {REMEDY}")))?;
+        Ok(stored.and_then(|zones| column.zones.get_or_init(|| Some(Arc::new(zones))).clone()))
     }
 
     /// Returns whether zones of so many rows are known of a column without touching it.
     pub fn has_zones(&self, id: ColumnId, zone_rows: usize) -> bool {
-        self.columns.binary_search_by_key(&id, |c| c.place.id).is_ok_and(|at| {
-            let column = &self.columns[at];
-            match column.zones.get() {
-                Some(zones) => zones.is_some(),
-                None => matches!(self.stored_zones(id, zone_rows), Ok(Some(_))),
-            }
-        })
+        let at = self.columns.binary_search_by_key(&id, |c| c.place.id);
+        at.is_ok_and(|at| matches!(self.known_zones(at, zone_rows), Ok(Some(_))))
     }
 
     /// Returns the last row of each code of a SYMBOL column, dead rows among them; None when the segment lacks the column, or has too

@@ -113,7 +113,9 @@ async fn answers(shape: Arc<Shape>, schema: SchemaRef, context: Arc<TaskContext>
     let compiled = shape.clone();
     let reader = on_thread(move |_| Reader::new(&compiled)).await;
     let reader = Arc::new(reader.map_err(|error| DataFusionError::NotImplemented(error.to_string()))?);
-    let by_zones = Worker::new(&shape, reader.clone(), 0, reservation(&context, "DirectGroupExec")).zoned().is_some();
+    // A worker of more groups makes room for them, and reads rows anyway.
+    let by_zones = reader.is_one_group()
+        && Worker::new(&shape, reader.clone(), 0, reservation(&context, "DirectGroupExec")).zoned().is_some();
     let source = if by_zones { shape.source.clone().by_zones() } else { shape.source.clone() };
     let (order, started) = (shape.order, shape.clone());
     let start = move |work: &Work| {
