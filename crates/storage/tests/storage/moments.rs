@@ -580,6 +580,30 @@ fn what_was_let_go_before_the_retention_began_is_no_obstacle_to_tidying_up() {
 }
 
 #[test]
+fn an_expiry_that_a_base_has_passed_over_does_not_end_the_window() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let id = create(&db, "t");
+    insert(&db, "t", &[(5 * DAY_US, Some("a"), 1, None)]);
+    let past = note(&db, &clock);
+    db.set_ttl(id, Some(types::Ttl::Hours(48))).unwrap();
+    insert(&db, "t", &[(DAY_US, Some("b"), 2, None), (5 * DAY_US, Some("c"), 3, None)]);
+    db.flush_table(id).unwrap();
+    clean_up(&db);
+    drop(db);
+    // This run begins with the base, which knows nothing of the expiry: rows of that day may be flushed again.
+    let db = start(&on(&env, fs.kill())).unwrap();
+    db.set_ttl(id, None).unwrap();
+    insert(&db, "t", &[(DAY_US, Some("d"), 4, None)]);
+    db.flush_table(id).unwrap();
+    assert_eq!(rows_at(&db, Moment::Seq(past.seq), "t"), past.rows);
+    drop(db);
+    let db = start(&on(&env, fs.kill())).unwrap();
+    assert_eq!(rows_at(&db, Moment::Seq(past.seq), "t"), past.rows);
+    assert_eq!(rows_at(&db, Moment::Time(past.at_us), "t"), past.rows);
+}
+
+#[test]
 fn a_base_at_the_very_moment_shows_and_restores_it_also_where_its_log_begins_behind_it() {
     let (fs, env, clock) = machine_with_clock();
     let db = start(&env).unwrap();
