@@ -367,7 +367,7 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
             return Err(Error::corrupt(&path, detail));
         }
     }
-    state.sql_views = Arc::new(base.views.iter().map(|view| (view.id, Arc::new(view.clone()))).collect());
+    state.sql_views = views_of(base);
     state.names = Arc::new(names);
     state.snapshots = Arc::new(base.snapshots.iter().map(|s| (s.pin.name.clone(), Arc::new(s.clone()))).collect());
     let name = BaseName { timeline: base.timeline, seq: base.seq };
@@ -376,14 +376,20 @@ pub fn load(disk: &Disk, base: &Base, bytes: FileRef) -> Result<(DbState, BaseHa
 }
 
 /// Returns the tables, segments and symbol files of a base: a state that tells which files there are, and has no dictionary.
+/// Views are there as well, because later frames change them.
 pub fn load_files(disk: &Disk, base: &Base) -> Result<DbState> {
-    let mut state = DbState { seq: base.seq, commit_us: base.commit_us, ..DbState::default() };
+    let mut state =
+        DbState { seq: base.seq, commit_us: base.commit_us, sql_views: views_of(base), ..DbState::default() };
     let mut of_dropped = of_dropped(base);
     for (table, segments) in tables_of(disk, base)? {
         let says = of_dropped.remove(&table.id);
         take_in(&mut state, load_table(disk, &table, segments, Read::Files)?, says);
     }
     Ok(state)
+}
+
+fn views_of(base: &Base) -> Arc<BTreeMap<TableId, Arc<SqlView>>> {
+    Arc::new(base.views.iter().map(|view| (view.id, Arc::new(view.clone()))).collect())
 }
 
 /// Returns what a base says of the tables in it that were dropped.

@@ -604,6 +604,29 @@ fn an_expiry_that_a_base_has_passed_over_does_not_end_the_window() {
 }
 
 #[test]
+fn a_view_of_an_older_base_that_is_dropped_later_does_not_end_the_window() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    create(&db, "t");
+    let view = TableName::new("v").unwrap();
+    clock.advance_us(60 * SECOND_US);
+    db.set_view(&view, "select 1", storage::Replace::Never).unwrap();
+    db.write_base().unwrap();
+    clock.advance_us(2 * HOUR_US);
+    insert(&db, "t", &[(DAY_US, Some("a"), 1, None)]);
+    let past = note(&db, &clock);
+    db.drop_view(&view).unwrap();
+    clean_up(&db);
+    drop(db);
+    // The look for older moments begins with the older base, and meets the frame that drops its view.
+    let db = start(&on(&env, fs.kill())).unwrap();
+    let then = db.view_at_moment(Moment::Seq(past.seq)).unwrap();
+    assert_eq!(rows_of(&then.table("t").unwrap()), past.rows);
+    assert_eq!(then.sql_view("v").map(|view| view.text.clone()).as_deref(), Some("select 1"));
+    assert!(db.view().sql_view("v").is_none());
+}
+
+#[test]
 fn a_base_at_the_very_moment_shows_and_restores_it_also_where_its_log_begins_behind_it() {
     let (fs, env, clock) = machine_with_clock();
     let db = start(&env).unwrap();
