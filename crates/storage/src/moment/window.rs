@@ -12,6 +12,7 @@ use types::{Seq, TimelineId};
 
 use super::anchor::{Anchor, Found, Target, is_before};
 use crate::layout::LogName;
+use crate::log::chain::LogFrom;
 use crate::snapshot::keep::Cut;
 
 /// Anchors stand no denser than this part of the retention, and a base is written when the newest is as old as another.
@@ -129,7 +130,10 @@ impl Window {
         let files = self.name(files);
         self.anchors.push_back((anchor, files));
         let at = self.anchors.len() - 2;
+        // The log behind a restore goes on from the snapshot's own base, also for a replay from further back.
+        let goes_on_from_it = matches!(self.anchors[at].0.log, LogFrom::Behind(_));
         let is_dense = at > 0
+            && !goes_on_from_it
             && self.anchors[at].0.commit_us.saturating_sub(self.anchors[at - 1].0.commit_us)
                 < self.retention_us / ANCHORS
             && self.leases.iter().all(|lease| lease.anchor != self.anchors[at].0.seq);
@@ -321,7 +325,6 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::chain::LogFrom;
 
     const TIMELINE: TimelineId = TimelineId { number: 1, tag: 7 };
 
@@ -392,5 +395,9 @@ mod tests {
         assert_eq!(window.anchor_for(Target { seq: Seq(7), time_us: None }).map(|a| a.seq), Some(Seq(5)));
         assert_eq!(window.anchor_for(Target { seq: Seq(9), time_us: Some(20_000_001) }).map(|a| a.seq), Some(Seq(5)));
         assert!(window.anchor_for(Target { seq: Seq(0), time_us: None }).is_none());
+        let own = Anchor { log: LogFrom::Behind(log(4)), ..anchor(9, 20_000_003, 4) };
+        assert_eq!(window.add_base(own, files(&["own"])), paths(&["base5"]));
+        assert_eq!(window.add_base(anchor(10, 20_000_004, 5), files(&["base6"])), paths(&[]));
+        assert!(window.names(Path::new("own")));
     }
 }

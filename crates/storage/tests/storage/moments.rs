@@ -528,6 +528,36 @@ fn moments_before_a_restored_settled_snapshot_outlive_a_start() {
     }
 }
 
+/// Bases that stand close to one another go, but not the one that later frames build on.
+#[test]
+fn the_own_base_that_a_restore_went_on_from_stays_however_near_the_base_before_it_is() {
+    let (fs, env, clock) = machine_with_clock();
+    let start = |env: &Env| Database::open(env.clone(), Options { restore_grace_us: 0, ..options() });
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    insert(&db, "t", &[(9 * DAY_US, None, 9, None)]);
+    db.write_base().unwrap();
+    db.prepare_snapshot_with("kept", Terms { keep: true, ..Terms::default() }).unwrap();
+    db.truncate(db.view().table("t").unwrap().id()).unwrap();
+    while db.step_settle().unwrap() {}
+    drop(db);
+    clock.advance_us(SECOND_US);
+    ask(&fs, "snapshot=kept");
+    let fs = Arc::new(fs.kill());
+    let db = start(&on_arc(&env, fs.clone())).unwrap();
+    db.restore_window().unwrap();
+    db.complete_snapshot("kept").unwrap();
+    let t = db.view().table("t").unwrap().id();
+    db.flush_table(t).unwrap();
+    db.drop_partitions(t, &[types::PartitionBy::Day.key(9 * DAY_US)]).unwrap();
+    clean_up(&db);
+    drop(db);
+    let db = start(&on(&env, fs.kill())).unwrap();
+    for Past { seq, rows: then, .. } in &past {
+        assert_eq!(&rows_at(&db, Moment::Seq(*seq), "t"), then, "seq {seq}");
+    }
+}
+
 #[test]
 fn near_a_full_disk_the_oldest_moments_are_given_up_before_writers_suffer() {
     let (fs, env, clock) = machine_with_clock();
