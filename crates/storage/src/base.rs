@@ -388,6 +388,7 @@ pub fn load_files(disk: &Disk, base: &Base) -> Result<DbState> {
     Ok(state)
 }
 
+/// Returns what a base says of the views, by their ids.
 fn views_of(base: &Base) -> Arc<BTreeMap<TableId, Arc<SqlView>>> {
     Arc::new(base.views.iter().map(|view| (view.id, Arc::new(view.clone()))).collect())
 }

@@ -346,9 +346,8 @@ impl TableState {
         let segments = Arc::make_mut(&mut self.segments);
         let mut removed = Vec::new();
         for gone in &edit.removed {
-            let in_partition = segments.get_mut(&gone.partition).expect("conflict() found the segment");
-            let at =
-                in_partition.iter().position(|s| s.meta().file == gone.file).expect("conflict() found the segment");
+            let in_partition = segments.get_mut(&gone.partition).expect("misfit() found the segment");
+            let at = in_partition.iter().position(|s| s.meta().file == gone.file).expect("misfit() found the segment");
             removed.push(Garbage::Segment(in_partition.remove(at)));
             if in_partition.is_empty() {
                 segments.remove(&gone.partition);
@@ -357,7 +356,7 @@ impl TableState {
         for DeadRows { partition, file, dead, .. } in &edit.dead {
             let in_partition = segments.get_mut(partition).into_iter().flatten();
             let segment =
-                in_partition.into_iter().find(|s| s.meta().file == *file).expect("conflict() found the segment");
+                in_partition.into_iter().find(|s| s.meta().file == *file).expect("misfit() found the segment");
             let former = std::mem::replace(segment, Arc::new(segment.with_dead(dead.clone())));
             if former.meta().dead.is_some() {
                 removed.push(Garbage::Dead(former));

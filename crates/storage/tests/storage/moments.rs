@@ -497,24 +497,34 @@ fn moments_around_a_restored_snapshot_are_shown_and_restored() {
     }
 }
 
-/// The snapshot's rows in memory became segments of its own when it settled, and edits behind the restore name those.
-#[test]
-fn moments_before_a_restored_settled_snapshot_outlive_a_start() {
-    let (fs, env, clock) = machine_with_clock();
-    let db = start(&env).unwrap();
-    let past = live(&db, &clock);
+/// Keeps a snapshot, goes on, restores it when it has settled, and edits what it wrote: the snapshot's rows in memory became
+/// segments of its own, and edits behind the restore name those.
+fn restored_when_settled(
+    db: Database,
+    (fs, env, clock): (&SimFs, &Env, &ManualClock),
+    options: Options,
+) -> (Arc<SimFs>, Database) {
     db.prepare_snapshot_with("kept", Terms { keep: true, ..Terms::default() }).unwrap();
     insert(&db, "t", &[(10 * DAY_US, None, 10, None)]);
     db.truncate(db.view().table("t").unwrap().id()).unwrap();
     while db.step_settle().unwrap() {}
     drop(db);
     clock.advance_us(SECOND_US);
-    ask(&fs, "snapshot=kept");
+    ask(fs, "snapshot=kept");
     let fs = Arc::new(fs.kill());
-    let db = start(&on_arc(&env, fs.clone())).unwrap();
+    let db = Database::open(on_arc(env, fs.clone()), options).unwrap();
     let t = db.view().table("t").unwrap().id();
     db.flush_table(t).unwrap();
     db.drop_partitions(t, &[types::PartitionBy::Day.key(9 * DAY_US)]).unwrap();
+    (fs, db)
+}
+
+#[test]
+fn moments_before_a_restored_settled_snapshot_outlive_a_start() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    let (fs, db) = restored_when_settled(db, (&fs, &env, &clock), options());
     let after = (db.view().seq(), rows(&db, "t"));
     for _ in 0..2 {
         drop(db.view());
@@ -532,27 +542,17 @@ fn moments_before_a_restored_settled_snapshot_outlive_a_start() {
 #[test]
 fn the_own_base_that_a_restore_went_on_from_stays_however_near_the_base_before_it_is() {
     let (fs, env, clock) = machine_with_clock();
-    let start = |env: &Env| Database::open(env.clone(), Options { restore_grace_us: 0, ..options() });
-    let db = start(&env).unwrap();
+    let no_grace = || Options { restore_grace_us: 0, ..options() };
+    let db = Database::open(env.clone(), no_grace()).unwrap();
     let past = live(&db, &clock);
     insert(&db, "t", &[(9 * DAY_US, None, 9, None)]);
     db.write_base().unwrap();
-    db.prepare_snapshot_with("kept", Terms { keep: true, ..Terms::default() }).unwrap();
-    db.truncate(db.view().table("t").unwrap().id()).unwrap();
-    while db.step_settle().unwrap() {}
-    drop(db);
-    clock.advance_us(SECOND_US);
-    ask(&fs, "snapshot=kept");
-    let fs = Arc::new(fs.kill());
-    let db = start(&on_arc(&env, fs.clone())).unwrap();
+    let (fs, db) = restored_when_settled(db, (&fs, &env, &clock), no_grace());
     db.restore_window().unwrap();
     db.complete_snapshot("kept").unwrap();
-    let t = db.view().table("t").unwrap().id();
-    db.flush_table(t).unwrap();
-    db.drop_partitions(t, &[types::PartitionBy::Day.key(9 * DAY_US)]).unwrap();
     clean_up(&db);
     drop(db);
-    let db = start(&on(&env, fs.kill())).unwrap();
+    let db = Database::open(on(&env, fs.kill()), no_grace()).unwrap();
     for Past { seq, rows: then, .. } in &past {
         assert_eq!(&rows_at(&db, Moment::Seq(*seq), "t"), then, "seq {seq}");
     }
