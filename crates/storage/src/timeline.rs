@@ -240,7 +240,20 @@ pub fn history_of(disk: &Disk, id: TimelineId) -> Result<History> {
 /// [`Error::Corrupt`] when a timeline that counts is damaged or its parent is missing; [`Error::Refused`] when two
 /// timelines have the highest number.
 pub fn history(disk: &Disk, files: &LogFiles) -> Result<Option<History>> {
+    history_among(disk, files, list(disk)?)
+}
+
+/// Returns the history that was in force when a timeline was published: what [`history`] returned without it.
+///
+/// # Errors
+/// As of [`history`].
+pub fn history_before(disk: &Disk, files: &LogFiles, published: TimelineId) -> Result<Option<History>> {
     let mut ids = list(disk)?;
+    ids.retain(|id| id.number < published.number);
+    history_among(disk, files, ids)
+}
+
+fn history_among(disk: &Disk, files: &LogFiles, mut ids: Vec<TimelineId>) -> Result<Option<History>> {
     while let Some(id) = ids.pop() {
         match read_any(disk, id) {
             Ok((timeline, bytes)) => {

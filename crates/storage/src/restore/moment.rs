@@ -243,17 +243,13 @@ fn refused(disk: &Disk, moment: Moment, why: &str) -> Error {
 /// Returns the history in force, but for restores that were published and never started: this one, tried again, means the
 /// same moment as before.
 fn history_before(disk: &Disk, moment: Moment, files: &LogFiles) -> Result<History> {
-    let mut history =
-        timeline::history(disk, files)?.ok_or_else(|| refused(disk, moment, "there is no timeline in this root"))?;
-    while let Some(parent) = history.current().parent.as_ref().filter(|parent| parent.is_of_restore()) {
-        if chain::newest(disk, files, history.current().timeline)?.is_some() {
-            break;
-        }
-        let before = history.current().left.unwrap_or(parent.timeline);
-        if before.number >= history.current().timeline.number {
-            break;
-        }
-        history = timeline::history_of(disk, before)?;
+    let none = || refused(disk, moment, "there is no timeline in this root");
+    let mut history = timeline::history(disk, files)?.ok_or_else(none)?;
+    while history.current().parent.as_ref().is_some_and(Parent::is_of_restore)
+        && chain::newest(disk, files, history.current().timeline)?.is_none()
+    {
+        // Not the parent: a restore to a moment may go back behind the begin of the timeline that is in force.
+        history = timeline::history_before(disk, files, history.current().timeline)?.ok_or_else(none)?;
     }
     Ok(history)
 }

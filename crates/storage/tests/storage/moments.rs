@@ -252,27 +252,51 @@ fn the_whole_database_goes_back_to_a_seq_or_a_time_and_on_from_there() {
     }
 }
 
+/// Restores a moment, and does it again after a power cut at each call of it.
+fn restored_after_any_cut(fs: &SimFs, env: &Env, text: &str, expected: &[String]) {
+    let fs = Arc::new(fs.kill());
+    ask(&fs, text);
+    fs.sync_all();
+    fs.capture_crash_points(true);
+    assert_eq!(rows(&start(&on_arc(env, fs.clone())).unwrap(), "t"), expected, "{text}");
+    let points = fs.take_crash_points();
+    assert!(points.len() > 10, "{}", points.len());
+    for point in points {
+        for survive in [Survive::Nothing, Survive::Subset(point.op.number), Survive::NamesOnly] {
+            let db = start(&on(env, point.power_cut(survive))).unwrap();
+            assert_eq!(rows(&db, "t"), expected, "{text}, cut at {}, {survive:?}", point.op.site);
+            clean_up(&db);
+            assert_eq!(rows(&db, "t"), expected);
+        }
+    }
+}
+
 #[test]
 fn a_restore_of_a_moment_is_retried_to_the_right_end_after_a_power_cut_at_any_call() {
     let (fs, env, clock) = machine_with_clock();
     let db = start(&env).unwrap();
     let past = live(&db, &clock);
     drop(db);
-    ask(&fs, &format!("seq={}", past[4].seq));
+    restored_after_any_cut(&fs, &env, &format!("seq={}", past[4].seq), &past[4].rows);
+}
+
+#[test]
+fn a_restore_behind_the_begin_of_the_timeline_in_force_is_retried_to_the_right_end_too() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    drop(db);
     let fs = Arc::new(fs.kill());
-    fs.sync_all();
-    fs.capture_crash_points(true);
-    assert_eq!(rows(&start(&on_arc(&env, fs.clone())).unwrap(), "t"), past[4].rows);
-    let points = fs.take_crash_points();
-    assert!(points.len() > 10, "{}", points.len());
-    for point in points {
-        for survive in [Survive::Nothing, Survive::Subset(point.op.number), Survive::NamesOnly] {
-            let db = start(&on(&env, point.power_cut(survive))).unwrap();
-            assert_eq!(rows(&db, "t"), past[4].rows, "cut at {}, {survive:?}", point.op.site);
-            clean_up(&db);
-            assert_eq!(rows(&db, "t"), past[4].rows);
-        }
-    }
+    ask(&fs, &format!("seq={}", past[5].seq));
+    let env = on_arc(&env, fs.clone());
+    let db = start(&env).unwrap();
+    let gone_back = note(&db, &clock);
+    assert_eq!((gone_back.seq, &gone_back.rows), (past[5].seq, &past[5].rows));
+    // It moves rows only, so that there is nothing to undo.
+    db.flush_table(db.view().table("t").unwrap().id()).unwrap();
+    assert!(db.view().seq() > gone_back.seq);
+    drop(db);
+    restored_after_any_cut(&fs, &env, &format!("timestamp={}", TimestampUs(gone_back.at_us)), &past[5].rows);
 }
 
 #[test]
