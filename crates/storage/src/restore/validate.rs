@@ -1,6 +1,9 @@
 //! Proves, before anything is changed, that what a restore would serve is there: lengths, bytes, and that no link leads
 //! out of the root.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
 use crate::catalog::DbState;
 use crate::env::fs::FileKind;
 use crate::env::join::{self, in_turn};
@@ -26,8 +29,32 @@ pub fn verify_lengths(disk: &Disk, files: &[(String, u64)]) -> Result<()> {
     Ok(())
 }
 
+/// Files that were read whole, or are about to be: what several snapshots share is read once. Good as long as a fault in one
+/// of them ends it all.
+#[derive(Default)]
+pub struct Proven(Mutex<HashSet<Proof>>);
+
+/// What is said of a file that its bytes were held against.
+#[derive(PartialEq, Eq, Hash)]
+enum Proof {
+    Segment { file: String, len_bytes: u64, crc32c: u32 },
+    Symbols { table_dir: String, said: SymbolFileMeta },
+}
+
+impl Proven {
+    /// Returns whether that is still to be proven, and takes it as proven from now on.
+    fn wants(&self, proof: Proof) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(proof)
+    }
+}
+
 /// Reads every segment and symbol file whole, those of a table by two workers.
 pub fn verify_tables(disk: &Disk, state: &DbState, progress: &dyn Fn(&str)) -> Result<()> {
+    verify_unproven(disk, state, &Proven::default(), progress)
+}
+
+/// As [`verify_tables`], but for what another state's tables had proven.
+pub fn verify_unproven(disk: &Disk, state: &DbState, proven: &Proven, progress: &dyn Fn(&str)) -> Result<()> {
     let mut tables: Vec<_> = state.tables_with_files().collect();
     tables.sort_by_key(|t| t.id);
     let total = tables.len();
@@ -37,7 +64,7 @@ pub fn verify_tables(disk: &Disk, state: &DbState, progress: &dyn Fn(&str)) -> R
         let files: Vec<FileOf<'_>> = segments.chain(symbols).collect();
         let bytes: u64 = table.named_files().map(|named| named.len_bytes).sum();
         let join = if bytes >= WORTH_TWO_BYTES { disk.env.join } else { in_turn };
-        join::each(join, &files, |file| file.verify(disk, table))?;
+        join::each(join, &files, |file| file.verify(disk, table, proven))?;
         progress(&format!("restore: verified table {} ({} of {total})", table.name, i + 1));
     }
     Ok(())
@@ -50,13 +77,17 @@ enum FileOf<'a> {
 }
 
 impl FileOf<'_> {
-    fn verify(&self, disk: &Disk, table: &TableState) -> Result<()> {
+    fn verify(&self, disk: &Disk, table: &TableState, proven: &Proven) -> Result<()> {
         let dir = table.path(&disk.layout);
         match self {
             FileOf::Segment(segment) => {
-                require_plain_path(disk, &format!("{}/{}", table.dir, segment.meta().file))?;
-                segment::verify_whole(&disk.env, &dir.join(&segment.meta().file), segment.meta())?;
-                if let Some(dead) = &segment.meta().dead {
+                let meta = segment.meta();
+                let file = format!("{}/{}", table.dir, meta.file);
+                require_plain_path(disk, &file)?;
+                if proven.wants(Proof::Segment { file, len_bytes: meta.len_bytes, crc32c: meta.crc32c }) {
+                    segment::verify_whole(&disk.env, &dir.join(&meta.file), meta)?;
+                }
+                if let Some(dead) = &meta.dead {
                     require_plain_path(disk, &format!("{}/{}", table.dir, dead.file))?;
                     segment.dead()?;
                 }
@@ -64,7 +95,11 @@ impl FileOf<'_> {
             }
             FileOf::Symbols(file) => {
                 require_plain_path(disk, &format!("{}/{}", table.dir, file.file))?;
-                symbols::file::verify_whole(&disk.env, &dir.join(&file.file), file)
+                let proof = Proof::Symbols { table_dir: table.dir.to_string(), said: (*file).clone() };
+                if proven.wants(proof) {
+                    symbols::file::verify_whole(&disk.env, &dir.join(&file.file), file)?;
+                }
+                Ok(())
             }
         }
     }

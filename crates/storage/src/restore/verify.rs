@@ -6,14 +6,16 @@ use std::sync::{Mutex, PoisonError};
 
 use types::{Seq, TimestampUs};
 
-use super::validate::{require_plain_path, verify_tables};
+use super::validate::{Proven, require_plain_path, verify_unproven};
 use super::{PinFile, read_pins};
+use crate::catalog::DbState;
 use crate::env::Env;
 use crate::env::fs::FileKind;
 use crate::env::join::in_turn;
 use crate::layout::{Disk, Layout};
 use crate::root::{self, Marker};
-use crate::snapshot::{Pin, content};
+use crate::snapshot::Pin;
+use crate::snapshot::content::{self, Rows};
 use crate::{Error, Result};
 
 /// A snapshot that is whole, in a copy or a root.
@@ -37,7 +39,8 @@ impl fmt::Display for Whole {
     }
 }
 
-/// Reads every byte of a copy's snapshots (or of those with that name) and returns what each holds.
+/// Reads every byte of a copy's snapshots (or of those with that name) and returns what each holds. Segments, symbol
+/// files and log files that several of them share are read once.
 ///
 /// # Errors
 /// [`Error::Refused`] when there is no such snapshot or no database; [`Error::Corrupt`] naming the file that is missing or
@@ -60,25 +63,53 @@ pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &(dyn Fn(&st
         let (name, root) = (name.unwrap_or("*"), root.display());
         return Err(Error::Refused(format!("there is no snapshot/{name} in {root}: it was not copied; {remedy}")));
     }
-    pins.iter().map(|found| verify_one(&disk, found, &marker.database_id, progress).map_err(Error::of_copy)).collect()
+    let proven = Proven::default();
+    let mut whole = Vec::new();
+    for run in pins.chunk_by(|one, later| content::goes_on(&one.pin, &later.pin)) {
+        whole.extend(verify_run(&disk, run, &marker.database_id, &proven, progress).map_err(Error::of_copy)?);
+    }
+    Ok(whole)
 }
 
-/// The rows that stand in the log alone are read beside the files of the tables, which are known without them.
-fn verify_one(disk: &Disk, found: &PinFile, database_id: &str, progress: &(dyn Fn(&str) + Sync)) -> Result<Whole> {
-    let PinFile { path, pin } = found;
-    if pin.database_id != database_id {
-        return Err(Error::corrupt(path, "the snapshot is of another database than db/_stillpoint"));
+/// Verifies snapshots each of whose logs begins with that of the one before. The rows that stand in the log alone are read
+/// beside the files of the tables, which are known without them.
+fn verify_run(
+    disk: &Disk,
+    run: &[PinFile],
+    database_id: &str,
+    proven: &Proven,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<Vec<Whole>> {
+    if let Some(other) = run.iter().find(|found| found.pin.database_id != database_id) {
+        return Err(Error::corrupt(&other.path, "the snapshot is of another database than db/_stillpoint"));
     }
-    let on_disk = content::read_files(disk, pin, path, &|file: &str| require_plain_path(disk, file))?;
-    let (rows, tables) = (Mutex::new(Ok(0)), Mutex::new(Ok(())));
-    let count = || *rows.lock().unwrap_or_else(PoisonError::into_inner) = rows_at_cut(disk, pin, path);
+    let pins: Vec<(&Pin, &Path)> = run.iter().map(|found| (&found.pin, &*found.path)).collect();
+    let check = |file: &str| require_plain_path(disk, file);
+    let on_disk = content::read_each(disk, &pins, &check, Rows::PassedOver)?;
+    let (rows, tables) = (Mutex::new(Ok(Vec::new())), Mutex::new(Ok(())));
+    let count = || *rows.lock().unwrap_or_else(PoisonError::into_inner) = rows_at_cuts(disk, &pins);
     let read = || {
-        *tables.lock().unwrap_or_else(PoisonError::into_inner) = verify_tables(disk, &on_disk, &|line| progress(line))
+        let mut each = on_disk.iter();
+        let outcome = each.try_for_each(|state| verify_unproven(disk, state, proven, &|line| progress(line)));
+        *tables.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
     };
     (disk.env.join)(&count, &read);
     let rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner)?;
     tables.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-    let files = content::files(disk, pin, path, &on_disk)?;
+    let found = pins.into_iter().zip(on_disk).zip(rows);
+    found.map(|(((pin, path), on_disk), rows)| whole(disk, pin, path, &on_disk, rows)).collect()
+}
+
+/// Reads what the log says up to each cut, every row of it, and returns how many rows there are.
+fn rows_at_cuts(disk: &Disk, pins: &[(&Pin, &Path)]) -> Result<Vec<u64>> {
+    // The other thread is at work already.
+    let alone = Disk { env: Env { join: in_turn, ..disk.env.clone() }, ..disk.clone() };
+    let states = content::read_each(&alone, pins, &|file: &str| require_plain_path(disk, file), Rows::Read)?;
+    states.iter().map(|state| state.tables.iter().map(|table| table.rows()).sum()).collect()
+}
+
+fn whole(disk: &Disk, pin: &Pin, path: &Path, on_disk: &DbState, rows: u64) -> Result<Whole> {
+    let files = content::files(disk, pin, path, on_disk)?;
     Ok(Whole {
         snapshot: pin.name.clone(),
         seq: pin.seq,
@@ -88,14 +119,6 @@ fn verify_one(disk: &Disk, found: &PinFile, database_id: &str, progress: &(dyn F
         bytes: files.iter().map(|(_, len_bytes)| len_bytes).sum(),
         files: files.len(),
     })
-}
-
-/// Reads what the log says up to the cut, every row of it, and returns how many rows there are.
-fn rows_at_cut(disk: &Disk, pin: &Pin, path: &Path) -> Result<u64> {
-    // The other thread is at work already.
-    let alone = Disk { env: Env { join: in_turn, ..disk.env.clone() }, ..disk.clone() };
-    let state = content::read(&alone, pin, path, &|file: &str| require_plain_path(disk, file))?;
-    state.tables.iter().map(|table| table.rows()).sum()
 }
 
 /// Returns the marker of a root that is to be copied, or of a copy.

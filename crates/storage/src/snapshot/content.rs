@@ -37,56 +37,85 @@ pub fn read_files(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> 
 }
 
 /// What becomes of rows in the log.
-enum Rows {
+#[derive(Debug, Clone, Copy)]
+pub enum Rows {
     Read,
     PassedOver,
 }
 
+/// Returns whether the log up to a later snapshot's cut begins with the whole log of this one, so that [`read_each`] reads it
+/// once for both.
+pub fn goes_on(pin: &Pin, later: &Pin) -> bool {
+    let log = |pin: &Pin| (pin.timeline, pin.base.clone(), pin.first_log.clone());
+    pin.settled.is_none() && later.settled.is_none() && log(pin) == log(later) && pin.timelines == later.timelines
+}
+
 fn read_as(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>, rows: Rows) -> Result<DbState> {
+    let states = read_each(disk, &[(pin, pin_path)], check, rows)?;
+    Ok(states.into_iter().next().expect("there is one for each pin"))
+}
+
+/// As [`read`] or [`read_files`], of snapshots each of which [`goes_on`] from the one before.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_each(disk: &Disk, pins: &[(&Pin, &Path)], check: Check<'_>, rows: Rows) -> Result<Vec<DbState>> {
+    let Some((pin, pin_path)) = pins.first() else { return Ok(Vec::new()) };
     let history = history(disk, pin, pin_path, check)?;
     if let Some(named) = &pin.settled {
         let base = own_base(disk, pin, named, check)?;
-        return base::load(disk, &base, named.clone()).map(|(state, _)| state);
+        return base::load(disk, &base, named.clone()).map(|(state, _)| vec![state]);
     }
-    let first = log_name(&pin.first_log, pin_path)?;
-    let (state, from_base) = match &pin.base {
-        None => (DbState::default(), None),
-        Some(named) => {
-            check(&named.file)?;
-            let base = base::read_named(disk, named)?;
-            for table in base.tables.iter().filter_map(|t| t.segments.as_ref()).chain(&base.table_files) {
-                check(&table.file)?;
-            }
-            for file in base::symbol_files(base.tables.iter()) {
-                check(&file)?;
-            }
-            let (state, handle) = base::load(disk, &base, named.clone())?;
-            (state, Some(handle.log))
-        }
-    };
-    let links = links(disk, pin, pin_path)?;
-    let fits = match from_base {
-        None => true,
-        Some(LogFrom::File(name)) => name == first,
-        Some(LogFrom::Behind(name)) => links.first().and_then(|l| l.header.predecessor).is_some_and(|p| p.name == name),
-    };
-    if !fits {
-        return Err(Error::corrupt(pin_path, "the snapshot and its base name different log files"));
-    }
+    let (state, from_base) = begin(disk, pin, check)?;
     let mut replay = match rows {
         Rows::Read => Replay::new(disk, state, &history),
         Rows::PassedOver => Replay::of_files(disk, state, &history),
     };
-    for link in &links {
-        check(&format!("_log/{}", link.name))?;
-        replay.file(link, Seq::ZERO)?;
+    let mut states = Vec::new();
+    let mut done = None;
+    for (pin, pin_path) in pins {
+        let links = links(disk, pin, pin_path)?;
+        let first = log_name(&pin.first_log, pin_path)?;
+        let fits = match from_base {
+            None => true,
+            Some(LogFrom::File(name)) => name == first,
+            Some(LogFrom::Behind(name)) => {
+                links.first().and_then(|l| l.header.predecessor).is_some_and(|p| p.name == name)
+            }
+        };
+        if !fits {
+            return Err(Error::corrupt(pin_path, "the snapshot and its base name different log files"));
+        }
+        let behind =
+            done.map_or(0, |done| links.iter().position(|link| link.name == done).map_or(links.len(), |at| at + 1));
+        for link in &links[behind..] {
+            check(&format!("_log/{}", link.name))?;
+            replay.file(link, Seq::ZERO)?;
+        }
+        done = links.last().map(|link| link.name);
+        let state = replay.state();
+        if state.seq != pin.seq || !state.snapshots.values().any(|s| s.pin.id == pin.id) {
+            return Err(Error::corrupt(pin_path, "the log holds no cut of this snapshot at its seq"));
+        }
+        state.read_by_replay.iter().try_for_each(|(_, file)| check(&file.file))?;
+        states.push(state.clone());
     }
-    let state = replay.into_state();
-    if state.seq != pin.seq || !state.snapshots.values().any(|s| s.pin.id == pin.id) {
-        return Err(Error::corrupt(pin_path, "the log holds no cut of this snapshot at its seq"));
+    Ok(states)
+}
+
+/// Returns the state where the log of a snapshot begins, and that log's file as the base names it.
+fn begin(disk: &Disk, pin: &Pin, check: Check<'_>) -> Result<(DbState, Option<LogFrom>)> {
+    let Some(named) = &pin.base else { return Ok((DbState::default(), None)) };
+    check(&named.file)?;
+    let base = base::read_named(disk, named)?;
+    for table in base.tables.iter().filter_map(|t| t.segments.as_ref()).chain(&base.table_files) {
+        check(&table.file)?;
     }
-    state.read_by_replay.iter().try_for_each(|(_, file)| check(&file.file))?;
-    Ok(state)
+    for file in base::symbol_files(base.tables.iter()) {
+        check(&file)?;
+    }
+    let (state, handle) = base::load(disk, &base, named.clone())?;
+    Ok((state, Some(handle.log)))
 }
 
 /// Returns the files below `db/` that a pin and the state at its cut name and that gc could remove, with their lengths.

@@ -24,7 +24,7 @@ const VERSION: &str = "1";
 const REMEDY: &str = "restore from a snapshot; other tables are unaffected";
 
 /// One symbol file, as the edit that added it describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SymbolFileMeta {
     /// Path below the table's directory, e.g. `_symbols/3.01HK….arrow`.
     #[serde(deserialize_with = "crate::layout::relative")]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use storage::copy::{self, How, IntoRoot, Plan, Report, Watch, Wish};
 use storage::env::Fs;
-use storage::env::sim_fs::{Fault, FaultPlan, SimFs, Survive};
+use storage::env::sim_fs::{Fault, FaultPlan, Op, OpKind, SimFs, Survive};
 use storage::restore::Depth;
 use storage::{Database, Env, Error, Options, SnapshotState, Terms};
 
@@ -159,6 +159,33 @@ fn a_second_copy_sends_what_is_new_and_the_latest_is_restored() {
     assert_eq!(fs.list(Path::new("/copy/snapshot")).unwrap().len(), 2, "both can be restored");
     assert_eq!(storage::restore::verify(&env, Path::new(COPY), None, &|_| {}).unwrap().len(), 2);
     assert_eq!(rows(&restored(&env, &fs), "t"), cut);
+}
+
+#[test]
+fn verify_reads_what_several_snapshots_share_once() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    let id = db.view().table("t").unwrap().id();
+    db.flush_table(id).unwrap();
+    for name in ["first", "second"] {
+        db.prepare_snapshot(name).unwrap();
+        copied(&env, name);
+        db.complete_snapshot(name).unwrap();
+        fill_pair(&db, 8);
+    }
+    fs.record_trace(true);
+    let files_read = |name: Option<&str>, snapshots: usize| {
+        let whole = storage::restore::verify(&env, Path::new(COPY), name, &|_| {}).unwrap();
+        assert_eq!(whole.len(), snapshots);
+        let reads = |op: &Op| matches!(op.site.kind, OpKind::Open | OpKind::Read | OpKind::Map);
+        let mut files: Vec<_> = fs.take_trace().into_iter().filter(reads).map(|op| op.path).collect();
+        files.retain(|path| path.extension().is_some_and(|e| e == "arrow"));
+        files.sort();
+        files
+    };
+    let of_one = files_read(Some("second"), 1);
+    assert!(of_one.len() > 2, "{of_one:?}");
+    assert_eq!(files_read(None, 2), of_one);
 }
 
 #[test]
