@@ -22,12 +22,15 @@ use crate::partition_format::PartitionFormat;
 use crate::planted::Planted;
 use crate::record::{AddedSegment, DeadRows, Edit, EditCause, Record, RemovedSegment};
 use crate::segment::{SegmentMeta, SegmentOrigin, write_dead, write_parquet_segment, write_segment};
+use crate::snapshot::Snapshot;
 use crate::symbols::{SymbolFileMeta, file::write_symbols};
 use crate::table::{SymbolState, TableState};
 use crate::{Error, Result};
 
 type WriteSegment = fn(&Env, &Path, &str, SegmentOrigin<'_>, &Chunk) -> Result<SegmentMeta>;
 
+/// So many times as many log files may there be while a snapshot settles; one whose files are damaged never does.
+const WHILE_ONE_SETTLES: usize = 4;
 /// A segment holds no more rows than this.
 const MAX_SEGMENT_ROWS: usize = 4 << 20;
 
@@ -37,7 +40,7 @@ impl Database {
     pub fn step_flush(&self) -> Result<bool> {
         let state = self.view().state().clone();
         let mut due: Vec<TableId> = Vec::new();
-        let too_many_files = self.log.chain_len() > self.options.log_files_max;
+        let too_many_files = self.log.chain_len() > self.log_files_before_flush(&state);
         let total: u64 = state.tables.iter().map(|t| t.memtable.bytes()).sum();
         // Nobody adds to a dropped table, and it must not hold the log for as long as it may come back.
         let dropped = state.dropped.values().map(|dropped| &dropped.table);
@@ -53,6 +56,14 @@ impl Database {
             self.flush_table(*id)?;
         }
         Ok(!due.is_empty())
+    }
+
+    /// Returns with how many log files a flush is due. Snapshots that are about to settle hold the log anyway, and write these
+    /// rows in fewer segments than a flush, which makes one for each of them.
+    fn log_files_before_flush(&self, state: &DbState) -> usize {
+        let settles = |s: &Snapshot| s.standing().kept && s.pin.settled.is_none();
+        let waits = !state.has_open_snapshot() && state.snapshots.values().any(|s| settles(s));
+        self.options.log_files_max * if waits { WHILE_ONE_SETTLES } else { 1 }
     }
 
     /// Flushes all rows of a table that are visible now, in as many segments as live snapshots ask for.

@@ -1,7 +1,7 @@
 //! What is worth a merge: [`choose`].
 //!
 //! Tiered: a stretch of segments of one size and smaller is merged when there are enough and none is larger than all
-//! others together, so a row is copied once for each doubling of its segment at most. A partition that is not the newest
+//! others together, so a row is copied once for each doubling of its segment at most; small ones are of one size. A partition that is not the newest
 //! is sealed: its last few segments become one, once; later rows wait until they are half as many as it has.
 
 use std::ops::Range;
@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use super::{TARGET_BYTES, TARGET_ROWS};
 use crate::segment::{SegmentHandle, SegmentMeta};
+
+/// Below so many rows a segment's name in the lists of tables, and its file, cost more than its rows: copying these is nothing.
+const SMALL_ROWS: u64 = 256;
 
 /// How large merges are.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +42,7 @@ pub(super) fn choose(segments: &[Arc<SegmentHandle>], sealed: bool, limits: &Lim
         let fits = |meta: &&SegmentMeta| tier(meta, limits) <= level;
         for stretch in stretches(&metas, fits, limits) {
             let (sum, max) = sizes(&metas[stretch.clone()]);
-            if stretch.len() >= limits.fan_in && 2 * max <= sum {
+            if stretch.len() >= limits.fan_in && (2 * max <= sum || max < SMALL_ROWS) {
                 return Some(stretch);
             }
         }
@@ -63,7 +66,8 @@ fn is_mergeable(meta: &SegmentMeta, limits: &Limits) -> bool {
 }
 
 fn tier(meta: &SegmentMeta, limits: &Limits) -> u32 {
-    meta.live_rows().max(1).ilog(limits.fan_in.max(2) as u64)
+    let rows = meta.live_rows();
+    if rows < SMALL_ROWS { 0 } else { rows.ilog(limits.fan_in.max(2) as u64) }
 }
 
 fn sizes(metas: &[&SegmentMeta]) -> (u64, u64) {
@@ -133,6 +137,15 @@ mod tests {
         check(&[1_200_000; 4], false, None);
         check(&[1_000_000; 4], false, Some(0..4));
         check(&[3_000_000, 3_000_000, 9], false, None);
+    }
+
+    #[test]
+    fn small_ones_are_merged_whatever_their_sizes() {
+        check(&[200, 1, 1, 1], false, Some(0..4));
+        check(&[5_000, 200, 30, 7, 1], false, Some(1..5));
+        check(&[5_000, 200, 30, 7], false, None);
+        check(&[5_000, 300, 30, 7, 1], false, None);
+        check(&[5_000, 300, 30, 7, 2, 1], false, Some(2..6));
     }
 
     #[test]

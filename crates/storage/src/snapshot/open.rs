@@ -279,7 +279,7 @@ pub(crate) fn ensure_pin_files(
     let mut changed = false;
     for snapshot in state.snapshots.values() {
         let pin = &snapshot.pin;
-        if !files.iter().any(|(_, found)| found.as_ref() == Some(pin)) {
+        if !files.iter().any(|(_, found)| found.as_ref().is_some_and(|found| found.says_the_same_as(pin))) {
             let name = format!("{}.{}.json", pin.name, FileId::new(&disk.env, timeline));
             document::write(&disk.env, &dir.join(name), &document::encode(pin))?;
             changed = true;
@@ -290,7 +290,7 @@ pub(crate) fn ensure_pin_files(
     }
     let mut stale = Vec::new();
     for (file, found) in files {
-        let live = found.is_some_and(|found| state.snapshots.values().any(|s| s.pin == found));
+        let live = found.is_some_and(|found| state.snapshots.values().any(|s| s.pin.says_the_same_as(&found)));
         let path = dir.join(&file);
         if !live && state.has_open_snapshot() {
             stale.push(path);

@@ -35,7 +35,7 @@ pub struct Pin {
     pub seq: Seq,
     pub created_us: i64,
     pub generation: u64,
-    /// Newest base at or before the cut; `None` while the log alone is the whole database.
+    /// Newest base at or before the cut; `None` while the log alone is the whole database, and once it has settled.
     pub base: Option<FileRef>,
     /// Every timeline from the first to this one.
     pub timelines: Vec<FileRef>,
@@ -151,13 +151,45 @@ impl Snapshot {
 }
 
 impl Pin {
-    /// Returns the pin of a kept snapshot that has a base of its own.
-    pub fn settled_by(&self, base: FileRef) -> Pin {
-        Pin { format: PIN_FORMAT_VERSION, kept: true, settled: Some(base), ..self.clone() }
+    /// Returns the pin of a kept snapshot that has a base of its own, and no need of another one.
+    pub fn settled_by(&self, own: FileRef) -> Pin {
+        Pin { format: PIN_FORMAT_VERSION, kept: true, base: None, settled: Some(own), ..self.clone() }
+    }
+
+    /// Returns whether a pin says the same: former versions named the base that a settled snapshot does not need, too.
+    pub fn says_the_same_as(&self, other: &Pin) -> bool {
+        let needed = |pin: &Pin| Pin { base: pin.base.clone().filter(|_| pin.settled.is_none()), ..pin.clone() };
+        self == other || needed(self) == needed(other)
     }
 
     /// Returns the name of the pin's file in `snapshot/`.
     pub fn file_name(&self) -> String {
         format!("{}.{}.json", self.name, self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{Seq, TimelineId};
+
+    use super::*;
+
+    fn pin(base: Option<FileRef>, settled: Option<FileRef>) -> Pin {
+        let pin = serde_json::json!({
+            "format": 3, "name": "kept", "id": "a", "database_id": "", "timeline": TimelineId { number: 1, tag: 1 }, "seq": Seq(7),
+            "created_us": 0, "generation": 1, "first_log": "", "base": base, "timelines": [], "last_log": "",
+            "last_log_bytes": 0, "tables": 0, "place_machine": 0, "place_inode": 0, "settled": settled,
+        });
+        serde_json::from_value(pin).expect("a pin of what every pin has")
+    }
+
+    #[test]
+    fn the_former_base_of_a_settled_snapshot_makes_no_other_pin_of_it() {
+        let file = |name: &str| Some(crate::document::reference(name.to_owned(), name.as_bytes()));
+        assert!(pin(file("a"), file("own")).says_the_same_as(&pin(None, file("own"))));
+        assert!(pin(file("a"), None).settled_by(file("own").expect("a file")).base.is_none());
+        assert!(!pin(file("a"), None).says_the_same_as(&pin(None, None)));
+        assert!(!pin(file("a"), None).says_the_same_as(&pin(file("b"), None)));
+        assert!(!pin(None, file("own")).says_the_same_as(&pin(None, file("another"))));
     }
 }

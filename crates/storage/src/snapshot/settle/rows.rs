@@ -16,7 +16,7 @@ use crate::table::{TableState, files_named_by};
 
 /// A piece of so many times the rows that come with a cut is written again with them. The next one is named by the lists of all
 /// later cuts, where a segment takes some hundred bytes.
-const WRITTEN_AGAIN: u64 = 3;
+const WRITTEN_AGAIN: u64 = 5;
 
 /// What was written of the rows and symbols that a table holds in memory alone at a cut.
 pub(super) struct RowsInFiles {
