@@ -24,6 +24,7 @@ use crate::{Error, Result};
 pub(crate) mod into_root;
 mod plan;
 mod prune;
+mod room;
 mod tar;
 mod target;
 
@@ -56,11 +57,14 @@ pub struct Watch<'a> {
 impl Watch<'_> {
     fn check(&self) -> Result<()> {
         if self.stop.load(Ordering::Relaxed) {
-            return Err(Error::Unavailable("the copy was stopped; run it again, it goes on where it was".to_owned()));
+            return Err(Error::Unavailable(STOPPED.to_owned()));
         }
         Ok(())
     }
 }
+
+/// What is said of a copy into a directory that was stopped.
+const STOPPED: &str = "the copy was stopped; run it again, it goes on where it was";
 
 /// How far a copy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -214,6 +218,12 @@ pub fn refuse_target(env: &Env, root: &Path, directory: &Path) -> Result<()> {
     target::refuse_target(&Disk { layout: Layout::new(directory), ..source.clone() }, root, &database_id)
 }
 
+/// Returns a sentence for the operator when the disk of a directory seems to have no room for what [`to_directory`] would bring.
+pub fn lacking(plan: &Plan, directory: &Path) -> Result<Option<String>> {
+    let target = Disk { layout: Layout::new(directory), ..plan.disk.clone() };
+    Ok(room::Room::of(plan, &target)?.lacking(&target))
+}
+
 /// Copies a snapshot into a directory that is empty, or holds earlier copies of the same database. Durable when this
 /// returns; a root then, on which a start with `_restore` restores the snapshot.
 ///
@@ -227,7 +237,7 @@ pub fn to_directory(plan: &Plan, directory: &Path, how: &How, watch: &Watch<'_>)
     outcome.map_err(|error| explain_full(error, &tally, directory))?;
     let mut report = tally.into_report();
     if how.prune {
-        (report.removed_files, report.removed_bytes) = prune::prune(&target, &plan.found.pin)?;
+        (report.removed_files, report.removed_bytes) = prune::prune(&target, plan)?;
     }
     Ok(report)
 }

@@ -10,6 +10,7 @@
 //! [`undo`] goes back to it; [`moment`] goes back to any moment that `log.retention` has kept; [`instance`] asks for a restore
 //! without a trigger. Pages: `docs/format/snapshot.md`, `docs/format/timeline.md`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use types::{Seq, TimelineId, TimestampUs};
@@ -231,13 +232,16 @@ fn validate(disk: &Disk, plan: &Plan, depth: Depth, progress: &dyn Fn(&str)) -> 
     let at_cut = |id: &str| state.snapshots.values().any(|s| s.pin.id == id && s.standing().kept);
     let is_told = |id: &String| *id == pin.id || at_cut(id) || kept.contains(id);
     let others = plan.pins.iter().filter(|p| !is_told(&p.pin.id));
-    lines.extend(others.map(|PinFile { pin: other, .. }| {
+    let told = others.map(|PinFile { pin: other, .. }| {
         let why = match other.seq > pin.seq {
             true => "it was taken later than what is restored",
             false => "no snapshot is open after a restore",
         };
         format!("snapshot {} (seq {}) is gone: {why}", other.name, other.seq)
-    }));
+    });
+    lines.extend(told);
+    // Of one that has settled both files may lie there.
+    each_once(&mut lines);
     if pin.kept || pin.settled.is_some() {
         let name = &pin.name;
         lines.push(format!("snapshot {name} is what is there now, and no longer kept beside it: SNAPSHOT PREPARE '{name}' KEEP keeps it anew"));
@@ -255,6 +259,12 @@ fn validate(disk: &Disk, plan: &Plan, depth: Depth, progress: &dyn Fn(&str)) -> 
     };
     let done = format!("restored snapshot {}", pin.name);
     Ok(Branch { parent, time_us: pin.created_us, state, done, snapshot: Some(pin.name.clone()), released, lines })
+}
+
+/// Leaves of lines that say the same the first.
+fn each_once(lines: &mut Vec<String>) {
+    let mut told = HashSet::new();
+    lines.retain(|line| told.insert(line.clone()));
 }
 
 fn prove(disk: &Disk, pin: &Pin, path: &Path, depth: Depth, progress: &dyn Fn(&str)) -> Result<DbState> {

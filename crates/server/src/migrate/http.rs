@@ -27,7 +27,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// Reads `http://[user:password@]host[:port]`.
+    /// Reads `http://[user:password@]host[:port]`; signs of user and password may stand there as `%` and two hexadecimal digits.
     pub fn new(url: &str) -> Result<Http, String> {
         let wrong = || format!("{url:?} is not http://host:port");
         let rest = url.strip_prefix("http://").ok_or_else(wrong)?.trim_end_matches('/');
@@ -46,7 +46,8 @@ impl Http {
         }
         let has_port = port.is_some();
         let authority = if has_port { host.to_owned() } else { format!("{host}:9000") };
-        Ok(Http { authority, authorization: login.map(|login| format!("Basic {}", base64::encode(login.as_bytes()))) })
+        let authorization = login.map(|login| format!("Basic {}", base64::encode(&decode(login))));
+        Ok(Http { authority, authorization })
     }
 
     /// Returns the whole answer of a statement.
@@ -58,6 +59,9 @@ impl Http {
         let (status, body) = self.ask(Method::GET, &path, None, Bytes::new()).await?;
         if status == 200 {
             return Ok(body);
+        }
+        if status == 401 {
+            return Err(format!("{}: wrong user or password", self.authority));
         }
         let error: Option<String> =
             serde_json::from_str::<Value>(&body).ok().and_then(|v| Some(v["error"].as_str()?.to_owned()));
@@ -123,9 +127,25 @@ impl Http {
 }
 
 /// Encodes a value of a query string.
-fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
     text.bytes().map(|b| if plain(b) { (b as char).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+/// Decodes a part of an address. A `%` that no digits follow stands for itself.
+fn decode(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let (mut decoded, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(&byte) = bytes.get(at) {
+        let escaped = match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => Some((high * 16 + low) as u8),
+            _ => None,
+        };
+        decoded.push(escaped.unwrap_or(byte));
+        at += if escaped.is_some() { 3 } else { 1 };
+    }
+    decoded
 }
 
 #[cfg(test)]
@@ -138,6 +158,8 @@ mod tests {
         assert_eq!(http("http://old"), Ok(("old:9000".to_owned(), None)));
         let login = Some("Basic YWRtaW46cXVlc3Q=".to_owned());
         assert_eq!(http("http://admin:quest@10.0.0.1:9001/"), Ok(("10.0.0.1:9001".to_owned(), login)));
+        let escaped = Some(format!("Basic {}", base64::encode(b"a:p@ss%x")));
+        assert_eq!(http("http://a:p%40ss%x@old"), Ok(("old:9000".to_owned(), escaped)));
         for bad in ["old:9000", "https://old", "http://", "http://a/b"] {
             assert!(http(bad).is_err(), "{bad}");
         }

@@ -65,7 +65,7 @@ impl Failure {
 }
 
 /// SQLSTATEs by the beginnings of texts; where none fits, the kind of error decides.
-const STATES: [(&str, &str); 17] = [
+const STATES: [(&str, &str); 18] = [
     ("table does not exist", "42P01"),
     ("could not find table", "42P01"),
     ("Invalid column", "42703"),
@@ -83,6 +83,7 @@ const STATES: [(&str, &str); 17] = [
     ("Invalid timestamp", "22007"),
     ("inconvertible types", "42804"),
     ("division by zero", "22012"),
+    ("there is no snapshot named", "42704"),
 ];
 
 impl From<SqlError> for Failure {
@@ -176,6 +177,7 @@ mod tests {
         };
         check("table does not exist [table=nope]", SqlErrorKind::Statement, "42P01");
         check("unexpected token [x]", SqlErrorKind::Statement, "42601");
+        check("there is no snapshot named nope", SqlErrorKind::Statement, "42704");
         check("disk full", SqlErrorKind::Unavailable, "58000");
         check("cancelled by user", SqlErrorKind::Stopped, "57014");
         check("not enough memory", SqlErrorKind::Memory, "53200");

@@ -6,7 +6,7 @@ use storage::copy::Report;
 
 use super::work::Work;
 use super::{CopyArguments, Failure};
-use crate::migrate::http::Http;
+use crate::migrate::http::{Http, encode};
 use crate::signals::Signals;
 use crate::start::load_config;
 
@@ -86,6 +86,6 @@ fn configured_url(work: &Work) -> Result<String, Failure> {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
     }
-    let login = http.credentials.map(|c| format!("{}:{}@", c.user, c.password)).unwrap_or_default();
+    let login = http.credentials.map(|c| format!("{}:{}@", encode(&c.user), encode(&c.password))).unwrap_or_default();
     Ok(format!("http://{login}{address}"))
 }

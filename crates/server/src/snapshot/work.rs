@@ -93,6 +93,12 @@ impl Work {
         if self.arguments.kept {
             plan = plan.with_kept(Depth::Fast)?;
         }
+        // Hard links take no room.
+        if let Some(to) = self.to.as_deref().filter(|_| !self.arguments.link)
+            && let Some(why) = copy::lacking(&plan, to)?
+        {
+            eprintln!("warning: {why}");
+        }
         let bar = Bar::new(&self.env, self.quiet);
         let progress = |progress| bar.show(progress);
         let watch = Watch { progress: &progress, stop: &self.stop };

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use types::{Seq, TimelineId, TimestampUs};
 
+use super::room::Room;
 use super::target::{self, PARTIAL, Target};
 use super::{How, Plan, Report, Tally, Watch, explain_full, fill};
 use crate::env::Env;
@@ -507,13 +508,7 @@ fn keep_configuration(disk: &Disk, plan: &mut Plan) -> Result<Vec<String>> {
 }
 
 fn facts(disk: &Disk, plan: &Plan, wish: &Wish<'_>, found: Found, in_use: bool, conf: &[String]) -> Result<Facts> {
-    let root = disk.layout.root();
-    let (mut new_files, mut new_bytes) = (0, 0);
-    for file in plan.all() {
-        let there = disk.env.fs.metadata(&file.below(root)).is_ok_and(|m| m.len_bytes == file.len_bytes);
-        new_files += u64::from(!there);
-        new_bytes += if there { 0 } else { file.len_bytes };
-    }
+    let room = Room::of(plan, disk)?;
     let rows = plan.state.tables.iter().map(|table| table.rows()).sum::<Result<u64>>().map_err(Error::of_copy)?;
     let left = match found {
         Found::Database => {
@@ -529,9 +524,9 @@ fn facts(disk: &Disk, plan: &Plan, wish: &Wish<'_>, found: Found, in_use: bool, 
         rows,
         files: plan.total_files() as u64,
         bytes: plan.total_bytes(),
-        new_files,
-        new_bytes,
-        free_bytes: free_bytes(disk)?,
+        new_files: room.new_files,
+        new_bytes: room.new_bytes,
+        free_bytes: room.free_bytes,
         kept: plan.kept.along,
         found,
         left_behind: left.timeline,
@@ -541,6 +536,7 @@ fn facts(disk: &Disk, plan: &Plan, wish: &Wish<'_>, found: Found, in_use: bool, 
     };
     facts.is_done = !in_use && found == Found::Database && left.timeline.is_none() && is_served(disk, plan)?;
     facts.lines = lines(&facts, disk, wish, &plan.gone, left.sentence, conf);
+    facts.lines.extend(room.lacking(disk).filter(|_| !facts.is_done));
     Ok(facts)
 }
 
@@ -553,18 +549,6 @@ fn is_served(disk: &Disk, plan: &Plan) -> Result<bool> {
     let Some(newest) = timeline::list(disk)?.pop() else { return Ok(false) };
     let parent = timeline::read(disk, newest)?.0.parent;
     Ok(parent.is_some_and(|parent| parent.served_snapshot.as_ref() == Some(&plan.found.pin.id)))
-}
-
-/// Returns what is free where the root is, or will be.
-fn free_bytes(disk: &Disk) -> Result<u64> {
-    let mut dir: PathBuf = disk.layout.root().to_owned();
-    loop {
-        match disk.env.fs.space(&dir) {
-            Ok(space) => return Ok(space.free_bytes),
-            Err(e) if e.kind() == ErrorKind::NotFound && dir.pop() => {}
-            Err(e) => return Err(Error::io(&dir)(e)),
-        }
-    }
 }
 
 fn lines(

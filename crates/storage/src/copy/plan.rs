@@ -40,6 +40,7 @@ pub struct Plan {
 
 /// A kept snapshot that goes along.
 pub(super) struct Along {
+    pub id: String,
     pub name: String,
     /// Its pin among the last files, if there is one.
     pub pin: Option<String>,
@@ -139,7 +140,8 @@ impl Plan {
                     // A start makes it anew from the log where it is not there.
                     let of_pin = pins.iter().find(|found| found.pin == **pin).map(planned);
                     let pin_path = of_pin.as_ref().map(|file| file.path.clone());
-                    self.along.push(Along { name: pin.name.clone(), pin: pin_path, files: names });
+                    let (id, name) = (pin.id.clone(), pin.name.clone());
+                    self.along.push(Along { id, name, pin: pin_path, files: names });
                     last.extend(of_pin);
                 }
                 Err(why) => {
@@ -160,6 +162,14 @@ impl Plan {
     /// Returns whether only kept snapshots that go along name a file.
     pub(super) fn is_of_kept(&self, path: &str) -> bool {
         self.along.iter().any(|along| along.files.contains(path))
+    }
+
+    /// Returns whether a pin of a directory of copies is the former file of a snapshot that is copied, which has settled since.
+    pub(super) fn has_settled(&self, found: &PinFile) -> bool {
+        let id = &found.pin.id;
+        let is_copied = *id == self.found.pin.id || self.along.iter().any(|along| along.id == *id);
+        let path = format!("snapshot/{}", found.file_name());
+        is_copied && self.last.iter().all(|pin| pin.path != path)
     }
 
     /// Returns the kept snapshots that cannot go along without these files.

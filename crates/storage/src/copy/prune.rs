@@ -6,22 +6,25 @@ use std::str::FromStr;
 
 use types::TimelineId;
 
+use super::Plan;
 use super::target::{PARTIAL, Target};
 use crate::env::fs::FileKind;
 use crate::layout::{BaseName, Disk, FileId, LogName, list_or_none, parse_table_dir};
-use crate::restore::{read_pins, require_plain_path};
+use crate::restore::{PinFile, read_pins, require_plain_path};
 use crate::snapshot::{Pin, content};
 use crate::{Error, Result};
 
-/// Removes earlier snapshots of the name that was just copied, then files of our patterns that no snapshot names, and returns
-/// how many files and bytes went. A snapshot that cannot be read keeps everything.
+/// Removes earlier snapshots of the name that was just copied and former files of snapshots that have settled since, then files
+/// of our patterns that no snapshot names, and returns how many files and bytes went. A snapshot that cannot be read keeps
+/// everything.
 ///
 /// # Errors
 /// [`Error::Corrupt`] naming what a snapshot lacks: then nothing of its files was removed.
-pub(super) fn prune(target: &Target<'_>, newest: &Pin) -> Result<(u64, u64)> {
-    let disk = &target.disk;
-    let (earlier, kept): (Vec<_>, Vec<_>) =
-        read_pins(disk)?.into_iter().partition(|found| found.pin.name == newest.name && found.pin.id != newest.id);
+pub(super) fn prune(target: &Target<'_>, plan: &Plan) -> Result<(u64, u64)> {
+    let (disk, newest) = (&target.disk, &plan.found.pin);
+    let is_earlier = |pin: &Pin| pin.name == newest.name && pin.id != newest.id;
+    let goes = |found: &PinFile| is_earlier(&found.pin) || plan.has_settled(found);
+    let (past, kept): (Vec<_>, Vec<_>) = read_pins(disk)?.into_iter().partition(goes);
     let mut named = HashSet::from([disk.layout.marker()]);
     for found in &kept {
         let check = |file: &str| require_plain_path(disk, file);
@@ -32,7 +35,7 @@ pub(super) fn prune(target: &Target<'_>, newest: &Pin) -> Result<(u64, u64)> {
     }
     let mut removed = Removed { disk, files: 0, bytes: 0 };
     // The pins first, and durably: a pin without its files would be a copy that is not whole.
-    for found in &earlier {
+    for found in &past {
         removed.file(found.path.clone())?;
     }
     target.sync_pins()?;

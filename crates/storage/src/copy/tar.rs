@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::sync::atomic::Ordering;
 
 use super::plan::Planned;
 use super::target::{Brought, is_missing, read_proven};
@@ -23,6 +24,17 @@ const MAX_ID: u32 = 0o777_7777;
 /// # Errors
 /// As [`super::to_directory`]; what was written before is no whole archive.
 pub fn to_tar(plan: &Plan, out: &mut dyn Write, watch: &Watch<'_>) -> Result<Report> {
+    write(plan, out, watch).map_err(|error| match error {
+        // Somebody who stops it with Ctrl-C stops what reads the stream too.
+        Error::Unavailable(_) if watch.stop.load(Ordering::Relaxed) => Error::Unavailable(
+            "the copy was stopped, and what was written of the archive is of no use; run it again, an archive begins anew"
+                .to_owned(),
+        ),
+        other => other,
+    })
+}
+
+fn write(plan: &Plan, out: &mut dyn Write, watch: &Watch<'_>) -> Result<Report> {
     let tally = Tally::new(plan, watch);
     let mut lost = HashSet::new();
     for file in &plan.files {

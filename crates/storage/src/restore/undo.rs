@@ -9,7 +9,7 @@ use types::{Seq, TimelineId, TimestampUs};
 
 use super::trigger::Depth;
 use super::validate::{require_plain_path, verify_lengths, verify_tables};
-use super::{Branch, duration, kept};
+use super::{Branch, duration, each_once, kept};
 use crate::catalog::DbState;
 use crate::document;
 use crate::layout::{Disk, list_or_none};
@@ -147,6 +147,7 @@ pub fn snapshots_at(disk: &Disk, state: &DbState) -> Result<(Vec<String>, Vec<Pa
         lines.push(format!("snapshot {} (seq {}) is gone: no snapshot is open after a restore", pin.name, pin.seq));
         released.push(path);
     }
+    each_once(&mut lines);
     Ok((kept, released, lines))
 }
 

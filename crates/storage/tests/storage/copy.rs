@@ -531,3 +531,64 @@ fn keep_now(db: &Database, name: &str) {
     db.prepare_snapshot_with(name, Terms { keep: true, ..Terms::default() }).unwrap();
     while db.step_settle().unwrap() {}
 }
+
+fn copy_all(env: &Env, name: &str) -> Report {
+    let plan = Plan::new(env, Path::new(ROOT), name).unwrap().with_kept(Depth::Fast).unwrap();
+    let stop = AtomicBool::new(false);
+    let how = How { prune: true, ..HOW };
+    copy::to_directory(&plan, Path::new(COPY), &how, &Watch { progress: &|_| {}, stop: &stop }).unwrap()
+}
+
+fn names_in_copy(env: &Env) -> Vec<String> {
+    let whole = storage::restore::verify(env, Path::new(COPY), None, &|_| {}).unwrap();
+    let mut names: Vec<String> = whole.into_iter().map(|found| found.snapshot).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn prune_leaves_one_file_of_a_snapshot_that_has_settled_since_and_kept_ones_that_the_source_has_no_more() {
+    let (_, env) = machine();
+    let db = settled(&env);
+    db.prepare_snapshot("night").unwrap();
+    db.prepare_snapshot_with("third", Terms { keep: true, ..Terms::default() }).unwrap();
+    assert_eq!(copy_all(&env, "third").kept.along, 2);
+    assert_eq!(names_in_copy(&env), ["first", "second", "third"]);
+    for name in ["night", "first"] {
+        db.complete_snapshot(name).unwrap();
+    }
+    while db.step_settle().unwrap() {}
+    db.prepare_snapshot("night").unwrap();
+    assert_eq!(copy_all(&env, "night").kept.along, 2);
+    assert_eq!(names_in_copy(&env), ["first", "night", "second", "third"]);
+}
+
+#[test]
+fn a_tar_stream_that_is_stopped_does_not_say_that_it_goes_on() {
+    let (_, env) = machine();
+    let db = filled(&env);
+    db.prepare_snapshot("night").unwrap();
+    let plan = Plan::new(&env, Path::new(ROOT), "night").unwrap();
+    let stop = AtomicBool::new(true);
+    let stopped = copy::to_tar(&plan, &mut Vec::new(), &Watch { progress: &|_| {}, stop: &stop });
+    let why = stopped.unwrap_err().to_string();
+    assert!(why.contains("the copy was stopped") && why.contains("begins anew"), "{why}");
+}
+
+#[test]
+fn what_does_not_fit_is_said_before_it_is_copied() {
+    let (fs, env) = machine();
+    let db = filled(&env);
+    db.prepare_snapshot("night").unwrap();
+    let plan = Plan::new(&env, Path::new(ROOT), "night").unwrap();
+    assert_eq!(copy::lacking(&plan, Path::new(COPY)).unwrap(), None);
+    let total_bytes = plan.total_bytes();
+    fs.set_free_bytes(Some(total_bytes - 1));
+    let why = copy::lacking(&plan, Path::new(COPY)).unwrap().unwrap();
+    let numbers = format!("{total_bytes} bytes are to come, {} are free, so 1 are lacking", total_bytes - 1);
+    assert!(why.starts_with("it does not fit on the disk of /copy: ") && why.contains(&numbers), "{why}");
+    fs.set_free_bytes(None);
+    copied(&env, "night");
+    fs.set_free_bytes(Some(0));
+    assert_eq!(copy::lacking(&plan, Path::new(COPY)).unwrap(), None, "it is all there");
+}

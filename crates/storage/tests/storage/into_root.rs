@@ -428,12 +428,15 @@ fn a_damaged_file_of_the_root_is_mended_from_the_copy() {
 fn a_full_disk_is_told_and_the_restore_goes_on() {
     let (fs, env, cut, _) = copied();
     fs.set_free_bytes(Some(12 << 10));
+    let planned = facts(&env, NEW).lines;
+    assert!(planned.iter().any(|line| line.starts_with("it does not fit on the disk of ")), "{planned:?}");
     match run(&env, NEW) {
         Err(Error::Unavailable(why)) => assert!(why.contains("run the same command again"), "{why}"),
         other => panic!("{other:?}"),
     }
     assert!(matches!(open_at(&env, NEW), Err(Error::Refused(_) | Error::Corrupt { .. })));
     fs.set_free_bytes(None);
+    assert!(facts(&env, NEW).lines.iter().all(|line| !line.contains("does not fit")));
     let restored = run(&env, NEW).unwrap();
     assert!(restored.brought.new_files < restored.brought.files);
     assert_eq!(rows(&open_at(&env, NEW).unwrap(), "t"), cut);
