@@ -223,6 +223,11 @@ impl<'a> Parser<'a> {
             End::Equals => {}
             End::Line if name.is_empty() => return Ok(Next::Done),
             End::Space if name.is_empty() => return Ok(Next::Timestamp),
+            // `table,tag=value 5`: a row of tags alone
+            End::Line if line.fields.last().is_some_and(|field| field.value == Value::Tag) => {
+                self.set_timestamp(line, &name)?;
+                return Ok(Next::Done);
+            }
             _ => {
                 let last = line.fields.last().map_or("", |f| f.name.as_ref());
                 let name = if name.is_empty() { last } else { name.as_ref() };
@@ -288,9 +293,13 @@ impl<'a> Parser<'a> {
         if text.is_empty() {
             return Ok(());
         }
-        let moment = Moment::parse_trailing(&text, self.unit).ok_or_else(|| {
+        self.set_timestamp(line, &text)
+    }
+
+    fn set_timestamp(&self, line: &mut Line<'a>, text: &str) -> Result<(), Stop> {
+        let moment = Moment::parse_trailing(text, self.unit).ok_or_else(|| {
             // the peer cuts the suffix off before it complains
-            let shown = if text == "t" || text == "n" || text == "m" { "" } else { text.as_ref() };
+            let shown = if matches!(text, "t" | "n" | "m") { "" } else { text };
             format!("Could not parse timestamp: {shown}")
         })?;
         // i64::MIN is NULL, which means the server's clock

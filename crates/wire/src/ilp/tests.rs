@@ -140,6 +140,19 @@ fn rows_with_every_kind_of_value() {
     accepted("\n\n\r\n", "");
 }
 
+/// What stands behind tags and one blank, and has no equals sign, is the timestamp.
+#[test]
+fn rows_of_tags_alone() {
+    accepted("a,s=x 5000\na,s=y 6t\na,s=z 7000n\n", "5|`x`\n6|`y`\n7|`z`");
+    accepted("a,s=x,t=y 5000", "5|`x`|`y`");
+    accepted("a,s= 5000\r\na,s=p\\ q 6000\n", "5|``\n6|`p q`");
+    accepted("a,s=x 5000\na,s=y v=1 6000\na,s=z\n", "5|`x`|null\n6|`y`|1\n1000000|`z`|null");
+    refused("a,s=x abc", 1, "Could not parse timestamp: abc");
+    refused("a,s=x 5 6", 1, "Could not parse entire line. Field value is missing: 5");
+    refused("a,s=x v=1,c 5", 1, "Could not parse entire line. Field value is missing: c");
+    refused("a 5000", 1, "Could not parse entire line. Field value is missing: 5000");
+}
+
 #[test]
 fn one_name_counts_once_in_any_case() {
     accepted("a,b=1 b=2 0\n", "0|`1`");
