@@ -33,6 +33,16 @@ pub fn not_selected(tree: &Tree) -> SqlError {
     SqlError::new(tree.position, message)
 }
 
+/// Returns whether rows that DISTINCT has left can be ordered by a value: an output, or one that outputs alone determine.
+pub fn is_of_distinct(tree: &Tree, value: &Typed, outputs: &[Typed]) -> bool {
+    if outputs.iter().any(|output| output.expr == value.expr) {
+        // An output by the name of what stands behind its alias, as in `x y … order by x`.
+        return !matches!(tree.kind, ExprKind::Name { qualifier: None, .. });
+    }
+    let is_output = |column: &PlanColumn| outputs.iter().any(|o| matches!(&o.expr, Expr::Column(c) if c == column));
+    !value.expr.is_volatile() && value.expr.column_refs().into_iter().all(is_output)
+}
+
 /// Returns what each ORDER BY item means: an ordinal, an output by its name or value, or a value that `bind` finds.
 pub fn resolve(
     order_by: &[OrderItem],

@@ -154,8 +154,7 @@ pub fn project(
         columns.push(outputs::column(name, &output.value, field));
         values.push(output.value);
     }
-    let keys = order::resolve(order_by, &columns, &values, |tree| match &grouped {
-        _ if select.distinct => Err(order::not_selected(tree)),
+    let bind = |tree: &Tree| match &grouped {
         Some(OrderValues(bound)) => {
             let found = bound.iter().find(|(position, _)| *position == tree.position);
             found.map(|(_, value)| value.clone()).ok_or_else(|| order::not_selected(tree))
@@ -164,6 +163,11 @@ pub fn project(
             Some(position) => Err(SqlError::new(position, window::NO_WINDOW)),
             None => scope.bind(tree),
         },
+    };
+    let keys = order::resolve(order_by, &columns, &values, |tree| {
+        let value = bind(tree)?;
+        let is_left = !select.distinct || order::is_of_distinct(tree, &value, &values);
+        if is_left { Ok(value) } else { Err(order::not_selected(tree)) }
     })?;
     let mut time = None;
     if let Some((value, ascending)) = &input.time {
