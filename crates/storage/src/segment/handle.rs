@@ -180,6 +180,8 @@ impl SegmentHandle {
         if let Some(segment) = self.slot.load_full() {
             return Ok(segment);
         }
+        // What a page that is missed brings along is much more on some devices: megabytes on either side.
+        self.will_read(&[]);
         let segment = Segment::map(&self.env, &self.path, self.meta.clone(), self.verified.clone())?;
         self.slot.store(Some(segment.clone()));
         match segment.decoded_bytes() {
