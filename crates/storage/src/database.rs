@@ -7,12 +7,12 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use arc_swap::ArcSwap;
 use types::memory::{Budget, Share};
-use types::{Seq, TimelineId};
+use types::{Seq, TimelineId, TimestampUs};
 
 use crate::base::BaseHandle;
 use crate::catalog::{DbState, Garbage};
@@ -26,6 +26,7 @@ use crate::log::{Frame, FrameKind, Place};
 use crate::moment::scan::Scan;
 use crate::read_view::ReadView;
 use crate::record::{self, Record};
+use crate::restore;
 use crate::snapshot::guard::Guard;
 use crate::snapshot::keep::{Cut, Leases};
 use crate::timeline::History;
@@ -169,6 +170,8 @@ pub struct Database {
     memtables: Mutex<Share>,
     /// Bytes that a commit needed beyond what was asked for.
     more_bytes: AtomicUsize,
+    /// The log of the server says that the clock stands before the last commit.
+    clock_is_behind: AtomicBool,
     /// Directories of tables whose names this run has made durable.
     pub(crate) durable_dirs: Mutex<HashSet<PathBuf>>,
     pub(crate) counters: Counters,
@@ -177,6 +180,9 @@ pub struct Database {
     report: StartReport,
     _lock: Box<dyn Send + Sync>,
 }
+
+/// A clock that stands so far before the last commit has been set back.
+const CLOCK_BEHIND_US: i64 = 60 * 1_000_000;
 
 /// The newest base, and how far the log has gone on since.
 pub(crate) struct BaseProgress {
@@ -275,9 +281,23 @@ impl Database {
         }
     }
 
-    /// Returns the next Seq and its commit time, which never goes back.
+    /// Returns the next Seq and its commit time, which never goes back. Warns where the clock has gone back far.
     pub(crate) fn number(&self, state: &DbState) -> (Seq, i64) {
-        (state.seq.next(), state.commit_us.max(self.disk.env.clock.now_us()))
+        let (last_us, now_us) = (state.commit_us, self.disk.env.clock.now_us());
+        let behind_us = last_us.saturating_sub(now_us);
+        let is_behind = self.clock_is_behind.load(Ordering::Relaxed);
+        if behind_us > CLOCK_BEHIND_US && !is_behind {
+            self.clock_is_behind.store(true, Ordering::Relaxed);
+            tracing::warn!(
+                "the clock is {} behind the last commit: until it has passed {} all commits get that time, and a moment between \
+                 them can be named by its Seq only",
+                restore::duration(behind_us),
+                TimestampUs(last_us)
+            );
+        } else if behind_us <= 0 && is_behind {
+            self.clock_is_behind.store(false, Ordering::Relaxed);
+        }
+        (state.seq.next(), last_us.max(now_us))
     }
 
     /// Applies records to the head and queues the new state for readers.

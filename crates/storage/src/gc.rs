@@ -244,7 +244,11 @@ impl Database {
             return Ok(false);
         }
         for snapshot in snapshots.values().filter(|s| !s.is_open()) {
-            self.pin_files_of(snapshot)?;
+            if let Err(error) = self.pin_files_of(snapshot) {
+                // One that has settled or was released meanwhile names these files no more.
+                let now = self.lock_head().state.snapshots.get(&snapshot.pin.name).cloned();
+                return if now.is_some_and(|now| now.pin == snapshot.pin) { Err(error) } else { Ok(false) };
+            }
             self.forget_cut_of_expired(snapshot);
         }
         let mut gc = self.gc.lock().expect("no holder of this lock panics");

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -143,6 +143,7 @@ impl Database {
             scan: Mutex::new(scan),
             pinning: Mutex::default(),
             more_bytes: AtomicUsize::new(0),
+            clock_is_behind: AtomicBool::new(false),
             durable_dirs: Mutex::default(),
             counters: Counters::default(),
             lost_dirs: Mutex::default(),

@@ -1,5 +1,6 @@
 //! Proves that a copy is whole without serving it: [`verify`]. Nothing is changed, no trigger is needed.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -54,6 +55,10 @@ pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &(dyn Fn(&st
     there.dedup();
     let there = there.join(", ");
     pins.retain(|found| name.is_none_or(|name| found.is_called(name)));
+    // Of one that has just settled the former file may lie there too, and what that named may be gone.
+    let settled: HashSet<String> =
+        pins.iter().filter(|found| found.pin.settled.is_some()).map(|found| found.pin.id.clone()).collect();
+    pins.retain(|found| found.pin.settled.is_some() || !settled.contains(&found.pin.id));
     pins.sort_by_key(|found| (found.pin.timeline.number, found.pin.seq));
     if pins.is_empty() {
         let remedy = match there.is_empty() {

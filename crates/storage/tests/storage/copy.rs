@@ -453,6 +453,30 @@ fn settled(env: &Env) -> Database {
     db
 }
 
+/// A copy may be made between the two: the former file goes behind what it named.
+#[test]
+fn the_former_file_of_a_settled_snapshot_makes_no_copy_bad() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    create(&db, "t");
+    fill_pair(&db, 1);
+    db.prepare_snapshot_with("kept", Terms { keep: true, ..Terms::default() }).unwrap();
+    let pins = Path::new(ROOT).join("snapshot");
+    let former = fs.files_below(&pins).remove(0);
+    let former = (pins.join(&former), fs.peek(&pins.join(&former)).unwrap());
+    while db.step_settle().unwrap() {}
+    fill_pair(&db, 2);
+    clean_up(&db);
+    assert!(fs.peek(&former.0).is_none(), "its former file is gone");
+    let verify = |name: Option<&str>| storage::restore::verify(&env, Path::new(ROOT), name, &|_| {});
+    let whole = verify(None).unwrap();
+    fs.write_file(&former.0, &former.1);
+    assert_eq!(verify(None).unwrap(), whole);
+    assert_eq!(verify(Some("kept")).unwrap(), whole);
+    let by_file = former.0.file_stem().unwrap().to_str();
+    assert!(verify(by_file).is_err(), "asked for by its file, it is missing what it names");
+}
+
 #[test]
 fn a_settled_snapshot_is_copied_without_any_log_and_restored() {
     let (fs, env) = machine();

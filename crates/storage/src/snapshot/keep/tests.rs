@@ -290,11 +290,11 @@ fn rows_of_cuts_one_after_another_are_written_a_few_times_in_few_segments() {
     }
     let written = || db.counters.written_rows.load(std::sync::atomic::Ordering::Relaxed);
     db.step_settle().unwrap();
-    assert!(written() <= 100 * 7, "{} rows were written for 100", written());
+    assert!(written() <= 100 * 8, "{} rows were written for 100", written());
     for n in 0..100 {
         let view = db.view_at(&format!("k{n}")).unwrap();
         let segments = view.state().tables.get(id).unwrap().segments.values().map(Vec::len).sum::<usize>();
-        assert!(segments <= 7, "{segments} segments at cut {n}");
+        assert!(segments <= 4, "{segments} segments at cut {n}");
         assert_eq!(rows_at(&db, &format!("k{n}"), id), n as u64 + 1);
     }
     // The table has its rows in the same files.
