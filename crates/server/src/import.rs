@@ -123,8 +123,8 @@ fn input(why: impl Into<String>) -> ImportError {
 struct Written(MomentPattern);
 
 impl Moments for Written {
-    fn read_us(&self, text: &str) -> Option<i64> {
-        self.0.read(text)
+    fn read_ns(&self, text: &str) -> Option<i128> {
+        self.0.read_fine(text).map(|(us, nanos)| i128::from(us) * 1_000 + i128::from(nanos))
     }
 }
 

@@ -188,7 +188,8 @@ fn with_moment(op: Arithmetic, left: &Typed, right: &Typed) -> Plan {
     if !moment {
         return Plan::same(Kind::Long);
     }
-    let moment = if l == Kind::TimestampNs || r == Kind::TimestampNs { l } else { Kind::Timestamp };
+    let of_ns = l == Kind::TimestampNs || (l, r) == (Kind::Timestamp, Kind::TimestampNs);
+    let moment = if of_ns { l } else { Kind::Timestamp };
     Plan { left: moment, right: Kind::Long, result: moment }
 }
 

@@ -175,7 +175,7 @@ pub fn alters(from: Kind, to: Kind) -> bool {
         (String | Varchar, Ipv4) => true,
         (String | Varchar | Symbol, to) => plain(to) || to.is_text(),
         (Ipv4 | Char | Uuid, to) => to.is_text(),
-        (from, Decimal(..)) => from.is_integer(),
+        (from, Decimal(..)) => from.is_integer() || matches!(from, Decimal(..)),
         (Decimal(..), Byte | Short | Int | Long) => true,
         (from, to) => plain(from) && (plain(to) || to.is_text()),
     }

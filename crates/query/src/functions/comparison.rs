@@ -75,9 +75,17 @@ pub fn compare(op: Comparison, left: Typed, right: Typed, position: usize) -> Re
         return Ok(Typed::boolean(op == Comparison::Ne, start));
     }
     let own_kind = own::common_kind(op.is_equality(), left.kind, right.kind);
+    let free_text = |text: &Typed, other: &Typed| other.kind == Kind::Uuid && text.kind.is_text() && !text.is_literal();
+    // A column of texts may hold anything.
+    let own_kind = match free_text(&left, &right) || free_text(&right, &left) {
+        true => Some(Some(Kind::String)),
+        false => own_kind,
+    };
     let Some(kind) = own_kind.unwrap_or_else(|| common_kind(op, &left, &right)) else {
         return Err(no_operator(op.symbol(), left.kind, right.kind, position));
     };
+    let left = as_beside_float(left, &right);
+    let right = as_beside_float(right, &left);
     let never_equal = op.is_equality() && (is_no(&left, right.kind) || is_no(&right, left.kind));
     let (left, right) = match (cast::implicit(left, kind), cast::implicit(right, kind)) {
         (Ok(left), Ok(right)) => (left, right),
@@ -90,6 +98,15 @@ pub fn compare(op: Comparison, left: Typed, right: Typed, position: usize) -> Re
     Ok(Typed::new(ordered(op, left, right), Kind::Boolean, start))
 }
 
+/// Returns a fraction that is written beside a FLOAT as the nearest one, as the peer's filters do: `f = 0.1` is meant to find it.
+fn as_beside_float(value: Typed, other: &Typed) -> Typed {
+    let nearest = match value.as_literal() {
+        Some(ScalarValue::Float64(Some(v))) if other.kind == Kind::Float && !other.is_literal() => f64::from(*v as f32),
+        _ => return value,
+    };
+    if nearest.is_finite() { Typed::double(nearest, value.position) } else { value }
+}
+
 /// Returns whether a constant text that cannot be read as `other` equals none of it instead of being an error: any text
 /// beside INT, a CHAR beside LONG and moments.
 fn is_no(text: &Typed, other: Kind) -> bool {
@@ -97,7 +114,7 @@ fn is_no(text: &Typed, other: Kind) -> bool {
     match text.kind {
         _ if !text.is_literal() => false,
         Kind::Char => narrow || other == Kind::Long || other.is_time(),
-        kind => kind.is_text() && narrow,
+        kind => kind.is_text() && (narrow || other == Kind::Uuid),
     }
 }
 

@@ -101,7 +101,7 @@ pub fn union_kind(l: Kind, r: Kind) -> Option<Kind> {
         (Kind::Uuid, Kind::Ipv4) | (Kind::Ipv4, Kind::Uuid) => Kind::String,
         (Kind::Symbol | Kind::Char, Kind::Varchar) | (Kind::Varchar, Kind::Symbol | Kind::Char) => Kind::Varchar,
         (l, r) if is_textual(l) && is_textual(r) => Kind::String,
-        (l, r) if l.is_text() && !r.is_time() || r.is_text() && !l.is_time() => {
+        (l, r) if l.is_text() || r.is_text() => {
             let text = if l.is_text() { l } else { r };
             if text == Kind::Varchar { Kind::Varchar } else { Kind::String }
         }
@@ -199,6 +199,9 @@ fn nullif(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
     let raw = |kind: Kind| if kind.is_time() { Kind::Long } else { kind };
     let kind = match (raw(l), raw(r)) {
         (Kind::Boolean, _) | (_, Kind::Boolean) => return Err(call.no_match()),
+        (Kind::Decimal(..), r) if matches!(r, Kind::Decimal(..)) || r.is_integer() => {
+            return null_where(call, value.clone(), other.clone(), l);
+        }
         (Kind::Char | Kind::Null, Kind::Char) | (Kind::Char, Kind::Null) => Kind::Char,
         (l, r) if is_textual(l) && (is_textual(r) || r == Kind::Null) => Kind::String,
         (Kind::Null, r) if is_textual(r) => Kind::String,
@@ -208,7 +211,10 @@ fn nullif(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
         _ => Kind::String,
     };
     let convert = |arg: &Typed| cast::implicit(arg.clone(), kind);
-    let (value, other) = (convert(value)?, convert(other)?);
+    null_where(call, convert(value)?, convert(other)?, kind)
+}
+
+fn null_where(call: &Call, value: Typed, other: Typed, kind: Kind) -> Result<Typed, SqlError> {
     let equal = compare(Comparison::Eq, value.clone(), other, call.position)?;
     let when_then_expr = vec![(Box::new(equal.expr), Box::new(Expr::Literal(kind.null(), None)))];
     let case = Case { expr: None, when_then_expr, else_expr: Some(Box::new(value.expr)) };

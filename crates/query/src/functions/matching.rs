@@ -7,6 +7,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::Volatility;
 use regex::Regex;
 
+use super::cast;
 use super::comparison::{negate, no_operator};
 use super::kernel::{Args, Function, boolean_column};
 use super::typed::Typed;
@@ -37,6 +38,7 @@ impl Matching {
 
 /// Binds `value op pattern`; `position` is the operator's. NOT LIKE is NOT of LIKE.
 pub fn bind(op: Matching, value: Typed, pattern: Typed, position: usize) -> Result<Typed, SqlError> {
+    let value = if value.kind == Kind::Uuid { cast::implicit(value, Kind::String)? } else { value };
     let text = |kind: Kind| kind.is_text() || matches!(kind, Kind::Char | Kind::Null);
     if !text(value.kind) || !text(pattern.kind) {
         return Err(no_operator(op.symbol(), value.kind, pattern.kind, position));

@@ -152,6 +152,9 @@ mod tests {
         check(late, "yyyy-MM-ddTHH:mm:ssZ", "2024-05-07T13:47:12Z");
         check(late, "YYYY-Www", "2024-W19");
         check(late, "", "");
+        check(late, "ss.U+ N+ S+", "12.123456 123456 123+");
+        let fine = |format: &str, nanos| Pattern::parse(format).format_fine(parse_timestamp(late).expect(late), nanos);
+        assert_eq!((fine("s.N+", 7), fine("s.N+", 0)), ("12.123456007".to_owned(), "12.123456000".to_owned()));
     }
 
     #[test]
@@ -172,6 +175,31 @@ mod tests {
         check("2024-05-17T13:47:12+02:00", "yyyy-MM-ddTHH:mm:ssZ", Some("2024-05-17T11:47:12.000000Z"));
         check("2024-W20", "YYYY-Www", Some("2024-05-13T00:00:00.000000Z"));
         check("2024-05-17", "yyyy-mm-dd", Some("2024-01-17T00:05:00.000000Z"));
+        for (text, pattern, expected) in [
+            ("5", "S", Some("500000")),
+            ("25", "S", Some("250000")),
+            ("05", "S", Some("050000")),
+            ("1234", "SSSU", Some("123400")),
+            ("5", "U", Some("000500")),
+            ("5", "N", Some("000000")),
+            ("25", "SSS", None),
+            ("12", "U+", Some("120000")),
+            ("123456", "U+", Some("123456")),
+            ("1234567", "U+", None),
+            ("", "U+", None),
+            ("12", "N+", Some("120000")),
+            ("123456789", "N+", Some("123456")),
+            ("5+", "S+", Some("500000")),
+            ("1234", "S+", None),
+            ("123+", "SSS+", Some("123000")),
+            ("5Z", "SZ", Some("005000")),
+            ("25Z", "SZ", None),
+            ("5Z", "Sz", Some("500000")),
+        ] {
+            let expected = expected.map(|fraction| format!("2024-05-17T13:47:12.{fraction}Z"));
+            let (text, pattern) = (format!("2024-05-17 13:47:12.{text}"), format!("yyyy-MM-dd HH:mm:ss.{pattern}"));
+            check(&text, &pattern, expected.as_deref());
+        }
         check("2024-05-17 10", "yyyy-MM-dd", None);
         check("2024-05", "yyyy-MM-dd", None);
         check("2024-13-01", "yyyy-MM-dd", None);

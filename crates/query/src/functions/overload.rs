@@ -93,6 +93,7 @@ impl Param {
         Some(match (self, kind) {
             (Param::Text, String | Symbol | Varchar) => 0,
             (Param::Text, Char) => 1,
+            (Param::Text, Uuid) => 5,
             (Param::Varchar, String | Symbol | Char) => 1,
             (Param::Short, Byte) => 1,
             (Param::Int, Byte | Short) => 2,

@@ -63,6 +63,7 @@ pub async fn handle(State(context): State<Arc<HttpContext>>, request: Request) -
     }
 }
 
+/// Imports each file and returns what is to be told of the first, as the peer does.
 async fn read_parts(
     context: &Arc<HttpContext>,
     parameters: &Parameters,
@@ -72,6 +73,7 @@ async fn read_parts(
         return Err(ImportError::Input("Access denied: this server is read-only over HTTP".to_owned()));
     }
     let mut options = options(parameters).map_err(ImportError::Input)?;
+    let mut first = None;
     let broken = || ImportError::Input("the multipart body is broken".to_owned());
     while let Some(part) = parts.next_field().await.map_err(|_| broken())? {
         match part.name() {
@@ -80,13 +82,15 @@ async fn read_parts(
                 options.schema = import::schema::read(&text).map_err(ImportError::Input)?;
             }
             Some("data") => {
+                let mut options = options.clone();
                 if options.table.is_empty() {
                     options.table = part.file_name().unwrap_or("").to_owned();
                 }
                 if options.table.is_empty() {
                     return Err(ImportError::Input("no file name given".to_owned()));
                 }
-                return file(context, options, part).await;
+                let report = file(context, options, part).await?;
+                first.get_or_insert(report);
             }
             Some(_) => {
                 let why = "invalid value in 'Content-Disposition' multipart header";
@@ -95,7 +99,7 @@ async fn read_parts(
             None => return Err(ImportError::Input("'Content-Disposition' multipart header missing'".to_owned())),
         }
     }
-    Err(ImportError::Input("the multipart body has no part 'data'".to_owned()))
+    first.ok_or_else(|| ImportError::Input("the multipart body has no part 'data'".to_owned()))
 }
 
 /// Returns a small part as text.

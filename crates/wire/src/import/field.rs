@@ -10,8 +10,8 @@ use crate::value_text::{read_char, read_long256, read_written_geohash};
 
 /// How moments are written.
 pub trait Moments: Send + Sync {
-    /// Returns microseconds since 1970.
-    fn read_us(&self, text: &str) -> Option<i64>;
+    /// Returns nanoseconds since 1970.
+    fn read_ns(&self, text: &str) -> Option<i128>;
 }
 
 /// What the fields of a column hold beside their type.
@@ -156,7 +156,7 @@ pub fn read_day_first(text: &str) -> Option<i64> {
 
 fn read_moment(text: &str, column_type: ColumnType, format: &Format) -> Option<i64> {
     let ns = match &format.moments {
-        Some(moments) => i128::from(moments.read_us(text)?) * 1_000,
+        Some(moments) => moments.read_ns(text)?,
         None if format.day_first => i128::from(read_day_first(text)?) * 1_000,
         None => match read_moment_ns(text).or_else(|| read_day_first(text).map(|us| i128::from(us) * 1_000)) {
             Some(ns) => ns,

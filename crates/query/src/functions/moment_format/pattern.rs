@@ -28,6 +28,8 @@ enum Field {
     Literal(char),
     /// A letter and how often it stands there, at most as often as it has a meaning.
     Letter(char, usize),
+    /// `U+` or `N+`: a fraction of a second of any number of digits up to micro- or nanoseconds.
+    Fraction(char),
 }
 
 /// A compiled pattern.
@@ -74,6 +76,10 @@ impl Pattern {
             let letter = chars[at];
             let count = chars[at..].iter().take_while(|c| **c == letter).count();
             match runs(letter).iter().find(|run| **run <= count) {
+                Some(1) if matches!(letter, 'U' | 'N') && chars.get(at + 1) == Some(&'+') => {
+                    fields.push(Field::Fraction(letter));
+                    at += 2;
+                }
                 Some(run) => {
                     fields.push(Field::Letter(letter, *run));
                     at += run;
@@ -89,16 +95,26 @@ impl Pattern {
 
     /// Returns a moment as text.
     pub fn format(&self, us: i64) -> String {
-        self.format_fine(us, 0)
+        self.written(us, None)
     }
 
     /// Returns a moment as text, given with the nanoseconds behind its microsecond.
     pub fn format_fine(&self, us: i64, nanos: i64) -> String {
+        self.written(us, Some(nanos))
+    }
+
+    fn written(&self, us: i64, nanos: Option<i64>) -> String {
         let mut out = String::new();
         for field in &self.fields {
             match field {
                 Field::Literal(c) => out.push(*c),
-                Field::Letter(letter, count) => out.push_str(&written(*letter, *count, us, nanos)),
+                Field::Letter(letter, count) => out.push_str(&written(*letter, *count, us, nanos.unwrap_or(0))),
+                Field::Fraction(letter) => {
+                    out.push_str(&format!("{:06}", us.rem_euclid(US_PER_SECOND)));
+                    // A TIMESTAMP has no more digits than these.
+                    let behind = nanos.filter(|_| *letter == 'N').map(|nanos| format!("{nanos:03}"));
+                    out.push_str(&behind.unwrap_or_default());
+                }
             }
         }
         out
@@ -124,9 +140,21 @@ impl Pattern {
             afternoon: None,
         };
         let mut rest = text;
-        for field in &self.fields {
+        for (at, field) in self.fields.iter().enumerate() {
             match field {
                 Field::Literal(c) => rest = rest.strip_prefix(*c)?,
+                Field::Fraction(letter) => rest = parts.take_fraction(if *letter == 'U' { 6 } else { 9 }, 0, rest)?,
+                // As in the peer: before a zone one letter is one digit, elsewhere a fraction.
+                Field::Letter(letter @ ('S' | 'U' | 'N'), 1)
+                    if self.fields.get(at + 1) != Some(&Field::Letter('Z', 1)) =>
+                {
+                    let behind = match letter {
+                        'S' => 0,
+                        'U' => 3,
+                        _ => 6,
+                    };
+                    rest = parts.take_fraction(3, behind, rest)?;
+                }
                 Field::Letter(letter, count) => rest = parts.take(*letter, *count, rest)?,
             }
         }
@@ -201,7 +229,7 @@ impl Parts {
             ('z' | 'Z' | 'x', _) => return self.take_zone(text),
             ('y', 1) => digits(text, 1, 9)?,
             ('D', _) => digits(text, 1, 3)?,
-            ('S' | 'U' | 'N', _) => digits(text, count, 3)?,
+            ('S' | 'U' | 'N', _) => digits(text, count, 1)?,
             _ => digits(text, count, 2)?,
         };
         let short_year = letter == 'y' && (count == 2 || count == 1 && value < 100);
@@ -221,6 +249,16 @@ impl Parts {
             'N' => self.nanos += value,
             _ => {}
         }
+        Some(rest)
+    }
+
+    /// Takes up to `most` digits of a fraction of a second, of which the first stands `behind` so many others.
+    fn take_fraction<'a>(&mut self, most: usize, behind: usize, text: &'a str) -> Option<&'a str> {
+        let (value, rest) = digits(text, 1, most)?;
+        let found = behind + text.len() - rest.len();
+        let nanos = value * 10_i64.pow(9_usize.checked_sub(found)? as u32);
+        self.us += nanos / 1_000;
+        self.nanos += nanos % 1_000;
         Some(rest)
     }
 
