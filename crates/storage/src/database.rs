@@ -167,6 +167,8 @@ pub struct Database {
     pub(crate) scan: Mutex<Option<Scan>>,
     /// Held while the files of a snapshot are found.
     pub(crate) pinning: Mutex<()>,
+    /// Held while kept snapshots settle, to the end of what the try leaves in `snapshot/`.
+    pub(crate) settling: Mutex<()>,
     memtables: Mutex<Share>,
     /// Bytes that a commit needed beyond what was asked for.
     more_bytes: AtomicUsize,

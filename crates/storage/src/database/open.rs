@@ -142,6 +142,7 @@ impl Database {
             guard: Mutex::default(),
             scan: Mutex::new(scan),
             pinning: Mutex::default(),
+            settling: Mutex::default(),
             more_bytes: AtomicUsize::new(0),
             clock_is_behind: AtomicBool::new(false),
             durable_dirs: Mutex::default(),

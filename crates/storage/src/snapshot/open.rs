@@ -77,7 +77,11 @@ impl Database {
         if !pin.places.is_empty() {
             tracing::info!("snapshot {name}: a copy of the root must hold these places too: {}", pin.places.join(", "));
         }
-        // A batch of unlinks that began before the cut must end before a copy may begin.
+        if !pin.kept {
+            // What began before the cut must end before a copy may begin: others that settle, which give up now, and a batch of
+            // unlinks.
+            drop(self.settling.lock().expect("nobody panics while snapshots settle"));
+        }
         drop(self.gc.lock().expect("no holder of the gc lock panics"));
         Ok(())
     }

@@ -80,6 +80,7 @@ impl Database {
     /// Of the disk, and what is wrong with the files of the oldest one when no other can settle; the snapshots are what they
     /// were.
     pub fn step_settle(&self) -> Result<bool> {
+        let _to_the_end = self.settling.lock().expect("nobody panics while snapshots settle");
         let snapshots = self.lock_head().state.snapshots.clone();
         if self.gc.lock().expect("no holder of the gc lock panics").settled.is(&snapshots) {
             return Ok(false);
@@ -159,13 +160,21 @@ impl Database {
         let is_one = self.find_places()?.is_empty();
         let outputs = if is_one { Outputs::of_files_synced_at_the_end(self)? } else { Outputs::new(self) };
         let mut work = Work { database: self, outputs, known, tables: HashMap::new() };
-        batch.iter_mut().try_for_each(|one| work.write_base(one))?;
+        batch.iter_mut().try_for_each(|one| self.go_on_settling().and_then(|()| work.write_base(one)))?;
         work.sync(self.disk.layout.base())?;
         work.tell_tables()?;
-        batch.iter_mut().try_for_each(|one| work.write_pin(one))?;
+        batch.iter_mut().try_for_each(|one| self.go_on_settling().and_then(|()| work.write_pin(one)))?;
         work.sync(self.disk.layout.snapshot())?;
         self.publish_settled(batch)?;
         work.outputs.settle(Ok(()))
+    }
+
+    /// Gives up where somebody wants to copy: who takes a snapshot waits for the end of this.
+    fn go_on_settling(&self) -> Result<()> {
+        match self.lock_head().state.has_open_snapshot() {
+            true => Err(Error::Conflict("no snapshot can settle now".to_owned())),
+            false => Ok(()),
+        }
     }
 
     /// Commits the bases of those that are still there.
@@ -206,6 +215,7 @@ impl Database {
             // The frame may stand in the log: the next start knows what the snapshots name.
             return settled.map(|()| true);
         }
+        let mut gone = Vec::new();
         let mut gc = self.gc.lock().expect("no holder of the gc lock panics");
         gc.let_go(Released { id: borrowed, cut: None });
         let snapshots = self.lock_head().state.snapshots.clone();
@@ -214,19 +224,34 @@ impl Database {
             let is_live = snapshots.get(&pin.name).is_some_and(|s| s.pin.id == pin.id);
             if settled.is_err() || !is_live {
                 gc.let_go(Released { id: keys.settled, cut: None });
-                gc.discard(new_pin.into_iter().collect());
+                gone.extend(new_pin);
             } else {
                 gc.pins.rename(&pin.id, &keys.unsettled);
                 gc.pins.rename(&keys.settled, &pin.id);
                 let cut = self.cuts.lock().expect("no holder of this lock panics").remove(&pin.id);
                 gc.let_go(Released { id: keys.unsettled, cut });
-                gc.discard(former);
+                gone.extend(former);
             }
         }
+        drop(gc);
+        self.remove_pins(gone);
         match settled {
             // Another one is open, or all were completed: it is tried again where it makes sense.
             Err(Error::Conflict(_)) => Ok(false),
             settled => settled.map(|()| true),
+        }
+    }
+
+    /// Removes files of pins at once: a copy that found one later would lack what it names.
+    fn remove_pins(&self, paths: Vec<PathBuf>) {
+        for path in paths {
+            match self.disk.env.fs.unlink(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::debug!("{}: not removed yet: {e}", path.display());
+                    self.gc.lock().expect("no holder of the gc lock panics").discard(vec![path]);
+                }
+                _ => {}
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `snapshot copy`: what the snapshot names, proven on the way, into a directory or a tar stream.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use storage::copy::{self, How, IntoRoot, Plan, Report, Watch, Wish};
@@ -451,6 +452,43 @@ fn settled(env: &Env) -> Database {
     }
     fill_pair(&db, 3);
     db
+}
+
+/// Whatever settles when somebody takes a snapshot to copy has ended, one way or the other, before the copy begins.
+#[test]
+fn a_root_that_is_copied_while_kept_snapshots_were_about_to_settle_is_whole() {
+    for nth in 0.. {
+        let (fs, env) = machine();
+        let db = Arc::new(open(&env).unwrap());
+        create(&db, "t");
+        for (day, name) in [(1, "first"), (2, "second")] {
+            fill_pair(&db, day);
+            db.prepare_snapshot_with(name, Terms { keep: true, ..Terms::default() }).unwrap();
+        }
+        // The log makes no file that others would wait for.
+        db.step_spare().unwrap();
+        let (other, watched) = (db.clone(), db.clone());
+        let (told, prepared) = std::sync::mpsc::channel();
+        fs.interrupt(nth, move || {
+            std::thread::spawn(move || told.send(other.prepare_snapshot("night")));
+            while state(&watched, "night").is_none() {
+                std::thread::yield_now();
+            }
+        });
+        db.step_settle().unwrap();
+        if fs.end_interruption() {
+            assert!(nth > 6, "{nth} files");
+            return;
+        }
+        prepared.recv().unwrap().unwrap();
+        let whole = storage::restore::verify(&env, Path::new(ROOT), None, &|_| {});
+        assert_eq!(whole.unwrap_or_else(|e| panic!("file {nth}: {e}")).len(), 3);
+        assert_eq!(fs.list(&Path::new(ROOT).join("snapshot")).unwrap().len(), 3, "file {nth}");
+        db.complete_snapshot("night").unwrap();
+        while db.step_settle().unwrap() || db.step_gc().unwrap() {}
+        assert_eq!(state(&db, "second"), Some(SnapshotState::Settled));
+        assert_eq!(storage::restore::verify(&env, Path::new(ROOT), None, &|_| {}).unwrap().len(), 2);
+    }
 }
 
 /// A copy may be made between the two: the former file goes behind what it named.
