@@ -87,6 +87,9 @@ struct Branch {
     lines: Vec<String>,
 }
 
+/// Holds the new timeline and the least log file, with something left.
+const ROOM_BYTES: u64 = 256 << 10;
+
 /// How far back a restore may go, and for how long it can be undone.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -284,6 +287,7 @@ fn publish(
     whole: &dyn FileSystem,
     grace_us: i64,
 ) -> Result<RestoreReport> {
+    require_room(disk)?;
     let Branch { parent, time_us, state, done, snapshot, released, lines: gone } = branch;
     let left = left_behind::look(disk, parent.timeline, parent.seq, time_us);
     let id = TimelineId { number: highest_number(disk)? + 1, tag: disk.env.rng.next_u64() as u32 };
@@ -322,6 +326,20 @@ fn publish(
     }));
     lines.extend(gone);
     Ok(RestoreReport { snapshot, seq, timeline: id, lines })
+}
+
+/// The start goes on with a file for its log: without room for that it would end with the restore done and told to nobody.
+fn require_room(disk: &Disk) -> Result<()> {
+    let root = disk.layout.root();
+    let free_bytes = disk.env.fs.space(root).map_err(Error::io(root))?.free_bytes;
+    if free_bytes >= ROOM_BYTES {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "disk full: {free_bytes} bytes are free in {}, a restore and what the start writes behind it need {ROOM_BYTES}; free space and \
+         start again, or remove _restore to start without restoring",
+        root.display()
+    )))
 }
 
 /// A time as an operator says it, rounded down.

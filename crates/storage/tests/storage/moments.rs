@@ -300,6 +300,25 @@ fn a_restore_behind_the_begin_of_the_timeline_in_force_is_retried_to_the_right_e
 }
 
 #[test]
+fn a_restore_without_room_for_the_log_behind_it_is_refused_and_changes_nothing() {
+    let (fs, env, clock) = machine_with_clock();
+    let db = start(&env).unwrap();
+    let past = live(&db, &clock);
+    drop(db);
+    let fs = Arc::new(fs.kill());
+    ask(&fs, &format!("seq={}", past[4].seq));
+    fs.set_free_bytes(Some(60_000));
+    let before = fs.tree_digest(Path::new(ROOT));
+    let why = refusal(start(&on_arc(&env, fs.clone())));
+    assert!(why.starts_with("disk full: 60000 bytes are free in /root"), "{why}");
+    assert_eq!(fs.tree_digest(Path::new(ROOT)), before);
+    fs.set_free_bytes(None);
+    let db = start(&on_arc(&env, fs)).unwrap();
+    assert_eq!(rows(&db, "t"), past[4].rows);
+    assert!(db.start_report().restore.is_some());
+}
+
+#[test]
 fn a_restore_of_a_moment_that_is_not_kept_is_refused_with_the_window_and_changes_nothing() {
     let (fs, env, clock) = machine_with_clock();
     let db = start(&env).unwrap();
