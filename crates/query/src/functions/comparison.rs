@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, ScalarUDF, Volatility};
 
@@ -84,8 +85,6 @@ pub fn compare(op: Comparison, left: Typed, right: Typed, position: usize) -> Re
     let Some(kind) = own_kind.unwrap_or_else(|| common_kind(op, &left, &right)) else {
         return Err(no_operator(op.symbol(), left.kind, right.kind, position));
     };
-    let left = as_beside_float(left, &right);
-    let right = as_beside_float(right, &left);
     let never_equal = op.is_equality() && (is_no(&left, right.kind) || is_no(&right, left.kind));
     let (left, right) = match (cast::implicit(left, kind), cast::implicit(right, kind)) {
         (Ok(left), Ok(right)) => (left, right),
@@ -96,15 +95,6 @@ pub fn compare(op: Comparison, left: Typed, right: Typed, position: usize) -> Re
         return compare_doubles(op, left, right, start);
     }
     Ok(Typed::new(ordered(op, left, right), Kind::Boolean, start))
-}
-
-/// Returns a fraction that is written beside a FLOAT as the nearest one, as the peer's filters do: `f = 0.1` is meant to find it.
-fn as_beside_float(value: Typed, other: &Typed) -> Typed {
-    let nearest = match value.as_literal() {
-        Some(ScalarValue::Float64(Some(v))) if other.kind == Kind::Float && !other.is_literal() => f64::from(*v as f32),
-        _ => return value,
-    };
-    if nearest.is_finite() { Typed::double(nearest, value.position) } else { value }
 }
 
 /// Returns whether a constant text that cannot be read as `other` equals none of it instead of being an error: any text
@@ -430,17 +420,47 @@ pub fn between(value: Typed, low: Typed, high: Typed, negated: bool, position: u
     Ok(Typed::new(if negated { negate(expr) } else { expr }, Kind::Boolean, start))
 }
 
+/// Returns a condition with each fraction that is compared with a FLOAT as the nearest FLOAT, as the peer's filters have it:
+/// `f = 0.1` is meant to find it.
+fn beside_floats(condition: Expr) -> Expr {
+    let widened = format!("cast {} {} ", Kind::Float, Kind::Double);
+    let is_float = |expr: &Expr| matches!(expr, Expr::ScalarFunction(call) if call.func.name().starts_with(&widened));
+    let nearest = |expr: &Expr| match expr {
+        Expr::Literal(ScalarValue::Float64(Some(value)), _) => Some(f64::from(*value as f32)).filter(|v| v.is_finite()),
+        _ => None,
+    };
+    let nearer = |expr: Expr| {
+        let Expr::ScalarFunction(call) = &expr else { return Ok(Transformed::no(expr)) };
+        let (Some(_), [left, right]) = (comparison_of_doubles(call.func.name()), call.args.as_slice()) else {
+            return Ok(Transformed::no(expr));
+        };
+        let literal = |value: f64| Expr::Literal(ScalarValue::Float64(Some(value)), None);
+        let args = match (nearest(left), nearest(right)) {
+            (None, Some(value)) if is_float(left) => vec![left.clone(), literal(value)],
+            (Some(value), None) if is_float(right) => vec![literal(value), right.clone()],
+            _ => return Ok(Transformed::no(expr)),
+        };
+        Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(call.func.clone(), args))))
+    };
+    let done = condition.clone().transform_up(nearer);
+    done.map_or(condition, |done| done.data)
+}
+
 /// Returns a condition that keeps exactly the rows that `condition` is true for, with plain operators on the surface.
 ///
 /// NOT moves inwards and turns comparisons round, as the peer does in WHERE: `NOT (n > 0)` is `n <= 0`, which leaves
 /// NULL out. Use it for WHERE, HAVING and ON only: elsewhere the answer for NULL would differ.
 pub fn in_filter(condition: Expr) -> Expr {
+    plain(beside_floats(condition))
+}
+
+fn plain(condition: Expr) -> Expr {
     match condition {
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
-            let (left, right) = (Box::new(in_filter(*left)), Box::new(in_filter(*right)));
+            let (left, right) = (Box::new(plain(*left)), Box::new(plain(*right)));
             Expr::BinaryExpr(BinaryExpr { left, op, right })
         }
-        Expr::IsTrue(inner) => in_filter(*inner),
+        Expr::IsTrue(inner) => plain(*inner),
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsNotDistinctFrom, right })
             if is_value(&left) || is_value(&right) =>
         {
@@ -464,7 +484,7 @@ fn turned_round(condition: Expr) -> Expr {
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsDistinctFrom, right })
         }
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsDistinctFrom, right }) => {
-            in_filter(Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsNotDistinctFrom, right }))
+            plain(Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsNotDistinctFrom, right }))
         }
         Expr::IsTrue(inner) => match *inner {
             Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.negate().is_some() && !is_logic(op) => {
@@ -475,7 +495,7 @@ fn turned_round(condition: Expr) -> Expr {
         },
         Expr::IsNull(inner) => Expr::IsNotNull(inner),
         Expr::IsNotNull(inner) => Expr::IsNull(inner),
-        Expr::Not(inner) => in_filter(*inner),
+        Expr::Not(inner) => plain(*inner),
         Expr::ScalarFunction(call) => opposite_of_doubles(&call).unwrap_or_else(|| negate(Expr::ScalarFunction(call))),
         other => negate(other),
     }
