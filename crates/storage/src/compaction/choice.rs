@@ -1,8 +1,9 @@
 //! What is worth a merge: [`choose`].
 //!
 //! Tiered: a stretch of segments of one size and smaller is merged when there are enough and none is larger than all
-//! others together, so a row is copied once for each doubling of its segment at most; small ones are of one size. A partition that is not the newest
-//! is sealed: its last few segments become one, once; later rows wait until they are half as many as it has.
+//! others together, so a row is copied once for each doubling of its segment at most; small ones are of one size. A
+//! partition that is not the newest is sealed: its last few segments become one, once; later rows wait until they are half
+//! as many as it has.
 
 use std::ops::Range;
 use std::sync::Arc;
