@@ -45,7 +45,7 @@ mod exec;
 mod exp;
 mod imp;
 mod pages;
-mod parameters;
+pub(crate) mod parameters;
 mod pieces;
 mod routes;
 mod rows;

@@ -57,14 +57,11 @@ pub struct Watch<'a> {
 impl Watch<'_> {
     fn check(&self) -> Result<()> {
         if self.stop.load(Ordering::Relaxed) {
-            return Err(Error::Unavailable(STOPPED.to_owned()));
+            return Err(Error::Unavailable("the copy was stopped; run it again, it goes on where it was".to_owned()));
         }
         Ok(())
     }
 }
-
-/// What is said of a copy into a directory that was stopped.
-const STOPPED: &str = "the copy was stopped; run it again, it goes on where it was";
 
 /// How far a copy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -22,7 +22,6 @@ use crate::partition_format::PartitionFormat;
 use crate::planted::Planted;
 use crate::record::{AddedSegment, DeadRows, Edit, EditCause, Record, RemovedSegment};
 use crate::segment::{SegmentMeta, SegmentOrigin, write_dead, write_parquet_segment, write_segment};
-use crate::snapshot::Snapshot;
 use crate::symbols::{SymbolFileMeta, file::write_symbols};
 use crate::table::{SymbolState, TableState};
 use crate::{Error, Result};
@@ -40,7 +39,7 @@ impl Database {
     pub fn step_flush(&self) -> Result<bool> {
         let state = self.view().state().clone();
         let mut due: Vec<TableId> = Vec::new();
-        let too_many_files = self.log.chain_len() > self.log_files_before_flush(&state);
+        let too_many_files = self.has_too_many_log_files(&state);
         let total: u64 = state.tables.iter().map(|t| t.memtable.bytes()).sum();
         // Nobody adds to a dropped table, and it must not hold the log for as long as it may come back.
         let dropped = state.dropped.values().map(|dropped| &dropped.table);
@@ -58,12 +57,12 @@ impl Database {
         Ok(!due.is_empty())
     }
 
-    /// Returns with how many log files a flush is due. Snapshots that are about to settle hold the log anyway, and write these
-    /// rows in fewer segments than a flush, which makes one for each of them.
-    fn log_files_before_flush(&self, state: &DbState) -> usize {
-        let settles = |s: &Snapshot| s.standing().kept && s.pin.settled.is_none();
-        let waits = !state.has_open_snapshot() && state.snapshots.values().any(|s| settles(s));
-        self.options.log_files_max * if waits { WHILE_ONE_SETTLES } else { 1 }
+    /// Returns whether a flush is due for the number of log files. Snapshots that are about to settle hold the log anyway, and
+    /// write these rows in fewer segments than a flush, which makes one for each of them.
+    fn has_too_many_log_files(&self, state: &DbState) -> bool {
+        let (files, most) = (self.log.chain_len(), self.options.log_files_max);
+        let waits = || !state.has_open_snapshot() && state.snapshots.values().any(|s| s.is_to_settle());
+        files > most && (files > most * WHILE_ONE_SETTLES || !waits())
     }
 
     /// Flushes all rows of a table that are visible now, in as many segments as live snapshots ask for.

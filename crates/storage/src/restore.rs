@@ -235,14 +235,13 @@ fn validate(disk: &Disk, plan: &Plan, depth: Depth, progress: &dyn Fn(&str)) -> 
     let at_cut = |id: &str| state.snapshots.values().any(|s| s.pin.id == id && s.standing().kept);
     let is_told = |id: &String| *id == pin.id || at_cut(id) || kept.contains(id);
     let others = plan.pins.iter().filter(|p| !is_told(&p.pin.id));
-    let told = others.map(|PinFile { pin: other, .. }| {
+    lines.extend(others.map(|PinFile { pin: other, .. }| {
         let why = match other.seq > pin.seq {
             true => "it was taken later than what is restored",
             false => "no snapshot is open after a restore",
         };
         format!("snapshot {} (seq {}) is gone: {why}", other.name, other.seq)
-    });
-    lines.extend(told);
+    }));
     // Of one that has settled both files may lie there.
     each_once(&mut lines);
     if pin.kept || pin.settled.is_some() {

@@ -340,12 +340,7 @@ mod tests {
     }
 
     fn pin(timeline: u32, seq: u64) -> Pin {
-        let pin = serde_json::json!({
-            "format": 3, "name": "kept", "id": "a", "database_id": "", "timeline": id(timeline), "seq": seq,
-            "created_us": 0, "generation": 1, "first_log": "", "base": null, "timelines": [], "last_log": "",
-            "last_log_bytes": 0, "tables": 0, "place_machine": 0, "place_inode": 0,
-        });
-        serde_json::from_value(pin).expect("a pin of what every pin has")
+        crate::snapshot::pin::tests::kept_pin(id(timeline), Seq(seq))
     }
 
     #[test]

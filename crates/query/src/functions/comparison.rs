@@ -75,13 +75,10 @@ pub fn compare(op: Comparison, left: Typed, right: Typed, position: usize) -> Re
     {
         return Ok(Typed::boolean(op == Comparison::Ne, start));
     }
-    let own_kind = own::common_kind(op.is_equality(), left.kind, right.kind);
-    let free_text = |text: &Typed, other: &Typed| other.kind == Kind::Uuid && text.kind.is_text() && !text.is_literal();
-    // A column of texts may hold anything.
-    let own_kind = match free_text(&left, &right) || free_text(&right, &left) {
-        true => Some(Some(Kind::String)),
-        false => own_kind,
-    };
+    // A column of texts may hold what is no UUID: the two are compared as texts then.
+    let is_free = |text: &Typed, other: &Typed| other.kind == Kind::Uuid && text.kind.is_text() && !text.is_literal();
+    let by_value = op.is_equality() && !is_free(&left, &right) && !is_free(&right, &left);
+    let own_kind = own::common_kind(by_value, left.kind, right.kind);
     let Some(kind) = own_kind.unwrap_or_else(|| common_kind(op, &left, &right)) else {
         return Err(no_operator(op.symbol(), left.kind, right.kind, position));
     };

@@ -72,9 +72,14 @@ fn hex(digits: &[u8]) -> Option<u8> {
     Some((digit(digits[0])? * 16 + digit(digits[1])?) as u8)
 }
 
+/// Decodes what stands before the query of an address: a `+` is none of its blanks.
+pub fn decode_before_query(text: &str) -> Vec<u8> {
+    decode(&text.replace('+', "%2B"))
+}
+
 /// Returns the path of a request, decoded; `None` when it is not UTF-8.
 pub fn decode_path(path: &str) -> Option<String> {
-    String::from_utf8(decode(&path.replace('+', "%2B"))).ok()
+    String::from_utf8(decode_before_query(path)).ok()
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use wire::base64;
 
+use crate::http::parameters::decode_before_query;
+
 /// Largest answer.
 const ANSWER_BYTES: usize = 1 << 30;
 /// Longest wait for an answer.
@@ -46,7 +48,7 @@ impl Http {
         }
         let has_port = port.is_some();
         let authority = if has_port { host.to_owned() } else { format!("{host}:9000") };
-        let authorization = login.map(|login| format!("Basic {}", base64::encode(&decode(login))));
+        let authorization = login.map(|login| format!("Basic {}", base64::encode(&decode_before_query(login))));
         Ok(Http { authority, authorization })
     }
 
@@ -130,22 +132,6 @@ impl Http {
 pub fn encode(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
     text.bytes().map(|b| if plain(b) { (b as char).to_string() } else { format!("%{b:02X}") }).collect()
-}
-
-/// Decodes a part of an address. A `%` that no digits follow stands for itself.
-fn decode(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    let (mut decoded, mut at) = (Vec::with_capacity(bytes.len()), 0);
-    while let Some(&byte) = bytes.get(at) {
-        let escaped = match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => Some((high * 16 + low) as u8),
-            _ => None,
-        };
-        decoded.push(escaped.unwrap_or(byte));
-        at += if escaped.is_some() { 3 } else { 1 };
-    }
-    decoded
 }
 
 #[cfg(test)]

@@ -137,6 +137,11 @@ impl Snapshot {
         self.since.unwrap_or(Standing { kept: self.pin.kept, lease_us: self.pin.lease_us, ended: false })
     }
 
+    /// Returns whether it is kept and has no base of its own yet.
+    pub fn is_to_settle(&self) -> bool {
+        self.standing().kept && self.pin.settled.is_none()
+    }
+
     /// Returns whether it may be being copied, so that nothing below the root may go.
     pub fn is_open(&self) -> bool {
         let standing = self.standing();
@@ -169,18 +174,23 @@ impl Pin {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use types::{Seq, TimelineId};
 
     use super::*;
 
-    fn pin(base: Option<FileRef>, settled: Option<FileRef>) -> Pin {
+    /// Returns a pin `a` of a snapshot `kept`, with what every pin has.
+    pub(crate) fn kept_pin(timeline: TimelineId, seq: Seq) -> Pin {
         let pin = serde_json::json!({
-            "format": 3, "name": "kept", "id": "a", "database_id": "", "timeline": TimelineId { number: 1, tag: 1 }, "seq": Seq(7),
-            "created_us": 0, "generation": 1, "first_log": "", "base": base, "timelines": [], "last_log": "",
-            "last_log_bytes": 0, "tables": 0, "place_machine": 0, "place_inode": 0, "settled": settled,
+            "format": 3, "name": "kept", "id": "a", "database_id": "", "timeline": timeline, "seq": seq,
+            "created_us": 0, "generation": 1, "first_log": "", "base": null, "timelines": [], "last_log": "",
+            "last_log_bytes": 0, "tables": 0, "place_machine": 0, "place_inode": 0,
         });
         serde_json::from_value(pin).expect("a pin of what every pin has")
+    }
+
+    fn pin(base: Option<FileRef>, settled: Option<FileRef>) -> Pin {
+        Pin { base, settled, ..kept_pin(TimelineId { number: 1, tag: 1 }, Seq(7)) }
     }
 
     #[test]

@@ -85,8 +85,7 @@ impl Database {
         if self.gc.lock().expect("no holder of the gc lock panics").settled.is(&snapshots) {
             return Ok(false);
         }
-        let is_unsettled = |s: &&Arc<Snapshot>| s.standing().kept && s.pin.settled.is_none();
-        let mut unsettled: Vec<&Arc<Snapshot>> = snapshots.values().filter(is_unsettled).collect();
+        let mut unsettled: Vec<&Arc<Snapshot>> = snapshots.values().filter(|s| s.is_to_settle()).collect();
         if unsettled.is_empty() {
             self.gc.lock().expect("no holder of the gc lock panics").settled.note(&snapshots);
             return Ok(false);
@@ -172,7 +171,7 @@ impl Database {
     /// Gives up where somebody wants to copy: who takes a snapshot waits for the end of this.
     fn go_on_settling(&self) -> Result<()> {
         match self.lock_head().state.has_open_snapshot() {
-            true => Err(Error::Conflict("no snapshot can settle now".to_owned())),
+            true => Err(not_now()),
             false => Ok(()),
         }
     }
@@ -190,7 +189,7 @@ impl Database {
             let records: Vec<Record> =
                 pins.iter().zip(records).filter(|(pin, _)| is_live(pin)).map(|(_, record)| record).collect();
             if records.is_empty() || state.has_open_snapshot() {
-                return Err(Error::Conflict("no snapshot can settle now".to_owned()));
+                return Err(not_now());
             }
             Ok(records)
         })?;
@@ -370,6 +369,10 @@ impl Work<'_> {
         document::write(self.outputs.env(), &path, bytes)?;
         Ok(document::reference(file, bytes))
     }
+}
+
+fn not_now() -> Error {
+    Error::Conflict("no snapshot can settle now".to_owned())
 }
 
 fn body(table: &TableState) -> TableBase {

@@ -13,18 +13,19 @@ use crate::functions::typed::Typed;
 use crate::kind::Kind;
 
 /// Returns the kind in which two values are compared, Some(None) if they are not; None when neither is of these kinds.
-pub fn common_kind(equality: bool, l: Kind, r: Kind) -> Option<Option<Kind>> {
+/// `by_value`: they are asked for equality alone, and a text is read as the other's kind.
+pub fn common_kind(by_value: bool, l: Kind, r: Kind) -> Option<Option<Kind>> {
     use Kind::*;
     let text = |kind: Kind| kind.is_text();
     Some(match (l, r) {
         (Binary, _) | (_, Binary) | (Array(_), _) | (_, Array(_)) => None,
         (Uuid, Uuid) | (Ipv4, Ipv4) | (Long256, Long256) => Some(l),
         // UUIDs are ordered as their texts are.
-        (Uuid, other) | (other, Uuid) if text(other) => Some(if equality { Uuid } else { String }),
+        (Uuid, other) | (other, Uuid) if text(other) => Some(if by_value { Uuid } else { String }),
         (Ipv4, other) | (other, Ipv4) if text(other) => Some(Ipv4),
-        (Long256, other) | (other, Long256) if text(other) && equality => Some(Long256),
-        (Geohash(l), Geohash(r)) if equality => (l == r).then_some(Geohash(l)),
-        (hash @ Geohash(_), other) | (other, hash @ Geohash(_)) if equality && (text(other) || other == Char) => {
+        (Long256, other) | (other, Long256) if text(other) && by_value => Some(Long256),
+        (Geohash(l), Geohash(r)) if by_value => (l == r).then_some(Geohash(l)),
+        (hash @ Geohash(_), other) | (other, hash @ Geohash(_)) if by_value && (text(other) || other == Char) => {
             Some(hash)
         }
         (Decimal(..), _) | (_, Decimal(..)) => decimal::common_kind(l, r),

@@ -95,15 +95,15 @@ impl Pattern {
 
     /// Returns a moment as text.
     pub fn format(&self, us: i64) -> String {
-        self.written(us, None)
+        self.text_of(us, None)
     }
 
     /// Returns a moment as text, given with the nanoseconds behind its microsecond.
     pub fn format_fine(&self, us: i64, nanos: i64) -> String {
-        self.written(us, Some(nanos))
+        self.text_of(us, Some(nanos))
     }
 
-    fn written(&self, us: i64, nanos: Option<i64>) -> String {
+    fn text_of(&self, us: i64, nanos: Option<i64>) -> String {
         let mut out = String::new();
         for field in &self.fields {
             match field {
