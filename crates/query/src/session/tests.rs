@@ -142,6 +142,7 @@ async fn cancelled(server: &Server, sql: &'static str) -> (SqlError, Duration) {
     let running = tokio::spawn(async move { victim.longs(sql).await });
     let listed = "select query_id from query_activity() where query not like '%query_activity%'";
     let id = loop {
+        assert!(!running.is_finished(), "{sql} ended by itself");
         match server.longs(listed).await.expect("it lists").first() {
             Some(id) => break *id,
             None => tokio::task::yield_now().await,

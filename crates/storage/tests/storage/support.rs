@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
@@ -16,6 +17,15 @@ use types::{
 
 pub const ROOT: &str = "/root";
 pub const DAY_US: i64 = 86_400_000_000;
+
+/// Sets its flag when it goes, so that a thread which waits for the flag ends where the test fails too.
+pub struct Ending<'a>(pub &'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// A machine with an empty disk.
 pub fn machine() -> (Arc<SimFs>, Env) {

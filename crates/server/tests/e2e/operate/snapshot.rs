@@ -48,7 +48,7 @@ fn a_copy_beside_a_server_that_is_written_to_is_a_cut_across_tables() {
     let stop = AtomicBool::new(false);
     let target = to.to_str().unwrap();
     let archive = std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let writer = scope.spawn(|| {
             // One row of `a`, then one of `b`: a cut has as many of both, or one more of `a`.
             let mut n = 1u64;
             while !stop.load(Ordering::Relaxed) {
@@ -57,13 +57,18 @@ fn a_copy_beside_a_server_that_is_written_to_is_a_cut_across_tables() {
                 assert_eq!(server.write(&format!("b v={n} {n}000000000\n")).status, 204);
             }
         });
-        let first = copied(&server.root, &["--to", target, "--server", &url]);
-        assert_eq!(first["new_files"], first["files"]);
-        let second = copied(&server.root, &["--to", target, "--server", &url, "--prune"]);
-        assert!(second["new_bytes"].as_u64() < second["bytes"].as_u64(), "{second}");
-        let archive = copy(&server.root, &["--tar", "-", "--server", &url]);
+        // Joined also where it panicked: the writer must end for the scope to do so.
+        let copies = scope.spawn(|| {
+            let first = copied(&server.root, &["--to", target, "--server", &url]);
+            assert_eq!(first["new_files"], first["files"]);
+            let second = copied(&server.root, &["--to", target, "--server", &url, "--prune"]);
+            assert!(second["new_bytes"].as_u64() < second["bytes"].as_u64(), "{second}");
+            copy(&server.root, &["--tar", "-", "--server", &url])
+        });
+        let archive = copies.join();
         stop.store(true, Ordering::Relaxed);
-        archive
+        writer.join().unwrap();
+        archive.unwrap()
     });
     assert!(archive.status.success(), "{}", String::from_utf8_lossy(&archive.stderr));
     assert_eq!(server.rows("select count() from snapshots()"), "[[0]]", "every snapshot was completed");
