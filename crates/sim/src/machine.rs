@@ -41,9 +41,13 @@ impl Machine {
     /// Starts a database in a root.
     pub fn open(&mut self, options: &Options) -> storage::Result<Database> {
         self.starts += 1;
+        Database::open(self.env(), options.clone())
+    }
+
+    /// Returns what a process on the machine works with.
+    pub fn env(&self) -> Env {
         let rng = SeededRng::new(self.seed.wrapping_mul(1_000_003).wrapping_add(self.starts));
-        let env = Env::in_turn(Arc::new(self.fs.clone()), self.clock.clone(), Arc::new(rng));
-        Database::open(env, options.clone())
+        Env::in_turn(Arc::new(self.fs.clone()), self.clock.clone(), Arc::new(rng))
     }
 
     /// Does something, a second later, while the disk says that it is full. It says it of so small a disk that every byte is

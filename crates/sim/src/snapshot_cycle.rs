@@ -92,6 +92,7 @@ impl Cycle<'_> {
             self.history.step(Step::Complete(name))?;
         }
         self.history.steps(self.plan.steps / 4).map_err(|e| format!("after the copy: {e}"))?;
+        self.verify(&target, &cut)?;
         self.history.kill();
         self.restore(&target, &cut, hard_links)?;
         self.check_copies()
@@ -138,6 +139,18 @@ impl Cycle<'_> {
             return Ok(());
         }
         Err(format!("files vanished while they were copied: {:?}", copy.vanished()))
+    }
+
+    /// Counts the copy's rows without serving it.
+    fn verify(&self, copy: &Path, cut: &Model) -> Result<(), String> {
+        let whole = storage::restore::verify(&self.history.machine.env(), copy, Some("default"), &|_| {});
+        let whole = whole.map_err(|e| format!("the copy is said not to be whole: {e}"))?;
+        let found: Vec<u64> = whole.iter().map(|snapshot| snapshot.rows).collect();
+        let expected: usize = cut.tables.values().map(|table| table.rows.len()).sum();
+        match found[..] == [expected as u64] {
+            true => Ok(()),
+            false => Err(format!("{found:?} rows are counted in the copy, expected {expected}")),
+        }
     }
 
     /// Puts the copy in force, in its own place or in that of the source, and writes on.

@@ -9,7 +9,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use types::{ColumnId, PartitionKey, Schema, Seq, TableId, TableName};
 
-use self::rows::{Reader, check_rows, decode_rows, encode_rows};
+use self::rows::{Reader, count_rows, decode_rows, encode_rows};
 use crate::chunk::{Chunk, ResolvedBatch};
 use crate::segment::{DeadMeta, SegmentMeta};
 use crate::snapshot::{FileRef, Pin, Standing};
@@ -381,12 +381,13 @@ pub fn decode(payload: &[u8]) -> Result<Vec<Record>, String> {
     decode_but(payload, false)
 }
 
-/// As [`decode`], without the rows, which are whole all the same.
-pub fn decode_changes(payload: &[u8]) -> Result<Vec<Record>, String> {
+/// As [`decode`], but that records of rows say how many there are and nothing else: their structure is looked at, and that
+/// texts are UTF-8.
+pub fn decode_without_values(payload: &[u8]) -> Result<Vec<Record>, String> {
     decode_but(payload, true)
 }
 
-fn decode_but(payload: &[u8], without_rows: bool) -> Result<Vec<Record>, String> {
+fn decode_but(payload: &[u8], without_values: bool) -> Result<Vec<Record>, String> {
     let mut reader = Reader { bytes: payload };
     let mut records = Vec::new();
     while !reader.bytes.is_empty() {
@@ -394,11 +395,8 @@ fn decode_but(payload: &[u8], without_rows: bool) -> Result<Vec<Record>, String>
         let len = u32::from_le_bytes(head[4..8].try_into().expect("four bytes were sliced")) as usize;
         let kind = head[0];
         let body = reader.take(len)?;
-        if without_rows && kind == KIND_ROWS {
-            check_rows(body)?;
-            continue;
-        }
         records.push(match kind {
+            KIND_ROWS if without_values => Record::Rows(count_rows(body)?),
             KIND_ROWS => Record::Rows(decode_rows(body)?),
             KIND_CATALOG => Record::Catalog(parse(body)?),
             KIND_VIEW => Record::View(parse(body)?),

@@ -5,11 +5,14 @@
 //! 3. every frame from the base on, applied by the same code that commits use;
 //! 4. frames behind the last one known to be durable are handed on, to be written again at the head of a new file.
 
+mod row_count;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use types::{Schema, Seq, TableId};
 
+use self::row_count::RowCount;
 use crate::base::{self, Base, BaseHandle};
 use crate::catalog::{DbState, Garbage};
 use crate::chunk::Chunk;
@@ -132,8 +135,9 @@ pub struct Replay<'a> {
     frames: u64,
     /// The state of the base has been looked at, which may be a cut that a restore served.
     begun: bool,
-    /// Rows are passed over: the state shows what there is on disk, not what a query would see.
+    /// Rows are counted and passed over: the state shows what there is on disk, not what a query would see.
     without_rows: bool,
+    row_count: RowCount,
 }
 
 /// What there is to apply of a frame; `None`: nothing.
@@ -154,10 +158,11 @@ impl<'a> Replay<'a> {
             frames: 0,
             begun: false,
             without_rows: false,
+            row_count: RowCount::default(),
         }
     }
 
-    /// Returns a replay that follows which files are part of the state, and looks at no row.
+    /// Returns a replay that follows which files are part of the state, and looks at no value of a row.
     pub fn of_files(disk: &'a Disk, state: DbState, history: &'a History) -> Replay<'a> {
         Replay { without_rows: true, ..Replay::new(disk, state, history) }
     }
@@ -177,6 +182,11 @@ impl<'a> Replay<'a> {
         &self.state
     }
 
+    /// Returns how many rows a query would see so far; `None` where only their values say so. Of a replay of files.
+    pub fn row_count(&self) -> Option<u64> {
+        self.row_count.of_all(&self.state)
+    }
+
     /// Returns the state at the end.
     pub fn into_state(self) -> DbState {
         self.state
@@ -187,14 +197,14 @@ impl<'a> Replay<'a> {
         self.begin()?;
         self.volatile.clear();
         let mut durable = link.header.durable_seq;
-        let (base_seq, without_rows) = (self.base_seq, self.without_rows);
+        let without_rows = self.without_rows;
         // Tables that the file itself makes get their rows ready when their frame's turn comes.
         let schemas: HashMap<TableId, Arc<Schema>> = match without_rows {
             true => HashMap::new(),
             false => self.state.tables_with_files().map(|table| (table.id, table.schema.clone())).collect(),
         };
         let prepare = |frame: FrameRef<'_>| -> Prepared {
-            let records = records_of(frame, base_seq, without_rows)?;
+            let records = records_of(frame, without_rows)?;
             records.map(|records| records.into_iter().map(|record| made_ready(record, &schemas)).collect()).transpose()
         };
         let end = chain::replay_prepared(self.disk, link, known_durable, prepare, |frame, prepared| {
@@ -223,18 +233,19 @@ impl<'a> Replay<'a> {
 
     /// Applies one frame: rows that the base lacks, and everything behind the base.
     pub fn frame(&mut self, frame: FrameRef<'_>) -> Result<()> {
-        self.prepared(frame, records_of(frame, self.base_seq, self.without_rows))
+        self.prepared(frame, records_of(frame, self.without_rows))
     }
 
     fn prepared(&mut self, frame: FrameRef<'_>, prepared: Prepared) -> Result<()> {
         self.frames += 1;
         let behind_base = frame.seq > self.base_seq;
         if let Some(mut records) = prepared? {
-            if self.without_rows {
-                records.iter_mut().try_for_each(|record| self.pass_over_symbols(record))?;
-            }
             if !behind_base {
                 records.retain_mut(|record| self.is_lacking(record, frame.seq));
+            }
+            if self.without_rows {
+                self.row_count.take(&mut records, &self.state, frame.seq);
+                records.iter_mut().try_for_each(|record| self.pass_over_symbols(record))?;
             }
             if self.disk.has(Planted::ReplayTwice) && behind_base && matches!(records.first(), Some(Record::Edit(_))) {
                 self.apply(records.clone(), frame)?;
@@ -347,11 +358,11 @@ impl<'a> Replay<'a> {
 }
 
 /// Returns what there is to apply of a frame.
-fn records_of(frame: FrameRef<'_>, base_seq: Seq, without_rows: bool) -> Prepared {
-    if frame.kind != FrameKind::Commit || without_rows && frame.seq <= base_seq {
+fn records_of(frame: FrameRef<'_>, without_rows: bool) -> Prepared {
+    if frame.kind != FrameKind::Commit {
         return Ok(None);
     }
-    let decode = if without_rows { record::decode_changes } else { record::decode };
+    let decode = if without_rows { record::decode_without_values } else { record::decode };
     decode(frame.payload).map(Some).map_err(Error::Invalid)
 }
 

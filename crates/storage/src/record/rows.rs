@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self) -> Result<String, String> {
         let len = self.u32()? as usize;
-        text(self.take(len)?)
+        utf8(self.take(len)?).map(str::to_owned)
     }
 
     /// Takes `n` values of `N` bytes each.
@@ -118,8 +118,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn text(bytes: &[u8]) -> Result<String, String> {
-    String::from_utf8(bytes.to_vec()).map_err(|e| format!("record holds text that is not UTF-8: {e}"))
+fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|e| format!("record holds text that is not UTF-8: {e}"))
 }
 
 /// Returns the rows of a record's body.
@@ -132,9 +132,11 @@ pub(super) fn decode_rows(body: &[u8]) -> Result<Rows, String> {
     Ok(Rows { table, new_symbols, batch: ResolvedBatch { rows, columns } })
 }
 
-/// Refuses what [`decode_rows`] refuses; values that all have one length are not looked at.
-pub(super) fn check_rows(body: &[u8]) -> Result<(), String> {
-    walk(body, |reader, _, column_type, rows| pass_over_values(reader, column_type, rows)).map(drop)
+/// Returns the rows of a record's body without columns and symbols, and refuses what [`decode_rows`] refuses. Values that all
+/// have one length are not looked at.
+pub(super) fn count_rows(body: &[u8]) -> Result<Rows, String> {
+    let (table, rows, _) = walk(body, |reader, _, column_type, rows| pass_over_values(reader, column_type, rows))?;
+    Ok(Rows { table, new_symbols: Vec::new(), batch: ResolvedBatch { rows, columns: Vec::new() } })
 }
 
 /// Reads a body's head, calls `take_values` at the values of each column, and sees that nothing follows.
@@ -175,11 +177,26 @@ fn pass_over_values(reader: &mut Reader, column_type: ColumnType, rows: usize) -
         ColumnData::I64(_) | ColumnData::F64(_) => 8,
         ColumnData::Decimal128(_) | ColumnData::Fixed16(_) => 16,
         ColumnData::Decimal256(_) | ColumnData::Fixed32(_) => 32,
-        ColumnData::Str(_) | ColumnData::Binary(_) | ColumnData::Array(_) => {
-            return decode_values(reader, column_type, rows).map(drop);
-        }
+        ColumnData::Str(_) => return pass_over_variable(reader, rows, |value| utf8(value).map(drop)),
+        ColumnData::Binary(_) => return pass_over_variable(reader, rows, |_| Ok(())),
+        ColumnData::Array(_) => return decode_values(reader, column_type, rows).map(drop),
     };
     reader.take(rows.checked_mul(each).ok_or("record claims too many rows")?).map(drop)
+}
+
+fn pass_over_variable(
+    reader: &mut Reader,
+    rows: usize,
+    check: impl Fn(&[u8]) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut lengths = Reader { bytes: reader.take(rows.checked_mul(4).ok_or("record claims too many rows")?)? };
+    for _ in 0..rows {
+        match lengths.u32()? {
+            u32::MAX => {}
+            len => check(reader.take(len as usize)?)?,
+        }
+    }
+    Ok(())
 }
 
 fn decode_values(reader: &mut Reader, column_type: ColumnType, rows: usize) -> Result<ColumnData, String> {
@@ -204,7 +221,7 @@ fn decode_values(reader: &mut Reader, column_type: ColumnType, rows: usize) -> R
             for len in lengths {
                 match len {
                     u32::MAX => column.push(None),
-                    len => column.push(Some(&text(reader.take(len as usize)?)?)),
+                    len => column.push(Some(utf8(reader.take(len as usize)?)?)),
                 }
             }
             ColumnData::Str(column)

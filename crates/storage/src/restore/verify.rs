@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use types::{Seq, TimestampUs};
 
@@ -12,7 +11,6 @@ use super::{PinFile, read_pins};
 use crate::catalog::DbState;
 use crate::env::Env;
 use crate::env::fs::FileKind;
-use crate::env::join::in_turn;
 use crate::layout::{Disk, Layout};
 use crate::root::{self, Marker};
 use crate::snapshot::Pin;
@@ -76,8 +74,7 @@ pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &(dyn Fn(&st
     Ok(whole)
 }
 
-/// Verifies snapshots each of whose logs begins with that of the one before. The rows that stand in the log alone are read
-/// beside the files of the tables, which are known without them.
+/// Verifies snapshots each of whose logs begins with that of the one before.
 fn verify_run(
     disk: &Disk,
     run: &[PinFile],
@@ -90,27 +87,22 @@ fn verify_run(
     }
     let pins: Vec<(&Pin, &Path)> = run.iter().map(|found| (&found.pin, &*found.path)).collect();
     let check = |file: &str| require_plain_path(disk, file);
-    let on_disk = content::read_each(disk, &pins, &check, Rows::PassedOver)?;
-    let (rows, tables) = (Mutex::new(Ok(Vec::new())), Mutex::new(Ok(())));
-    let count = || *rows.lock().unwrap_or_else(PoisonError::into_inner) = rows_at_cuts(disk, &pins);
-    let read = || {
-        let mut each = on_disk.iter();
-        let outcome = each.try_for_each(|state| verify_unproven(disk, state, proven, &|line| progress(line)));
-        *tables.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+    let at_cuts = content::read_each(disk, &pins, &check, Rows::PassedOver)?;
+    for at_cut in &at_cuts {
+        verify_unproven(disk, &at_cut.state, proven, &|line| progress(line))?;
+    }
+    let rows = match at_cuts.iter().map(|at_cut| at_cut.rows).collect() {
+        Some(rows) => rows,
+        None => rows_by_values(disk, &pins)?,
     };
-    (disk.env.join)(&count, &read);
-    let rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-    tables.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-    let found = pins.into_iter().zip(on_disk).zip(rows);
-    found.map(|(((pin, path), on_disk), rows)| whole(disk, pin, path, &on_disk, rows)).collect()
+    let found = pins.into_iter().zip(at_cuts).zip(rows);
+    found.map(|(((pin, path), at_cut), rows)| whole(disk, pin, path, &at_cut.state, rows)).collect()
 }
 
 /// Reads what the log says up to each cut, every row of it, and returns how many rows there are.
-fn rows_at_cuts(disk: &Disk, pins: &[(&Pin, &Path)]) -> Result<Vec<u64>> {
-    // The other thread is at work already.
-    let alone = Disk { env: Env { join: in_turn, ..disk.env.clone() }, ..disk.clone() };
-    let states = content::read_each(&alone, pins, &|file: &str| require_plain_path(disk, file), Rows::Read)?;
-    states.iter().map(|state| state.tables.iter().map(|table| table.rows()).sum()).collect()
+fn rows_by_values(disk: &Disk, pins: &[(&Pin, &Path)]) -> Result<Vec<u64>> {
+    let at_cuts = content::read_each(disk, pins, &|file: &str| require_plain_path(disk, file), Rows::Read)?;
+    at_cuts.iter().map(|at_cut| at_cut.state.tables.iter().map(|table| table.rows()).sum()).collect()
 }
 
 fn whole(disk: &Disk, pin: &Pin, path: &Path, on_disk: &DbState, rows: u64) -> Result<Whole> {

@@ -40,7 +40,15 @@ pub fn read_files(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>) -> 
 #[derive(Debug, Clone, Copy)]
 pub enum Rows {
     Read,
+    /// Counted, as far as that goes without their values.
     PassedOver,
+}
+
+/// What [`read_each`] finds of a snapshot.
+pub struct AtCut {
+    pub state: DbState,
+    /// Rows that a query would see; `None` where values would have to be looked at.
+    pub rows: Option<u64>,
 }
 
 /// Returns whether the log up to a later snapshot's cut begins with the whole log of this one, so that [`read_each`] reads it
@@ -51,27 +59,29 @@ pub fn goes_on(pin: &Pin, later: &Pin) -> bool {
 }
 
 fn read_as(disk: &Disk, pin: &Pin, pin_path: &Path, check: Check<'_>, rows: Rows) -> Result<DbState> {
-    let states = read_each(disk, &[(pin, pin_path)], check, rows)?;
-    Ok(states.into_iter().next().expect("there is one for each pin"))
+    let found = read_each(disk, &[(pin, pin_path)], check, rows)?;
+    Ok(found.into_iter().next().expect("there is one for each pin").state)
 }
 
 /// As [`read`] or [`read_files`], of snapshots each of which [`goes_on`] from the one before.
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_each(disk: &Disk, pins: &[(&Pin, &Path)], check: Check<'_>, rows: Rows) -> Result<Vec<DbState>> {
+pub fn read_each(disk: &Disk, pins: &[(&Pin, &Path)], check: Check<'_>, rows: Rows) -> Result<Vec<AtCut>> {
     let Some((pin, pin_path)) = pins.first() else { return Ok(Vec::new()) };
     let history = history(disk, pin, pin_path, check)?;
     if let Some(named) = &pin.settled {
         let base = own_base(disk, pin, named, check)?;
-        return base::load(disk, &base, named.clone()).map(|(state, _)| vec![state]);
+        let (state, _) = base::load(disk, &base, named.clone())?;
+        let rows = Some(state.tables.iter().map(|table| table.segment_rows).sum());
+        return Ok(vec![AtCut { state, rows }]);
     }
     let (state, from_base) = begin(disk, pin, check)?;
     let mut replay = match rows {
         Rows::Read => Replay::new(disk, state, &history),
         Rows::PassedOver => Replay::of_files(disk, state, &history),
     };
-    let mut states = Vec::new();
+    let mut found = Vec::new();
     let mut done = None;
     for (pin, pin_path) in pins {
         let links = links(disk, pin, pin_path)?;
@@ -98,9 +108,10 @@ pub fn read_each(disk: &Disk, pins: &[(&Pin, &Path)], check: Check<'_>, rows: Ro
             return Err(Error::corrupt(pin_path, "the log holds no cut of this snapshot at its seq"));
         }
         state.read_by_replay.iter().try_for_each(|(_, file)| check(&file.file))?;
-        states.push(state.clone());
+        let rows = if let Rows::PassedOver = rows { replay.row_count() } else { None };
+        found.push(AtCut { state: state.clone(), rows });
     }
-    Ok(states)
+    Ok(found)
 }
 
 /// Returns the state where the log of a snapshot begins, and that log's file as the base names it.

@@ -246,6 +246,44 @@ fn a_copy_is_proven_whole_without_a_restore_and_nothing_changes() {
     assert!(verify(Some("first")).is_ok(), "it does not name the damaged file");
 }
 
+/// Rows in the log are counted without their values where that can be: not where rows replace others or become too old.
+#[test]
+fn rows_of_a_copy_are_counted_as_a_query_counts_them() {
+    let (_, env) = machine();
+    let db = open(&env).unwrap();
+    let count = |snapshot: &str| {
+        db.prepare_snapshot(snapshot).unwrap();
+        let found = storage::restore::verify(&env, Path::new(ROOT), Some(snapshot), &|_| {}).unwrap()[0].rows;
+        let seen: u64 = db.view().tables().iter().map(|table| table.row_count().unwrap()).sum();
+        assert_eq!(found, seen, "{snapshot}");
+        found
+    };
+    let id = create(&db, "t");
+    (1..5).for_each(|day| fill_pair(&db, day));
+    assert_eq!(count("in_memory"), 8);
+    db.flush_table(id).unwrap();
+    (5..8).for_each(|day| fill_pair(&db, day));
+    assert_eq!(count("flushed"), 14);
+    // Rows before the base that were not flushed are in its log.
+    db.write_base().unwrap();
+    fill_pair(&db, 8);
+    assert_eq!(count("behind_a_base"), 16);
+    db.truncate(id).unwrap();
+    fill_pair(&db, 1);
+    assert_eq!(count("truncated"), 2);
+    db.set_ttl(id, Some(types::Ttl::Hours(48))).unwrap();
+    fill_pair(&db, 9);
+    assert_eq!(count("expired"), 2);
+    let keyed = create(&db, "keyed");
+    db.set_dedup(keyed, Some(&["ts"])).unwrap();
+    for v in 0..3 {
+        insert(&db, "keyed", &[(DAY_US, Some("a"), v, None)]);
+    }
+    assert_eq!(count("replaced"), 3);
+    db.drop_table(id).unwrap();
+    assert_eq!(count("dropped"), 1);
+}
+
 #[test]
 fn a_fast_restore_reads_no_segment_and_still_misses_no_file() {
     let (fs, env) = machine();
