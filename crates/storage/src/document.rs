@@ -46,10 +46,16 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 }
 
 /// Writes a document under a new name. Durable when this returns, except for the name: sync the directory.
+///
+/// # Errors
+/// Of the disk; a file that could not be written is gone again, if the disk lets it go.
 pub fn write(env: &Env, path: &Path, bytes: &[u8]) -> Result<()> {
     let file = env.fs.create_new(path).map_err(Error::io(path))?;
-    write_all_at(&*file, 0, bytes).map_err(Error::io(path))?;
-    file.sync().map_err(Error::io(path))
+    write_all_at(&*file, 0, bytes).and_then(|()| file.sync()).map_err(|e| {
+        // What is told is why it could not be written; whoever lists the directory passes over a part of a document.
+        let _ = env.fs.unlink(path);
+        Error::io(path)(e)
+    })
 }
 
 /// Reads a whole file: a plain one, of the length that is expected where one is, and never more than a document can have.
@@ -107,7 +113,28 @@ pub fn reference(file: String, bytes: &[u8]) -> FileRef {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::env::SimFs;
+    use crate::env::clock::ManualClock;
+    use crate::env::fs::Fs;
+    use crate::env::rng::SeededRng;
+
+    #[test]
+    fn what_could_not_be_written_is_gone_again() {
+        let fs = Arc::new(SimFs::new(1));
+        let env = Env::in_turn(fs.clone(), Arc::new(ManualClock::new(1)), Arc::new(SeededRng::new(1)));
+        fs.make_dirs(Path::new("/dir"));
+        fs.set_free_bytes(Some(10));
+        let path = Path::new("/dir/1.json");
+        let refused = write(&env, path, &encode(&serde_json::json!({"a": "more than ten bytes"})));
+        assert!(
+            matches!(&refused, Err(Error::Unavailable(why)) if why.contains("/dir/1.json cannot be written")),
+            "{refused:?}"
+        );
+        assert!(fs.list(Path::new("/dir")).unwrap().is_empty());
+    }
 
     #[test]
     fn every_changed_byte_is_noticed() {

@@ -314,7 +314,30 @@ fn publish(
     let (time, tables) = (TimestampUs(time_us), state.tables.len());
     let mut lines = vec![format!("{done} of {time} (seq {seq}, {tables} tables) as timeline {id}")];
     lines.extend(left.sentence);
-    lines.extend(left.timeline.map(|left| match grace_us {
+    lines.extend(left.timeline.map(|left| how_to_undo(disk, left, grace_us)));
+    lines.extend(gone);
+    Ok(RestoreReport { snapshot, seq, timeline: id, lines })
+}
+
+/// Returns what is to be said of the timeline in force when a start has made it and was killed before it told so: each
+/// start that comes to its end begins a log file.
+pub fn untold(disk: &Disk, in_force: &Timeline, files: &LogFiles, grace_us: i64) -> Vec<String> {
+    let id = in_force.timeline;
+    match &in_force.parent {
+        Some(parent) if parent.is_of_restore() && files.of_timeline(id).is_empty() => {
+            let (from, seq) = (parent.timeline, parent.seq);
+            let done = format!(
+                "a start before this one has restored seq {seq} of timeline {from} as timeline {id}, and was cut short"
+            );
+            let undo = in_force.left.map(|left| how_to_undo(disk, left, grace_us));
+            std::iter::once(done).chain(undo).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn how_to_undo(disk: &Disk, left: TimelineId, grace_us: i64) -> String {
+    match grace_us {
         0 => "restore.grace is 0: it cannot be undone".to_owned(),
         _ => format!(
             "for {} this can be undone: write timeline={} into {} and start again",
@@ -322,9 +345,7 @@ fn publish(
             left.number,
             disk.layout.restore_trigger().display()
         ),
-    }));
-    lines.extend(gone);
-    Ok(RestoreReport { snapshot, seq, timeline: id, lines })
+    }
 }
 
 /// The start goes on with a file for its log: without room for that it would end with the restore done and told to nobody.

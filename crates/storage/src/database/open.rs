@@ -78,6 +78,9 @@ impl Database {
             Some(history) => history,
             None => begin_history(&disk, &marker.database_id, &files)?,
         };
+        if report.restore.is_none() {
+            report.notices.extend(restore::untold(&disk, history.current(), &files, options.restore_grace_us));
+        }
         let mut recovered = recovery::recover(&disk, database_id, &history, &files, progress)?;
         verify_presence(&disk, &recovered)?;
         root::make_dirs(&disk)?;

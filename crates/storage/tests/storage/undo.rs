@@ -217,11 +217,16 @@ fn after_a_crash_behind_the_trigger_no_snapshot_is_open_and_prepare_works() {
     let points = fs.take_crash_points();
     let gone = points.iter().position(|p| p.op.path.ends_with("_restore")).unwrap();
     assert!(points.len() > gone + 5);
-    for point in &points[gone..] {
+    let logged = points.iter().position(|p| p.op.path.starts_with("/root/db/_live")).unwrap();
+    assert!(logged > gone + 2, "{gone}, {logged}");
+    for (at, point) in points.iter().enumerate().skip(gone) {
         for survive in [Survive::Nothing, Survive::Subset(point.op.number), Survive::NamesOnly] {
             let db = open(&on(&env, point.power_cut(survive))).unwrap();
             assert_eq!(rows(&db, "t"), cut);
             assert!(db.snapshots().is_empty());
+            let report = db.start_report();
+            let told = report.notices.iter().any(|line| line.starts_with("a start before this one has restored seq"));
+            assert!(at >= logged || told != report.restore.is_some(), "call {at}: {report:?}");
             db.prepare_snapshot("default").unwrap();
             assert_eq!(db.snapshots().len(), 1);
         }
