@@ -13,6 +13,7 @@ use storage::copy::Report;
 use storage::env::Env;
 use storage::{Database, Error, Options, Terms};
 
+use crate::config::micros;
 use crate::signals::{self, Signals};
 use crate::start::{Owner, Refusal, load_config, owner_of, refuse};
 
@@ -185,8 +186,11 @@ async fn on_stopped_root(work: &Work, signals: &mut Signals) -> Result<Report, F
     let mut options = Options::new(&work.root);
     // The pin says it; a start under another one restores, a copy does not.
     options.instance_id = config.storage.instance_id;
+    options.restore_grace_us = micros(config.storage.restore_grace);
     options.restores = false;
     let database = Database::open(work.env.clone(), options)?;
+    // No start will say them again.
+    database.start_report().notices.iter().for_each(|notice| eprintln!("{notice}"));
     database.complete_snapshot(&work.name)?;
     database.prepare_snapshot_with(&work.name, Terms::default())?;
     let copied = work.watched(&work.name, signals).await;

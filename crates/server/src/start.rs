@@ -181,7 +181,7 @@ async fn serve(root: PathBuf, json: bool, env: Env) -> Result<(), Failure> {
     let mut signals = signals::listen().map_err(|e| format!("cannot listen for signals: {e}"))?;
     let manager = Arc::new(Notifier::from_environment());
     let limits = machine::raise_open_files();
-    if let Some(why) = machine::refusal(&root) {
+    if let Some(why) = machine::refusal(&root).or_else(|| root::refusal(&root)) {
         return Err(Failure::Refused(Refusal::new(why, Some(&root))));
     }
     let wrong = |why| Failure::Refused(Refusal::new(why, Some(&root)));
@@ -200,7 +200,11 @@ async fn serve(root: PathBuf, json: bool, env: Env) -> Result<(), Failure> {
     let log_config = server.log_config().clone();
     let log = root::furnish(&canonical, env.fs.as_ref())
         .and_then(|()| TextLog::begin(canonical.join("log"), env.clone(), &log_config))
-        .map_err(|e| format!("cannot prepare {}: {e}", canonical.display()))?;
+        .map_err(|e| {
+            // What has been done is told nowhere else.
+            server.notices().into_iter().for_each(say);
+            format!("cannot prepare {}: {e}", canonical.display())
+        })?;
     text_log::install(log, log_config.level);
     say(&format!("Stillpoint {}", env!("CARGO_PKG_VERSION")));
     for line in machine::describe(&canonical, env.fs.as_ref(), &limits) {

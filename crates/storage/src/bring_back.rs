@@ -221,7 +221,7 @@ impl Database {
                 let name = new_name();
                 let to = dir.join(&name);
                 outputs.will_write(&to);
-                env.fs.hard_link(&from.join(&known.file), &to).map_err(Error::io(&to))?;
+                env.fs.hard_link(&from.join(&known.file), &to).map_err(|e| links::not_linked(&to, e))?;
                 files.push(SymbolFileMeta { file: name, ..known.clone() });
             }
             if symbols.len > symbols.persisted {

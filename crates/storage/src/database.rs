@@ -169,6 +169,9 @@ pub struct Database {
     pub(crate) pinning: Mutex<()>,
     /// Held while kept snapshots settle, to the end of what the try leaves in `snapshot/`.
     pub(crate) settling: Mutex<()>,
+    /// Time of the last commit before this run.
+    pub(crate) began_us: i64,
+    ages: Mutex<dropped::Ages>,
     memtables: Mutex<Share>,
     /// Bytes that a commit needed beyond what was asked for.
     more_bytes: AtomicUsize,

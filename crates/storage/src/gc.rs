@@ -67,6 +67,11 @@ impl GcState {
         self.paths.extend(paths);
     }
 
+    /// Removes files of pins, before all others that wait: a copy that found one later would lack what it names.
+    pub fn discard_pins(&mut self, paths: Vec<PathBuf>) {
+        paths.into_iter().for_each(|path| self.paths.push_front(path));
+    }
+
     /// Returns whether files wait to be removed.
     pub(crate) fn is_busy(&self) -> bool {
         !self.paths.is_empty() || !self.released.is_empty()
@@ -244,6 +249,8 @@ impl Database {
             return Ok(false);
         }
         for snapshot in snapshots.values().filter(|s| !s.is_open()) {
+            // Until then its last log file is not among those that are listed.
+            self.log.wait_durable(snapshot.pin.seq)?;
             if let Err(error) = self.pin_files_of(snapshot) {
                 // One that has settled or was released meanwhile names these files no more.
                 let now = self.lock_head().state.snapshots.get(&snapshot.pin.name).cloned();

@@ -319,17 +319,18 @@ fn publish(
     Ok(RestoreReport { snapshot, seq, timeline: id, lines })
 }
 
-/// Returns what is to be said of the timeline in force when a start has made it and was killed before it told so: each
-/// start that comes to its end begins a log file.
+/// Returns what is to be said of the timeline in force when a restore has made it and no start has served it yet: the one that
+/// did may have been killed before it told so. Each start that comes to its end begins a log file.
 pub fn untold(disk: &Disk, in_force: &Timeline, files: &LogFiles, grace_us: i64) -> Vec<String> {
     let id = in_force.timeline;
     match &in_force.parent {
         Some(parent) if parent.is_of_restore() && files.of_timeline(id).is_empty() => {
             let (from, seq) = (parent.timeline, parent.seq);
             let done = format!(
-                "a start before this one has restored seq {seq} of timeline {from} as timeline {id}, and was cut short"
+                "seq {seq} of timeline {from} has been restored as timeline {id}, which this start is the first to serve"
             );
-            let undo = in_force.left.map(|left| how_to_undo(disk, left, grace_us));
+            let left_us = in_force.created_us.saturating_add(grace_us) - disk.env.clock.now_us();
+            let undo = in_force.left.filter(|_| left_us > 0).map(|left| how_to_undo(disk, left, left_us));
             std::iter::once(done).chain(undo).collect()
         }
         _ => Vec::new(),

@@ -14,6 +14,29 @@ const FOLDERS: [&str; 6] = ["conf", "db", "log", "public", "snapshot", "import"]
 /// The plain page, for roots in which no console lies.
 const PAGE: &str = include_str!("../public/index.html");
 
+/// Says why [`furnish`] and the text log would fail, as far as that can be seen: behind a restore it would be too late.
+pub fn refusal(root: &Path) -> Option<String> {
+    let unfit = |folder: &&&str| root.join(folder).exists() && !root.join(folder).is_dir();
+    if let Some(folder) = ["conf", "log", "public", "import"].iter().find(unfit) {
+        let path = root.join(folder);
+        return Some(format!("{} is not a directory: move it away and start again", path.display()));
+    }
+    let log = root.join("log");
+    let error = if log.exists() { not_writable(&log) } else { None };
+    error.map(|e| format!("{} cannot be written ({e}): let this user write there and start again", log.display()))
+}
+
+#[cfg(unix)]
+fn not_writable(folder: &Path) -> Option<io::Error> {
+    use rustix::fs::{Access, access};
+    access(folder, Access::WRITE_OK | Access::EXEC_OK).err().map(io::Error::from)
+}
+
+#[cfg(not(unix))]
+fn not_writable(_folder: &Path) -> Option<io::Error> {
+    None
+}
+
 /// Makes what a root lacks. Call it when storage has found the root good.
 pub fn furnish(root: &Path, fs: &dyn Fs) -> io::Result<()> {
     for folder in FOLDERS {

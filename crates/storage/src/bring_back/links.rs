@@ -3,7 +3,8 @@
 //! A file system gives names in one directory one after the other, so many files get theirs in two. A worker gives those of
 //! its own directory, then helps the other one.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -63,7 +64,7 @@ impl Links {
                     break;
                 }
                 if let Err((new, e)) = fs.hard_links(&self.from, &self.to, piece) {
-                    self.failure().get_or_insert(Error::io(&new)(e));
+                    self.failure().get_or_insert(not_linked(&new, e));
                 }
             }
         }
@@ -76,5 +77,17 @@ impl Links {
 
     fn failure(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
         self.failed.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// Returns why a file did not get its second name, with what to do where it never will.
+pub(super) fn not_linked(new: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::CrossesDevices => Error::Unavailable(format!(
+            "{}: the files of then lie on another file system, and hard links to them cannot leave it: copy the snapshot \
+             (stillpoint snapshot copy) and restore it into a root of its own",
+            new.display()
+        )),
+        _ => Error::io(new)(error),
     }
 }

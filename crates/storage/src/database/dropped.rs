@@ -3,10 +3,14 @@
 //! Until then it is part of the state, of bases and of snapshots, and no query, name or writer meets it. Rows of it that
 //! were in memory are flushed in the background, so that it holds no log for long. It goes by a frame of its own, when its
 //! time is over, when it is asked to, or when the disk is nearly full.
+//!
+//! The time runs by the monotonic clock, and over a restart by the times of commits: a wall clock that is ahead for a
+//! moment must not end it. So what passes between the last commit and a start is not counted.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use types::{TableId, TableName};
+use types::{Seq, TableId, TableName};
 
 use super::Database;
 use super::ddl::table;
@@ -21,11 +25,26 @@ pub struct DroppedTable {
     pub id: TableId,
     pub name: TableName,
     pub dropped_us: i64,
-    /// When it goes, by the wall clock.
+    /// When it goes, by the wall clock as it is now.
     pub until_us: i64,
     pub rows: u64,
     /// Bytes of its files.
     pub size_bytes: u64,
+}
+
+/// How long dropped tables have been so, by a clock that does not jump.
+#[derive(Default)]
+pub(crate) struct Ages {
+    /// Of each drop, its age when this run first saw it, and when that was by the monotonic clock.
+    seen: HashMap<(TableId, Seq), (i64, i64)>,
+}
+
+impl Ages {
+    fn of(&mut self, dropped: &Dropped, age_us: i64, monotonic_us: i64) -> i64 {
+        let first = || (age_us, monotonic_us);
+        let (age_us, seen_us) = *self.seen.entry((dropped.table.id, dropped.seq)).or_insert_with(first);
+        age_us.saturating_add(monotonic_us - seen_us)
+    }
 }
 
 impl Database {
@@ -83,13 +102,14 @@ impl Database {
         let view = self.view();
         let mut found = oldest_first(view.state());
         found.reverse();
+        let now_us = self.disk.env.clock.now_us();
         let of = |dropped: &Dropped| {
             let table = &dropped.table;
             Ok(DroppedTable {
                 id: table.id,
                 name: table.name.clone(),
                 dropped_us: dropped.dropped_us,
-                until_us: self.until_us(dropped),
+                until_us: now_us.saturating_add(self.left_us(dropped)),
                 rows: table.rows()?,
                 size_bytes: table.named_files().map(|named| named.len_bytes).sum(),
             })
@@ -99,12 +119,14 @@ impl Database {
 
     /// Lets the tables go whose time to come back is over.
     pub fn step_dropped(&self) -> Result<()> {
-        let now_us = self.disk.env.clock.now_us();
         let view = self.view();
-        for dropped in oldest_first(view.state()).into_iter().filter(|dropped| self.until_us(dropped) <= now_us) {
-            self.purge(dropped)?;
-        }
-        Ok(())
+        let found = oldest_first(view.state());
+        self.ages
+            .lock()
+            .expect("no holder of this lock panics")
+            .seen
+            .retain(|(id, seq), _| view.state().dropped.get(id).is_some_and(|dropped| dropped.seq == *seq));
+        found.into_iter().filter(|dropped| self.left_us(dropped) <= 0).try_for_each(|dropped| self.purge(dropped))
     }
 
     /// Lets the table go that was dropped first, where dropped tables take as much of the disk as is worth it. Returns
@@ -141,10 +163,12 @@ impl Database {
         }
     }
 
-    /// A root that was restored gives its tables their whole time again.
-    fn until_us(&self, dropped: &Dropped) -> i64 {
+    /// How long a table may still come back. A root that was restored gives its tables their whole time again.
+    fn left_us(&self, dropped: &Dropped) -> i64 {
         let since_us = dropped.dropped_us.max(self.history.current().created_us);
-        since_us.saturating_add(self.options.drop_grace_us)
+        let mut ages = self.ages.lock().expect("no holder of this lock panics");
+        let age_us = self.began_us.saturating_sub(since_us).max(0);
+        self.options.drop_grace_us - ages.of(dropped, age_us, self.disk.env.clock.monotonic_us())
     }
 }
 

@@ -110,7 +110,7 @@ impl Database {
     ) -> Database {
         let leases = Leases::of(&recovered.state, disk.env.clock.monotonic_us());
         let mut gc = GcState::default();
-        gc.discard(stale_pins);
+        gc.discard_pins(stale_pins);
         let scan = options.log_retention_us.map(|retention_us| {
             let limits = (retention_us, options.log_retention_bytes);
             let first_log = log.file_with(Seq::ZERO);
@@ -118,6 +118,7 @@ impl Database {
             gc.window = Some(window);
             scan
         });
+        let began_us = recovered.state.commit_us;
         let head = Head {
             state: recovered.state.clone(),
             pending: VecDeque::new(),
@@ -146,6 +147,8 @@ impl Database {
             scan: Mutex::new(scan),
             pinning: Mutex::default(),
             settling: Mutex::default(),
+            began_us,
+            ages: Mutex::default(),
             more_bytes: AtomicUsize::new(0),
             clock_is_behind: AtomicBool::new(false),
             durable_dirs: Mutex::default(),

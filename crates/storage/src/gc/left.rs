@@ -26,6 +26,8 @@ struct Held {
     left: Left,
     /// It, its ancestors, and the timeline whose file tells of the restore: nothing of theirs is looked for.
     timelines: Vec<TimelineId>,
+    /// When its grace is over, by the monotonic clock: one that is ahead for a moment must not end it.
+    until_us: i64,
 }
 
 /// What gc knows of timelines that were left.
@@ -59,10 +61,12 @@ impl Database {
         if self.gc.lock().expect("no holder of this lock panics").left.looked {
             return Ok(());
         }
-        let now_us = self.disk.env.clock.now_us();
         let mut all = timeline::left_behind(&self.disk)?;
         all.retain(|_| !self.disk.has(Planted::GcIgnoresGrace));
-        all.retain(|left| now_us < self.grace_ends_us(left) && left.timeline != self.timeline);
+        // As with dropped tables: over a restart the times of commits tell how much has passed.
+        let rest_us = |left: &Left| self.options.restore_grace_us - self.began_us.saturating_sub(left.left_us).max(0);
+        all.retain(|left| rest_us(left) > 0 && left.timeline != self.timeline);
+        let now_us = self.disk.env.clock.monotonic_us();
         let mut found = Vec::new();
         for left in all {
             let mut timelines = vec![left.timeline, left.by];
@@ -74,7 +78,8 @@ impl Database {
                     Vec::new()
                 }
             };
-            found.push((Held { left, timelines }, files));
+            let until_us = now_us.saturating_add(rest_us(&left));
+            found.push((Held { left, timelines, until_us }, files));
         }
         let mut gc = self.gc.lock().expect("no holder of this lock panics");
         gc.left.looked = true;
@@ -83,10 +88,6 @@ impl Database {
             gc.left.held.push(held);
         }
         Ok(())
-    }
-
-    fn grace_ends_us(&self, left: &Left) -> i64 {
-        left.left_us.saturating_add(self.options.restore_grace_us)
     }
 
     /// Returns the files that the end of a timeline needs, and those of the snapshots that are kept there.
@@ -118,10 +119,9 @@ impl Database {
 
     /// Lets go what was held for an undo whose grace is over.
     pub(super) fn end_graces(&self, gc: &mut GcState) {
-        let now_us = self.disk.env.clock.now_us();
-        let (over, held) = std::mem::take(&mut gc.left.held)
-            .into_iter()
-            .partition(|held: &Held| now_us >= self.grace_ends_us(&held.left));
+        let now_us = self.disk.env.clock.monotonic_us();
+        let (over, held) =
+            std::mem::take(&mut gc.left.held).into_iter().partition(|held: &Held| now_us >= held.until_us);
         gc.left.held = held;
         for held in over {
             tracing::info!("what the restore to timeline {} left behind is removed", held.left.by);

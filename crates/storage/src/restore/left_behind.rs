@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use types::{Seq, TableId, TimelineId, TimestampUs};
 
+use crate::Error;
 use crate::layout::Disk;
 use crate::log::chain::{self, Link, LogFiles};
 use crate::log::{FrameKind, frame::FrameRef};
 use crate::record::{self, CatalogChange, Record, ViewChange};
-use crate::timeline;
+use crate::timeline::{self, Parent, Timeline};
 
 /// What lies on the timeline in force that the restored state lacks.
 #[derive(Default)]
@@ -22,9 +23,15 @@ pub struct LeftBehind {
     pub next_table: u64,
 }
 
-/// Looks at the timeline in force, from where it and the restored timeline part.
+/// Looks at the timeline in force, from where it and the restored timeline part. One that a restore made and no start has
+/// served is another try: what that one left is what this one leaves.
 pub fn look(disk: &Disk, to: TimelineId, seq: Seq, time_us: i64) -> LeftBehind {
-    let Some(in_force) = timeline::list(disk).ok().and_then(|mut ids| ids.pop()) else { return LeftBehind::default() };
+    let ids = timeline::list(disk).unwrap_or_default();
+    // A file that was not written whole is none.
+    let lines = ids.into_iter().rev().map(|id| (id, timeline::read(disk, id)));
+    let mut lines = lines.filter(|(_, line)| !matches!(line, Err(Error::Corrupt { .. })));
+    let Some((newest, line)) = lines.next() else { return LeftBehind::default() };
+    let in_force = line.ok().and_then(|(line, _)| left_by_a_try(disk, &line)).unwrap_or(newest);
     let mut seen = Seen::default();
     if read(disk, in_force, to, seq, &mut seen).is_none() {
         return LeftBehind { timeline: Some(in_force), sentence: None, next_table: seen.next_table };
@@ -40,6 +47,12 @@ pub fn look(disk: &Disk, to: TimelineId, seq: Seq, time_us: i64) -> LeftBehind {
         )
     });
     LeftBehind { timeline: seen.anything.then_some(in_force), sentence, next_table: seen.next_table }
+}
+
+fn left_by_a_try(disk: &Disk, line: &Timeline) -> Option<TimelineId> {
+    let is_of_restore = line.parent.as_ref().is_some_and(Parent::is_of_restore);
+    let is_unserved = LogFiles::list(disk).ok()?.of_timeline(line.timeline).is_empty();
+    line.left.filter(|_| is_of_restore && is_unserved)
 }
 
 /// Reads the frames that the restored state lacks. `None`: a file cannot be read, so there may be more.

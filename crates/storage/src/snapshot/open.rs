@@ -239,7 +239,7 @@ impl Database {
         }
         if self.lock_head().state.has_open_snapshot() {
             // Another one is being copied: a file must not go under the copier's hands.
-            gc.discard(paths);
+            gc.discard_pins(paths);
             return Ok(());
         }
         for path in paths {

@@ -247,7 +247,7 @@ impl Database {
             match self.disk.env.fs.unlink(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                     tracing::debug!("{}: not removed yet: {e}", path.display());
-                    self.gc.lock().expect("no holder of the gc lock panics").discard(vec![path]);
+                    self.gc.lock().expect("no holder of the gc lock panics").discard_pins(vec![path]);
                 }
                 _ => {}
             }

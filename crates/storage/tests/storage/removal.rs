@@ -208,6 +208,8 @@ fn the_file_of_a_timeline_goes_with_the_last_that_was_left_of_it() {
         clean_up(&db);
     }
     assert_eq!(timelines().len(), 3, "it goes behind the files whose names speak of it");
+    // The time of this commit tells the next start how much has passed.
+    create(&db, "later");
     drop(db);
     clean_up(&open(&on(&env, fs.kill())).unwrap());
     let left = timelines();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use storage::env::Fs;
+use storage::env::clock::Clock;
 use storage::env::sim_fs::{SimFs, Survive};
 use storage::{Database, Env, Error, Terms};
 
@@ -103,6 +104,8 @@ fn what_was_left_behind_goes_when_the_grace_is_over_also_while_the_server_runs()
         let held = fs.files_below(Path::new(ROOT)).len();
         clock.advance_us(24 * HOUR_US);
         if restarts {
+            // The time of this commit tells the next start how much has passed.
+            create(&db, "other");
             drop(db);
             db = open(&on(&env, fs.kill())).unwrap();
         }
@@ -116,6 +119,56 @@ fn what_was_left_behind_goes_when_the_grace_is_over_also_while_the_server_runs()
         assert_eq!(rows(&db, "t").len(), 1);
         drop(db);
         assert_eq!(rows(&open(&on(&env, fs.kill())).unwrap(), "t").len(), 1);
+    }
+}
+
+/// Wherever the start was cut: some start says how to go back, and it is gone back to.
+#[test]
+fn a_restore_that_is_cut_short_anywhere_can_be_undone_and_says_so() {
+    let (fs, env, _) = machine_with_clock();
+    let (cut, end) = live_through_a_cut(&env);
+    ask(&fs, "snapshot=before");
+    let fs = fs.kill();
+    fs.sync_all();
+    fs.capture_crash_points(true);
+    drop(open(&on(&env, fs.another_process())).unwrap());
+    let points = fs.take_crash_points();
+    let logged = points.iter().position(|p| p.op.path.starts_with("/root/db/_live")).unwrap();
+    let published = points.iter().position(|p| p.op.path.starts_with("/root/db/_timeline")).unwrap();
+    assert!(published + 3 < logged);
+    for (at, point) in points[..logged].iter().enumerate() {
+        for survive in [Survive::Nothing, Survive::Subset(point.op.number), Survive::NamesOnly] {
+            let fs = point.power_cut(survive);
+            let db = open(&on(&env, fs.another_process())).unwrap();
+            assert_eq!(rows(&db, "t"), cut);
+            let report = db.start_report();
+            let lines = report.restore.iter().flat_map(|restore| &restore.lines).chain(&report.notices);
+            assert!(lines.into_iter().any(|line| line.contains("write timeline=1 into")), "call {at}: {report:?}");
+            drop(db);
+            ask(&fs, "timeline=1");
+            assert_eq!(rows(&open(&on(&env, fs.kill())).unwrap(), "t"), end, "call {at}");
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_is_ahead_for_a_moment_takes_no_undo_away() {
+    for restarts in [false, true] {
+        let (fs, env, clock) = machine_with_clock();
+        let (cut, end) = live_through_a_cut(&env);
+        let mut db = restore_and_go_on(&on(&env, fs.kill()), &fs, &cut);
+        let right_us = clock.now_us();
+        clock.set_wall_us(right_us + 40 * 24 * HOUR_US);
+        if restarts {
+            drop(db);
+            db = open(&on(&env, fs.kill())).unwrap();
+        }
+        clean_up(&db);
+        clean_up(&db);
+        drop(db);
+        clock.set_wall_us(right_us);
+        ask(&fs, "timeline=1");
+        assert_eq!(rows(&open(&on(&env, fs.kill())).unwrap(), "t"), end);
     }
 }
 
@@ -225,7 +278,7 @@ fn after_a_crash_behind_the_trigger_no_snapshot_is_open_and_prepare_works() {
             assert_eq!(rows(&db, "t"), cut);
             assert!(db.snapshots().is_empty());
             let report = db.start_report();
-            let told = report.notices.iter().any(|line| line.starts_with("a start before this one has restored seq"));
+            let told = report.notices.iter().any(|line| line.contains("has been restored as timeline"));
             assert!(at >= logged || told != report.restore.is_some(), "call {at}: {report:?}");
             db.prepare_snapshot("default").unwrap();
             assert_eq!(db.snapshots().len(), 1);

@@ -91,3 +91,25 @@ fn a_refusal_is_one_json_object_with_file_fault_and_remedy_when_asked_for() {
     assert!(code == 1 && checked["in_order"] == false && checked["refused"].is_array(), "{checked}");
     std::fs::remove_dir_all(empty).unwrap();
 }
+
+/// Where the text log cannot be, the start ends before anything is restored: its refusal says that nothing was.
+#[test]
+fn a_root_whose_log_cannot_be_written_is_refused_before_a_restore() {
+    let mut server = Running::start();
+    assert_eq!(server.write("a v=1 1000000000\n").status, 204);
+    assert_eq!(server.exec("SNAPSHOT PREPARE 'night' KEEP").status, 200);
+    server.stop();
+    let log = server.root.join("log");
+    let _ = std::fs::remove_dir_all(&log);
+    std::fs::write(&log, "").unwrap();
+    std::fs::write(server.root.join("_restore"), "snapshot=night\n").unwrap();
+    let timelines = || std::fs::read_dir(server.root.join("db/_timeline")).unwrap().count();
+    let before = timelines();
+    let (code, refused) = json(&server.root, &[]);
+    assert_eq!((code, refused["file"].as_str()), (55, log.to_str()), "{refused}");
+    assert!(
+        refused["message"].as_str().is_some_and(|why| why.contains("is not a directory: move it away")),
+        "{refused}"
+    );
+    assert!(server.root.join("_restore").exists() && timelines() == before);
+}
