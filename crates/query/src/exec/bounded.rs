@@ -15,18 +15,24 @@ use datafusion::error::Result;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::limit::GlobalLimitExec;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::statistics::StatisticsContext;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, StatisticsArgs};
 
+use super::in_turn::InTurnExec;
+use super::numbered::numbered_join;
+use super::pairs::PairsExec;
+
 /// Operators that may give many batches for one of their input.
 const MULTIPLYING: [&str; 9] = [
     "HashJoinExec",
-    "CrossJoinExec",
+    "PairsExec",
     "NestedLoopJoinExec",
     "SortMergeJoinExec",
     "UnnestExec",
@@ -48,8 +54,11 @@ pub struct Bounded {
 impl PhysicalOptimizerRule for Bounded {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let plan = plan.transform_up(|plan| {
-            let plan = self.merged(&plan)?.unwrap_or(plan);
-            let plan = crossed(&plan)?.unwrap_or(plan);
+            let plan = match self.merged(&plan)? {
+                Some(merged) => merged,
+                None => plan.downcast_ref::<HashJoinExec>().map(numbered_join).transpose()?.flatten().unwrap_or(plan),
+            };
+            let plan = crossed(&plan)?.or_else(|| paired(&plan)).or_else(|| in_turn(&plan)).unwrap_or(plan);
             if MULTIPLYING.contains(&plan.name()) {
                 return Ok(Transformed::yes(Arc::new(CooperativeExec::new(plan)) as Arc<dyn ExecutionPlan>));
             }
@@ -72,7 +81,7 @@ impl PhysicalOptimizerRule for Bounded {
 fn crossed(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>() else { return Ok(None) };
     let Some(filter) = join.filter().filter(|_| *join.join_type() == JoinType::Inner) else { return Ok(None) };
-    let pairs: Arc<dyn ExecutionPlan> = Arc::new(CrossJoinExec::new(join.left().clone(), join.right().clone()));
+    let pairs: Arc<dyn ExecutionPlan> = Arc::new(PairsExec::new(join.left().clone(), join.right().clone()));
     let (schema, left) = (pairs.schema(), join.left().schema().fields().len());
     let predicate = filter.expression().clone().transform(|expr| {
         let Some(column) = expr.downcast_ref::<Column>() else { return Ok(Transformed::no(expr)) };
@@ -88,6 +97,17 @@ fn crossed(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan
         ProjectionExpr { expr: Arc::new(Column::new(&name, index)), alias: name }
     };
     Ok(Some(Arc::new(ProjectionExec::try_new(wanted.iter().map(column).collect::<Vec<_>>(), found)?)))
+}
+
+/// Returns all pairs in the order of the side that streams.
+fn paired(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+    let join = plan.downcast_ref::<CrossJoinExec>()?;
+    Some(Arc::new(PairsExec::new(join.left().clone(), join.right().clone())))
+}
+
+/// Returns all partitions as one in their order.
+fn in_turn(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+    Some(Arc::new(InTurnExec::in_place_of(plan.downcast_ref::<CoalescePartitionsExec>()?)))
 }
 
 impl Bounded {
@@ -114,9 +134,13 @@ impl Bounded {
         )?;
         let merge = Arc::new(CooperativeExec::new(Arc::new(merge)));
         let merge = projected(merge, join.projection.as_deref())?;
-        // the operators above rely on the order that the hash join would have kept
-        Ok(Some(match plan.output_ordering() {
+        // the operators above rely on the order that the hash join would have kept, and on the LIMIT that it had taken in
+        let merge = match plan.output_ordering() {
             Some(ordering) => Arc::new(SortExec::new(ordering.clone(), merge)),
+            None => merge,
+        };
+        Ok(Some(match join.fetch() {
+            Some(fetch) => Arc::new(GlobalLimitExec::new(merge, 0, Some(fetch))),
             None => merge,
         }))
     }

@@ -57,6 +57,8 @@ struct Join {
     is_outer: bool,
     null_meets_null: bool,
     outputs: Vec<Output>,
+    /// So many rows are wanted, the first: a LIMIT that the plain join had taken in.
+    fetch: Option<usize>,
 }
 
 /// Returns the join by codes in the place of the plain one.
@@ -94,7 +96,7 @@ pub fn recognise(plan: &Arc<dyn ExecutionPlan>, notes: &Notes) -> Result<Option<
         return Ok(None);
     };
     let null_meets_null = join.null_equality() == NullEquality::NullEqualsNull;
-    let direct = Join { source, symbol, key, is_outer, null_meets_null, outputs };
+    let direct = Join { source, symbol, key, is_outer, null_meets_null, outputs, fetch: join.fetch() };
     Ok(Some(Arc::new(DirectHashJoinExec::new(join.left().clone(), plan.clone(), direct))))
 }
 
@@ -150,10 +152,11 @@ impl DirectHashJoinExec {
 
 impl DisplayAs for DirectHashJoinExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        let Join { source, symbol, key, is_outer, .. } = &*self.join;
+        let Join { source, symbol, key, is_outer, fetch, .. } = &*self.join;
         let kind = if *is_outer { "left" } else { "inner" };
         let (symbol, key) = (&source.column(*symbol).name, self.kept.schema().field(*key).name().clone());
-        write!(f, "DirectHashJoinExec: {kind}, on=[{symbol} = {key}], rows: {source}")
+        write!(f, "DirectHashJoinExec: {kind}, on=[{symbol} = {key}], rows: {source}")?;
+        fetch.map_or(Ok(()), |fetch| write!(f, " fetch: {fetch}"))
     }
 }
 
@@ -182,7 +185,7 @@ impl ExecutionPlan for DirectHashJoinExec {
         let consumer = MemoryConsumer::new(format!("DirectHashJoinExec[{partition}]")).with_can_spill(false);
         let reservation = consumer.register(context.memory_pool());
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let (join, schema) = (self.join.clone(), self.schema());
+        let (join, schema, fetch) = (self.join.clone(), self.schema(), self.join.fetch);
         let keeping = self.join.clone();
         let read = async move { run::Kept::read(kept, &keeping, reservation).await };
         let begin = async move {
@@ -195,8 +198,12 @@ impl ExecutionPlan for DirectHashJoinExec {
                 }))
             })
         };
-        let output = delivered(self.schema(), Delivery { ahead: AHEAD_BATCHES, fetch: None }, begin);
+        let output = delivered(self.schema(), Delivery { ahead: AHEAD_BATCHES, fetch }, begin);
         Ok(counted(self.schema(), metrics, output))
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.join.fetch
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -73,6 +73,9 @@ pub fn binary(op: Arithmetic, left: Typed, right: Typed, position: usize) -> Res
     if let Some(constant) = between_int_constants(op, &left, &right) {
         return Ok(constant);
     }
+    if let Some(kind) = beside_null(op, left.kind, right.kind) {
+        return Ok(Typed::literal(kind.null(), kind, left.position));
+    }
     let is_decimal = |t: &Typed| matches!(t.kind, Kind::Decimal(..));
     if (is_decimal(&left) || is_decimal(&right))
         && let Some(bound) = decimal::arithmetic(op, left.clone(), right.clone(), position)
@@ -93,6 +96,15 @@ pub fn binary(op: Arithmetic, left: Typed, right: Typed, position: usize) -> Res
     let kernel = Arc::new(move |args: &Args| Ok(run(op, plan.result, args)));
     let answer = Function::new(&name, 2, plan.result, Volatility::Immutable, kernel);
     Ok(answer.call(args, plan.result, position)?.at(start))
+}
+
+/// Returns the kind of a DECIMAL or an array beside the word NULL.
+fn beside_null(op: Arithmetic, left: Kind, right: Kind) -> Option<Kind> {
+    let takes_null = |kind: Kind| matches!(kind, Kind::Decimal(..) | Kind::Array(_)) && !op.is_bitwise();
+    match (left, right) {
+        (kind, Kind::Null) | (Kind::Null, kind) if takes_null(kind) => Some(kind),
+        _ => None,
+    }
 }
 
 /// Returns the answer of two constants that fit INT: LONG if it does not fit INT, NULL if it is the sentinel.

@@ -235,6 +235,9 @@ fn extreme(call: &Call, greatest: bool) -> Result<Typed, SqlError> {
             (l, r) if decimals(l, r).is_some() => decimals(l, r).unwrap_or(l),
             (Kind::TimestampNs, r) if r.is_time() => Kind::TimestampNs,
             (l, Kind::TimestampNs) if l.is_time() => Kind::TimestampNs,
+            (Kind::Decimal(..), Kind::Float | Kind::Double) | (Kind::Float | Kind::Double, Kind::Decimal(..)) => {
+                Kind::Double
+            }
             (_, other) if !other.is_number() && !other.is_time() => {
                 return Err(SqlError::new(arg.position, format!("unsupported type: {other}")));
             }

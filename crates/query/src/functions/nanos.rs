@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType, TimestampNanosecondType};
 use datafusion::logical_expr::Volatility;
+use types::time::{US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_SECOND};
 
 use super::arithmetic::{self, Arithmetic};
 use super::array::over;
@@ -24,7 +25,9 @@ const KEEPS_KIND: [&str; 6] =
 pub fn takes(call: &Call) -> bool {
     let name = call.name.to_ascii_lowercase();
     let has_nanos = call.args.iter().any(|a| a.kind == Kind::TimestampNs);
-    has_nanos && (KEEPS_KIND.contains(&name.as_str()) || matches!(name.as_str(), "nanos" | "datediff" | "to_timezone"))
+    has_nanos
+        && (KEEPS_KIND.contains(&name.as_str())
+            || matches!(name.as_str(), "nanos" | "datediff" | "to_timezone" | "extract"))
 }
 
 /// Binds such a call.
@@ -75,7 +78,9 @@ fn by_nanos(name: &str, call: &Call) -> Option<Result<Typed, SqlError>> {
             cast::implicit(count.clone(), Kind::Long)
                 .and_then(|count| arithmetic::binary(Arithmetic::Add, at.clone(), count, position))
         }
-        ("datediff", "n", [from, to]) => nanos_between(from, to, position),
+        ("datediff", unit, [from, to]) => nanos_between(from, to, fixed_ns(unit)?, position),
+        ("date_trunc", "nanosecond" | "nanoseconds", [at]) => Ok(at.clone()),
+        ("extract", unit, [at]) if unit.eq_ignore_ascii_case("nanoseconds") => nanos_of_second(at, position),
         ("timestamp_ceil", "n", [at]) => Ok(at.clone()),
         ("timestamp_ceil", "u" | "U", [at]) => floor(at)
             .and_then(|us| cast::explicit(us, Kind::TimestampNs, position))
@@ -84,14 +89,39 @@ fn by_nanos(name: &str, call: &Call) -> Option<Result<Typed, SqlError>> {
     })
 }
 
-fn nanos_between(from: &Typed, to: &Typed, position: usize) -> Result<Typed, SqlError> {
+/// Returns the nanoseconds of a unit of datediff; None for those of the calendar, whose days are whole microseconds.
+fn fixed_ns(unit: &str) -> Option<i64> {
+    Some(match unit {
+        "n" => 1,
+        "u" | "U" => 1_000,
+        "T" => 1_000_000,
+        "s" => US_PER_SECOND * 1_000,
+        "m" => US_PER_MINUTE * 1_000,
+        "h" => US_PER_HOUR * 1_000,
+        "d" => US_PER_DAY * 1_000,
+        "w" => 7 * US_PER_DAY * 1_000,
+        _ => return None,
+    })
+}
+
+/// Returns how many whole units lie between two moments.
+fn nanos_between(from: &Typed, to: &Typed, unit_ns: i64, position: usize) -> Result<Typed, SqlError> {
     let args = vec![cast::implicit(from.clone(), Kind::TimestampNs)?, cast::implicit(to.clone(), Kind::TimestampNs)?];
-    let kernel = Arc::new(|args: &Args| {
+    let kernel = Arc::new(move |args: &Args| {
         let (from, to) = (args.numbers::<TimestampNanosecondType>(0), args.numbers::<TimestampNanosecondType>(1));
-        let between = |row| Some(to.get(row)?.wrapping_sub(from.get(row)?).wrapping_abs());
+        let between = |row| Some(to.get(row)?.wrapping_sub(from.get(row)?).wrapping_abs() / unit_ns);
         Ok(column::<Int64Type>(args.rows(), between))
     });
-    Function::new("nanos between", 2, Kind::Long, Volatility::Immutable, kernel).call(args, Kind::Long, position)
+    let name = format!("units of {unit_ns}ns between");
+    Function::new(&name, 2, Kind::Long, Volatility::Immutable, kernel).call(args, Kind::Long, position)
+}
+
+/// Returns the nanoseconds behind the second, an INT.
+fn nanos_of_second(moment: &Typed, position: usize) -> Result<Typed, SqlError> {
+    over("nanos of second", vec![moment.clone()], Kind::Int, position, |cells| match cells {
+        [Cell::Whole(ns)] => Ok(Cell::Whole(ns.rem_euclid(US_PER_SECOND * 1_000))),
+        _ => Ok(Cell::Null),
+    })
 }
 
 /// Returns the start of the so many nanoseconds in which a TIMESTAMP_NS lies.

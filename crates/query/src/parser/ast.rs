@@ -694,6 +694,7 @@ pub enum ExprKind {
     In {
         value: Box<Expr>,
         list: Vec<Expr>,
+        bracketed: bool,
         negated: bool,
     },
     Between {

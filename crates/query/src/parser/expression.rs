@@ -323,21 +323,21 @@ fn membership(cursor: &mut Cursor, value: Expr, negated: bool) -> Result<Expr, S
             return Err(SqlError::new(word.position, "too few arguments for 'in'"));
         }
         let list = vec![tighter(cursor, binding::MEMBERSHIP)?];
-        return Ok(node(ExprKind::In { value, list, negated }, word.position));
+        return Ok(node(ExprKind::In { value, list, bracketed: false, negated }, word.position));
     }
     let open = cursor.next();
     if starts_query(cursor) {
         let query = select::query(cursor)?;
         close(cursor, open)?;
         let list = vec![node(ExprKind::Query(Box::new(query)), open.position)];
-        return Ok(node(ExprKind::In { value, list, negated }, word.position));
+        return Ok(node(ExprKind::In { value, list, bracketed: true, negated }, word.position));
     }
     if cursor.take_sign(")") {
         return Err(SqlError::new(word.position, "too few arguments for 'in'"));
     }
     let list = arguments(cursor)?;
     close(cursor, open)?;
-    Ok(node(ExprKind::In { value, list, negated }, word.position))
+    Ok(node(ExprKind::In { value, list, bracketed: true, negated }, word.position))
 }
 
 fn close(cursor: &mut Cursor, open: &Token) -> Result<(), SqlError> {

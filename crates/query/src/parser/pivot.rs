@@ -60,7 +60,7 @@ pub fn pivot(cursor: &mut Cursor, mut select: Select) -> Result<Select, SqlError
     inner.items.extend(columns(&aggregates, &choices, position)?);
     for choice in choices {
         let list = choice.values.into_iter().map(|value| value.expr).collect();
-        let kind = ExprKind::In { value: Box::new(choice.expr), list, negated: false };
+        let kind = ExprKind::In { value: Box::new(choice.expr), list, bracketed: true, negated: false };
         let test = Expr { kind, position: choice.position };
         inner.filter = Some(match inner.filter.take() {
             Some(filter) => binary(Binary::And, filter, test),

@@ -38,7 +38,7 @@ fn unit_letter(token: &Token, suffix: &str) -> Result<(bool, u32), SqlError> {
         "h" | "H" => (false, 1),
         "d" | "D" => (false, 24),
         "w" | "W" => (false, 168),
-        "M" => (true, 1),
+        "m" | "M" => (true, 1),
         "y" | "Y" => (true, 12),
         _ => {
             let position = token.position + token.text.len() - suffix.len();

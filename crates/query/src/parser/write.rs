@@ -155,6 +155,11 @@ pub fn drop(cursor: &mut Cursor) -> Result<Statement, SqlError> {
         if cursor.is_word("view") {
             return view::drop(cursor);
         }
+        if cursor.take_words(&["materialized", "view", "if", "exists"]) {
+            // There is none.
+            table_name(cursor)?;
+            return Ok(Statement::Accepted);
+        }
         if cursor.is_word("materialized") {
             return Err(cursor.error("materialized views are not supported yet"));
         }

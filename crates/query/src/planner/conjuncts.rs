@@ -76,11 +76,12 @@ fn semi_join(
     let datafusion::logical_expr::Expr::Column(key) = value.expr else {
         return Err(SqlError::new(value.position, "a column is expected before IN (sub-query)"));
     };
-    let keys: (Vec<PlanColumn>, Vec<PlanColumn>) = (vec![key], vec![PlanColumn::new_unqualified(&first.field)]);
-    let join_type = if negated { JoinType::LeftAnti } else { JoinType::LeftSemi };
-    let right = build(|b| b.distinct(), list.plan)?;
-    let plan = datafusion::logical_expr::LogicalPlanBuilder::from(relation.plan.clone())
-        .join_detailed(right, join_type, keys, None, NullEquality::NullEqualsNull)
+    let keys: (Vec<PlanColumn>, Vec<PlanColumn>) = (vec![PlanColumn::new_unqualified(&first.field)], vec![key]);
+    // The engine keeps the rows of its left side, and gives those of the right one in their order.
+    let join_type = if negated { JoinType::RightAnti } else { JoinType::RightSemi };
+    let list = build(|b| b.distinct(), list.plan)?;
+    let plan = datafusion::logical_expr::LogicalPlanBuilder::from(list)
+        .join_detailed(relation.plan.clone(), join_type, keys, None, NullEquality::NullEqualsNull)
         .and_then(|b| b.build())
         .map_err(plan_error)?;
     Ok(relation.with_plan(plan))

@@ -9,6 +9,7 @@ use datafusion::common::Column as PlanColumn;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
+use super::order::OrderBy;
 use super::outputs::{Origin, Output};
 use super::relation::Relation;
 use super::scope::Scope;
@@ -17,7 +18,7 @@ use super::{Planner, build, plan_error, sample, window};
 use crate::error::SqlError;
 use crate::functions::{self, Call, Typed};
 use crate::kind::Kind;
-use crate::parser::ast::{Expr as Tree, ExprKind, Item, OrderItem, Select};
+use crate::parser::ast::{Expr as Tree, ExprKind, Item, Select};
 use crate::parser::expression_text;
 
 /// A value that rows are grouped by.
@@ -247,12 +248,7 @@ pub fn aggregate(
 }
 
 /// Returns the plan of a SELECT that groups.
-pub fn select(
-    scope: &Scope,
-    select: &Select,
-    order_by: &[OrderItem],
-    relation: Relation,
-) -> Result<Relation, SqlError> {
+pub fn select(scope: &Scope, select: &Select, order_by: OrderBy<'_>, relation: Relation) -> Result<Relation, SqlError> {
     let beside = |item: &Item| matches!(item, Item::Expr { expr, .. } if window::beside_aggregates(expr));
     if select.items.iter().any(beside) {
         return Err(SqlError::new(0, "Window function is not allowed in context of aggregation. Use sub-query."));
@@ -346,7 +342,7 @@ pub fn outputs(scope: &Scope, select: &Select, grouping: &RefCell<Grouping>) -> 
 /// Binds the ORDER BY items that are not outputs: aggregates and expressions over keys.
 pub fn order_values(
     scope: &Scope,
-    order_by: &[OrderItem],
+    order_by: OrderBy<'_>,
     outputs: &[Output],
     grouping: &RefCell<Grouping>,
 ) -> Result<Vec<Option<Typed>>, SqlError> {
@@ -354,7 +350,7 @@ pub fn order_values(
     grouping.borrow_mut().explicit = true;
     let inner = Scope { grouping: Some(grouping), ..*scope };
     let mut list = Vec::new();
-    for item in order_by {
+    for item in order_by.items {
         let is_output = match &item.expr.kind {
             ExprKind::Name { qualifier: None, name } => names.iter().any(|n| n.to_lowercase() == name.to_lowercase()),
             _ => ordinal(&item.expr).is_some(),
@@ -382,12 +378,12 @@ pub fn finish(
     scope: &Scope,
     select: &Select,
     outputs: Vec<Output>,
-    order_by: &[OrderItem],
+    order_by: OrderBy<'_>,
     order: Vec<Option<Typed>>,
     input: Input,
 ) -> Result<Relation, SqlError> {
     let bound: Vec<(usize, Typed)> =
-        order_by.iter().zip(order).filter_map(|(item, value)| Some((item.expr.position, value?))).collect();
+        order_by.items.iter().zip(order).filter_map(|(item, value)| Some((item.expr.position, value?))).collect();
     let values = super::select::OrderValues(&bound);
     project(scope, select, outputs, order_by, input, Some(values))
 }

@@ -14,6 +14,7 @@ use super::{Ctes, Planner, build, conjuncts, plan_error, unnest};
 use crate::error::SqlError;
 use crate::exec::{self, AsofSpec};
 use crate::functions::Typed;
+use crate::functions::cast;
 use crate::kind::Kind;
 use crate::parser::ast::{Binary, Expr as Tree, ExprKind, From, Ident, Join, JoinKind, On, RelationRef, Source};
 use crate::parser::expression_text;
@@ -130,8 +131,7 @@ impl Sides<'_> {
             Ok::<Typed, SqlError>(column.typed(name.position))
         };
         let equality = Equality { left: find(&self.left)?, right: find(&self.right)? };
-        check_kinds(&equality, name.position)?;
-        Ok(equality)
+        of_one_kind(equality, name.position)
     }
 
     /// Returns the two sides of `a = b` when one is of the left relation only and the other of the right only.
@@ -145,8 +145,7 @@ impl Sides<'_> {
             (Some(false), Some(true)) => Equality { left: b, right: a },
             _ => return Ok(None),
         };
-        check_kinds(&equality, right.position)?;
-        Ok(Some(equality))
+        of_one_kind(equality, right.position).map(Some)
     }
 
     /// Returns whether a value is of the left side only (true), the right side only (false), or neither.
@@ -263,14 +262,19 @@ impl Sides<'_> {
     }
 }
 
-/// Refuses keys of kinds that do not meet.
-fn check_kinds(equality: &Equality, position: usize) -> Result<(), SqlError> {
+/// Returns keys that can be compared, moments in nanoseconds where one is.
+///
+/// # Errors
+/// Keys of kinds that do not meet.
+fn of_one_kind(equality: Equality, position: usize) -> Result<Equality, SqlError> {
     let text = |k: Kind| matches!(k, Kind::Symbol | Kind::String | Kind::Varchar);
-    let (a, b) = (equality.left.kind, equality.right.kind);
-    if a == b || text(a) && text(b) {
-        return Ok(());
+    let Equality { left, right } = equality;
+    match (left.kind, right.kind) {
+        (a, b) if a == b || text(a) && text(b) => Ok(Equality { left, right }),
+        (Kind::Timestamp, Kind::TimestampNs) => Ok(Equality { left: cast::implicit(left, Kind::TimestampNs)?, right }),
+        (Kind::TimestampNs, Kind::Timestamp) => Ok(Equality { left, right: cast::implicit(right, Kind::TimestampNs)? }),
+        _ => Err(SqlError::new(position, "join column type mismatch")),
     }
-    Err(SqlError::new(position, "join column type mismatch"))
 }
 
 /// Returns the relation with the key values among its fields.

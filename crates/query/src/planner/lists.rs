@@ -24,8 +24,8 @@ pub fn against_list(
     let Some(items) = items(scope, left, list)? else { return Ok(None) };
     match (op, is_any) {
         _ if items.is_empty() => Ok(Some(Typed::boolean(!is_any, position))),
-        (Binary::Eq, true) => scope.in_list(left, &items, false, position).map(Some),
-        (Binary::Ne, false) => scope.in_list(left, &items, true, position).map(Some),
+        (Binary::Eq, true) => scope.in_list(left, (&items, true), false, position).map(Some),
+        (Binary::Ne, false) => scope.in_list(left, (&items, true), true, position).map(Some),
         _ => {
             let joined = if is_any { BinaryOp::Or } else { BinaryOp::And };
             let mut all: Option<Typed> = None;

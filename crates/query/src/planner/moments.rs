@@ -78,17 +78,19 @@ fn mirrored(op: Binary) -> Binary {
     }
 }
 
-/// Binds IN for a timestamp or date: one text is an interval, several values are moments.
+/// Binds IN for a timestamp or date: one text is an interval, several values are moments. In brackets one text is a moment
+/// too, unless it is asked of the designated timestamp or is no moment.
 pub fn in_list(
     scope: &Scope,
     value: Typed,
-    list: Vec<Typed>,
+    (list, bracketed): (Vec<Typed>, bool),
     negated: bool,
     is_time: bool,
     position: usize,
 ) -> Result<Typed, SqlError> {
     if let [one] = &list[..]
         && let Some(text) = one.as_text()
+        && (is_time || !bracketed || moment_of(text, value.kind, one.position).is_none())
     {
         // only a variable, `$now` and its kin, means something else each time
         let now_us = if text.contains('$') { scope.planner.environment.ask().now_us } else { 0 };
@@ -122,10 +124,14 @@ fn instant(value: &Typed) -> Option<i64> {
     }
 }
 
-/// Returns the constant that a time of a kind is compared with to stand before or behind a microsecond.
+/// Returns the constant that a time of a kind is compared with to stand before a microsecond, or not.
 pub fn bound_of(kind: Kind, us: i64) -> Expr {
     let value = match kind {
         Kind::TimestampNs => ScalarValue::TimestampNanosecond(Some(us.saturating_mul(1_000)), None),
+        Kind::Date => {
+            let ms = us.div_euclid(1_000) + i64::from(us.rem_euclid(1_000) > 0);
+            ScalarValue::TimestampMillisecond(Some(ms), None)
+        }
         _ => ScalarValue::TimestampMicrosecond(Some(us), None),
     };
     Expr::Literal(value, None)
@@ -133,12 +139,7 @@ pub fn bound_of(kind: Kind, us: i64) -> Expr {
 
 /// Returns the test whether a time lies in any of the ranges; NULL lies in none.
 pub(super) fn within(time: &Typed, found: &[TimeRange], negated: bool, position: usize) -> Typed {
-    let column = match time.kind {
-        Kind::Date => {
-            Expr::Cast(datafusion::logical_expr::Cast::new(Box::new(time.expr.clone()), Kind::Timestamp.arrow()))
-        }
-        _ => time.expr.clone(),
-    };
+    let column = time.expr.clone();
     let literal = |us: i64| bound_of(time.kind, us);
     let one = |range: &TimeRange| {
         let above = (range.start_us != i64::MIN).then(|| column.clone().gt_eq(literal(range.start_us)));

@@ -14,6 +14,14 @@ use crate::functions::Typed;
 use crate::kind::Kind;
 use crate::parser::ast::{Expr as Tree, ExprKind, Limit, OrderItem};
 
+/// The ORDER BY of a SELECT.
+#[derive(Clone, Copy)]
+pub struct OrderBy<'a> {
+    pub items: &'a [OrderItem],
+    /// No LIMIT follows: rows that are equal by the items stay in the order of time, as in the peer.
+    pub in_full: bool,
+}
+
 /// What rows are ordered by.
 pub struct Key {
     pub by: By,
@@ -94,7 +102,7 @@ pub fn sorted_projection(
     columns: Vec<Column>,
     keys: Vec<Key>,
     time: Option<(usize, bool)>,
-    distinct: bool,
+    (distinct, in_full): (bool, bool),
 ) -> Result<Relation, SqlError> {
     let mut sorts = Vec::new();
     let mut extras = false;
@@ -109,6 +117,13 @@ pub fn sorted_projection(
             }
         };
         sorts.push(sort_expr(expr, kind, key.descending));
+    }
+    let is_moment = |key: &Key| match &key.by {
+        By::Output(place) => columns[*place].kind.is_timestamp(),
+        By::Extra(value) => value.kind.is_timestamp(),
+    };
+    if let Some((place, ascending)) = time.filter(|_| in_full && !keys.iter().any(is_moment)) {
+        sorts.push(sort_expr(columns[place].expr(), columns[place].kind, !ascending));
     }
     let mut plan = build(|b| b.project(exprs), input)?;
     if distinct {
@@ -157,7 +172,7 @@ pub fn by_outputs(
     let keys = resolve(order_by, &columns, &[], |tree| scope.bind(tree))?;
     let exprs = columns.iter().map(Column::expr).collect();
     let time = relation.time.map(|t| (t, relation.ascending));
-    sorted_projection(planner, relation.plan, exprs, columns.clone(), keys, time, false)
+    sorted_projection(planner, relation.plan, exprs, columns.clone(), keys, time, (false, false))
 }
 
 /// Returns the relation with a hidden column that numbers its rows in their order, and the expression that reads it.

@@ -8,6 +8,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, Subquery};
 
 use super::group::{self, Aggregate, Grouping, Key};
 use super::moments::bound_of;
+use super::order::OrderBy;
 use super::relation::Relation;
 use super::scope::Scope;
 use super::select::Input;
@@ -19,14 +20,14 @@ use crate::functions::{self, Typed};
 use crate::interval::parse_timestamp;
 use crate::interval::zone::Zone;
 use crate::kind::Kind;
-use crate::parser::ast::{Align, Expr as Tree, ExprKind, Item, OrderItem, Sample, Select};
+use crate::parser::ast::{Align, Expr as Tree, ExprKind, Item, Sample, Select};
 
 /// Returns the plan of a SELECT with SAMPLE BY; its rows ascend by bucket.
 pub fn select(
     scope: &Scope,
     select: &Select,
     sample: &Sample,
-    order_by: &[OrderItem],
+    order_by: OrderBy<'_>,
     relation: Relation,
 ) -> Result<Relation, SqlError> {
     check(scope, select, sample, &relation)?;

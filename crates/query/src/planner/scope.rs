@@ -144,7 +144,9 @@ impl<'s> Scope<'s> {
                 let arg = self.bind_wanted(arg, kind)?;
                 functions::cast::explicit(arg, kind, position)
             }
-            ExprKind::In { value, list, negated } => self.in_list(value, list, *negated, position),
+            ExprKind::In { value, list, bracketed, negated } => {
+                self.in_list(value, (list, *bracketed), *negated, position)
+            }
             ExprKind::Between { value, low, high, negated } => {
                 let value = self.bind(value)?;
                 let low = self.bind_wanted(low, value.kind)?;
@@ -353,7 +355,7 @@ impl<'s> Scope<'s> {
     pub(super) fn in_list(
         &self,
         value: &Tree,
-        list: &[Tree],
+        (list, bracketed): (&[Tree], bool),
         negated: bool,
         position: usize,
     ) -> Result<Typed, SqlError> {
@@ -369,7 +371,7 @@ impl<'s> Scope<'s> {
         }
         let list = list.iter().map(|e| self.bind_wanted(e, wanted)).collect::<Result<Vec<_>, _>>()?;
         if value.kind.is_time() {
-            return moments::in_list(self, value, list, negated, is_time, position);
+            return moments::in_list(self, value, (list, bracketed), negated, is_time, position);
         }
         functions::comparison::in_list(value, list, negated, position)
     }

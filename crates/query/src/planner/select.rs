@@ -2,7 +2,7 @@
 
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
-use super::order;
+use super::order::{self, OrderBy};
 use super::outputs::{self, Origin, Output};
 use super::relation::{Column, Relation};
 use super::scope::Scope;
@@ -10,10 +10,10 @@ use super::window::{self, Windows};
 use super::{Ctes, Planner, build, conjuncts, group, join, latest, window_join};
 use crate::error::SqlError;
 use crate::functions::Typed;
-use crate::parser::ast::{Expr as Tree, ExprKind, Ident, Item, OrderItem, Select, Unary};
+use crate::parser::ast::{Expr as Tree, ExprKind, Ident, Item, Select, Unary};
 
 /// Returns the plan of a SELECT with the ORDER BY of its query.
-pub fn select(planner: &Planner, select: &Select, order_by: &[OrderItem], ctes: Ctes) -> Result<Relation, SqlError> {
+pub fn select(planner: &Planner, select: &Select, order_by: OrderBy<'_>, ctes: Ctes) -> Result<Relation, SqlError> {
     check_aliases(&select.items)?;
     if let Some(from) = select.from.as_ref().filter(|from| window_join::is_one(from)) {
         return window_join::select(planner, select, from, order_by, ctes);
@@ -111,7 +111,7 @@ fn star_outputs(scope: &Scope, qualifier: Option<&Ident>, position: usize) -> Re
     Ok(columns.into_iter().map(output).collect())
 }
 
-fn plain(scope: &Scope, select: &Select, order_by: &[OrderItem], relation: Relation) -> Result<Relation, SqlError> {
+fn plain(scope: &Scope, select: &Select, order_by: OrderBy<'_>, relation: Relation) -> Result<Relation, SqlError> {
     let outputs = expand(scope, &select.items)?;
     let time = relation.time.map(|i| (relation.columns[i].typed(0), relation.ascending));
     let has_window = |item: &Item| matches!(item, Item::Expr { expr, .. } if window::contains_window(expr));
@@ -138,7 +138,7 @@ pub fn project(
     scope: &Scope,
     select: &Select,
     outputs: Vec<Output>,
-    order_by: &[OrderItem],
+    order_by: OrderBy<'_>,
     input: Input,
     grouped: Option<OrderValues>,
 ) -> Result<Relation, SqlError> {
@@ -164,7 +164,7 @@ pub fn project(
             None => scope.bind(tree),
         },
     };
-    let keys = order::resolve(order_by, &columns, &values, |tree| {
+    let keys = order::resolve(order_by.items, &columns, &values, |tree| {
         let value = bind(tree)?;
         let is_left = !select.distinct || order::is_of_distinct(tree, &value, &values);
         if is_left { Ok(value) } else { Err(order::not_selected(tree)) }
@@ -183,7 +183,7 @@ pub fn project(
     if select.distinct {
         time = None;
     }
-    order::sorted_projection(planner, input.plan, exprs, columns, keys, time, select.distinct)
+    order::sorted_projection(planner, input.plan, exprs, columns, keys, time, (select.distinct, order_by.in_full))
 }
 
 /// Returns whether an output is the designated timestamp moved by a number as it is written, `dateadd('d', -1, ts)`:

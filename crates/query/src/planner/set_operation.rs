@@ -1,10 +1,11 @@
 //! UNION, EXCEPT, INTERSECT: branches brought to common kinds, NULL equal to NULL.
 
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+use datafusion::common::{Column as PlanColumn, NullEquality};
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
 
 use super::relation::{Column, Relation};
 use super::select::named;
-use super::{Planner, build, plan_error};
+use super::{Planner, build};
 use crate::error::SqlError;
 use crate::functions::{self, Typed};
 use crate::kind::Kind;
@@ -24,7 +25,7 @@ pub fn combine(
         return Err(SqlError::new(position, "queries have different number of columns"));
     }
     let mut columns = Vec::new();
-    let (mut left_exprs, mut right_exprs) = (Vec::new(), Vec::new());
+    let (mut left_exprs, mut right_exprs, mut beside_fields) = (Vec::new(), Vec::new(), Vec::new());
     for (a, b) in left.columns.iter().zip(&right.columns) {
         let keeps_symbol = op != SetOp::Union && a.kind == Kind::Symbol && b.kind == Kind::Symbol;
         let kind = match keeps_symbol {
@@ -33,18 +34,45 @@ pub fn combine(
         };
         let field = planner.field(&a.name);
         left_exprs.push(brought_to(a, kind, &field)?);
-        right_exprs.push(brought_to(b, kind, &field)?);
+        let beside = if op == SetOp::Union { field.clone() } else { planner.field("beside") };
+        right_exprs.push(brought_to(b, kind, &beside)?);
+        beside_fields.push(beside);
         columns.push(Column { table: None, name: a.name.clone(), kind, field, visible: true });
     }
+    // What is left of the left branch is in its order.
+    let time = left.time.filter(|place| op != SetOp::Union && columns[*place].kind.is_timestamp());
+    let ascending = left.ascending && time.is_some();
     let left = build(|b| b.project(left_exprs), left.plan)?;
     let right = build(|b| b.project(right_exprs), right.plan)?;
+    let beside = |join_type: JoinType| {
+        let unqualified = |fields: Vec<String>| fields.into_iter().map(PlanColumn::new_unqualified).collect::<Vec<_>>();
+        let fields = columns.iter().map(|column| column.field.clone()).collect();
+        let keys = (unqualified(beside_fields), unqualified(fields));
+        (join_type, keys)
+    };
     let plan = match op {
         SetOp::Union => build(|b| b.union(right), left)?,
-        SetOp::Except => LogicalPlanBuilder::except(left, right, true).map_err(plan_error)?,
-        SetOp::Intersect => LogicalPlanBuilder::intersect(left, right, true).map_err(plan_error)?,
+        SetOp::Except => met(right, left, beside(JoinType::RightAnti))?,
+        SetOp::Intersect => met(right, left, beside(JoinType::RightSemi))?,
     };
-    let plan = if all { plan } else { build(|b| b.distinct(), plan)? };
-    Ok(Relation { plan, columns, time: None, ascending: false, is_table: false, is_sorted: false })
+    let plan = match (all, time.filter(|_| ascending)) {
+        (true, _) => plan,
+        (false, None) => build(|b| b.distinct(), plan)?,
+        (false, Some(place)) => {
+            let by = columns[place].expr().sort(true, true);
+            build(|b| b.distinct()?.sort([by]), plan)?
+        }
+    };
+    Ok(Relation { plan, columns, time, ascending, is_table: false, is_sorted: false })
+}
+
+/// Returns the rows of one plan that have, or have not, an equal among another's, in their order.
+fn met(
+    others: LogicalPlan,
+    rows: LogicalPlan,
+    (join_type, keys): (JoinType, (Vec<PlanColumn>, Vec<PlanColumn>)),
+) -> Result<LogicalPlan, SqlError> {
+    build(|b| b.join_detailed(rows, join_type, keys, None, NullEquality::NullEqualsNull), others)
 }
 
 fn brought_to(column: &Column, kind: Kind, field: &str) -> Result<Expr, SqlError> {

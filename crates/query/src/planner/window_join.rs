@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::group::{self, Aggregate, Grouping};
 use super::join::{self, Sides, duplicate, table_name, time_of, with_keys};
+use super::order::OrderBy;
 use super::relation::{Column, Relation};
 use super::scope::Scope;
 use super::select::{Input, expand, item_aliases};
@@ -20,8 +21,7 @@ use crate::exec::{self, WindowEnd, WindowJoinSpec};
 use crate::functions::{Typed, cast};
 use crate::kind::Kind;
 use crate::parser::ast::{
-    Body, Expr as Tree, ExprKind, From, Item, Join, JoinKind, On, OrderItem, Query, RangeEnd, RelationRef, Select,
-    Source,
+    Body, Expr as Tree, ExprKind, From, Item, Join, JoinKind, On, Query, RangeEnd, RelationRef, Select, Source,
 };
 use crate::parser::expression_text;
 
@@ -40,7 +40,7 @@ pub fn select(
     planner: &Planner,
     select: &Select,
     from: &From,
-    order_by: &[OrderItem],
+    order_by: OrderBy<'_>,
     ctes: Ctes,
 ) -> Result<Relation, SqlError> {
     check_clauses(select)?;

@@ -11,11 +11,13 @@ use super::rows::{push, row_batch};
 use super::run::{ordered, stream};
 use super::{Lot, Moment, Session};
 use crate::error::{SqlError, SqlErrorKind};
+use crate::functions::moment::parse_timestamp;
 use crate::functions::{self, Typed};
 use crate::kind::Kind;
 use crate::outcome::Outcome;
 use crate::parser::ast::{Expr as Tree, ExprKind, Insert, InsertSource, Query, Tuple};
 use crate::parser::expression_text;
+use crate::planner::moments::moment;
 use crate::planner::parameters::{Param, Parameters};
 use crate::planner::relation::Relation;
 use crate::planner::scope::Scope;
@@ -222,7 +224,9 @@ impl Target {
         let kind = Kind::from(column.column_type);
         let designated = self.is_designated(place);
         let bound = scope.bind_wanted(tree, kind)?;
-        let converted = functions::cast::assign(bound, kind, &first_token(tree), &column.name)
+        let bound = if designated { no_number(bound, kind) } else { Ok(bound) };
+        let converted = bound
+            .and_then(|bound| functions::cast::assign(bound, kind, &first_token(tree), &column.name))
             .and_then(|typed| constant(state, typed))
             .map_err(|error| match designated && error.message.starts_with("inconvertible value") {
                 true => SqlError { message: format!("{} tuple: {row}", error.message), ..error },
@@ -304,6 +308,19 @@ fn leftmost(tree: &Tree) -> &Tree {
         ExprKind::Binary { left, .. } => leftmost(left),
         ExprKind::Cast { arg, .. } => leftmost(arg),
         _ => tree,
+    }
+}
+
+/// Returns what is to become a designated timestamp: of a text of digits alone only a year is one.
+fn no_number(value: Typed, kind: Kind) -> Result<Typed, SqlError> {
+    match value.as_text() {
+        Some(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let year = parse_timestamp(text).filter(|_| text.len() == 4);
+            year.map(|us| moment(us, value.position)).ok_or_else(|| {
+                SqlError::new(value.position, format!("inconvertible value: `{text}` [STRING -> {kind}]"))
+            })
+        }
+        _ => Ok(value),
     }
 }
 

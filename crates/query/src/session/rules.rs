@@ -44,7 +44,6 @@ const NEEDS: &[(&str, Parts)] = &[
     ("extract_equijoin_predicate", OTHER),
     ("eliminate_duplicated_expr", SORT | GROUP),
     ("eliminate_filter", FILTER),
-    ("eliminate_cross_join", OTHER),
     ("eliminate_limit", LIMIT),
     ("propagate_empty_relation", FILTER | LIMIT),
     ("filter_null_join_keys", OTHER),
@@ -135,10 +134,14 @@ impl Deref for Engine {
     }
 }
 
-/// Returns a state without one of the rules of physical plans.
+/// Returns a state without one of its rules.
 pub fn without_rule(state: SessionState, name: &str) -> SessionState {
-    let rules = state.physical_optimizers().iter().filter(|rule| rule.name() != name).cloned().collect();
-    SessionStateBuilder::new_from_existing(state).with_physical_optimizer_rules(rules).build()
+    let logical = state.optimizers().iter().filter(|rule| rule.name() != name).cloned().collect();
+    let physical = state.physical_optimizers().iter().filter(|rule| rule.name() != name).cloned().collect();
+    SessionStateBuilder::new_from_existing(state)
+        .with_optimizer_rules(logical)
+        .with_physical_optimizer_rules(physical)
+        .build()
 }
 
 fn with_rules(whole: &SessionState, parts: Parts) -> SessionState {

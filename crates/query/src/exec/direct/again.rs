@@ -172,7 +172,7 @@ pub fn reader(plan: &Arc<dyn ExecutionPlan>) -> Option<&dyn Reader> {
 /// source.
 pub fn may_run_again(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let known = match plan.name() {
-        "DirectGroupExec" => true,
+        "DirectGroupExec" | "FillExec" => true,
         _ => is_prompt_itself(plan),
     };
     known && plan.children().into_iter().all(may_run_again)

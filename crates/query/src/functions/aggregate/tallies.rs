@@ -133,7 +133,8 @@ impl Fold for Mode {
 pub fn string_agg(call: &Call, distinct: bool) -> Result<Typed, SqlError> {
     let [value, separator] = call.args.as_slice() else { return Err(call.no_match()) };
     let textual = value.kind.is_text() || matches!(value.kind, Kind::Char | Kind::Null);
-    if !textual || separator.kind != Kind::Char {
+    let is_empty = separator.as_text() == Some("");
+    if !textual || separator.kind != Kind::Char && !is_empty {
         return Err(call.no_match());
     }
     let Some(text) = separator.as_text().map(str::to_owned) else {

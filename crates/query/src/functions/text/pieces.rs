@@ -90,7 +90,7 @@ pub fn part<'a>(text: &'a str, delimiter: &str, index: i32) -> &'a str {
     found.unwrap_or("")
 }
 
-/// Returns a Java replacement (`$1`, `\$`) as the regex crate writes it (`${1}`, `$$`).
+/// Returns a Java replacement (`$1`, `${name}`, `\$`) as the regex crate writes it (`${1}`, `${name}`, `$$`).
 pub fn replacement(java: &str) -> String {
     let mut out = String::new();
     let mut chars = java.chars().peekable();
@@ -103,8 +103,12 @@ pub fn replacement(java: &str) -> String {
             },
             '$' => {
                 let mut group = String::new();
-                while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-                    group.push(digit);
+                if chars.next_if_eq(&'{').is_some() {
+                    group.extend(chars.by_ref().take_while(|c| *c != '}'));
+                } else {
+                    while let Some(digit) = chars.next_if(char::is_ascii_digit) {
+                        group.push(digit);
+                    }
                 }
                 out.push_str(&format!("${{{group}}}"));
             }

@@ -101,6 +101,7 @@ fn parts_are_counted_from_either_end() {
 fn replacing_takes_groups() {
     let (date, pattern) = (text("2024-03-01"), text("(\\d+)-(\\d+)-(\\d+)"));
     check("regexp_replace", vec![date, pattern, text("$3.$2.$1")], "01.03.2024");
+    check("regexp_replace", vec![text("abc"), text("(?<n>b)"), text("<${n}>\\${n}")], "a<b>${n}c");
     check("replace", vec![text("banana"), text(""), text("x")], "banana");
     check("replace", vec![text("aaa"), text("aa"), text("b")], "ba");
     check("strpos", vec![text("haystack"), text("st")], "4");
