@@ -2,6 +2,7 @@
 //! it, the physical operator.
 //!
 //! Reading order: [`latest_on`], [`asof_join`], [`splice_join`], [`fill`] (SAMPLE BY's missing buckets), [`slice`] (LIMIT from the end), [`window`], [`window_join`];
+//! what keeps rows in order where the engine does not: `pairs`, `in_turn`, `numbered`;
 //! then what they share: [`operator`] (what each says of itself), `column_place`, `kept_rows`, `key_index`; `bounded` is the last rule over every plan. Every operator reads single partitions, states the order
 //! that it needs, and charges what it keeps to the memory pool: a query that does not fit is an error that names the
 //! operator. The planner builds nodes through the functions re-exported here and gives [`extension_planners`] to

@@ -139,6 +139,7 @@ impl Work {
                 self.copy.file
             )));
         }
+        self.refuse_to_import_twice()?;
         let file = fs.open(&inside).map_err(unreadable)?;
         let length = file.len_bytes().map_err(unreadable)?;
         let mut at = 0;
@@ -153,6 +154,17 @@ impl Work {
             Ok((read > 0).then_some(bytes))
         };
         import::load(&self.database, &self.options(), &mut source, &mut |_| Ok(()))
+    }
+
+    /// Who sends a COPY again, since no answer came, must not have all rows twice.
+    fn refuse_to_import_twice(&self) -> Result<(), ImportError> {
+        let Some(table) = self.database.view().table(&self.copy.table) else { return Ok(()) };
+        let is_partitioned = table.schema().partition_by != PartitionBy::None;
+        let rows = if is_partitioned { table.row_count().map_err(ImportError::Storage)? } else { 0 };
+        match rows {
+            0 => Ok(()),
+            _ => Err(ImportError::Input(format!("target table must be empty [table={}]", self.copy.table))),
+        }
     }
 
     fn options(&self) -> Options {

@@ -1,7 +1,8 @@
-//! The last rule over a physical plan: what keeps it within its memory and lets it be stopped.
+//! The last rule over a physical plan: what keeps it within its memory, lets it be stopped, and keeps its rows in order.
 //!
 //! Operators that give many batches for one that they read pause between them, else neither a time limit nor a cancel
-//! gets a word in. A hash join whose kept side is estimated too large becomes a merge of two sorts, which can spill.
+//! gets a word in. A hash join whose kept side is estimated too large becomes a merge of two sorts, which can spill. Joins and unions
+//! that would give their rows in another order than their inputs are replaced: `pairs.rs`, `in_turn.rs`, `numbered.rs`.
 
 use std::sync::Arc;
 

@@ -122,6 +122,7 @@ pub fn sorted_projection(
         By::Output(place) => columns[*place].kind.is_timestamp(),
         By::Extra(value) => value.kind.is_timestamp(),
     };
+    let in_full = in_full && !is_latest(&input);
     if let Some((place, ascending)) = time.filter(|_| in_full && !keys.iter().any(is_moment)) {
         sorts.push(sort_expr(columns[place].expr(), columns[place].kind, !ascending));
     }
@@ -139,6 +140,16 @@ pub fn sorted_projection(
         plan = build(|b| b.project(kept), plan)?;
     }
     Ok(Relation { plan, columns, time, ascending, is_table: false, is_sorted: !keys.is_empty() })
+}
+
+/// Returns whether a plan gives one row of each key, which are sorted by it more often than not.
+fn is_latest(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(projection) => is_latest(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => is_latest(&alias.input),
+        LogicalPlan::Extension(own) => own.node.as_any().is::<exec::latest_on::LatestOn>(),
+        _ => false,
+    }
 }
 
 /// Returns the timestamp that sorted rows are ordered by: what they are sorted by first, if it is one.

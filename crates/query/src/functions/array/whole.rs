@@ -88,6 +88,7 @@ fn dim_length(call: &Call, _: &Environment) -> Result<Typed, SqlError> {
             let len = usize::try_from(dim - 1).ok().and_then(|dim| shape.get(dim));
             Ok(len.map_or(Cell::Null, |len| Cell::Whole(i64::from(*len))))
         }
+        [Cell::Null, Cell::Whole(_)] => Ok(Cell::Whole(0)),
         _ => Ok(Cell::Null),
     })
 }

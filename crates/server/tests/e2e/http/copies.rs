@@ -40,6 +40,8 @@ fn files_below_the_root_become_tables() {
     assert_eq!(copy(&server, all), "[[\"finished\",null,3,2,1]]");
     assert_eq!(server.rows("select s, v from t"), "[[\"a\",1],[\"b\",2]]");
     assert!(server.rows("select partitionBy from tables() where table_name = 't'").contains("DAY"));
+    assert!(copy(&server, all).contains("\"failed\",\"target table must be empty [table=t]\""), "sent again");
+    assert_eq!(server.rows("select count() from t"), "[[2]]");
     let other = "copy u from 'g.csv' with delimiter ';' timestamp 'f0' format 'dd.MM.yyyy'";
     assert_eq!(copy(&server, other), "[[\"finished\",null,2,2,0]]");
     assert_eq!(server.rows("select f1, f0 from u limit 1"), "[[\"x\",\"2024-01-31T00:00:00.000000Z\"]]");
