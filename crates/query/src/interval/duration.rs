@@ -11,7 +11,7 @@ pub const MAX_WINDOWS: usize = 1_000_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Duration {
     strides: Vec<Stride>,
-    /// Nanoseconds, of which a part of a microsecond counts as one: moments in it are met.
+    /// Nanoseconds, which only count in whole microseconds.
     nanos: i64,
 }
 
@@ -48,7 +48,7 @@ impl Duration {
     /// Returns the moment this much later than `ts_us`.
     pub fn after(&self, ts_us: i64) -> i64 {
         let moved = self.strides.iter().fold(ts_us, |ts_us, stride| stride.step(ts_us, 1));
-        moved.saturating_add(self.nanos / 1_000 + i64::from(self.nanos % 1_000 > 0))
+        moved.saturating_add(self.nanos / 1_000)
     }
 }
 
