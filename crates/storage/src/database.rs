@@ -171,6 +171,8 @@ pub struct Database {
     pub(crate) settling: Mutex<()>,
     /// Time of the last commit before this run.
     pub(crate) began_us: i64,
+    /// When this run began, by the monotonic clock.
+    pub(crate) began_monotonic_us: i64,
     ages: Mutex<dropped::Ages>,
     memtables: Mutex<Share>,
     /// Bytes that a commit needed beyond what was asked for.

@@ -119,6 +119,7 @@ impl Database {
             scan
         });
         let began_us = recovered.state.commit_us;
+        let began_monotonic_us = disk.env.clock.monotonic_us();
         let head = Head {
             state: recovered.state.clone(),
             pending: VecDeque::new(),
@@ -148,6 +149,7 @@ impl Database {
             pinning: Mutex::default(),
             settling: Mutex::default(),
             began_us,
+            began_monotonic_us,
             ages: Mutex::default(),
             more_bytes: AtomicUsize::new(0),
             clock_is_behind: AtomicBool::new(false),

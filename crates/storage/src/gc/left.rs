@@ -66,7 +66,6 @@ impl Database {
         // As with dropped tables: over a restart the times of commits tell how much has passed.
         let rest_us = |left: &Left| self.options.restore_grace_us - self.began_us.saturating_sub(left.left_us).max(0);
         all.retain(|left| rest_us(left) > 0 && left.timeline != self.timeline);
-        let now_us = self.disk.env.clock.monotonic_us();
         let mut found = Vec::new();
         for left in all {
             let mut timelines = vec![left.timeline, left.by];
@@ -78,7 +77,7 @@ impl Database {
                     Vec::new()
                 }
             };
-            let until_us = now_us.saturating_add(rest_us(&left));
+            let until_us = self.began_monotonic_us.saturating_add(rest_us(&left));
             found.push((Held { left, timelines, until_us }, files));
         }
         let mut gc = self.gc.lock().expect("no holder of this lock panics");
