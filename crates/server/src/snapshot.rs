@@ -189,8 +189,10 @@ async fn on_stopped_root(work: &Work, signals: &mut Signals) -> Result<Report, F
     options.restore_grace_us = micros(config.storage.restore_grace);
     options.restores = false;
     let database = Database::open(work.env.clone(), options)?;
-    // No start will say them again.
-    database.start_report().notices.iter().for_each(|notice| eprintln!("{notice}"));
+    // No start will say them again. Who asked for JSON finds nothing but a refusal on stderr.
+    if !work.quiet {
+        database.start_report().notices.iter().for_each(|notice| eprintln!("{notice}"));
+    }
     database.complete_snapshot(&work.name)?;
     database.prepare_snapshot_with(&work.name, Terms::default())?;
     let copied = work.watched(&work.name, signals).await;

@@ -170,10 +170,10 @@ pub struct Database {
     /// Held while kept snapshots settle, to the end of what the try leaves in `snapshot/`.
     pub(crate) settling: Mutex<()>,
     /// Time of the last commit before this run.
-    pub(crate) began_us: i64,
+    began_us: i64,
     /// When this run began, by the monotonic clock.
     pub(crate) began_monotonic_us: i64,
-    ages: Mutex<dropped::Ages>,
+    graces: Mutex<dropped::Graces>,
     memtables: Mutex<Share>,
     /// Bytes that a commit needed beyond what was asked for.
     more_bytes: AtomicUsize,

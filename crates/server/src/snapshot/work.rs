@@ -24,7 +24,7 @@ pub struct Work {
     /// Of the snapshot that is taken for it: the same for the same directory, so that a restore takes the latest.
     pub name: String,
     /// Nothing is told on the way.
-    quiet: bool,
+    pub quiet: bool,
     pub env: Env,
     stop: Arc<AtomicBool>,
 }

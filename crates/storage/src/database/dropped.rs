@@ -32,20 +32,8 @@ pub struct DroppedTable {
     pub size_bytes: u64,
 }
 
-/// How long dropped tables have been so, by a clock that does not jump.
-#[derive(Default)]
-pub(crate) struct Ages {
-    /// Of each drop, its age when this run first saw it, and when that was by the monotonic clock.
-    seen: HashMap<(TableId, Seq), (i64, i64)>,
-}
-
-impl Ages {
-    fn of(&mut self, dropped: &Dropped, age_us: i64, monotonic_us: i64) -> i64 {
-        let first = || (age_us, monotonic_us);
-        let (age_us, seen_us) = *self.seen.entry((dropped.table.id, dropped.seq)).or_insert_with(first);
-        age_us.saturating_add(monotonic_us - seen_us)
-    }
-}
+/// When the grace of each drop that this run has seen is over, by the monotonic clock.
+pub(super) type Graces = HashMap<(TableId, Seq), i64>;
 
 impl Database {
     /// Drops a table. It may come back for as long as the options say; its files go afterwards, when no snapshot and no
@@ -121,11 +109,8 @@ impl Database {
     pub fn step_dropped(&self) -> Result<()> {
         let view = self.view();
         let found = oldest_first(view.state());
-        self.ages
-            .lock()
-            .expect("no holder of this lock panics")
-            .seen
-            .retain(|(id, seq), _| view.state().dropped.get(id).is_some_and(|dropped| dropped.seq == *seq));
+        let is_there = |id: &TableId, seq: &Seq| view.state().dropped.get(id).is_some_and(|found| found.seq == *seq);
+        self.graces.lock().expect("no holder of this lock panics").retain(|(id, seq), _| is_there(id, seq));
         found.into_iter().filter(|dropped| self.left_us(dropped) <= 0).try_for_each(|dropped| self.purge(dropped))
     }
 
@@ -166,9 +151,15 @@ impl Database {
     /// How long a table may still come back. A root that was restored gives its tables their whole time again.
     fn left_us(&self, dropped: &Dropped) -> i64 {
         let since_us = dropped.dropped_us.max(self.history.current().created_us);
-        let mut ages = self.ages.lock().expect("no holder of this lock panics");
-        let age_us = self.began_us.saturating_sub(since_us).max(0);
-        self.options.drop_grace_us - ages.of(dropped, age_us, self.disk.env.clock.monotonic_us())
+        let now_us = self.disk.env.clock.monotonic_us();
+        let first = || now_us.saturating_add(self.rest_at_begin_us(since_us, self.options.drop_grace_us));
+        let mut graces = self.graces.lock().expect("no holder of this lock panics");
+        *graces.entry((dropped.table.id, dropped.seq)).or_insert_with(first) - now_us
+    }
+
+    /// What was left of a grace when this run began: how much of it has passed, the time of the last commit before tells.
+    pub(crate) fn rest_at_begin_us(&self, since_us: i64, grace_us: i64) -> i64 {
+        grace_us - self.began_us.saturating_sub(since_us).max(0)
     }
 }
 

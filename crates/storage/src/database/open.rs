@@ -150,7 +150,7 @@ impl Database {
             settling: Mutex::default(),
             began_us,
             began_monotonic_us,
-            ages: Mutex::default(),
+            graces: Mutex::default(),
             more_bytes: AtomicUsize::new(0),
             clock_is_behind: AtomicBool::new(false),
             durable_dirs: Mutex::default(),

@@ -63,8 +63,7 @@ impl Database {
         }
         let mut all = timeline::left_behind(&self.disk)?;
         all.retain(|_| !self.disk.has(Planted::GcIgnoresGrace));
-        // As with dropped tables: over a restart the times of commits tell how much has passed.
-        let rest_us = |left: &Left| self.options.restore_grace_us - self.began_us.saturating_sub(left.left_us).max(0);
+        let rest_us = |left: &Left| self.rest_at_begin_us(left.left_us, self.options.restore_grace_us);
         all.retain(|left| rest_us(left) > 0 && left.timeline != self.timeline);
         let mut found = Vec::new();
         for left in all {
