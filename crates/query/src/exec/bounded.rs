@@ -106,9 +106,18 @@ fn paired(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
     Some(Arc::new(PairsExec::new(join.left().clone(), join.right().clone())))
 }
 
+/// Returns a plan under the LIMIT that another one had taken in.
+fn limited(plan: Arc<dyn ExecutionPlan>, fetch: Option<usize>) -> Arc<dyn ExecutionPlan> {
+    match fetch {
+        Some(fetch) => Arc::new(GlobalLimitExec::new(plan, 0, Some(fetch))),
+        None => plan,
+    }
+}
+
 /// Returns all partitions as one in their order.
 fn in_turn(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
-    Some(Arc::new(InTurnExec::in_place_of(plan.downcast_ref::<CoalescePartitionsExec>()?)))
+    let together = plan.downcast_ref::<CoalescePartitionsExec>()?;
+    Some(limited(Arc::new(InTurnExec::new(together.input().clone())), together.fetch()))
 }
 
 impl Bounded {
@@ -140,10 +149,7 @@ impl Bounded {
             Some(ordering) => Arc::new(SortExec::new(ordering.clone(), merge)),
             None => merge,
         };
-        Ok(Some(match join.fetch() {
-            Some(fetch) => Arc::new(GlobalLimitExec::new(merge, 0, Some(fetch))),
-            None => merge,
-        }))
+        Ok(Some(limited(merge, join.fetch())))
     }
 }
 

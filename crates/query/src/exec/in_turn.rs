@@ -19,28 +19,21 @@ use super::operator::{computes, counted};
 #[derive(Debug, Clone)]
 pub struct InTurnExec {
     input: Arc<dyn ExecutionPlan>,
-    /// No more rows than these are wanted.
-    fetch: Option<usize>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl InTurnExec {
     /// Returns the operator in the place of the engine's.
-    pub fn in_place_of(plan: &CoalescePartitionsExec) -> InTurnExec {
-        InTurnExec::new(plan.input().clone(), plan.fetch())
-    }
-
-    fn new(input: Arc<dyn ExecutionPlan>, fetch: Option<usize>) -> InTurnExec {
+    pub fn new(input: Arc<dyn ExecutionPlan>) -> InTurnExec {
         let properties = CoalescePartitionsExec::new(input.clone()).properties().clone();
-        InTurnExec { input, fetch, properties, metrics: ExecutionPlanMetricsSet::new() }
+        InTurnExec { input, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
 impl DisplayAs for InTurnExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "InTurnExec")?;
-        self.fetch.map_or(Ok(()), |fetch| write!(f, ": fetch={fetch}"))
+        write!(f, "InTurnExec")
     }
 }
 
@@ -58,7 +51,7 @@ impl ExecutionPlan for InTurnExec {
     }
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(InTurnExec::new(children.swap_remove(0), self.fetch)))
+        Ok(Arc::new(InTurnExec::new(children.swap_remove(0))))
     }
 
     computes!();
@@ -67,23 +60,7 @@ impl ExecutionPlan for InTurnExec {
         let input = self.input.clone();
         let arms = 0..input.output_partitioning().partition_count();
         let rows = stream::iter(arms).map(move |arm| input.execute(arm, context.clone())).try_flatten();
-        let mut left = self.fetch.unwrap_or(usize::MAX);
-        let wanted = rows.map_ok(move |batch| {
-            let batch = batch.slice(0, batch.num_rows().min(left));
-            left -= batch.num_rows();
-            (batch, left)
-        });
-        // Ends with the batch that has the last wanted row: no further arm begins.
-        let wanted = wanted.scan(false, |is_over, next| {
-            let going = !*is_over;
-            *is_over |= matches!(&next, Ok((_, 0)));
-            futures::future::ready(going.then(|| next.map(|(batch, _)| batch)))
-        });
-        Ok(counted(self.schema(), BaselineMetrics::new(&self.metrics, partition), wanted))
-    }
-
-    fn fetch(&self) -> Option<usize> {
-        self.fetch
+        Ok(counted(self.schema(), BaselineMetrics::new(&self.metrics, partition), rows))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

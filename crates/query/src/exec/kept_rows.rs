@@ -6,11 +6,13 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, new_null_array};
-use arrow::compute::interleave;
+use arrow::compute::{concat_batches, interleave};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::Result;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
+use futures::TryStreamExt;
 
 /// Dead rows up to this number are not worth a copy.
 const DEAD_ROWS_ALLOWED: usize = 65_536;
@@ -138,6 +140,22 @@ impl KeptRows {
     fn slot(&mut self, place: usize) -> &mut Slot {
         self.slots[place].as_mut().expect("a held row's batch is kept")
     }
+}
+
+/// Reads the whole input into one batch; an error when the memory pool is full.
+pub async fn read_all(
+    mut input: SendableRecordBatchStream,
+    reservation: MemoryReservation,
+) -> Result<(RecordBatch, MemoryReservation)> {
+    let mut batches = Vec::new();
+    while let Some(batch) = input.try_next().await? {
+        // Twice: the batches and their copy live side by side for a moment.
+        reservation.try_grow(2 * batch.get_array_memory_size())?;
+        batches.push(batch);
+    }
+    let rows = concat_batches(&input.schema(), &batches)?;
+    reservation.shrink(batches.iter().map(RecordBatch::get_array_memory_size).sum());
+    Ok((rows, reservation))
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl ExecutionPlan for NumberedExec {
         &self.properties
     }
 
-    reads_inputs!(|exec| input = exec.input => { let _ = exec; NumberedExec::new(input) });
+    reads_inputs!(|exec| input = exec.input => NumberedExec::new(input));
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (rows, schema) = (self.input.execute(partition, context)?, self.schema());

@@ -58,6 +58,8 @@ macro_rules! reads_inputs {
             children: Vec<$crate::exec::operator::Plan>,
         ) -> ::datafusion::common::Result<$crate::exec::operator::Plan> {
             let $exec = &*self;
+            // Some need nothing of themselves but their inputs.
+            let _ = $exec;
             let Ok([$($input),+]) = <[_; _]>::try_from(children) else {
                 return ::datafusion::common::internal_err!("{} has {} inputs", self.name(), self.children().len());
             };

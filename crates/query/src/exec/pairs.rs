@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{concat_batches, take};
+use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{Result, exec_err, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -17,6 +17,7 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{TryStreamExt, stream};
 
+use super::kept_rows::read_all;
 use super::operator::{counted, reads_inputs};
 
 /// The pairs of a kept side and one that streams.
@@ -33,11 +34,6 @@ impl PairsExec {
     pub fn new(kept: Arc<dyn ExecutionPlan>, rows: Arc<dyn ExecutionPlan>) -> PairsExec {
         let properties = CrossJoinExec::new(kept.clone(), rows.clone()).properties().clone();
         PairsExec { kept, rows, properties, metrics: ExecutionPlanMetricsSet::new() }
-    }
-
-    /// Returns the operator with counts of its own.
-    fn anew(&self) -> PairsExec {
-        PairsExec { metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }
     }
 }
 
@@ -56,7 +52,7 @@ impl ExecutionPlan for PairsExec {
         &self.properties
     }
 
-    reads_inputs!(|exec| kept = exec.kept, rows = exec.rows => PairsExec { kept, rows, ..exec.anew() });
+    reads_inputs!(|exec| kept = exec.kept, rows = exec.rows => PairsExec::new(kept, rows));
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let consumer = MemoryConsumer::new(format!("PairsExec[{partition}]")).with_can_spill(false);
@@ -94,19 +90,13 @@ struct Pairs {
 impl Pairs {
     /// Reads the kept side; an error when the memory pool is full.
     async fn begin(
-        mut kept: SendableRecordBatchStream,
+        kept: SendableRecordBatchStream,
         rows: SendableRecordBatchStream,
         schema: SchemaRef,
         most: usize,
         reservation: MemoryReservation,
     ) -> Result<Pairs> {
-        let (kept_schema, mut batches) = (kept.schema(), Vec::new());
-        while let Some(batch) = kept.try_next().await? {
-            // the batch, and its copy in one with all others
-            reservation.try_grow(2 * batch.get_array_memory_size())?;
-            batches.push(batch);
-        }
-        let kept = concat_batches(&kept_schema, &batches)?;
+        let (kept, reservation) = read_all(kept, reservation).await?;
         if u32::try_from(kept.num_rows()).is_err() {
             return exec_err!("a join keeps {} rows", kept.num_rows());
         }

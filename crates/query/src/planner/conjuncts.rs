@@ -1,6 +1,7 @@
 //! WHERE: conditions joined by AND, each filtered by itself; IN (sub-query) becomes a null-safe semi-join.
 
 use datafusion::common::{Column as PlanColumn, JoinType, NullEquality};
+use datafusion::logical_expr::LogicalPlan;
 
 use super::relation::Relation;
 use super::scope::Scope;
@@ -77,12 +78,19 @@ fn semi_join(
         return Err(SqlError::new(value.position, "a column is expected before IN (sub-query)"));
     };
     let keys: (Vec<PlanColumn>, Vec<PlanColumn>) = (vec![PlanColumn::new_unqualified(&first.field)], vec![key]);
-    // The engine keeps the rows of its left side, and gives those of the right one in their order.
-    let join_type = if negated { JoinType::RightAnti } else { JoinType::RightSemi };
     let list = build(|b| b.distinct(), list.plan)?;
-    let plan = datafusion::logical_expr::LogicalPlanBuilder::from(list)
-        .join_detailed(relation.plan.clone(), join_type, keys, None, NullEquality::NullEqualsNull)
-        .and_then(|b| b.build())
-        .map_err(plan_error)?;
+    let plan = among(list, relation.plan.clone(), keys, negated)?;
     Ok(relation.with_plan(plan))
+}
+
+/// Returns the rows of one plan that have an equal among another's, or have none, in their order: the engine keeps the left side
+/// of a join, and gives the rows of the right one as they come. NULL is equal to NULL.
+pub fn among(
+    others: LogicalPlan,
+    rows: LogicalPlan,
+    keys: (Vec<PlanColumn>, Vec<PlanColumn>),
+    negated: bool,
+) -> Result<LogicalPlan, SqlError> {
+    let join_type = if negated { JoinType::RightAnti } else { JoinType::RightSemi };
+    build(|b| b.join_detailed(rows, join_type, keys, None, NullEquality::NullEqualsNull), others)
 }

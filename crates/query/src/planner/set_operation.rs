@@ -1,8 +1,9 @@
 //! UNION, EXCEPT, INTERSECT: branches brought to common kinds, NULL equal to NULL.
 
-use datafusion::common::{Column as PlanColumn, NullEquality};
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
+use datafusion::common::Column as PlanColumn;
+use datafusion::logical_expr::Expr;
 
+use super::conjuncts::among;
 use super::relation::{Column, Relation};
 use super::select::named;
 use super::{Planner, build};
@@ -44,16 +45,12 @@ pub fn combine(
     let ascending = left.ascending && time.is_some();
     let left = build(|b| b.project(left_exprs), left.plan)?;
     let right = build(|b| b.project(right_exprs), right.plan)?;
-    let beside = |join_type: JoinType| {
-        let unqualified = |fields: Vec<String>| fields.into_iter().map(PlanColumn::new_unqualified).collect::<Vec<_>>();
-        let fields = columns.iter().map(|column| column.field.clone()).collect();
-        let keys = (unqualified(beside_fields), unqualified(fields));
-        (join_type, keys)
-    };
+    let unqualified = |fields: Vec<String>| fields.into_iter().map(PlanColumn::new_unqualified).collect();
+    let fields = columns.iter().map(|column| column.field.clone()).collect();
+    let keys = (unqualified(beside_fields), unqualified(fields));
     let plan = match op {
         SetOp::Union => build(|b| b.union(right), left)?,
-        SetOp::Except => met(right, left, beside(JoinType::RightAnti))?,
-        SetOp::Intersect => met(right, left, beside(JoinType::RightSemi))?,
+        SetOp::Except | SetOp::Intersect => among(right, left, keys, op == SetOp::Except)?,
     };
     let plan = match (all, time.filter(|_| ascending)) {
         (true, _) => plan,
@@ -64,15 +61,6 @@ pub fn combine(
         }
     };
     Ok(Relation { plan, columns, time, ascending, is_table: false, is_sorted: false })
-}
-
-/// Returns the rows of one plan that have, or have not, an equal among another's, in their order.
-fn met(
-    others: LogicalPlan,
-    rows: LogicalPlan,
-    (join_type, keys): (JoinType, (Vec<PlanColumn>, Vec<PlanColumn>)),
-) -> Result<LogicalPlan, SqlError> {
-    build(|b| b.join_detailed(rows, join_type, keys, None, NullEquality::NullEqualsNull), others)
 }
 
 fn brought_to(column: &Column, kind: Kind, field: &str) -> Result<Expr, SqlError> {

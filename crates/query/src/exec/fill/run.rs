@@ -6,22 +6,21 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
-use arrow::record_batch::RecordBatch;
 use datafusion::common::Result;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{TryStreamExt, stream};
 
 use super::filler::Filler;
 use super::{FillWith, Span};
 use crate::exec::column_place::{ASCENDING, in_time};
+use crate::exec::kept_rows::read_all;
 use crate::exec::key_index::KeyIndex;
 use crate::exec::operator::{counted, reads_inputs};
 
@@ -112,21 +111,4 @@ impl ExecutionPlan for FillExec {
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
-}
-
-/// Reads the whole input into one batch; an error when the memory pool is full.
-async fn read_all(
-    mut input: SendableRecordBatchStream,
-    reservation: MemoryReservation,
-) -> Result<(RecordBatch, MemoryReservation)> {
-    let mut batches = Vec::new();
-    while let Some(batch) = input.next().await {
-        let batch = batch?;
-        // Twice: the batches and their copy live side by side for a moment.
-        reservation.try_grow(2 * batch.get_array_memory_size())?;
-        batches.push(batch);
-    }
-    let rows = concat_batches(&input.schema(), &batches)?;
-    reservation.shrink(batches.iter().map(RecordBatch::get_array_memory_size).sum());
-    Ok((rows, reservation))
 }
