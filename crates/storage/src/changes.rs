@@ -215,14 +215,16 @@ impl Outputs<'_> {
 
 impl Drop for Outputs<'_> {
     fn drop(&mut self) {
+        // When the log has failed, the edit may stand in it: the next start knows which files it names. Until then they count as being
+        // written, or gc would take them for leftovers.
+        if self.database.write_failure().is_some() {
+            return;
+        }
         let paths = self.forget();
-        // When the log has failed, the edit may stand in it: the next start knows which files it names.
-        if self.database.write_failure().is_none() {
-            let mut gc = self.database.gc.lock().expect("no holder of this lock panics");
-            gc.discard(paths);
-            for dir in self.dirs.take() {
-                gc.discard_dir(self.files_below(&dir), dir);
-            }
+        let mut gc = self.database.gc.lock().expect("no holder of this lock panics");
+        gc.discard(paths);
+        for dir in self.dirs.take() {
+            gc.discard_dir(self.files_below(&dir), dir);
         }
     }
 }

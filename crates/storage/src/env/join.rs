@@ -12,11 +12,14 @@ pub fn in_turn(first: &(dyn Fn() + Sync), second: &(dyn Fn() + Sync)) {
     second();
 }
 
-/// Runs two pieces of work at once.
+/// Runs two pieces of work at once, or one after the other where the system has no further thread.
 pub fn at_once(first: &(dyn Fn() + Sync), second: &(dyn Fn() + Sync)) {
     std::thread::scope(|scope| {
-        scope.spawn(second);
+        let begun = std::thread::Builder::new().spawn_scoped(scope, second).is_ok();
         first();
+        if !begun {
+            second();
+        }
     });
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use storage::env::Fs;
 use storage::env::clock::ManualClock;
 use storage::env::fs::FileKind;
-use storage::env::sim_fs::{Fault, FaultPlan, OpKind, SimFs, Survive};
+use storage::env::sim_fs::{Fault, FaultPlan, Op, OpKind, SimFs, Survive};
 use storage::{Database, Error, SnapshotState};
 
 use crate::support::*;
@@ -234,6 +234,33 @@ fn a_failed_sync_is_never_acknowledged_and_never_repeated() {
     let after = rows(&db, "t").len();
     assert!(after == before.len() || after == before.len() + 1, "{after}");
     insert(&db, "t", &[ROW]);
+}
+
+/// The edit may stand in the log, and then the next start needs what it names: gc must not take it for a leftover.
+#[test]
+fn files_of_an_edit_whose_sync_failed_stay() {
+    let flush = |fault: Option<u64>| {
+        let (fs, env) = machine();
+        drop(flushed(&env));
+        let fs = Arc::new(fs.kill());
+        let db = open(&on_arc(&env, fs.clone())).unwrap();
+        insert(&db, "t", &[ROW]);
+        fs.record_trace(true);
+        let plan = |at_op| FaultPlan::one(Fault::Fail { at_op, errno: Fault::EIO, times: 1 });
+        fs.set_faults(fault.map_or(FaultPlan::none(), plan));
+        let flushed = db.flush_table(db.view().table("t").unwrap().id());
+        (fs, env, db, flushed)
+    };
+    let (fs, ..) = flush(None);
+    let is_of_log = |op: &Op| op.site.kind == OpKind::Sync && op.path.starts_with("/root/db/_live");
+    let sync = fs.take_trace().into_iter().find(is_of_log).expect("the edit is made durable").number;
+    let (fs, env, db, flushed) = flush(Some(sync));
+    flushed.unwrap_err();
+    assert!(db.write_failure().is_some());
+    let before = rows(&db, "t");
+    while db.step_gc().unwrap() {}
+    drop(db);
+    assert_eq!(rows(&open(&on_arc(&env, Arc::new(fs.kill()))).unwrap(), "t"), before);
 }
 
 #[test]
