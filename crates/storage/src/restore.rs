@@ -155,6 +155,15 @@ fn choose(disk: &Disk, marker: &Marker, name: Option<&str>, timeline: Option<Tim
     let mut names: Vec<&str> = named.iter().map(|p| p.pin.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
+    let chosen = match named.iter().filter(|p| p.pin.name == "default").max_by_key(|p| p.pin.seq) {
+        Some(default) if names.len() > 1 && name.is_none() && default.pin.seq < chosen.pin.seq => {
+            let later = named.iter().filter(|p| p.pin.seq > default.pin.seq);
+            let whole = later.map(|p| is_whole(disk, p)).collect::<Result<Vec<bool>>>()?;
+            // taken while this copy was being made, and not in it
+            if whole.contains(&true) { chosen } else { default }
+        }
+        _ => chosen,
+    };
     if names.len() > 1 && chosen.pin.name != "default" {
         return Err(Error::Refused(format!(
             "snapshot/ holds several snapshots ({}): write snapshot=<name> into {}",
@@ -167,6 +176,15 @@ fn choose(disk: &Disk, marker: &Marker, name: Option<&str>, timeline: Option<Tim
         return Err(Error::corrupt(&chosen_path, "the snapshot is of another database than db/_stillpoint"));
     }
     Ok(Plan { chosen, chosen_path, pins })
+}
+
+/// Returns whether what a snapshot names is there.
+fn is_whole(disk: &Disk, found: &PinFile) -> Result<bool> {
+    match prove(disk, &found.pin, &found.path, Depth::Fast, &|_| {}) {
+        Ok(_) => Ok(true),
+        Err(Error::Corrupt { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn refuse_unknown(disk: &Disk, pins: &[PinFile], name: Option<&str>, timeline: Option<TimelineId>) -> Error {

@@ -69,9 +69,30 @@ pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &(dyn Fn(&st
     let proven = Proven::default();
     let mut whole = Vec::new();
     for run in pins.chunk_by(|one, later| content::goes_on(&one.pin, &later.pin)) {
-        whole.extend(verify_run(&disk, run, &marker.database_id, &proven, progress).map_err(Error::of_copy)?);
+        let found = verify_run(&disk, run, &marker.database_id, &proven, progress);
+        whole.extend(found.map_err(|error| beside_default(&disk, &pins, &marker.database_id, error.of_copy()))?);
     }
     Ok(whole)
+}
+
+/// Says what is whole of a copy in which something is missing: a snapshot that was taken while the copy was being made is named there,
+/// and need not be in it.
+fn beside_default(disk: &Disk, pins: &[PinFile], database_id: &str, error: Error) -> Error {
+    let Error::Corrupt { file, detail } = error else { return error };
+    let Some(at) = pins.iter().position(|found| found.pin.name == "default") else {
+        return Error::Corrupt { file, detail };
+    };
+    let later: Vec<&str> = pins[at + 1..].iter().map(|found| &*found.pin.name).collect();
+    let is_whole = || verify_run(disk, &pins[at..=at], database_id, &Proven::default(), &|_| {}).is_ok();
+    let detail = match later.is_empty() || !is_whole() {
+        true => detail,
+        false => format!(
+            "{detail}; snapshot default is whole, and {} {} taken while it was open: `--snapshot default` looks at that one alone",
+            later.join(", "),
+            if later.len() == 1 { "was" } else { "were" }
+        ),
+    };
+    Error::Corrupt { file, detail }
 }
 
 /// Verifies snapshots each of whose logs begins with that of the one before.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use storage::env::sim_fs::{CopyMode, SimFs};
-use storage::{Env, Error};
+use storage::{Env, Error, Terms, restore};
 
 use crate::support::*;
 
@@ -179,4 +179,33 @@ fn a_root_in_another_place_begins_a_timeline_and_never_gives_out_the_same_names(
         assert!(bytes(ROOT) == bytes(COPY), "{}", path.display());
     }
     assert_eq!(rows(&here, "t"), rows(&there, "t"));
+}
+
+/// A copy of `db/`, then a snapshot that somebody else takes, then the copy of `snapshot/`.
+#[test]
+fn a_snapshot_that_was_taken_during_the_copy_does_not_hide_the_copied_one() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    let id = create(&db, "t");
+    insert(&db, "t", &[(0, Some("a"), 1, Some("x"))]);
+    db.prepare_snapshot("default").unwrap();
+    let copied = rows(&db, "t");
+    fs.copy_tree(Path::new(ROOT), Path::new(COPY), CopyMode::Copy, &["db/_live", "log", "snapshot"], 1).finish();
+    insert(&db, "t", &[(1, Some("b"), 2, None)]);
+    db.flush_table(id).unwrap();
+    db.prepare_snapshot_with("hourly", Terms { keep: true, ..Terms::default() }).unwrap();
+    fs.copy_tree(&Path::new(ROOT).join("snapshot"), &Path::new(COPY).join("snapshot"), CopyMode::Copy, &[], 1).finish();
+    db.complete_snapshot("default").unwrap();
+
+    let env = on_arc(&env, fs.clone());
+    let verify = |name| restore::verify(&env, Path::new(COPY), name, &|_| {});
+    match verify(None) {
+        Err(Error::Corrupt { detail, .. }) => {
+            assert!(detail.contains("snapshot default is whole, and hourly was taken while it was open"), "{detail}")
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(verify(Some("default")).unwrap().len(), 1);
+    fs.write_file(&Path::new(COPY).join("_restore"), b"");
+    assert_eq!(rows(&open_at(&env, COPY).unwrap(), "t"), copied);
 }
