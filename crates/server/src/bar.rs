@@ -71,7 +71,7 @@ impl Bar {
         if self.on_terminal {
             eprint!("\r{line}\x1b[K");
         } else {
-            eprintln!("{line}");
+            errln!("{line}");
         }
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }

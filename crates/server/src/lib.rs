@@ -2,8 +2,13 @@
 //!
 //! Reading order: [`start`] (what happens from the command line to the first client), [`config`], [`server`] (engine and
 //! listeners of one root), [`live`] and [`reload`] (what may change meanwhile), [`http`], [`ilp_tcp`] and [`ilp_write`],
-//! [`import`], [`pg`], [`health`], [`watch`] and [`metrics`] (what probes are told), [`signals`]; commands beside the server: [`migrate`],
+//! [`import`], [`pg`], [`health`], [`watch`] and [`metrics`] (what probes are told), [`signals`], `lines` (what an operator is told); commands beside the server: [`migrate`],
 //! [`snapshot`], [`restore`].
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+#[macro_use]
+mod lines;
 
 mod bar;
 pub mod config;

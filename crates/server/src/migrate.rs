@@ -41,7 +41,7 @@ pub fn run(arguments: &ImportArguments, root: PathBuf, env: &Env) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("cannot start threads: {error}");
+            errln!("cannot start threads: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -51,7 +51,7 @@ pub fn run(arguments: &ImportArguments, root: PathBuf, env: &Env) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
-            eprintln!("{why}");
+            errln!("{why}");
             ExitCode::FAILURE
         }
     }
@@ -106,13 +106,13 @@ async fn all_tables(
     let mut whole = true;
     for table in &wanted {
         match table::bring(table, source, target, &mut state).await {
-            Ok(line) => eprintln!("{}: {line}", table.name),
+            Ok(line) => errln!("{}: {line}", table.name),
             Err(why) => {
                 whole = false;
-                eprintln!("{}: FAILED: {why}", table.name);
+                errln!("{}: FAILED: {why}", table.name);
             }
         }
     }
-    eprintln!("{} of {} tables arrived whole", state.done(wanted.iter().map(|t| t.name.as_str())), wanted.len());
+    errln!("{} of {} tables arrived whole", state.done(wanted.iter().map(|t| t.name.as_str())), wanted.len());
     Ok(whole)
 }

@@ -82,13 +82,13 @@ fn restore(arguments: &RestoreArguments, json: bool, env: &Env) -> Result<(), Fa
     let planned = IntoRoot::plan(env, wish, &told).map_err(refused)?;
     let facts = planned.facts().clone();
     if !json {
-        facts.lines.iter().for_each(|line| println!("{line}"));
+        facts.lines.iter().for_each(|line| outln!("{line}"));
     }
     if arguments.dry_run {
         if json {
-            println!("{}", as_json(&facts, None));
+            outln!("{}", as_json(&facts, None));
         } else {
-            println!("nothing was changed");
+            outln!("nothing was changed");
         }
         return Ok(());
     }
@@ -101,17 +101,19 @@ fn restore(arguments: &RestoreArguments, json: bool, env: &Env) -> Result<(), Fa
 
 fn tell(facts: &Facts, restored: &Restored, root: &Path, json: bool) {
     if json {
-        println!("{}", as_json(facts, Some(restored)));
+        outln!("{}", as_json(facts, Some(restored)));
         return;
     }
     let Some(report) = &restored.report else { return };
     let brought = &restored.brought;
-    println!(
+    outln!(
         "{} bytes came in {} files, {} share their blocks",
-        brought.new_bytes, brought.new_files, brought.cloned_files
+        brought.new_bytes,
+        brought.new_files,
+        brought.cloned_files
     );
-    report.lines.iter().for_each(|line| println!("{line}"));
-    println!("start a server with -d {}", root.display());
+    report.lines.iter().for_each(|line| outln!("{line}"));
+    outln!("start a server with -d {}", root.display());
 }
 
 /// Returns the plan, and what was done, as one object.

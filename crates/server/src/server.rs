@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use storage::env::Env;
-use storage::{Database, Engine, Options};
+use storage::{Database, Engine, Options, StartStep};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -32,7 +32,7 @@ pub(crate) use shared::shown;
 pub(crate) const STATEMENT_STACK_BYTES: usize = 64 << 20;
 
 /// Hears what a long start does, one line at a time.
-pub type Progress = Box<dyn Fn(&str) + Send>;
+pub type Progress = Box<dyn Fn(StartStep) + Send>;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -92,8 +92,15 @@ impl Server {
         let health = listen(config.health, "health checks", "http.min.net.bind.to").await?;
         let memory = types::memory::Budget::new(memory::limit_bytes(&config.memory_limit, env.fs.as_ref()));
         let spill = memory::spill(&config, env.fs.as_ref()).map_err(StartError::Spill)?;
-        let engine = open(&config, env.clone(), memory.clone(), progress).await?;
+        // what may fail stands before what may restore
         let statements = runtime().map_err(StartError::Threads)?;
+        let engine = match open(&config, env.clone(), memory.clone(), progress).await {
+            Ok(engine) => engine,
+            Err(error) => {
+                statements.shutdown_background();
+                return Err(error);
+            }
+        };
         let shared = Shared::new(&config, env, &engine, statements.handle(), memory, spill);
 
         let http = http.zip(config.http.clone());

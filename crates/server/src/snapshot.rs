@@ -103,7 +103,7 @@ impl From<Error> for Failure {
 
 fn tell(arguments: &CopyArguments, json: bool, outcome: Result<Report, Failure>) -> ExitCode {
     let on_stdout = arguments.tar.as_deref() != Some(Path::new("-"));
-    let say = |line: &str| if on_stdout { println!("{line}") } else { eprintln!("{line}") };
+    let say = |line: &str| if on_stdout { outln!("{line}") } else { errln!("{line}") };
     match outcome {
         Ok(report) if json => {
             say(&as_json(&report).to_string());
@@ -191,7 +191,7 @@ async fn on_stopped_root(work: &Work, signals: &mut Signals) -> Result<Report, F
     let database = Database::open(work.env.clone(), options)?;
     // No start will say them again. Who asked for JSON finds nothing but a refusal on stderr.
     if !work.quiet {
-        database.start_report().notices.iter().for_each(|notice| eprintln!("{notice}"));
+        database.start_report().notices.iter().for_each(|notice| errln!("{notice}"));
     }
     database.complete_snapshot(&work.name)?;
     database.prepare_snapshot_with(&work.name, Terms::default())?;

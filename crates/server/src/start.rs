@@ -8,14 +8,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
-use storage::Database;
 use storage::env::Env;
 use storage::restore::Whole;
+use storage::{Database, StartStep};
 use types::TimestampUs;
 
 use crate::config::LogConfig;
@@ -121,17 +121,17 @@ fn log_panics() {
 fn verify(copy: &Path, snapshot: Option<&str>, json: bool, env: &Env) -> ExitCode {
     let progress = |doing: &str| {
         if !json {
-            eprintln!("{doing}");
+            errln!("{doing}");
         }
     };
     match storage::restore::verify(env, copy, snapshot, &progress) {
         Ok(whole) if json => {
             let snapshots: Vec<_> = whole.iter().map(whole_as_json).collect();
-            println!("{}", json!({"whole": true, "snapshots": snapshots}));
+            outln!("{}", json!({"whole": true, "snapshots": snapshots}));
             ExitCode::SUCCESS
         }
         Ok(whole) => {
-            whole.iter().for_each(|line| println!("{line}"));
+            whole.iter().for_each(|line| outln!("{line}"));
             ExitCode::SUCCESS
         }
         Err(error) => refuse(&Refusal::of_storage(&error, Some(copy)), REFUSED, json),
@@ -155,25 +155,25 @@ fn check_config(root: &Path, json: bool, env: &Env) -> ExitCode {
     let found = configuration::check(root, env.fs.as_ref());
     let in_order = found.refusals.is_empty() && found.warnings.is_empty();
     if json {
-        println!(
+        outln!(
             "{}",
             json!({"in_order": in_order, "refused": found.refusals, "warnings": found.warnings, "notes": found.advice})
         );
         return if in_order { ExitCode::SUCCESS } else { ExitCode::from(UNCLEAN) };
     }
     for line in &found.refusals {
-        println!("refused: {line}");
+        outln!("refused: {line}");
     }
     for line in &found.warnings {
-        println!("warning: {line}");
+        outln!("warning: {line}");
     }
     for line in &found.advice {
-        println!("note: {line}");
+        outln!("note: {line}");
     }
     if !in_order {
         return ExitCode::from(UNCLEAN);
     }
-    println!("the configuration of {} is in order", root.display());
+    outln!("the configuration of {} is in order", root.display());
     ExitCode::SUCCESS
 }
 
@@ -188,7 +188,8 @@ async fn serve(root: PathBuf, json: bool, env: Env) -> Result<(), Failure> {
     let config = load_config(&root, env.fs.as_ref()).map_err(wrong)?;
     let warnings = machine::warnings(&root, env.fs.as_ref(), &limits);
     let (unknown, without_effect) = (config.warnings.clone(), config.without_effect.clone());
-    let progress = progress(&env, manager.clone(), json);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let progress = progress(&env, manager.clone(), json, told.clone());
     let started = Server::start(config, env.clone(), warnings.clone(), progress).await;
     let mut server = started.map_err(|error| {
         Failure::Refused(match &error {
@@ -200,11 +201,7 @@ async fn serve(root: PathBuf, json: bool, env: Env) -> Result<(), Failure> {
     let log_config = server.log_config().clone();
     let log = root::furnish(&canonical, env.fs.as_ref())
         .and_then(|()| TextLog::begin(canonical.join("log"), env.clone(), &log_config))
-        .map_err(|e| {
-            // What has been done is told nowhere else.
-            server.notices().into_iter().for_each(say);
-            format!("cannot prepare {}: {e}", canonical.display())
-        })?;
+        .map_err(|e| format!("cannot prepare {}: {e}", canonical.display()))?;
     text_log::install(log, log_config.level);
     say(&format!("Stillpoint {}", env!("CARGO_PKG_VERSION")));
     for line in machine::describe(&canonical, env.fs.as_ref(), &limits) {
@@ -224,8 +221,12 @@ async fn serve(root: PathBuf, json: bool, env: Env) -> Result<(), Failure> {
             "conf/log.conf is not read: log.level, log.roll.bytes, log.keep.time and log.keep.bytes are in server.conf",
         );
     }
+    let told = std::mem::take(&mut *told.lock().expect("no holder of this lock panics"));
     for notice in server.notices() {
-        say(notice);
+        match told.iter().any(|line| line == notice) {
+            true => tracing::info!("{notice}"),
+            false => say(notice),
+        }
     }
     for line in server.addresses() {
         say(&line);
@@ -263,16 +264,23 @@ async fn keep_logs_short(folder: PathBuf, env: Env, config: LogConfig, database:
 }
 
 /// Returns a listener that shows a line a second on stderr: a restore of a thousand tables need not print them all. A script
-/// finds nothing but the refusal there.
-fn progress(env: &Env, manager: Arc<Notifier>, json: bool) -> Progress {
+/// finds nothing but the refusal there. What has been done is printed at once, and `told` has it then.
+fn progress(env: &Env, manager: Arc<Notifier>, json: bool, told: Arc<Mutex<Vec<String>>>) -> Progress {
     let clock = env.clock.clone();
     let last_us = AtomicI64::new(clock.monotonic_us());
-    Box::new(move |line| {
+    Box::new(move |step| {
+        let line = match step {
+            StartStep::Doing(line) => line,
+            StartStep::Done(line) => {
+                outln!("{line}");
+                return told.lock().expect("no holder of this lock panics").push(line.to_owned());
+            }
+        };
         let now_us = clock.monotonic_us();
         if now_us - last_us.load(Ordering::Relaxed) >= 1_000_000 {
             last_us.store(now_us, Ordering::Relaxed);
             if !json {
-                eprintln!("{line}");
+                errln!("{line}");
             }
             manager.status(line);
         }
@@ -299,17 +307,17 @@ fn absolute(path: PathBuf) -> PathBuf {
 
 /// Prints a line for the operator; the text log has it too.
 fn say(line: &str) {
-    println!("{line}");
+    outln!("{line}");
     tracing::info!("{line}");
 }
 
 fn warn(line: &str) {
-    println!("WARNING: {line}");
+    outln!("WARNING: {line}");
     tracing::warn!("{line}");
 }
 
 fn fail(code: u8, why: &str) -> ExitCode {
     let shown: Vec<&str> = why.lines().take(REFUSAL_LINES).collect();
-    eprintln!("stillpoint: {}", shown.join("\n"));
+    errln!("stillpoint: {}", shown.join("\n"));
     ExitCode::from(code)
 }

@@ -47,7 +47,7 @@ pub use append::RowsByTable;
 pub(crate) use append::{Resolver, payload_bytes};
 pub use ddl::{NewColumn, NewTable};
 pub use dropped::DroppedTable;
-pub use open::StartReport;
+pub use open::{StartReport, StartStep};
 pub use write::{Target, Write};
 
 /// A crash of the machine loses at most about this much of what was acknowledged without a sync.

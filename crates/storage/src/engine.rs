@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::Result;
-use crate::database::{Database, Options};
+use crate::database::{Database, Options, StartStep};
 use crate::env::Env;
 
 /// How often the background thread looks for work.
@@ -53,9 +53,9 @@ impl Engine {
         Engine::open_with_progress(env, options, &|_| {})
     }
 
-    /// As [`Engine::open`]; `progress` is told what a long start is doing.
-    pub fn open_with_progress(env: Env, options: Options, progress: &dyn Fn(&str)) -> Result<Engine> {
-        let database = Arc::new(Database::open_with_progress(env, options, progress)?);
+    /// As [`Engine::open`]; `hears` as in [`Database::open_with_progress`].
+    pub fn open_with_progress(env: Env, options: Options, hears: &dyn Fn(StartStep)) -> Result<Engine> {
+        let database = Arc::new(Database::open_with_progress(env, options, hears)?);
         let stop = Arc::new(Stop::default());
         let troubles = Troubles::default();
         let work = Background { database: database.clone(), stop: stop.clone(), troubles: troubles.clone() };

@@ -60,7 +60,8 @@ mod window;
 pub use arrow_type::arrow_type;
 pub use bring_back::whole::{Difference, TableChange};
 pub use database::{
-    ColumnChange, CommitMode, Database, DroppedTable, NewColumn, NewTable, Options, StartReport, Target, Write,
+    ColumnChange, CommitMode, Database, DroppedTable, NewColumn, NewTable, Options, StartReport, StartStep, Target,
+    Write,
 };
 pub use detach::DetachedPartition;
 pub use engine::Engine;

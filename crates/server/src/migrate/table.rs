@@ -90,7 +90,7 @@ pub async fn bring(table: &Table, source: &Http, target: &Http, state: &mut Stat
         progress.fingerprint = progress.fingerprint.wrapping_add(rows.fingerprint);
         state.keep(&table.name, progress)?;
         if rows.count > 0 {
-            eprintln!("{}: {} of {total} rows", table.name, progress.rows);
+            errln!("{}: {} of {total} rows", table.name, progress.rows);
         }
     }
     compare(table, target, &columns, range, &mut progress).await?;

@@ -52,7 +52,7 @@ pub async fn copy(arguments: &CopyArguments, work: &Work, signals: &mut Signals)
         // The copy is whole; the lease ends soon.
         Ok(report) => {
             if let Err(Failure { why, .. }) = completed {
-                eprintln!(
+                errln!(
                     "warning: snapshot {name} could not be completed and ends by its lease in {LEASE}: {}",
                     why.sentence()
                 );

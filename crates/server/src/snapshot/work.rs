@@ -97,7 +97,7 @@ impl Work {
         if let Some(to) = self.to.as_deref().filter(|_| !self.arguments.link)
             && let Some(why) = copy::lacking(&plan, to)?
         {
-            eprintln!("warning: {why}");
+            errln!("warning: {why}");
         }
         let bar = Bar::new(&self.env, self.quiet);
         let progress = |progress| bar.show(progress);

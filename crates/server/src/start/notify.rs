@@ -24,7 +24,7 @@ impl Notifier {
         match connect(path.as_bytes()) {
             Ok(socket) => Notifier(Some(socket)),
             Err(error) => {
-                eprintln!("stillpoint: cannot reach the service manager at {}: {error}", path.display());
+                errln!("stillpoint: cannot reach the service manager at {}: {error}", path.display());
                 Notifier(None)
             }
         }

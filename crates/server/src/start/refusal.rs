@@ -84,7 +84,7 @@ pub fn refuse(refusal: &Refusal, code: u8, json: bool) -> ExitCode {
     if !json {
         return fail(code, refusal.sentence());
     }
-    eprintln!("{}", refusal.json(code));
+    errln!("{}", refusal.json(code));
     ExitCode::from(code)
 }
 

@@ -11,19 +11,41 @@ use crate::config::template;
 /// Every folder of a root.
 const FOLDERS: [&str; 6] = ["conf", "db", "log", "public", "snapshot", "import"];
 
+/// Files that a root has from its first start on, and what they say.
+const FURNISHED: [(&str, fn() -> String); 2] =
+    [("conf/server.conf", template::server_conf), ("public/index.html", || PAGE.to_owned())];
+
 /// The plain page, for roots in which no console lies.
 const PAGE: &str = include_str!("../public/index.html");
 
-/// Says why [`furnish`] and the text log would fail, as far as that can be seen: behind a restore it would be too late.
+/// Says why [`furnish`], the text log and storage would fail to write into a database's root, as far as that can be seen: behind a
+/// restore it would be too late. A directory that is no root is storage's to refuse.
 pub fn refusal(root: &Path) -> Option<String> {
+    if !root.join("db").is_dir() {
+        return None;
+    }
     let unfit = |folder: &&&str| root.join(folder).exists() && !root.join(folder).is_dir();
     if let Some(folder) = ["conf", "log", "public", "import"].iter().find(unfit) {
         let path = root.join(folder);
         return Some(format!("{} is not a directory: move it away and start again", path.display()));
     }
-    let log = root.join("log");
-    let error = if log.exists() { not_writable(&log) } else { None };
-    error.map(|e| format!("{} cannot be written ({e}): let this user write there and start again", log.display()))
+    let mut written =
+        vec![root.to_owned(), root.join("log"), root.join("snapshot"), root.join("db"), root.join("db/_live")];
+    written.extend(
+        FURNISHED
+            .iter()
+            .filter(|(file, _)| !root.join(file).exists())
+            .filter_map(|(file, _)| root.join(file).parent().map(Path::to_owned)),
+    );
+    let (path, error) = written.into_iter().filter(|path| path.exists()).find_map(|path| {
+        let error = not_writable(&path)?;
+        Some((path, error))
+    })?;
+    let remedy = match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => "mount it for writing",
+        _ => "let this user write there",
+    };
+    Some(format!("{} cannot be written ({error}): {remedy} and start again", path.display()))
 }
 
 #[cfg(unix)]
@@ -42,13 +64,11 @@ pub fn furnish(root: &Path, fs: &dyn Fs) -> io::Result<()> {
     for folder in FOLDERS {
         make_folder(fs, &root.join(folder))?;
     }
-    let conf = root.join("conf").join("server.conf");
-    if !fs.exists(&conf)? {
-        write_new(fs, &conf, &template::server_conf())?;
-    }
-    let page = root.join("public").join("index.html");
-    if !fs.exists(&page)? {
-        write_new(fs, &page, PAGE)?;
+    for (file, text) in FURNISHED {
+        let path = root.join(file);
+        if !fs.exists(&path)? {
+            write_new(fs, &path, &text())?;
+        }
     }
     Ok(())
 }
@@ -78,6 +98,33 @@ mod tests {
     use storage::env::OsFs;
 
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    #[expect(clippy::disallowed_methods, reason = "the test changes files as an operator does")]
+    fn what_cannot_be_written_is_seen_where_it_would_be() {
+        use std::os::unix::fs::symlink;
+        // of a file system that nobody can write, whoever runs this
+        let fixed = Path::new("/proc/self");
+        let root = std::env::temp_dir().join(format!("stillpoint-unfit-{}", std::process::id()));
+        let fs = OsFs::new();
+        make_folder(&fs, &root).unwrap();
+        std::fs::write(root.join("conf"), "").unwrap();
+        assert_eq!(refusal(&root), None, "no root of ours");
+        std::fs::remove_file(root.join("conf")).unwrap();
+        furnish(&root, &fs).unwrap();
+        assert_eq!(refusal(&root), None);
+        for folder in ["log", "snapshot", "public", "conf"] {
+            let place = root.join(folder);
+            std::fs::rename(&place, root.join("kept")).unwrap();
+            symlink(fixed, &place).unwrap();
+            let said = refusal(&root).unwrap_or_default();
+            assert!(said.starts_with(&format!("{} cannot be written", place.display())), "{folder}: {said}");
+            std::fs::remove_file(&place).unwrap();
+            std::fs::rename(root.join("kept"), &place).unwrap();
+        }
+        std::fs::remove_dir_all(root).unwrap();
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "the test changes files as an operator does")]

@@ -24,18 +24,15 @@ const NOT_RUNNING: u8 = 1;
 pub fn status(root: &Path, env: &Env) -> ExitCode {
     match owner::of(root, env.fs.as_ref()) {
         Ok(Owner::Process(pid)) => {
-            println!("running on {}, process {pid}", root.display());
+            outln!("running on {}, process {pid}", root.display());
             ExitCode::SUCCESS
         }
         Ok(Owner::Unseen) => {
-            println!(
-                "running on {}, in another container or as a process that cannot be seen from here",
-                root.display()
-            );
+            outln!("running on {}, in another container or as a process that cannot be seen from here", root.display());
             ExitCode::SUCCESS
         }
         Ok(Owner::Nobody) => {
-            println!("not running on {}", root.display());
+            outln!("not running on {}", root.display());
             ExitCode::from(NOT_RUNNING)
         }
         Err(error) => fail(NOT_RUNNING, &format!("cannot look at {}: {error}", root.display())),

@@ -40,6 +40,14 @@ pub struct StartReport {
     pub notices: Vec<String>,
 }
 
+/// What a start tells while it is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartStep<'a> {
+    Doing(&'a str),
+    /// For the operator, at once: the next start may find no trace that it was not told. The report has it too.
+    Done(&'a str),
+}
+
 impl Database {
     /// Opens a root, making an empty database in an empty one. Everything recovered is durable when this returns.
     ///
@@ -49,13 +57,15 @@ impl Database {
         Database::open_with_progress(env, options, &|_| {})
     }
 
-    /// As [`Database::open`]; `progress` is told what a long start is doing.
-    pub fn open_with_progress(env: Env, options: Options, progress: &dyn Fn(&str)) -> Result<Database> {
+    /// As [`Database::open`]; `hears` is told what a long start is doing, and what it has done that a start which fails behind it would
+    /// tell nobody.
+    pub fn open_with_progress(env: Env, options: Options, hears: &dyn Fn(StartStep)) -> Result<Database> {
         let root = options.root.clone();
-        Database::open_root(env, options, progress).map_err(|error| explain_unwritable(&root, error))
+        Database::open_root(env, options, hears).map_err(|error| explain_unwritable(&root, error))
     }
 
-    fn open_root(env: Env, options: Options, progress: &dyn Fn(&str)) -> Result<Database> {
+    fn open_root(env: Env, options: Options, hears: &dyn Fn(StartStep)) -> Result<Database> {
+        let progress = &|line: &str| hears(StartStep::Doing(line));
         let disk = Disk { env, layout: Layout::new(&options.root), planted: options.planted };
         let trigger = disk.layout.restore_trigger();
         let has_trigger = disk.env.fs.exists(&trigger).map_err(Error::io(&trigger))?;
@@ -70,6 +80,7 @@ impl Database {
         let lock = lock(&disk)?;
         let mut report = StartReport::default();
         report.restore = restore_if_asked(&disk, &options, has_trigger, &mut report.notices, progress)?;
+        report.restore.iter().flat_map(|restore| &restore.lines).for_each(|line| hears(StartStep::Done(line)));
         let marker = root::identify(&disk)?;
         let place = root::place(&disk)?;
         let database_id = marker.id().expect("identify() checked the id");
@@ -79,7 +90,9 @@ impl Database {
             None => begin_history(&disk, &marker.database_id, &files)?,
         };
         if report.restore.is_none() {
-            report.notices.extend(restore::untold(&disk, history.current(), &files, options.restore_grace_us));
+            let untold = restore::untold(&disk, history.current(), &files, options.restore_grace_us);
+            untold.iter().for_each(|line| hears(StartStep::Done(line)));
+            report.notices.extend(untold);
         }
         let mut recovered = recovery::recover(&disk, database_id, &history, &files, progress)?;
         verify_presence(&disk, &recovered)?;
@@ -118,7 +131,8 @@ impl Database {
             gc.window = Some(window);
             scan
         });
-        let began_us = recovered.state.commit_us;
+        // a clock that was ahead for a moment has left a commit of a time that is yet to come
+        let began_us = recovered.state.commit_us.min(disk.env.clock.now_us());
         let began_monotonic_us = disk.env.clock.monotonic_us();
         let head = Head {
             state: recovered.state.clone(),

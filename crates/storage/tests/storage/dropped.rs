@@ -155,6 +155,33 @@ fn a_clock_that_is_ahead_for_a_moment_ends_no_grace() {
     assert!(db.dropped_tables().unwrap().is_empty());
 }
 
+/// The commits that follow have its time, which is yet to come when the next start looks.
+#[test]
+fn a_commit_by_a_clock_that_is_ahead_ends_no_grace() {
+    let (fs, env, clock) = machine_with_clock();
+    let mut db = open_at(&env, ROOT);
+    fill(&db, 1);
+    drop_table(&db);
+    let right_us = clock.now_us();
+    clock.set_wall_us(right_us + 40 * 24 * HOUR_US);
+    create(&db, "ahead");
+    clock.set_wall_us(right_us);
+    for dropped in [1, 2] {
+        clock.advance_us(HOUR_US);
+        drop(db);
+        db = open_at(&on(&env, fs.kill()), ROOT);
+        db.step_dropped().unwrap();
+        assert_eq!(db.dropped_tables().unwrap().len(), dropped);
+        fill(&db, 1);
+        drop_table(&db);
+    }
+    clock.advance_us(22 * HOUR_US);
+    drop(db);
+    db = open_at(&on(&env, fs.kill()), ROOT);
+    db.step_dropped().unwrap();
+    assert_eq!(db.dropped_tables().unwrap().len(), 2, "the oldest has had its 24 hours");
+}
+
 #[test]
 fn a_copy_holds_dropped_tables_whatever_becomes_of_them_later() {
     for settles in [false, true] {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use storage::env::Fs;
-use storage::{Database, Options};
+use storage::{Database, Options, StartStep};
 
 use types::PartitionBy;
 
@@ -73,9 +73,9 @@ fn a_start_tells_what_it_reads() {
     insert(&db, "t", ROWS);
     drop(db);
     let heard = std::sync::Mutex::new(Vec::new());
-    let listen = |line: &str| heard.lock().unwrap().push(line.to_owned());
+    let listen = |step: StartStep| heard.lock().unwrap().push(format!("{step:?}"));
     storage::Database::open_with_progress(on(&env, fs.kill()), storage::Options::new(ROOT), &listen).unwrap();
-    assert_eq!(*heard.lock().unwrap(), ["recovery: reading log file 1 of 1"]);
+    assert_eq!(*heard.lock().unwrap(), ["Doing(\"recovery: reading log file 1 of 1\")"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use storage::env::Fs;
 use storage::env::clock::Clock;
 use storage::env::sim_fs::{SimFs, Survive};
-use storage::{Database, Env, Error, Terms};
+use storage::{Database, Env, Error, Options, StartStep, Terms};
 
 use crate::support::*;
 
@@ -149,6 +149,27 @@ fn a_restore_that_is_cut_short_anywhere_can_be_undone_and_says_so() {
             assert_eq!(rows(&open(&on(&env, fs.kill())).unwrap(), "t"), end, "call {at}");
         }
     }
+}
+
+/// So a start that ends behind it has told it, and one that ends before it leaves that to the next.
+#[test]
+fn what_a_restore_did_is_told_before_the_log_of_its_timeline_begins() {
+    let (fs, env, _) = machine_with_clock();
+    live_through_a_cut(&env);
+    ask(&fs, "snapshot=before");
+    let fs = fs.kill();
+    let told = std::sync::Mutex::new(Vec::new());
+    let hears = |step: StartStep| {
+        if let StartStep::Done(line) = step {
+            let begun = fs.files_below(Path::new("/root/db/_live"));
+            assert!(!begun.iter().any(|path| path.to_string_lossy().starts_with("2-")), "{begun:?}");
+            told.lock().unwrap().push(line.to_owned());
+        }
+    };
+    let db = Database::open_with_progress(on(&env, fs.another_process()), Options::new(ROOT), &hears).unwrap();
+    let begun = fs.files_below(Path::new("/root/db/_live"));
+    assert!(begun.iter().any(|path| path.to_string_lossy().starts_with("2-")), "{begun:?}");
+    assert_eq!(*told.lock().unwrap(), db.start_report().restore.as_ref().unwrap().lines);
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub fn stop(root: &Path, env: &Env) -> ExitCode {
     let pid = match owner::of(root, env.fs.as_ref()) {
         Ok(Owner::Process(pid)) => pid,
         Ok(Owner::Nobody) => {
-            println!("not running on {}", root.display());
+            outln!("not running on {}", root.display());
             return ExitCode::SUCCESS;
         }
         Ok(Owner::Unseen) => {
@@ -43,7 +43,7 @@ pub fn stop(root: &Path, env: &Env) -> ExitCode {
         }
         std::thread::park_timeout(PAUSE);
     }
-    println!("stopped process {pid} on {}", root.display());
+    outln!("stopped process {pid} on {}", root.display());
     ExitCode::SUCCESS
 }
 
@@ -90,11 +90,11 @@ impl Background {
             let heard = self.manager.recv(&mut bytes).map_or(0, |length| length);
             let heard = String::from_utf8_lossy(&bytes[..heard]);
             if heard.lines().any(|line| line == "READY=1") {
-                println!("started on {}, process {}", root.display(), self.child.id());
+                outln!("started on {}, process {}", root.display(), self.child.id());
                 break ExitCode::SUCCESS;
             }
             if let Some(status) = heard.strip_prefix("STATUS=") {
-                eprintln!("{status}");
+                errln!("{status}");
             }
             match self.child.try_wait() {
                 Ok(None) => {}

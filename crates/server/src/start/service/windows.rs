@@ -19,7 +19,7 @@ pub fn start(root: &Path, json: bool, _: &Env) -> ExitCode {
 pub fn stop(root: &Path, env: &Env) -> ExitCode {
     match owner::of(root, env.fs.as_ref()) {
         Ok(Owner::Nobody) => {
-            println!("not running on {}", root.display());
+            outln!("not running on {}", root.display());
             ExitCode::SUCCESS
         }
         Ok(_) => {

@@ -53,6 +53,19 @@ fn a_configuration_is_checked_without_a_start() {
     std::fs::remove_dir_all(root).unwrap();
 }
 
+/// A full disk under a log, or a pipe whose reader has gone.
+#[test]
+#[cfg(target_os = "linux")]
+fn output_that_cannot_be_written_ends_no_command() {
+    let root = new_root();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for arguments in [&["--check-config"] as &[&str], &["start"], &["status"], &["stop"]] {
+        let done = binary().args(arguments).arg("-d").arg(&root).stdout(full()).stderr(full()).status().unwrap();
+        assert_eq!(done.code(), Some(0), "{arguments:?}");
+    }
+    std::fs::remove_dir_all(root).unwrap();
+}
+
 /// Runs the binary and returns its exit code and the one JSON object that it printed in one line.
 fn json(root: &Path, arguments: &[&str]) -> (i32, serde_json::Value) {
     let (code, text) = run(root, &[arguments, &["--json"]].concat());
