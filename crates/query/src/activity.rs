@@ -4,17 +4,19 @@
 //! wakes whoever waits; every stream of a running plan looks at the mark between two batches ([`Stopper::stoppable`]), drops the
 //! plan with all its memory at once, and ends with the reason as its error.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::Stream;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 
 use crate::error::{SqlError, SqlErrorKind};
@@ -186,6 +188,46 @@ pub(crate) fn listed(
     Box::pin(Stoppable::new(stream, statement, Some(running), stopper))
 }
 
+thread_local! {
+    /// The statement whose rows this thread makes, and since when it has done nothing else.
+    static AT_WORK: RefCell<Option<(Arc<Statement>, Instant)>> = const { RefCell::new(None) };
+}
+
+/// How long a statement may keep a thread from others.
+const STRETCH: Duration = Duration::from_millis(50);
+
+/// Looks up from work that gives no batch for long: lets others have the thread now and then.
+///
+/// # Errors
+/// The reason when the statement whose rows this thread makes must stop.
+pub(crate) fn look_up() -> datafusion::error::Result<()> {
+    AT_WORK.with_borrow_mut(|at_work| {
+        let Some((statement, since)) = at_work else { return Ok(()) };
+        statement.check().map_err(SqlError::into_datafusion)?;
+        let shares = || Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
+        if since.elapsed() >= STRETCH && shares() {
+            tokio::task::block_in_place(|| {});
+            *since = Instant::now();
+        }
+        Ok(())
+    })
+}
+
+/// Makes a statement the one at work on this thread, until it is dropped.
+struct AtWork(Option<(Arc<Statement>, Instant)>);
+
+impl AtWork {
+    fn begin(statement: &Arc<Statement>) -> AtWork {
+        AtWork(AT_WORK.replace(Some((statement.clone(), Instant::now()))))
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        AT_WORK.set(self.0.take());
+    }
+}
+
 struct Stoppable {
     schema: SchemaRef,
     /// None once it ended or was stopped: what it held is free then.
@@ -225,7 +267,9 @@ impl Stream for Stoppable {
             this.end();
             return Poll::Ready(Some(Err(why.into_datafusion())));
         }
+        let at_work = AtWork::begin(&this.statement);
         let next = stream.as_mut().poll_next(context);
+        drop(at_work);
         if matches!(next, Poll::Ready(None | Some(Err(_)))) {
             this.end();
         }

@@ -2,7 +2,7 @@
 //! it, the physical operator.
 //!
 //! Reading order: [`latest_on`], [`asof_join`], [`splice_join`], [`fill`] (SAMPLE BY's missing buckets), [`slice`] (LIMIT from the end), [`window`], [`window_join`];
-//! what keeps rows in order where the engine does not: `pairs`, `in_turn`, `numbered`;
+//! what keeps rows in order where the engine does not: `pairs`, `in_turn`, `numbered`; what lets a join be stopped: `watched`;
 //! then what they share: [`operator`] (what each says of itself), `column_place`, `kept_rows`, `key_index`; `bounded` is the last rule over every plan. Every operator reads single partitions, states the order
 //! that it needs, and charges what it keeps to the memory pool: a query that does not fit is an error that names the
 //! operator. The planner builds nodes through the functions re-exported here and gives [`extension_planners`] to
@@ -37,6 +37,7 @@ pub mod symbol_join;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod top;
+mod watched;
 pub mod window;
 pub mod window_join;
 
@@ -45,7 +46,7 @@ pub use bounded::Bounded;
 pub use direct::Direct;
 pub use fill::{FillSpec, FillWith, fill};
 pub use latest_on::latest_on;
-pub use slice::slice;
+pub use slice::{in_order, slice};
 pub use splice_join::splice_join;
 pub use window::window;
 pub use window_join::{WindowEnd, WindowJoinSpec, window_join};

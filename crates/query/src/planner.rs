@@ -39,10 +39,9 @@ use storage::{Database, ReadView, TableView};
 
 use crate::error::SqlError;
 use crate::functions::{self, Environment};
-use crate::parser::ast::{Body, Query, Select};
+use crate::parser::ast::{Body, OrderItem, Query, Select};
 use crate::settings::Settings;
 
-use order::OrderBy;
 use parameters::Parameters;
 use relation::{Relation, unqualified};
 use view::{Declarations, Named};
@@ -132,10 +131,7 @@ impl<'a> Planner<'a> {
 
     fn body(&self, query: &Query, ctes: Ctes) -> Result<Relation, SqlError> {
         let relation = match &query.body {
-            Body::Select(select) => {
-                let order_by = OrderBy { items: &query.order_by, in_full: query.limit.is_none() };
-                self.select(select, order_by, ctes)?
-            }
+            Body::Select(select) => self.select(select, &query.order_by, ctes)?,
             other => {
                 let relation = self.branch(other, ctes)?;
                 order::by_outputs(self, relation, &query.order_by, ctes)?
@@ -144,7 +140,7 @@ impl<'a> Planner<'a> {
         order::limit(self, relation, query.limit.as_ref())
     }
 
-    fn select(&self, select: &Select, order_by: OrderBy<'_>, ctes: Ctes) -> Result<Relation, SqlError> {
+    fn select(&self, select: &Select, order_by: &[OrderItem], ctes: Ctes) -> Result<Relation, SqlError> {
         select::select(self, select, order_by, ctes).or_else(|error| {
             let nothing = self.select_never_has_rows(select, ctes).then(|| self.without_rows(select)).flatten();
             nothing.unwrap_or(Err(error))
@@ -154,7 +150,7 @@ impl<'a> Planner<'a> {
     /// Returns the plan of one branch of a set operation.
     fn branch(&self, body: &Body, ctes: Ctes) -> Result<Relation, SqlError> {
         match body {
-            Body::Select(select) => self.select(select, OrderBy { items: &[], in_full: false }, ctes),
+            Body::Select(select) => self.select(select, &[], ctes),
             Body::Nested(query) => self.query(query, ctes),
             Body::Show(show) => show::relation(self, show),
             Body::Set { op, all, left, right, position } => {

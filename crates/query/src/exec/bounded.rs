@@ -1,8 +1,8 @@
 //! The last rule over a physical plan: what keeps it within its memory, lets it be stopped, and keeps its rows in order.
 //!
 //! Operators that give many batches for one that they read pause between them, else neither a time limit nor a cancel
-//! gets a word in. A hash join whose kept side is estimated too large becomes a merge of two sorts, which can spill. Joins and unions
-//! that would give their rows in another order than their inputs are replaced: `pairs.rs`, `in_turn.rs`, `numbered.rs`.
+//! gets a word in; conditions of joins look up from their work (`watched.rs`). A hash join whose kept side is estimated too large becomes a merge of two sorts, which can spill. Joins, unions and
+//! sorts that would give rows in another order than their inputs, where nothing asks for that, are replaced: `pairs.rs`, `in_turn.rs`, `numbered.rs`.
 
 use std::sync::Arc;
 
@@ -23,12 +23,14 @@ use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJo
 use datafusion::physical_plan::limit::GlobalLimitExec;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::statistics::StatisticsContext;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, StatisticsArgs};
 
 use super::in_turn::InTurnExec;
-use super::numbered::numbered_join;
+use super::numbered::{numbered_join, numbered_sort};
 use super::pairs::PairsExec;
+use super::watched::watched;
 
 /// Operators that may give many batches for one of their input.
 const MULTIPLYING: [&str; 9] = [
@@ -55,11 +57,14 @@ pub struct Bounded {
 impl PhysicalOptimizerRule for Bounded {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let plan = plan.transform_up(|plan| {
+            let plan = watched(&plan)?.unwrap_or(plan);
             let plan = match self.merged(&plan)? {
                 Some(merged) => merged,
                 None => plan.downcast_ref::<HashJoinExec>().map(numbered_join).transpose()?.flatten().unwrap_or(plan),
             };
+            let plan = plan.downcast_ref::<SortExec>().map(numbered_sort).transpose()?.flatten().unwrap_or(plan);
             let plan = crossed(&plan)?.or_else(|| paired(&plan)).or_else(|| in_turn(&plan)).unwrap_or(plan);
+            let plan = merged_in_turn(&plan).unwrap_or(plan);
             if MULTIPLYING.contains(&plan.name()) {
                 return Ok(Transformed::yes(Arc::new(CooperativeExec::new(plan)) as Arc<dyn ExecutionPlan>));
             }
@@ -118,6 +123,12 @@ fn limited(plan: Arc<dyn ExecutionPlan>, fetch: Option<usize>) -> Arc<dyn Execut
 fn in_turn(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
     let together = plan.downcast_ref::<CoalescePartitionsExec>()?;
     Some(limited(Arc::new(InTurnExec::new(together.input().clone())), together.fetch()))
+}
+
+/// Returns a merge of sorted partitions in which rows that are equal come in the order of these.
+fn merged_in_turn(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+    let merge = plan.downcast_ref::<SortPreservingMergeExec>()?;
+    Some(Arc::new(merge.clone().with_round_robin_repartition(false)))
 }
 
 impl Bounded {

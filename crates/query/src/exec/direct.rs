@@ -41,7 +41,7 @@ pub mod values;
 pub mod wanted;
 pub mod work;
 
-pub use again::{Again, may_run_again};
+pub use again::{Again, is_dynamic, may_run_again};
 pub use backward::Backward;
 pub use block::{Block, Selection};
 pub use delivered::{Delivery, delivered, few};

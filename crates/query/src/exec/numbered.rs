@@ -1,25 +1,30 @@
-//! Rows with their numbers behind them: [`numbered_join`].
+//! Rows with their numbers behind them: [`numbered_join`], [`numbered_sort`].
 //!
 //! The engine's hash join gives the rows of an outer side that have no partner behind those that have one, batch by batch, unless
-//! that side says of itself in what order it comes. Few sides do when the time is not asked for. A number says it.
+//! that side says of itself in what order it comes. Few sides do when the time is not asked for. A number says it. The engine's sort
+//! gives rows that are equal in any order, and with a LIMIT any of them: the number is the last thing to sort by, where that is cheap.
 
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
-use datafusion::common::{JoinType, Result};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{JoinType, Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalSortExpr};
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::joins::{HashJoinExec, HashJoinExecBuilder, PartitionMode};
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
 };
 use futures::TryStreamExt;
 
 use super::column_place::ASCENDING;
-use super::operator::reads_inputs;
+use super::direct::is_dynamic;
+use super::operator::{computes, inputs_stay_in_order};
 
 /// Returns an outer join that keeps the order of its rows; None for one that does so already, or is another join.
 pub fn numbered_join(join: &HashJoinExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
@@ -39,7 +44,42 @@ pub fn numbered_join(join: &HashJoinExec) -> Result<Option<Arc<dyn ExecutionPlan
     join.build_exec().map(Some)
 }
 
-/// The rows of an input, with a column behind the others that counts them.
+/// Returns a sort that leaves rows that are equal in the order of its input; None for one with a LIMIT that tells a scan below, by its
+/// keys alone, which rows are still of use: that saves more than such an order is worth.
+pub fn numbered_sort(sort: &SortExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let input = sort.input();
+    if sort.fetch().is_some() && input.exists(|plan| Ok(has_dynamic_filter(plan)))? {
+        return Ok(None);
+    }
+    let columns = input.schema().fields().len();
+    let numbered: Arc<dyn ExecutionPlan> = Arc::new(NumberedExec::new(input.clone()));
+    let by_number = by_number(columns);
+    let Some(order) = LexOrdering::new(sort.expr().iter().cloned().chain([by_number])) else {
+        return internal_err!("a sort by nothing");
+    };
+    let sorted = SortExec::new(order, numbered).with_preserve_partitioning(sort.preserve_partitioning());
+    let column = |place: usize| {
+        let name = input.schema().field(place).name().clone();
+        ProjectionExpr { expr: Arc::new(Column::new(&name, place)), alias: name }
+    };
+    let without = (0..columns).map(column).collect::<Vec<_>>();
+    Ok(Some(Arc::new(ProjectionExec::try_new(without, Arc::new(sorted.with_fetch(sort.fetch())))?)))
+}
+
+fn has_dynamic_filter(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let mut found = false;
+    let looked = plan.apply_expressions(&mut |expr| {
+        found |= is_dynamic(expr);
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found || looked.is_err()
+}
+
+fn by_number(place: usize) -> PhysicalSortExpr {
+    PhysicalSortExpr::new(Arc::new(Column::new("number", place)), ASCENDING)
+}
+
+/// The rows of an input, with a column behind the others that counts those of each partition.
 #[derive(Debug)]
 struct NumberedExec {
     input: Arc<dyn ExecutionPlan>,
@@ -50,12 +90,12 @@ impl NumberedExec {
     fn new(input: Arc<dyn ExecutionPlan>) -> NumberedExec {
         let number = Arc::new(Field::new("number", DataType::UInt64, false));
         let fields = input.schema().fields().iter().cloned().chain([number]).collect::<Vec<_>>();
-        let place = fields.len() - 1;
-        let by_number = PhysicalSortExpr::new(Arc::new(Column::new("number", place)), ASCENDING);
+        let known = input.equivalence_properties().oeq_class().iter().cloned();
+        let orderings: Vec<LexOrdering> = known.chain(LexOrdering::new([by_number(fields.len() - 1)])).collect();
         let schema = Arc::new(Schema::new_with_metadata(fields, input.schema().metadata().clone()));
         let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(schema, [[by_number]]),
-            Partitioning::UnknownPartitioning(1),
+            EquivalenceProperties::new_with_orderings(schema, orderings),
+            Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
             input.pipeline_behavior(),
             input.boundedness(),
         );
@@ -78,7 +118,17 @@ impl ExecutionPlan for NumberedExec {
         &self.properties
     }
 
-    reads_inputs!(|exec| input = exec.input => NumberedExec::new(input));
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(NumberedExec::new(children.swap_remove(0))))
+    }
+
+    computes!();
+
+    inputs_stay_in_order!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (rows, schema) = (self.input.execute(partition, context)?, self.schema());

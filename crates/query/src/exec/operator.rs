@@ -1,5 +1,5 @@
 //! What operators say alike of themselves to DataFusion: `reads_tables!` where there is no input, `reads_inputs!` where there
-//! are some; and the way of their rows out: [`counted`].
+//! are some, `inputs_stay_in_order!` where their order counts; and the way of their rows out: [`counted`].
 //!
 //! The macros stand in an `impl ExecutionPlan`, so that what is there beside them is the operator's own.
 
@@ -90,7 +90,22 @@ macro_rules! computes {
         }
     };
 }
-pub(crate) use {computes, reads_inputs, reads_tables};
+/// Of an operator whose rows or values follow from the order of its inputs: each must come as it was planned. Else the engine moves a
+/// sort from above the operator to below it, and takes one that stands below away.
+macro_rules! inputs_stay_in_order {
+    () => {
+        fn required_input_ordering(&self) -> Vec<Option<::datafusion::physical_expr::OrderingRequirements>> {
+            use ::datafusion::physical_plan::ExecutionPlanProperties;
+            // several streams have an order each, and none together
+            let planned = |input: &$crate::exec::operator::Plan| match input.output_partitioning().partition_count() {
+                1 => Some(input.output_ordering()?.clone().into()),
+                _ => None,
+            };
+            self.children().into_iter().map(planned).collect()
+        }
+    };
+}
+pub(crate) use {computes, inputs_stay_in_order, reads_inputs, reads_tables};
 
 /// Returns an operator's batches on their way out, their rows counted.
 pub fn counted(

@@ -149,7 +149,15 @@ pub fn column(cursor: &mut Cursor) -> Result<ColumnDef, SqlError> {
     if token.kind == TokenKind::Word && is_reserved(&token.text) {
         return Err(keyword_error(cursor));
     }
-    let name = name(cursor)?;
+    let name = match token.kind {
+        // the peer takes either quotes here
+        TokenKind::Text => {
+            let name = Ident { name: token.text.clone(), position: token.position };
+            cursor.next();
+            name
+        }
+        _ => name(cursor)?,
+    };
     definition(cursor, name)
 }
 

@@ -1,9 +1,11 @@
-//! WHERE: conditions joined by AND, each filtered by itself; IN (sub-query) becomes a null-safe semi-join.
+//! WHERE: conditions joined by AND, each filtered by itself; IN (sub-query) becomes a null-safe semi-join, and where it is a part of a
+//! condition a column that tells which rows it is true of.
 
 use datafusion::common::{Column as PlanColumn, JoinType, NullEquality};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::relation::Relation;
+use super::group::children;
+use super::relation::{Column, Relation};
 use super::scope::Scope;
 use super::{build, plan_error};
 use crate::error::SqlError;
@@ -22,9 +24,14 @@ pub fn split(tree: &Tree) -> Vec<&Tree> {
     }
 }
 
+/// By the position of a sub-query after IN the column that tells which rows have an equal there.
+pub type Marks = [(usize, Expr)];
+
 /// Returns the relation with only the rows that meet every condition.
 pub fn filter(scope: &Scope, relation: Relation, conditions: &[&Tree]) -> Result<Relation, SqlError> {
-    let mut relation = relation;
+    let within = conditions.iter().copied().filter(|condition| in_query(condition).is_none());
+    let (mut relation, marks) = marked(scope, relation, within)?;
+    let scope = &Scope { marks: &marks, ..*scope };
     let mut predicate = None;
     for condition in conditions {
         if let Some((value, query, negated)) = in_query(condition) {
@@ -62,6 +69,44 @@ fn semi_join(
     query: &Query,
     negated: bool,
 ) -> Result<Relation, SqlError> {
+    let (list, keys) = members(scope, value, query)?;
+    let plan = among(list, relation.plan.clone(), keys, negated)?;
+    Ok(relation.with_plan(plan))
+}
+
+/// Returns the relation with a hidden column for each IN (sub-query) in these expressions, and which it is.
+pub fn marked<'t>(
+    scope: &Scope,
+    relation: Relation,
+    trees: impl IntoIterator<Item = &'t Tree>,
+) -> Result<(Relation, Vec<(usize, Expr)>), SqlError> {
+    let (mut relation, mut marks) = (relation, Vec::new());
+    let mut left: Vec<&Tree> = trees.into_iter().collect();
+    while let Some(tree) = left.pop() {
+        if let Some((value, query, _)) = in_query(tree) {
+            let (list, keys) = members(scope, value, query)?;
+            let rows = relation.plan.clone();
+            let join_type = JoinType::RightMark;
+            let plan = build(|b| b.join_detailed(rows, join_type, keys, None, NullEquality::NullEqualsNull), list)?;
+            let (qualifier, mark) = plan.schema().qualified_field(plan.schema().fields().len() - 1);
+            let (mark, field) = (Expr::Column(PlanColumn::from((qualifier, mark))), scope.planner.field("mark"));
+            let earlier = marks.iter().map(|(_, mark): &(usize, Expr)| mark.clone());
+            let exprs = relation.columns.iter().map(Column::expr).chain(earlier).chain([mark.alias(&field)]);
+            let exprs: Vec<Expr> = exprs.collect();
+            relation = relation.with_plan(build(|b| b.project(exprs), plan)?);
+            marks.push((query.position, Expr::Column(PlanColumn::new_unqualified(field))));
+        }
+        left.extend(children(tree));
+    }
+    Ok((relation, marks))
+}
+
+/// Returns the values of a sub-query, each once, and which column of it is compared with which of the scope's.
+fn members(
+    scope: &Scope,
+    value: &Tree,
+    query: &Query,
+) -> Result<(LogicalPlan, (Vec<PlanColumn>, Vec<PlanColumn>)), SqlError> {
     let value = scope.bind(value)?;
     match value.kind {
         Kind::Symbol => {}
@@ -74,13 +119,11 @@ fn semi_join(
         let message = format!("supported column types are VARCHAR, SYMBOL and STRING, found: {}", first.kind);
         return Err(SqlError::new(query.position, message));
     }
-    let datafusion::logical_expr::Expr::Column(key) = value.expr else {
+    let Expr::Column(key) = value.expr else {
         return Err(SqlError::new(value.position, "a column is expected before IN (sub-query)"));
     };
     let keys: (Vec<PlanColumn>, Vec<PlanColumn>) = (vec![PlanColumn::new_unqualified(&first.field)], vec![key]);
-    let list = build(|b| b.distinct(), list.plan)?;
-    let plan = among(list, relation.plan.clone(), keys, negated)?;
-    Ok(relation.with_plan(plan))
+    Ok((build(|b| b.distinct(), list.plan)?, keys))
 }
 
 /// Returns the rows of one plan that have an equal among another's, or have none, in their order: the engine keeps the left side

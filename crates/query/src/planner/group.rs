@@ -9,16 +9,16 @@ use datafusion::common::Column as PlanColumn;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::order::OrderBy;
 use super::outputs::{Origin, Output};
 use super::relation::Relation;
 use super::scope::Scope;
 use super::select::{Input, expand, ordinal, project};
 use super::{Planner, build, plan_error, sample, window};
 use crate::error::SqlError;
+use crate::exec;
 use crate::functions::{self, Call, Typed};
 use crate::kind::Kind;
-use crate::parser::ast::{Expr as Tree, ExprKind, Item, Select};
+use crate::parser::ast::{Expr as Tree, ExprKind, Item, OrderItem, Select};
 use crate::parser::expression_text;
 
 /// A value that rows are grouped by.
@@ -248,7 +248,12 @@ pub fn aggregate(
 }
 
 /// Returns the plan of a SELECT that groups.
-pub fn select(scope: &Scope, select: &Select, order_by: OrderBy<'_>, relation: Relation) -> Result<Relation, SqlError> {
+pub fn select(
+    scope: &Scope,
+    select: &Select,
+    order_by: &[OrderItem],
+    relation: Relation,
+) -> Result<Relation, SqlError> {
     let beside = |item: &Item| matches!(item, Item::Expr { expr, .. } if window::beside_aggregates(expr));
     if select.items.iter().any(beside) {
         return Err(SqlError::new(0, "Window function is not allowed in context of aggregation. Use sub-query."));
@@ -275,14 +280,26 @@ pub fn select(scope: &Scope, select: &Select, order_by: OrderBy<'_>, relation: R
     finish(scope, select, outputs, order_by, order, Input { plan, time: None })
 }
 
-/// Returns a sorted relation in such a form that the engine does not take the sort away below an aggregate.
+/// Returns a sorted relation in such a form that the engine does not take the sort away below an operator that does not ask for it.
 pub fn kept_in_order(relation: Relation) -> Result<Relation, SqlError> {
     if !relation.is_sorted {
         return Ok(relation);
     }
-    // A sort with a limit counts as one that decides which rows there are.
-    let plan = build(|b| b.limit(0, Some(i64::MAX as usize)), relation.plan.clone())?;
+    let plan = over_sort(&relation.plan)?;
     Ok(relation.with_plan(plan))
+}
+
+/// Puts [`exec::in_order`] over the sort that a plan ends with: above it the keys may be projected away, and nobody could tell. A sort
+/// with a limit stays as it is: it decides which rows there are.
+fn over_sort(plan: &LogicalPlan) -> Result<LogicalPlan, SqlError> {
+    match plan {
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => {
+            let inputs = plan.inputs().into_iter().map(over_sort).collect::<Result<Vec<_>, _>>()?;
+            plan.with_new_exprs(plan.expressions(), inputs).map_err(plan_error)
+        }
+        LogicalPlan::Limit(_) => Ok(plan.clone()),
+        _ => Ok(exec::in_order(plan.clone())),
+    }
 }
 
 fn explicit_keys(scope: &Scope, keys: &[Tree], items: &[Item], grouping: &RefCell<Grouping>) -> Result<(), SqlError> {
@@ -342,7 +359,7 @@ pub fn outputs(scope: &Scope, select: &Select, grouping: &RefCell<Grouping>) -> 
 /// Binds the ORDER BY items that are not outputs: aggregates and expressions over keys.
 pub fn order_values(
     scope: &Scope,
-    order_by: OrderBy<'_>,
+    order_by: &[OrderItem],
     outputs: &[Output],
     grouping: &RefCell<Grouping>,
 ) -> Result<Vec<Option<Typed>>, SqlError> {
@@ -350,7 +367,7 @@ pub fn order_values(
     grouping.borrow_mut().explicit = true;
     let inner = Scope { grouping: Some(grouping), ..*scope };
     let mut list = Vec::new();
-    for item in order_by.items {
+    for item in order_by {
         let is_output = match &item.expr.kind {
             ExprKind::Name { qualifier: None, name } => names.iter().any(|n| n.to_lowercase() == name.to_lowercase()),
             _ => ordinal(&item.expr).is_some(),
@@ -378,12 +395,12 @@ pub fn finish(
     scope: &Scope,
     select: &Select,
     outputs: Vec<Output>,
-    order_by: OrderBy<'_>,
+    order_by: &[OrderItem],
     order: Vec<Option<Typed>>,
     input: Input,
 ) -> Result<Relation, SqlError> {
     let bound: Vec<(usize, Typed)> =
-        order_by.items.iter().zip(order).filter_map(|(item, value)| Some((item.expr.position, value?))).collect();
+        order_by.iter().zip(order).filter_map(|(item, value)| Some((item.expr.position, value?))).collect();
     let values = super::select::OrderValues(&bound);
     project(scope, select, outputs, order_by, input, Some(values))
 }

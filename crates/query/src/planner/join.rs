@@ -6,6 +6,7 @@
 use datafusion::common::{Column as PlanColumn, JoinType, NullEquality, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, when};
 
+use super::group::kept_in_order;
 use super::latest::plan_place;
 use super::relation::{Column, Relation};
 use super::scope::Scope;
@@ -31,7 +32,10 @@ pub fn from(planner: &Planner, from: &From, conditions: &mut Vec<&Tree>, ctes: C
             left = unnest::unnest(planner, left, &join.source, args, ctes)?;
             continue;
         }
-        let right = planner.source(&join.source, ctes)?;
+        let mut right = planner.source(&join.source, ctes)?;
+        if !is_by_time(join.kind) {
+            (left, right) = (kept_in_order(left)?, kept_in_order(right)?);
+        }
         let name = table_name(&right);
         if name.is_some() && names.contains(&name) {
             return Err(duplicate(join, &right));
@@ -40,6 +44,11 @@ pub fn from(planner: &Planner, from: &From, conditions: &mut Vec<&Tree>, ctes: C
         left = Sides { planner, ctes, left, right, join }.joined(conditions)?;
     }
     Ok(left)
+}
+
+/// Returns whether a join asks of both sides that they be in the order of time.
+fn is_by_time(kind: JoinKind) -> bool {
+    matches!(kind, JoinKind::Asof | JoinKind::Lt | JoinKind::Splice)
 }
 
 /// Returns the error of a table or an alias that FROM has already.
@@ -79,7 +88,7 @@ pub(super) struct Equality {
 
 impl Sides<'_> {
     fn joined(self, conditions: &mut Vec<&Tree>) -> Result<Relation, SqlError> {
-        if matches!(self.join.kind, JoinKind::Asof | JoinKind::Lt | JoinKind::Splice) {
+        if is_by_time(self.join.kind) {
             return self.time_joined();
         }
         let mut equalities = Vec::new();
@@ -117,7 +126,16 @@ impl Sides<'_> {
     }
 
     pub fn scope<'s>(&'s self, columns: &'s [Column], time: Option<usize>) -> Scope<'s> {
-        Scope { planner: self.planner, ctes: self.ctes, columns, time, aliases: &[], grouping: None, windows: None }
+        Scope {
+            planner: self.planner,
+            ctes: self.ctes,
+            columns,
+            time,
+            aliases: &[],
+            grouping: None,
+            windows: None,
+            marks: &[],
+        }
     }
 
     pub fn same_name(&self, name: &Ident) -> Result<Equality, SqlError> {

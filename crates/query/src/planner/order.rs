@@ -4,6 +4,7 @@ use datafusion::common::Column as PlanColumn;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr};
 
+use super::group::kept_in_order;
 use super::relation::{Column, Relation};
 use super::scope::Scope;
 use super::select::ordinal;
@@ -13,14 +14,6 @@ use crate::exec;
 use crate::functions::Typed;
 use crate::kind::Kind;
 use crate::parser::ast::{Expr as Tree, ExprKind, Limit, OrderItem};
-
-/// The ORDER BY of a SELECT.
-#[derive(Clone, Copy)]
-pub struct OrderBy<'a> {
-    pub items: &'a [OrderItem],
-    /// No LIMIT follows: rows that are equal by the items stay in the order of time, as in the peer.
-    pub in_full: bool,
-}
 
 /// What rows are ordered by.
 pub struct Key {
@@ -102,7 +95,7 @@ pub fn sorted_projection(
     columns: Vec<Column>,
     keys: Vec<Key>,
     time: Option<(usize, bool)>,
-    (distinct, in_full): (bool, bool),
+    distinct: bool,
 ) -> Result<Relation, SqlError> {
     let mut sorts = Vec::new();
     let mut extras = false;
@@ -118,18 +111,13 @@ pub fn sorted_projection(
         };
         sorts.push(sort_expr(expr, kind, key.descending));
     }
-    let is_moment = |key: &Key| match &key.by {
-        By::Output(place) => columns[*place].kind.is_timestamp(),
-        By::Extra(value) => value.kind.is_timestamp(),
-    };
-    let in_full = in_full && !is_latest(&input);
-    if let Some((place, ascending)) = time.filter(|_| in_full && !keys.iter().any(is_moment)) {
-        sorts.push(sort_expr(columns[place].expr(), columns[place].kind, !ascending));
-    }
     let mut plan = build(|b| b.project(exprs), input)?;
     if distinct {
         plan = build(|b| b.distinct(), plan)?;
     }
+    // rows that ascend by the only key do so without a sort, too
+    let is_by_time =
+        matches!((&keys[..], time), ([Key { by: By::Output(by), descending: false }], Some((at, true))) if *by == at);
     let (mut time, mut ascending) = (time.map(|t| t.0), time.is_some_and(|t| t.1));
     if let Some(first) = keys.first() {
         plan = build(|b| b.sort(sorts), plan)?;
@@ -139,17 +127,7 @@ pub fn sorted_projection(
         let kept: Vec<Expr> = columns.iter().map(Column::expr).collect();
         plan = build(|b| b.project(kept), plan)?;
     }
-    Ok(Relation { plan, columns, time, ascending, is_table: false, is_sorted: !keys.is_empty() })
-}
-
-/// Returns whether a plan gives one row of each key, which are sorted by it more often than not.
-fn is_latest(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::Projection(projection) => is_latest(&projection.input),
-        LogicalPlan::SubqueryAlias(alias) => is_latest(&alias.input),
-        LogicalPlan::Extension(own) => own.node.as_any().is::<exec::latest_on::LatestOn>(),
-        _ => false,
-    }
+    Ok(Relation { plan, columns, time, ascending, is_table: false, is_sorted: !keys.is_empty() && !is_by_time })
 }
 
 /// Returns the timestamp that sorted rows are ordered by: what they are sorted by first, if it is one.
@@ -178,17 +156,25 @@ pub fn by_outputs(
         return Ok(relation);
     }
     let columns = relation.columns.clone();
-    let scope =
-        Scope { planner, ctes, columns: &columns, time: relation.time, aliases: &[], grouping: None, windows: None };
+    let scope = Scope {
+        planner,
+        ctes,
+        columns: &columns,
+        time: relation.time,
+        aliases: &[],
+        grouping: None,
+        windows: None,
+        marks: &[],
+    };
     let keys = resolve(order_by, &columns, &[], |tree| scope.bind(tree))?;
     let exprs = columns.iter().map(Column::expr).collect();
     let time = relation.time.map(|t| (t, relation.ascending));
-    sorted_projection(planner, relation.plan, exprs, columns.clone(), keys, time, (false, false))
+    sorted_projection(planner, relation.plan, exprs, columns.clone(), keys, time, false)
 }
 
 /// Returns the relation with a hidden column that numbers its rows in their order, and the expression that reads it.
 pub fn numbered(planner: &Planner, relation: Relation) -> Result<(Relation, Expr), SqlError> {
-    let relation = super::group::kept_in_order(relation)?;
+    let relation = kept_in_order(relation)?;
     let plan = build(|b| b.window([row_number()]), relation.plan.clone())?;
     let (qualifier, number) = plan.schema().qualified_field(plan.schema().fields().len() - 1);
     let number = Expr::Column(PlanColumn::from((qualifier, number)));
@@ -209,7 +195,7 @@ pub fn limit(planner: &Planner, relation: Relation, limit: Option<&Limit>) -> Re
     let high = bound(planner, limit.high.as_ref())?;
     let plan = match (low, high) {
         (None, None) => return Ok(relation),
-        (Some(n), None | Some(0)) | (None | Some(0), Some(n)) => rows(relation.plan.clone(), n)?,
+        (Some(n), None | Some(0)) | (None | Some(0), Some(n)) => rows(&relation, n)?,
         (Some(low), Some(high)) if low >= 0 && high >= 0 => {
             let (skip, end) = (low.min(high) as usize, low.max(high) as usize);
             build(|b| b.limit(skip, Some(end - skip)), relation.plan.clone())?
@@ -218,15 +204,15 @@ pub fn limit(planner: &Planner, relation: Relation, limit: Option<&Limit>) -> Re
             let position = limit.low.as_ref().map_or(limit.position, |tree| tree.position);
             return Err(SqlError::new(position, "LIMIT <negative>, <positive> is not allowed"));
         }
-        (low, high) => exec::slice(relation.plan.clone(), low, high).map_err(plan_error)?,
+        (low, high) => exec::slice(kept_in_order(relation.clone())?.plan, low, high).map_err(plan_error)?,
     };
     Ok(relation.with_plan(plan))
 }
 
-fn rows(plan: LogicalPlan, n: i64) -> Result<LogicalPlan, SqlError> {
+fn rows(relation: &Relation, n: i64) -> Result<LogicalPlan, SqlError> {
     match usize::try_from(n) {
-        Ok(n) => build(|b| b.limit(0, Some(n)), plan),
-        Err(_) => exec::slice(plan, None, Some(n)).map_err(plan_error),
+        Ok(n) => build(|b| b.limit(0, Some(n)), relation.plan.clone()),
+        Err(_) => exec::slice(kept_in_order(relation.clone())?.plan, None, Some(n)).map_err(plan_error),
     }
 }
 

@@ -8,7 +8,6 @@ use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, Subquery};
 
 use super::group::{self, Aggregate, Grouping, Key};
 use super::moments::bound_of;
-use super::order::OrderBy;
 use super::relation::Relation;
 use super::scope::Scope;
 use super::select::Input;
@@ -20,14 +19,14 @@ use crate::functions::{self, Typed};
 use crate::interval::parse_timestamp;
 use crate::interval::zone::Zone;
 use crate::kind::Kind;
-use crate::parser::ast::{Align, Expr as Tree, ExprKind, Item, Sample, Select};
+use crate::parser::ast::{Align, Expr as Tree, ExprKind, Item, OrderItem, Sample, Select};
 
 /// Returns the plan of a SELECT with SAMPLE BY; its rows ascend by bucket.
 pub fn select(
     scope: &Scope,
     select: &Select,
     sample: &Sample,
-    order_by: OrderBy<'_>,
+    order_by: &[OrderItem],
     relation: Relation,
 ) -> Result<Relation, SqlError> {
     check(scope, select, sample, &relation)?;

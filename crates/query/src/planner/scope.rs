@@ -7,6 +7,7 @@ use std::cell::RefCell;
 
 use datafusion::logical_expr::Expr;
 
+use super::conjuncts::Marks;
 use super::group::Grouping;
 use super::relation::Column;
 use super::window::{self, Windows};
@@ -53,12 +54,23 @@ pub struct Scope<'s> {
     pub grouping: Option<&'s RefCell<Grouping>>,
     /// Where window calls are collected; without it they are an error.
     pub windows: Option<&'s Windows<'s>>,
+    /// What stands for IN (sub-query).
+    pub marks: &'s Marks,
 }
 
 impl<'s> Scope<'s> {
     /// Returns a scope without columns.
     pub fn constants(planner: &'s Planner<'s>) -> Scope<'s> {
-        Scope { planner, ctes: Ctes::NONE, columns: &[], time: None, aliases: &[], grouping: None, windows: None }
+        Scope {
+            planner,
+            ctes: Ctes::NONE,
+            columns: &[],
+            time: None,
+            aliases: &[],
+            grouping: None,
+            windows: None,
+            marks: &[],
+        }
     }
 
     /// Returns the bound expression.
@@ -362,7 +374,10 @@ impl<'s> Scope<'s> {
         let is_time = self.is_time(value);
         let value = self.bind(value)?;
         if let [Tree { kind: ExprKind::Query(query), .. }] = list {
-            return Err(in_query_error(&value, query.position));
+            let mark = self.marks.iter().find(|(at, _)| *at == query.position);
+            let (_, mark) = mark.ok_or_else(|| in_query_error(&value, query.position))?;
+            let met = if negated { Expr::Not(Box::new(mark.clone())) } else { mark.clone() };
+            return Ok(Typed::new(met, Kind::Boolean, position));
         }
         // A parameter whose type the client leaves open may hold an interval where a text may: `ts IN $1`.
         let wanted = if value.kind.is_time() { Kind::Varchar } else { value.kind };
@@ -395,7 +410,7 @@ fn is_param(tree: &Tree) -> bool {
 
 fn in_query_error(value: &Typed, position: usize) -> SqlError {
     let message = match value.kind {
-        Kind::Symbol => "IN (sub-query) is supported only as a condition of WHERE".to_owned(),
+        Kind::Symbol => "IN (sub-query) is supported only in a condition of WHERE".to_owned(),
         Kind::String | Kind::Varchar => "constant expected".to_owned(),
         kind => format!("cannot compare {kind} with type CURSOR"),
     };

@@ -2,7 +2,7 @@
 
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
-use super::order::{self, OrderBy};
+use super::order;
 use super::outputs::{self, Origin, Output};
 use super::relation::{Column, Relation};
 use super::scope::Scope;
@@ -10,10 +10,10 @@ use super::window::{self, Windows};
 use super::{Ctes, Planner, build, conjuncts, group, join, latest, window_join};
 use crate::error::SqlError;
 use crate::functions::Typed;
-use crate::parser::ast::{Expr as Tree, ExprKind, Ident, Item, Select, Unary};
+use crate::parser::ast::{Expr as Tree, ExprKind, Ident, Item, OrderItem, Select, Unary};
 
 /// Returns the plan of a SELECT with the ORDER BY of its query.
-pub fn select(planner: &Planner, select: &Select, order_by: OrderBy<'_>, ctes: Ctes) -> Result<Relation, SqlError> {
+pub fn select(planner: &Planner, select: &Select, order_by: &[OrderItem], ctes: Ctes) -> Result<Relation, SqlError> {
     check_aliases(&select.items)?;
     if let Some(from) = select.from.as_ref().filter(|from| window_join::is_one(from)) {
         return window_join::select(planner, select, from, order_by, ctes);
@@ -24,8 +24,16 @@ pub fn select(planner: &Planner, select: &Select, order_by: OrderBy<'_>, ctes: C
         None => one_row()?,
     };
     let columns = relation.columns.clone();
-    let scope =
-        Scope { planner, ctes, columns: &columns, time: relation.time, aliases: &[], grouping: None, windows: None };
+    let scope = Scope {
+        planner,
+        ctes,
+        columns: &columns,
+        time: relation.time,
+        aliases: &[],
+        grouping: None,
+        windows: None,
+        marks: &[],
+    };
     let mut relation = conjuncts::filter(&scope, relation, &conditions)?;
     if let Some(latest) = &select.latest {
         relation = latest::latest(relation, latest)?;
@@ -111,16 +119,21 @@ fn star_outputs(scope: &Scope, qualifier: Option<&Ident>, position: usize) -> Re
     Ok(columns.into_iter().map(output).collect())
 }
 
-fn plain(scope: &Scope, select: &Select, order_by: OrderBy<'_>, relation: Relation) -> Result<Relation, SqlError> {
+fn plain(scope: &Scope, select: &Select, order_by: &[OrderItem], relation: Relation) -> Result<Relation, SqlError> {
     let outputs = expand(scope, &select.items)?;
     let time = relation.time.map(|i| (relation.columns[i].typed(0), relation.ascending));
     let has_window = |item: &Item| matches!(item, Item::Expr { expr, .. } if window::contains_window(expr));
+    let stays_sorted = relation.is_sorted && order_by.is_empty() && !select.distinct;
+    // what is sorted again is in the former order where it is equal
+    let relation = if stays_sorted { relation } else { group::kept_in_order(relation)? };
     let plan = match (scope.windows, select.items.iter().any(has_window)) {
         (Some(windows), true) => windows.apply(scope.planner, group::kept_in_order(relation)?.plan)?,
         _ => relation.plan,
     };
     let input = Input { plan, time };
-    project(scope, select, outputs, order_by, input, None)
+    let mut selected = project(scope, select, outputs, order_by, input, None)?;
+    selected.is_sorted |= stays_sorted;
+    Ok(selected)
 }
 
 /// The ORDER BY items of a grouped SELECT that are no outputs, bound already, by their places in the text.
@@ -138,7 +151,7 @@ pub fn project(
     scope: &Scope,
     select: &Select,
     outputs: Vec<Output>,
-    order_by: OrderBy<'_>,
+    order_by: &[OrderItem],
     input: Input,
     grouped: Option<OrderValues>,
 ) -> Result<Relation, SqlError> {
@@ -164,7 +177,7 @@ pub fn project(
             None => scope.bind(tree),
         },
     };
-    let keys = order::resolve(order_by.items, &columns, &values, |tree| {
+    let keys = order::resolve(order_by, &columns, &values, |tree| {
         let value = bind(tree)?;
         let is_left = !select.distinct || order::is_of_distinct(tree, &value, &values);
         if is_left { Ok(value) } else { Err(order::not_selected(tree)) }
@@ -183,7 +196,7 @@ pub fn project(
     if select.distinct {
         time = None;
     }
-    order::sorted_projection(planner, input.plan, exprs, columns, keys, time, (select.distinct, order_by.in_full))
+    order::sorted_projection(planner, input.plan, exprs, columns, keys, time, select.distinct)
 }
 
 /// Returns whether an output is the designated timestamp moved by a number as it is written, `dateadd('d', -1, ts)`:

@@ -4,10 +4,12 @@ use datafusion::common::Column as PlanColumn;
 use datafusion::logical_expr::Expr;
 
 use super::conjuncts::among;
+use super::group::kept_in_order;
 use super::relation::{Column, Relation};
 use super::select::named;
 use super::{Planner, build};
 use crate::error::SqlError;
+use crate::exec;
 use crate::functions::{self, Typed};
 use crate::kind::Kind;
 use crate::parser::ast::SetOp;
@@ -21,7 +23,7 @@ pub fn combine(
     right: Relation,
     position: usize,
 ) -> Result<Relation, SqlError> {
-    let (left, right) = (left.shown()?, right.shown()?);
+    let (left, right) = (kept_in_order(left.shown()?)?, kept_in_order(right.shown()?)?);
     if left.columns.len() != right.columns.len() {
         return Err(SqlError::new(position, "queries have different number of columns"));
     }
@@ -49,7 +51,8 @@ pub fn combine(
     let fields = columns.iter().map(|column| column.field.clone()).collect();
     let keys = (unqualified(beside_fields), unqualified(fields));
     let plan = match op {
-        SetOp::Union => build(|b| b.union(right), left)?,
+        SetOp::Union if all => build(|b| b.union(right), left)?,
+        SetOp::Union => exec::in_order(build(|b| b.union(right), left)?),
         SetOp::Except | SetOp::Intersect => among(right, left, keys, op == SetOp::Except)?,
     };
     let plan = match (all, time.filter(|_| ascending)) {

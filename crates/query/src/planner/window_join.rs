@@ -11,7 +11,6 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::group::{self, Aggregate, Grouping};
 use super::join::{self, Sides, duplicate, table_name, time_of, with_keys};
-use super::order::OrderBy;
 use super::relation::{Column, Relation};
 use super::scope::Scope;
 use super::select::{Input, expand, item_aliases};
@@ -21,7 +20,8 @@ use crate::exec::{self, WindowEnd, WindowJoinSpec};
 use crate::functions::{Typed, cast};
 use crate::kind::Kind;
 use crate::parser::ast::{
-    Body, Expr as Tree, ExprKind, From, Item, Join, JoinKind, On, Query, RangeEnd, RelationRef, Select, Source,
+    Body, Expr as Tree, ExprKind, From, Item, Join, JoinKind, On, OrderItem, Query, RangeEnd, RelationRef, Select,
+    Source,
 };
 use crate::parser::expression_text;
 
@@ -40,7 +40,7 @@ pub fn select(
     planner: &Planner,
     select: &Select,
     from: &From,
-    order_by: OrderBy<'_>,
+    order_by: &[OrderItem],
     ctes: Ctes,
 ) -> Result<Relation, SqlError> {
     check_clauses(select)?;
@@ -56,7 +56,16 @@ pub fn select(
     let columns: Vec<Column> =
         left.columns.iter().chain(rights.iter().flat_map(|right| &right.columns)).cloned().collect();
     let aliases = item_aliases(&select.items);
-    let all = Scope { planner, ctes, columns: &columns, time: left.time, aliases: &[], grouping: None, windows: None };
+    let all = Scope {
+        planner,
+        ctes,
+        columns: &columns,
+        time: left.time,
+        aliases: &[],
+        grouping: None,
+        windows: None,
+        marks: &[],
+    };
     let left_columns = left.columns.clone();
     let of_left = Scope { columns: &left_columns, ..all };
     conditions.iter().try_for_each(|tree| left_only(&all, tree, left_columns.len()))?;

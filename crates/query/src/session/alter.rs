@@ -98,7 +98,7 @@ impl Session {
                 self.retype(&table, place, &column, &definition).await
             }
             AlterAction::Index { .. } | AlterAction::Cache { .. } | AlterAction::SymbolCapacity { .. } => {
-                self.tune_column(&table, alter.action).await
+                self.tune_column(&table, alter.table.position, alter.action).await
             }
             AlterAction::Dedup(keys) => self.set_dedup(&table, keys).await,
             AlterAction::Ttl(clause) => {
@@ -114,7 +114,7 @@ impl Session {
         }
     }
 
-    async fn tune_column(&self, table: &TableView, action: AlterAction) -> Result<(), SqlError> {
+    async fn tune_column(&self, table: &TableView, position: usize, action: AlterAction) -> Result<(), SqlError> {
         let (name, refusal) = match &action {
             AlterAction::Index { column, .. } => (column, "indexes are only supported for symbol type"),
             AlterAction::Cache { column, .. } => (column, "cache is only supported for symbol type"),
@@ -129,10 +129,19 @@ impl Session {
             };
             return Err(SqlError::new(name.position, message));
         }
-        let mut options = column.symbol;
+        let (mut options, is_indexed) = (column.symbol, column.indexed);
+        // the peer finds out behind the answer where the table has a write-ahead log
+        let is_told = !table.schema().wal;
         let mut changes = Vec::new();
         let column = column.name.clone();
         match action {
+            AlterAction::Index { on: true, .. } if is_indexed && is_told => {
+                let message = format!("column is already indexed [column={column}]");
+                return Err(SqlError::new(position, message));
+            }
+            AlterAction::Index { column: named, on: false, .. } if !is_indexed && is_told => {
+                return Err(SqlError::new(named.position, format!("column is not indexed [column={column}]")));
+            }
             AlterAction::Index { on, capacity, .. } => {
                 options.index_capacity = capacity.filter(|_| on);
                 changes.push(ColumnChange::Index { column: column.clone(), indexed: on });

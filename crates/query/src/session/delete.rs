@@ -8,10 +8,10 @@ use super::rewrite::{Keep, Look, matching_times, table, target};
 use crate::error::SqlError;
 use crate::outcome::Outcome;
 use crate::parser::ast::Delete;
-use crate::planner::Planner;
 use crate::planner::parameters::Param;
 use crate::planner::relation::Column;
 use crate::planner::scope::Scope;
+use crate::planner::{Planner, conjuncts};
 
 impl Session {
     pub(super) async fn delete(&self, delete: Delete, params: &[Param]) -> Result<Outcome, SqlError> {
@@ -31,7 +31,10 @@ pub fn describe(planner: &Planner, delete: &Delete) -> Result<(), SqlError> {
 fn plan(planner: &Planner, delete: &Delete, view: &TableView, look: Look) -> Result<Option<LogicalPlan>, SqlError> {
     let ranges = if let Look::Rows(ranges) = look { ranges } else { &[] };
     let relation = target(planner, &delete.table, delete.alias.as_ref(), view, ranges)?;
-    let scope = Scope { columns: &relation.columns, time: relation.time, ..Scope::constants(planner) };
+    let columns = relation.columns.clone();
+    let scope = Scope { columns: &columns, time: relation.time, ..Scope::constants(planner) };
+    let (relation, marks) = conjuncts::marked(&scope, relation, &delete.filter)?;
+    let scope = Scope { marks: &marks, ..scope };
     let goes = delete.filter.as_ref().map(|filter| scope.condition(filter)).transpose()?;
     if let Look::Matches = look {
         return matching_times(&relation, goes);

@@ -162,6 +162,8 @@ async fn a_cancel_stops_every_kind_of_long_statement_and_frees_its_memory() {
         "select count(*) from long_sequence(10000000000)",
         "select count(*) from long_sequence(1000000) a cross join long_sequence(1000000) b where a.x + b.x = 7",
         "select count(*) from long_sequence(1000000) a join long_sequence(1000000) b on a.x % 10 = b.x % 10",
+        "select count(*) from long_sequence(1000000) a join long_sequence(1000000) b on a.x % 10 = b.x % 10 where a.x + b.x = 7",
+        "select count(*) from long_sequence(1000000) a left join long_sequence(1000000) b on a.x % 10 = b.x % 10 and a.x + b.x = 7",
         "select max(c) from (select count() c from (select x::timestamp ts from long_sequence(3)) timestamp(ts) \
          sample by 1U from '1970' to '2030' fill(0))",
     ] {

@@ -15,7 +15,7 @@ use crate::parser::ast::{From, Update};
 use crate::planner::parameters::Param;
 use crate::planner::relation::{Column, Relation};
 use crate::planner::scope::Scope;
-use crate::planner::{Ctes, Planner, join, order};
+use crate::planner::{Ctes, Planner, conjuncts, join, order};
 
 impl Session {
     pub(super) async fn update(&self, update: Update, params: &[Param]) -> Result<Outcome, SqlError> {
@@ -43,7 +43,10 @@ fn plan(planner: &Planner, update: &Update, view: &TableView, look: Look) -> Res
         Some(_) if matches!(look, Look::Matches) => return Ok(None),
         Some(from) => partnered(planner, update, from, relation)?,
         None => {
-            let scope = Scope { columns: &relation.columns, time: relation.time, ..Scope::constants(planner) };
+            let columns = relation.columns.clone();
+            let scope = Scope { columns: &columns, time: relation.time, ..Scope::constants(planner) };
+            let (relation, marks) = conjuncts::marked(&scope, relation, &update.filter)?;
+            let scope = Scope { marks: &marks, ..scope };
             let matches = update.filter.as_ref().map(|filter| scope.condition(filter)).transpose()?;
             if let Look::Matches = look {
                 return matching_times(&relation, matches);

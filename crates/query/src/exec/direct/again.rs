@@ -208,6 +208,6 @@ fn fits(plan: &Arc<dyn ExecutionPlan>) -> bool {
 }
 
 /// Returns whether an expression is filled while its plan runs.
-fn is_dynamic(expr: &Arc<dyn PhysicalExpr>) -> bool {
+pub fn is_dynamic(expr: &Arc<dyn PhysicalExpr>) -> bool {
     expr.downcast_ref::<DynamicFilterPhysicalExpr>().is_some() || expr.children().into_iter().any(is_dynamic)
 }

@@ -16,6 +16,7 @@ mod groups;
 mod joins;
 mod limits;
 mod order;
+mod promises;
 mod rows;
 mod window_joins;
 mod windows;
@@ -29,6 +30,16 @@ pub enum Plan<'a> {
     /// It says that the shape falls back, and why.
     FallsBack(&'a str),
     Any,
+}
+
+/// Rows as texts, or the error's.
+type Rows = Result<Vec<Vec<String>>, String>;
+
+/// Rows as texts, and which column is their designated timestamp.
+#[derive(Default)]
+struct Answer {
+    rows: Vec<Vec<String>>,
+    timestamp_index: Option<usize>,
 }
 
 /// A database with tables `t` and `u`, read in both ways.
@@ -62,11 +73,15 @@ impl World {
     }
 
     /// Returns the rows as texts, or the error's.
-    fn run(&self, settings: &Arc<Settings>, sql: &str) -> Result<Vec<Vec<String>>, String> {
+    fn run(&self, settings: &Arc<Settings>, sql: &str) -> Rows {
+        self.answer(settings, sql).map(|answer| answer.rows)
+    }
+
+    fn answer(&self, settings: &Arc<Settings>, sql: &str) -> Result<Answer, String> {
         let (database, settings, sql) = (self.database.clone(), settings.clone(), sql.to_owned());
         let task = runtime().spawn(async move {
             let outcome = Session::new(database, settings).execute(&sql, &[]).await.map_err(|e| e.message)?;
-            let Outcome::Rows(mut rows) = outcome else { return Ok(Vec::new()) };
+            let Outcome::Rows(mut rows) = outcome else { return Ok(Answer::default()) };
             let mut list = Vec::new();
             while let Some(batch) = rows.stream.next().await {
                 let batch = batch.map_err(|e| crate::SqlError::from_datafusion(&e).message)?;
@@ -77,7 +92,7 @@ impl World {
                     list.push(rows.columns.iter().enumerate().map(cell).collect());
                 }
             }
-            Ok(list)
+            Ok(Answer { rows: list, timestamp_index: rows.timestamp_index })
         });
         runtime().block_on(task).expect("no statement panics")
     }
@@ -138,8 +153,6 @@ fn check(cases: &[(&str, Plan<'_>)], in_order: bool) {
     }
     assert!(wrong.is_empty(), "{} differ\n{}", wrong.len(), wrong.join("\n"));
 }
-
-type Rows = Result<Vec<Vec<String>>, String>;
 
 fn difference(direct: Rows, plain: Rows, in_order: bool) -> Option<String> {
     let (mut direct, mut plain) = match (direct, plain) {

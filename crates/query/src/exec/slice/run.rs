@@ -8,6 +8,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{
@@ -16,7 +17,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, stream};
 
 use super::Window;
-use crate::exec::operator::{counted, reads_inputs};
+use crate::exec::operator::{counted, inputs_stay_in_order, reads_inputs};
 
 /// The rows of a window counted from the end of the input, in the input's order.
 #[derive(Debug, Clone)]
@@ -30,12 +31,13 @@ pub struct SliceExec {
 impl SliceExec {
     pub fn new(input: Arc<dyn ExecutionPlan>, window: Window) -> SliceExec {
         let emission = if window.keep.is_some() { EmissionType::Final } else { EmissionType::Incremental };
-        let properties = PlanProperties::new(
-            input.equivalence_properties().clone(),
-            Partitioning::UnknownPartitioning(1),
-            emission,
-            Boundedness::Bounded,
-        );
+        // streams that each have an order come one after the other
+        let order = match input.output_partitioning().partition_count() {
+            1 => input.equivalence_properties().clone(),
+            _ => EquivalenceProperties::new(input.schema()),
+        };
+        let properties =
+            PlanProperties::new(order, Partitioning::UnknownPartitioning(1), emission, Boundedness::Bounded);
         SliceExec { input, window, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
     }
 
@@ -67,9 +69,7 @@ impl ExecutionPlan for SliceExec {
 
     reads_inputs!(|exec| input = exec.input => SliceExec::new(input, exec.window));
 
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
+    inputs_stay_in_order!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let consumer = MemoryConsumer::new(format!("SliceExec[{partition}]")).with_can_spill(false);

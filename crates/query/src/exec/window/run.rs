@@ -21,7 +21,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::frames::partitions;
 use super::values::{Pick, Values, evaluate};
 use super::{WindowFrame, WindowFunction};
-use crate::exec::operator::{counted, reads_inputs};
+use crate::exec::operator::{counted, inputs_stay_in_order, reads_inputs};
 
 /// A call whose columns are places in the input.
 #[derive(Debug, Clone)]
@@ -77,9 +77,7 @@ impl ExecutionPlan for WindowExec {
 
     reads_inputs!(|exec| input = exec.input => WindowExec::new(input, exec.calls.clone()));
 
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
+    inputs_stay_in_order!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, Arc::clone(&context))?;

@@ -131,7 +131,8 @@ impl Binding {
 
     fn bound(&self, planner: &Planner, state: &SessionState, conditions: &[&Tree]) -> Option<Bound> {
         let (columns, time) = (&self.columns[..], self.time);
-        let scope = Scope { planner, ctes: Ctes::NONE, columns, time, aliases: &[], grouping: None, windows: None };
+        let scope =
+            Scope { planner, ctes: Ctes::NONE, columns, time, aliases: &[], grouping: None, windows: None, marks: &[] };
         let mut predicate = None;
         for condition in conditions {
             let test = scope.condition(condition).ok()?;
