@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -189,12 +189,12 @@ pub(crate) fn listed(
 }
 
 thread_local! {
-    /// The statement whose rows this thread makes, and since when it has done nothing else.
-    static AT_WORK: RefCell<Option<(Arc<Statement>, Instant)>> = const { RefCell::new(None) };
+    /// The statement whose rows this thread makes, and how often it has looked up meanwhile.
+    static AT_WORK: RefCell<Option<(Arc<Statement>, usize)>> = const { RefCell::new(None) };
 }
 
-/// How long a statement may keep a thread from others.
-const STRETCH: Duration = Duration::from_millis(50);
+/// So often a statement looks up before it lets others have its thread: some ten milliseconds of a join.
+const STRETCH: usize = 128;
 
 /// Looks up from work that gives no batch for long: lets others have the thread now and then.
 ///
@@ -202,23 +202,34 @@ const STRETCH: Duration = Duration::from_millis(50);
 /// The reason when the statement whose rows this thread makes must stop.
 pub(crate) fn look_up() -> datafusion::error::Result<()> {
     AT_WORK.with_borrow_mut(|at_work| {
-        let Some((statement, since)) = at_work else { return Ok(()) };
+        let Some((statement, looks)) = at_work else { return Ok(()) };
         statement.check().map_err(SqlError::into_datafusion)?;
         let shares = || Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
-        if since.elapsed() >= STRETCH && shares() {
+        *looks += 1;
+        if looks.is_multiple_of(STRETCH) && shares() {
             tokio::task::block_in_place(|| {});
-            *since = Instant::now();
         }
         Ok(())
     })
 }
 
+/// Returns the statement whose rows this thread makes.
+pub(crate) fn at_work() -> Option<Arc<Statement>> {
+    AT_WORK.with_borrow(|at_work| at_work.as_ref().map(|(statement, _)| statement.clone()))
+}
+
+/// Does something for a statement, so that it is the one whose rows this thread makes.
+pub(crate) fn work_for<T>(statement: Option<&Arc<Statement>>, work: impl FnOnce() -> T) -> T {
+    let _at_work = statement.map(AtWork::begin);
+    work()
+}
+
 /// Makes a statement the one at work on this thread, until it is dropped.
-struct AtWork(Option<(Arc<Statement>, Instant)>);
+struct AtWork(Option<(Arc<Statement>, usize)>);
 
 impl AtWork {
     fn begin(statement: &Arc<Statement>) -> AtWork {
-        AtWork(AT_WORK.replace(Some((statement.clone(), Instant::now()))))
+        AtWork(AT_WORK.replace(Some((statement.clone(), 0))))
     }
 }
 
@@ -267,9 +278,7 @@ impl Stream for Stoppable {
             this.end();
             return Poll::Ready(Some(Err(why.into_datafusion())));
         }
-        let at_work = AtWork::begin(&this.statement);
-        let next = stream.as_mut().poll_next(context);
-        drop(at_work);
+        let next = work_for(Some(&this.statement), || stream.as_mut().poll_next(context));
         if matches!(next, Poll::Ready(None | Some(Err(_)))) {
             this.end();
         }

@@ -54,7 +54,7 @@ impl Bar {
     /// Takes the line away.
     pub fn end(&self) {
         if self.on_terminal && *self.shown.lock().unwrap_or_else(PoisonError::into_inner) {
-            eprint!("\r\x1b[K");
+            err!("\r\x1b[K");
         }
     }
 
@@ -69,7 +69,7 @@ impl Bar {
 
     fn put(&self, line: &str) {
         if self.on_terminal {
-            eprint!("\r{line}\x1b[K");
+            err!("\r{line}\x1b[K");
         } else {
             errln!("{line}");
         }

@@ -142,6 +142,8 @@ struct Plan {
     chosen: Pin,
     chosen_path: PathBuf,
     pins: Vec<PinFile>,
+    /// Why later snapshots are not meant.
+    passed_over: Vec<String>,
 }
 
 /// Picks the snapshot to serve.
@@ -149,18 +151,22 @@ fn choose(disk: &Disk, marker: &Marker, name: Option<&str>, timeline: Option<Tim
     let pins = read_pins(disk)?;
     let is_meant = |p: &&PinFile| name.is_none_or(|n| p.is_called(n)) && timeline.is_none_or(|id| id == p.pin.timeline);
     let named: Vec<&PinFile> = pins.iter().filter(is_meant).collect();
-    let Some(chosen) = named.iter().max_by_key(|p| (p.pin.timeline.number, p.pin.seq, p.pin.settled.is_some())) else {
+    let Some(chosen) = named.iter().max_by_key(|p| order(p)) else {
         return Err(refuse_unknown(disk, &pins, name, timeline));
     };
     let mut names: Vec<&str> = named.iter().map(|p| p.pin.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let chosen = match named.iter().filter(|p| p.pin.name == "default").max_by_key(|p| p.pin.seq) {
-        Some(default) if names.len() > 1 && name.is_none() && default.pin.seq < chosen.pin.seq => {
-            let later = named.iter().filter(|p| p.pin.seq > default.pin.seq);
-            let whole = later.map(|p| is_whole(disk, p)).collect::<Result<Vec<bool>>>()?;
-            // taken while this copy was being made, and not in it
-            if whole.contains(&true) { chosen } else { default }
+    let mut passed_over = Vec::new();
+    let chosen = match named.iter().filter(|p| p.pin.name == "default").max_by_key(|p| order(p)) {
+        Some(default) if names.len() > 1 && name.is_none() => {
+            match not_copied(disk, named.iter().filter(|p| order(p) > order(default)))? {
+                Some(lines) => {
+                    passed_over = lines;
+                    default
+                }
+                None => chosen,
+            }
         }
         _ => chosen,
     };
@@ -175,16 +181,33 @@ fn choose(disk: &Disk, marker: &Marker, name: Option<&str>, timeline: Option<Tim
     if chosen.database_id != marker.database_id {
         return Err(Error::corrupt(&chosen_path, "the snapshot is of another database than db/_stillpoint"));
     }
-    Ok(Plan { chosen, chosen_path, pins })
+    Ok(Plan { chosen, chosen_path, pins, passed_over })
 }
 
-/// Returns whether what a snapshot names is there.
-fn is_whole(disk: &Disk, found: &PinFile) -> Result<bool> {
-    match prove(disk, &found.pin, &found.path, Depth::Fast, &|_| {}) {
-        Ok(_) => Ok(true),
-        Err(Error::Corrupt { .. }) => Ok(false),
-        Err(error) => Err(error),
+/// Of two snapshots the later one is greater.
+fn order(found: &PinFile) -> (u32, Seq, bool) {
+    (found.pin.timeline.number, found.pin.seq, found.pin.settled.is_some())
+}
+
+/// Says what of each snapshot is not there: they were taken while the copy was being made. None when one may be meant: it is whole, or
+/// damaged.
+fn not_copied<'a>(disk: &Disk, later: impl Iterator<Item = &'a &'a PinFile>) -> Result<Option<Vec<String>>> {
+    let mut lines = Vec::new();
+    for PinFile { path, pin } in later {
+        let missing = prove(disk, pin, path, Depth::Fast, &|_| {}).err().and_then(|error| missing_file(disk, &error));
+        let Some(missing) = missing else { return Ok(None) };
+        let (name, missing) = (&pin.name, missing.display());
+        lines.push(format!(
+            "snapshot {name} was taken while this copy was being made and is not in it: {missing} is missing"
+        ));
     }
+    Ok(Some(lines))
+}
+
+/// Returns the file that an error is about where it is not there.
+pub(super) fn missing_file(disk: &Disk, error: &Error) -> Option<PathBuf> {
+    let (Error::Corrupt { file: path, .. } | Error::Io { path, .. }) = error else { return None };
+    matches!(disk.env.fs.exists(path), Ok(false)).then(|| path.clone())
 }
 
 fn refuse_unknown(disk: &Disk, pins: &[PinFile], name: Option<&str>, timeline: Option<TimelineId>) -> Error {
@@ -260,6 +283,7 @@ fn validate(disk: &Disk, plan: &Plan, depth: Depth, progress: &dyn Fn(&str)) -> 
         };
         format!("snapshot {} (seq {}) is gone: {why}", other.name, other.seq)
     }));
+    lines.extend(plan.passed_over.iter().cloned());
     // Of one that has settled both files may lie there.
     each_once(&mut lines);
     if pin.kept || pin.settled.is_some() {

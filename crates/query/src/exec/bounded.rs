@@ -1,8 +1,9 @@
 //! The last rule over a physical plan: what keeps it within its memory, lets it be stopped, and keeps its rows in order.
 //!
 //! Operators that give many batches for one that they read pause between them, else neither a time limit nor a cancel
-//! gets a word in; conditions of joins look up from their work (`watched.rs`). A hash join whose kept side is estimated too large becomes a merge of two sorts, which can spill. Joins, unions and
-//! sorts that would give rows in another order than their inputs, where nothing asks for that, are replaced: `pairs.rs`, `in_turn.rs`, `numbered.rs`.
+//! gets a word in; conditions of joins look up from their work (`watched.rs`). A hash join whose kept side is estimated too large
+//! becomes a merge of two sorts, which can spill. Joins, unions and sorts that would give rows in another order than their inputs, where
+//! nothing asks for that, are replaced: `pairs.rs`, `in_turn.rs`, `numbered.rs`.
 
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Statisti
 use super::in_turn::InTurnExec;
 use super::numbered::{numbered_join, numbered_sort};
 use super::pairs::PairsExec;
-use super::watched::watched;
+use super::watched::{WatchedExec, watched};
 
 /// Operators that may give many batches for one of their input.
 const MULTIPLYING: [&str; 9] = [
@@ -125,10 +126,12 @@ fn in_turn(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
     Some(limited(Arc::new(InTurnExec::new(together.input().clone())), together.fetch()))
 }
 
-/// Returns a merge of sorted partitions in which rows that are equal come in the order of these.
+/// Returns a merge of sorted partitions in which rows that are equal come in the order of these. Each runs as a task of its own.
 fn merged_in_turn(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
     let merge = plan.downcast_ref::<SortPreservingMergeExec>()?;
-    Some(Arc::new(merge.clone().with_round_robin_repartition(false)))
+    let arms = Arc::new(WatchedExec::new(merge.input().clone()));
+    let merge = SortPreservingMergeExec::new(merge.expr().clone(), arms).with_fetch(merge.fetch());
+    Some(Arc::new(merge.with_round_robin_repartition(false)))
 }
 
 impl Bounded {

@@ -13,7 +13,7 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::operator::{computes, counted, inputs_stay_in_order};
+use super::operator::{computes, counted};
 
 /// All partitions of an input as one, in their order.
 #[derive(Debug, Clone)]
@@ -55,8 +55,6 @@ impl ExecutionPlan for InTurnExec {
     }
 
     computes!();
-
-    inputs_stay_in_order!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.clone();

@@ -24,7 +24,7 @@ use futures::TryStreamExt;
 
 use super::column_place::ASCENDING;
 use super::direct::is_dynamic;
-use super::operator::{computes, inputs_stay_in_order};
+use super::operator::computes;
 
 /// Returns an outer join that keeps the order of its rows; None for one that does so already, or is another join.
 pub fn numbered_join(join: &HashJoinExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
@@ -127,8 +127,6 @@ impl ExecutionPlan for NumberedExec {
     }
 
     computes!();
-
-    inputs_stay_in_order!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (rows, schema) = (self.input.execute(partition, context)?, self.schema());

@@ -1,4 +1,4 @@
-//! Conditions of joins that see when their statement must stop: [`watched`].
+//! Conditions of joins that see when their statement must stop: [`watched`], and streams that know which one that is: [`WatchedExec`].
 //!
 //! The engine's joins go through all pairs of a batch before they return, and on to the next batch while none meets the condition: with
 //! few keys on both sides that takes hours, in which no stream is polled and no other statement has the thread. Their condition is
@@ -11,14 +11,18 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion::common::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{
     HashJoinExec, HashJoinExecBuilder, NestedLoopJoinExec, NestedLoopJoinExecBuilder,
 };
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::stream;
 
+use super::operator::computes;
 use crate::activity;
 
 /// Returns a join whose condition is watched; None for other plans and joins without one.
@@ -97,5 +101,49 @@ impl PhysicalExpr for Watched {
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt_sql(f)
+    }
+}
+
+/// The partitions of an input, each of which makes rows for the statement for which it was begun, on whatever thread.
+#[derive(Debug)]
+pub struct WatchedExec {
+    input: Arc<dyn ExecutionPlan>,
+}
+
+impl WatchedExec {
+    pub fn new(input: Arc<dyn ExecutionPlan>) -> WatchedExec {
+        WatchedExec { input }
+    }
+}
+
+impl DisplayAs for WatchedExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "WatchedExec")
+    }
+}
+
+impl ExecutionPlan for WatchedExec {
+    fn name(&self) -> &str {
+        "WatchedExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(WatchedExec::new(children.swap_remove(0))))
+    }
+
+    computes!();
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let (mut rows, statement) = (self.input.execute(partition, context)?, activity::at_work());
+        let rows = stream::poll_fn(move |cx| activity::work_for(statement.as_ref(), || rows.as_mut().poll_next(cx)));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }
 }

@@ -24,6 +24,9 @@ pub fn split(tree: &Tree) -> Vec<&Tree> {
     }
 }
 
+/// Columns of the one side of a join and of the other, in pairs.
+type JoinKeys = (Vec<PlanColumn>, Vec<PlanColumn>);
+
 /// By the position of a sub-query after IN the column that tells which rows have an equal there.
 pub type Marks = [(usize, Expr)];
 
@@ -102,11 +105,7 @@ pub fn marked<'t>(
 }
 
 /// Returns the values of a sub-query, each once, and which column of it is compared with which of the scope's.
-fn members(
-    scope: &Scope,
-    value: &Tree,
-    query: &Query,
-) -> Result<(LogicalPlan, (Vec<PlanColumn>, Vec<PlanColumn>)), SqlError> {
+fn members(scope: &Scope, value: &Tree, query: &Query) -> Result<(LogicalPlan, JoinKeys), SqlError> {
     let value = scope.bind(value)?;
     match value.kind {
         Kind::Symbol => {}
@@ -122,18 +121,13 @@ fn members(
     let Expr::Column(key) = value.expr else {
         return Err(SqlError::new(value.position, "a column is expected before IN (sub-query)"));
     };
-    let keys: (Vec<PlanColumn>, Vec<PlanColumn>) = (vec![PlanColumn::new_unqualified(&first.field)], vec![key]);
+    let keys: JoinKeys = (vec![PlanColumn::new_unqualified(&first.field)], vec![key]);
     Ok((build(|b| b.distinct(), list.plan)?, keys))
 }
 
 /// Returns the rows of one plan that have an equal among another's, or have none, in their order: the engine keeps the left side
 /// of a join, and gives the rows of the right one as they come. NULL is equal to NULL.
-pub fn among(
-    others: LogicalPlan,
-    rows: LogicalPlan,
-    keys: (Vec<PlanColumn>, Vec<PlanColumn>),
-    negated: bool,
-) -> Result<LogicalPlan, SqlError> {
+pub fn among(others: LogicalPlan, rows: LogicalPlan, keys: JoinKeys, negated: bool) -> Result<LogicalPlan, SqlError> {
     let join_type = if negated { JoinType::RightAnti } else { JoinType::RightSemi };
     build(|b| b.join_detailed(rows, join_type, keys, None, NullEquality::NullEqualsNull), others)
 }

@@ -9,13 +9,13 @@ use datafusion::common::Column as PlanColumn;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
+use super::order::kept_in_order;
 use super::outputs::{Origin, Output};
 use super::relation::Relation;
 use super::scope::Scope;
 use super::select::{Input, expand, ordinal, project};
 use super::{Planner, build, plan_error, sample, window};
 use crate::error::SqlError;
-use crate::exec;
 use crate::functions::{self, Call, Typed};
 use crate::kind::Kind;
 use crate::parser::ast::{Expr as Tree, ExprKind, Item, OrderItem, Select};
@@ -278,28 +278,6 @@ pub fn select(
     };
     let plan = node(plan, &grouping.borrow())?;
     finish(scope, select, outputs, order_by, order, Input { plan, time: None })
-}
-
-/// Returns a sorted relation in such a form that the engine does not take the sort away below an operator that does not ask for it.
-pub fn kept_in_order(relation: Relation) -> Result<Relation, SqlError> {
-    if !relation.is_sorted {
-        return Ok(relation);
-    }
-    let plan = over_sort(&relation.plan)?;
-    Ok(relation.with_plan(plan))
-}
-
-/// Puts [`exec::in_order`] over the sort that a plan ends with: above it the keys may be projected away, and nobody could tell. A sort
-/// with a limit stays as it is: it decides which rows there are.
-fn over_sort(plan: &LogicalPlan) -> Result<LogicalPlan, SqlError> {
-    match plan {
-        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => {
-            let inputs = plan.inputs().into_iter().map(over_sort).collect::<Result<Vec<_>, _>>()?;
-            plan.with_new_exprs(plan.expressions(), inputs).map_err(plan_error)
-        }
-        LogicalPlan::Limit(_) => Ok(plan.clone()),
-        _ => Ok(exec::in_order(plan.clone())),
-    }
 }
 
 fn explicit_keys(scope: &Scope, keys: &[Tree], items: &[Item], grouping: &RefCell<Grouping>) -> Result<(), SqlError> {

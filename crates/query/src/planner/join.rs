@@ -6,8 +6,8 @@
 use datafusion::common::{Column as PlanColumn, JoinType, NullEquality, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, when};
 
-use super::group::kept_in_order;
 use super::latest::plan_place;
+use super::order::kept_in_order;
 use super::relation::{Column, Relation};
 use super::scope::Scope;
 use super::select::replaced;
@@ -29,6 +29,7 @@ pub fn from(planner: &Planner, from: &From, conditions: &mut Vec<&Tree>, ctes: C
     let mut names = vec![table_name(&left)];
     for join in &from.joins {
         if let (JoinKind::Cross, Some(args)) = (join.kind, unnest::arguments(&join.source)) {
+            left = kept_in_order(left)?;
             left = unnest::unnest(planner, left, &join.source, args, ctes)?;
             continue;
         }

@@ -1,10 +1,10 @@
 //! ORDER BY and LIMIT.
 
 use datafusion::common::Column as PlanColumn;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr};
 
-use super::group::kept_in_order;
 use super::relation::{Column, Relation};
 use super::scope::Scope;
 use super::select::ordinal;
@@ -174,7 +174,7 @@ pub fn by_outputs(
 
 /// Returns the relation with a hidden column that numbers its rows in their order, and the expression that reads it.
 pub fn numbered(planner: &Planner, relation: Relation) -> Result<(Relation, Expr), SqlError> {
-    let relation = kept_in_order(relation)?;
+    let relation = in_turn(relation)?;
     let plan = build(|b| b.window([row_number()]), relation.plan.clone())?;
     let (qualifier, number) = plan.schema().qualified_field(plan.schema().fields().len() - 1);
     let number = Expr::Column(PlanColumn::from((qualifier, number)));
@@ -188,6 +188,39 @@ pub fn numbered(planner: &Planner, relation: Relation) -> Result<(Relation, Expr
     Ok((relation, read))
 }
 
+/// Returns a sorted relation in such a form that the engine does not take the sort away below an operator that does not ask for it.
+pub fn kept_in_order(relation: Relation) -> Result<Relation, SqlError> {
+    if !relation.is_sorted {
+        return Ok(relation);
+    }
+    let plan = over_sort(&relation.plan)?;
+    Ok(relation.with_plan(plan))
+}
+
+/// Puts [`exec::in_order`] over the sort that a plan ends with: above it the keys may be projected away, and nobody could tell. A sort
+/// with a limit stays as it is: it decides which rows there are.
+fn over_sort(plan: &LogicalPlan) -> Result<LogicalPlan, SqlError> {
+    match plan {
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => {
+            let inputs = plan.inputs().into_iter().map(over_sort).collect::<Result<Vec<_>, _>>()?;
+            plan.with_new_exprs(plan.expressions(), inputs).map_err(plan_error)
+        }
+        LogicalPlan::Limit(_) => Ok(plan.clone()),
+        _ => Ok(exec::in_order(plan.clone())),
+    }
+}
+
+/// Returns a relation whose rows come one arm of a union after the other: a sort above would merge the arms, and the rows that LIMIT,
+/// DISTINCT or a window sees would be others.
+pub fn in_turn(relation: Relation) -> Result<Relation, SqlError> {
+    if relation.is_sorted {
+        return kept_in_order(relation);
+    }
+    let has_union = relation.plan.exists(|node| Ok(matches!(node, LogicalPlan::Union(_)))).map_err(plan_error)?;
+    let plan = if has_union { exec::in_order(relation.plan.clone()) } else { return Ok(relation) };
+    Ok(relation.with_plan(plan))
+}
+
 /// Returns the rows that LIMIT keeps.
 pub fn limit(planner: &Planner, relation: Relation, limit: Option<&Limit>) -> Result<Relation, SqlError> {
     let Some(limit) = limit else { return Ok(relation) };
@@ -198,22 +231,30 @@ pub fn limit(planner: &Planner, relation: Relation, limit: Option<&Limit>) -> Re
         (Some(n), None | Some(0)) | (None | Some(0), Some(n)) => rows(&relation, n)?,
         (Some(low), Some(high)) if low >= 0 && high >= 0 => {
             let (skip, end) = (low.min(high) as usize, low.max(high) as usize);
-            build(|b| b.limit(skip, Some(end - skip)), relation.plan.clone())?
+            build(|b| b.limit(skip, Some(end - skip)), limited(&relation)?)?
         }
         (Some(low), Some(high)) if low < 0 && high > 0 => {
             let position = limit.low.as_ref().map_or(limit.position, |tree| tree.position);
             return Err(SqlError::new(position, "LIMIT <negative>, <positive> is not allowed"));
         }
-        (low, high) => exec::slice(kept_in_order(relation.clone())?.plan, low, high).map_err(plan_error)?,
+        (low, high) => exec::slice(in_turn(relation.clone())?.plan, low, high).map_err(plan_error)?,
     };
     Ok(relation.with_plan(plan))
 }
 
 fn rows(relation: &Relation, n: i64) -> Result<LogicalPlan, SqlError> {
     match usize::try_from(n) {
-        Ok(n) => build(|b| b.limit(0, Some(n)), relation.plan.clone()),
-        Err(_) => exec::slice(kept_in_order(relation.clone())?.plan, None, Some(n)).map_err(plan_error),
+        Ok(n) => build(|b| b.limit(0, Some(n)), limited(relation)?),
+        Err(_) => exec::slice(in_turn(relation.clone())?.plan, None, Some(n)).map_err(plan_error),
     }
+}
+
+/// Returns the plan of rows of which the first are taken; a sort beneath takes the LIMIT in.
+fn limited(relation: &Relation) -> Result<LogicalPlan, SqlError> {
+    if relation.is_sorted {
+        return Ok(relation.plan.clone());
+    }
+    Ok(in_turn(relation.clone())?.plan)
 }
 
 /// Returns what is cast to a whole number: drivers write `LIMIT $1::INTEGER`.

@@ -410,7 +410,7 @@ fn is_param(tree: &Tree) -> bool {
 
 fn in_query_error(value: &Typed, position: usize) -> SqlError {
     let message = match value.kind {
-        Kind::Symbol => "IN (sub-query) is supported only in a condition of WHERE".to_owned(),
+        Kind::Symbol => "IN (sub-query) is supported only in a condition of WHERE, without UPDATE … FROM".to_owned(),
         Kind::String | Kind::Varchar => "constant expected".to_owned(),
         kind => format!("cannot compare {kind} with type CURSOR"),
     };

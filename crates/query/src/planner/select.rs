@@ -124,10 +124,11 @@ fn plain(scope: &Scope, select: &Select, order_by: &[OrderItem], relation: Relat
     let time = relation.time.map(|i| (relation.columns[i].typed(0), relation.ascending));
     let has_window = |item: &Item| matches!(item, Item::Expr { expr, .. } if window::contains_window(expr));
     let stays_sorted = relation.is_sorted && order_by.is_empty() && !select.distinct;
-    // what is sorted again is in the former order where it is equal
-    let relation = if stays_sorted { relation } else { group::kept_in_order(relation)? };
     let plan = match (scope.windows, select.items.iter().any(has_window)) {
-        (Some(windows), true) => windows.apply(scope.planner, group::kept_in_order(relation)?.plan)?,
+        (Some(windows), true) => windows.apply(scope.planner, order::in_turn(relation)?.plan)?,
+        _ if select.distinct => order::in_turn(relation)?.plan,
+        // what is sorted again is in the former order where it is equal
+        _ if !stays_sorted => order::kept_in_order(relation)?.plan,
         _ => relation.plan,
     };
     let input = Input { plan, time };

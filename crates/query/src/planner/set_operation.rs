@@ -4,7 +4,7 @@ use datafusion::common::Column as PlanColumn;
 use datafusion::logical_expr::Expr;
 
 use super::conjuncts::among;
-use super::group::kept_in_order;
+use super::order::kept_in_order;
 use super::relation::{Column, Relation};
 use super::select::named;
 use super::{Planner, build};

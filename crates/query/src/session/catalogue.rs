@@ -15,7 +15,7 @@ impl Session {
     /// Returns the rows of a query of the catalogue; None for everything else.
     pub(super) async fn catalogue_query(&self, sql: &str, params: &[Param]) -> Option<Rows> {
         let Planned { plan, columns, .. } = self.catalogue_plan(sql, Bound::Values(params))?;
-        let stream = run::stream_by(self.engine().unchecked(), &plan).await;
+        let stream = run::stream_by(self.engine().unchecked(), &plan, None).await;
         let failed = |error: &crate::SqlError| tracing::debug!(%error, "a query of the catalogue cannot be run");
         let stream = stream.inspect_err(failed).ok()?;
         let running = self.begun(sql, self.settings.env.clock.now_us());

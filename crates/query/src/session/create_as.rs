@@ -38,7 +38,7 @@ impl Session {
             (relation, new)
         };
         let targets: Vec<ColumnDef> = new.columns.iter().enumerate().map(stored_column).collect();
-        let stream = self.stopper.stoppable(stream(&self.state, &relation.plan).await?);
+        let stream = stream(&self.state, &relation.plan, &self.stopper).await?;
         let mut query = stream.map(move |batch| {
             let targets: Vec<&ColumnDef> = targets.iter().collect();
             row_batch(&batch.map_err(|e| SqlError::from_datafusion(&e))?, &targets)

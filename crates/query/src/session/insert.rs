@@ -76,7 +76,7 @@ impl Session {
             (target, relation)
         };
         let columns: Vec<&ColumnDef> = target.columns.iter().map(|place| target.column(*place)).collect();
-        let mut stream = self.stopper.stoppable(stream(&self.state, &relation.plan).await?);
+        let mut stream = stream(&self.state, &relation.plan, &self.stopper).await?;
         let is_one = insert.atomic || self.transaction.is_some();
         let most_bytes = if is_one { usize::MAX } else { COMMIT_BYTES };
         let (mut stored, mut gathered) = (0, target.gathered(&mut stream, &columns, most_bytes).await?);

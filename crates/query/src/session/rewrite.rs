@@ -154,7 +154,7 @@ impl Job {
         }
         let plan = self.planned(view, Look::Rows(&ranges))?;
         let plan = plan.ok_or_else(|| SqlError::internal("a rewrite without rows was planned"))?;
-        let mut stream = self.stopper.stoppable(stream(&self.state, &plan).await?);
+        let mut stream = stream(&self.state, &plan, &self.stopper).await?;
         let mut partitions = Partitions::new(view.schema().clone(), self.keep);
         while let Some(batch) = stream.next().await {
             partitions.add(batch.map_err(|e| SqlError::from_datafusion(&e))?)?;
@@ -175,7 +175,7 @@ impl Job {
     async fn ranges(&self, view: &TableView, plan: &LogicalPlan) -> Result<Vec<TimeRange>, SqlError> {
         let unit = view.schema().partition_by;
         let mut keys = BTreeSet::new();
-        let mut stream = self.stopper.stoppable(stream(&self.state, plan).await?);
+        let mut stream = stream(&self.state, plan, &self.stopper).await?;
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|e| SqlError::from_datafusion(&e))?;
             let times = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();

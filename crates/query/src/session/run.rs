@@ -17,7 +17,7 @@ use futures::StreamExt;
 use super::kept::{Entry, Form, Forming, KeptPlan, Planned, Ready, Sample, Shape};
 use super::rules::{Engine, without_rule};
 use super::{Moment, Session, columns_of};
-use crate::activity::{self, Running};
+use crate::activity::{self, Running, Stopper};
 use crate::error::SqlError;
 use crate::exec;
 use crate::memory::engine_runtime;
@@ -183,7 +183,8 @@ impl Session {
     pub(super) fn rows(&self, ready: Ready, running: Running) -> Result<Rows, SqlError> {
         let Ready { columns, timestamp_index, physical, parts } = ready;
         let is_prompt = exec::direct::is_prompt(&physical);
-        let stream = begun(self.state.of_parts(parts), physical)?;
+        let begin = || begun(self.state.of_parts(parts), physical);
+        let stream = activity::work_for(Some(running.statement()), begin)?;
         let stream = activity::listed(stream, running, self.stopper.clone());
         Ok(Rows { columns, timestamp_index, stream, is_prompt })
     }
@@ -228,15 +229,24 @@ pub fn ordered(relation: Relation) -> Result<Relation, SqlError> {
     Ok(relation.with_plan(plan))
 }
 
-/// Returns the stream of a plan; several partitions come one after the other.
-pub async fn stream(engine: &Engine, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
-    stream_by(engine.of_plan(plan), plan).await
+/// Returns the stream of a plan, which ends when the session's statement is stopped; several partitions come one after the other.
+pub async fn stream(
+    engine: &Engine,
+    plan: &LogicalPlan,
+    stopper: &Stopper,
+) -> Result<SendableRecordBatchStream, SqlError> {
+    Ok(stopper.stoppable(stream_by(engine.of_plan(plan), plan, stopper.statement().as_ref()).await?))
 }
 
-/// Returns the stream of a plan that gets the rules of a state.
-pub async fn stream_by(state: &SessionState, plan: &LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
+/// Returns the stream of a plan that gets the rules of a state, for a statement.
+pub async fn stream_by(
+    state: &SessionState,
+    plan: &LogicalPlan,
+    statement: Option<&Arc<activity::Statement>>,
+) -> Result<SendableRecordBatchStream, SqlError> {
     let physical = state.create_physical_plan(plan).await;
-    begun(state, physical.map_err(|e| SqlError::from_datafusion(&e))?)
+    let physical = physical.map_err(|e| SqlError::from_datafusion(&e))?;
+    activity::work_for(statement, || begun(state, physical))
 }
 
 /// Returns the stream of a physical plan.

@@ -175,6 +175,25 @@ async fn a_cancel_stops_every_kind_of_long_statement_and_frees_its_memory() {
     assert!(server.settings.activity.statements().is_empty());
 }
 
+/// They are tasks of their own, which give their memory back when they next look up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_stops_the_arms_of_a_merge() {
+    let server = Server::new(256 << 20, 1 << 30);
+    let sql = "select v from (select v from ((select a.x v from long_sequence(1000000) a join long_sequence(1000000) b \
+               on a.x % 10 = b.x % 10 where a.x + b.x = 7 order by v) union all (select x v from long_sequence(1) order by v))) \
+               order by v limit 5000";
+    let (error, took) = cancelled(&server, sql).await;
+    assert_eq!((error.message.as_str(), error.kind), ("cancelled by user", SqlErrorKind::Stopped));
+    assert!(took < Duration::from_secs(3), "it ran on for {took:?}");
+    for _ in 0..1_000 {
+        if server.settings.memory.used_for(Purpose::Queries) == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("an arm is still at work");
+}
+
 #[tokio::test]
 async fn cancel_refuses_what_the_peer_refuses() {
     let server = Server::new(64 << 20, 1 << 30);

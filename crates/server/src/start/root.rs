@@ -11,8 +11,10 @@ use crate::config::template;
 /// Every folder of a root.
 const FOLDERS: [&str; 6] = ["conf", "db", "log", "public", "snapshot", "import"];
 
+type Text = fn() -> String;
+
 /// Files that a root has from its first start on, and what they say.
-const FURNISHED: [(&str, fn() -> String); 2] =
+const FURNISHED: [(&str, Text); 2] =
     [("conf/server.conf", template::server_conf), ("public/index.html", || PAGE.to_owned())];
 
 /// The plain page, for roots in which no console lies.
@@ -21,7 +23,8 @@ const PAGE: &str = include_str!("../public/index.html");
 /// Says why [`furnish`], the text log and storage would fail to write into a database's root, as far as that can be seen: behind a
 /// restore it would be too late. A directory that is no root is storage's to refuse.
 pub fn refusal(root: &Path) -> Option<String> {
-    if !root.join("db").is_dir() {
+    let is_database = root.join("db").is_dir();
+    if !is_database && !holds_only_ours(root) {
         return None;
     }
     let unfit = |folder: &&&str| root.join(folder).exists() && !root.join(folder).is_dir();
@@ -29,8 +32,13 @@ pub fn refusal(root: &Path) -> Option<String> {
         let path = root.join(folder);
         return Some(format!("{} is not a directory: move it away and start again", path.display()));
     }
-    let mut written =
-        vec![root.to_owned(), root.join("log"), root.join("snapshot"), root.join("db"), root.join("db/_live")];
+    if !is_database {
+        return None;
+    }
+    let mut written = vec![root.join("log"), root.join("snapshot"), root.join("db"), root.join("db/_live")];
+    if root.join("_restore").exists() {
+        written.push(root.to_owned());
+    }
     written.extend(
         FURNISHED
             .iter()
@@ -46,6 +54,12 @@ pub fn refusal(root: &Path) -> Option<String> {
         _ => "let this user write there",
     };
     Some(format!("{} cannot be written ({error}): {remedy} and start again", path.display()))
+}
+
+/// Whether a directory has nothing but what a root has, or nothing at all.
+fn holds_only_ours(root: &Path) -> bool {
+    let Ok(entries) = root.read_dir() else { return false };
+    entries.flatten().all(|entry| FOLDERS.iter().any(|folder| entry.file_name() == *folder))
 }
 
 #[cfg(unix)]
@@ -100,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     #[expect(clippy::disallowed_methods, reason = "the test changes files as an operator does")]
     fn what_cannot_be_written_is_seen_where_it_would_be() {
         use std::os::unix::fs::symlink;
@@ -110,9 +124,13 @@ mod tests {
         let fs = OsFs::new();
         make_folder(&fs, &root).unwrap();
         std::fs::write(root.join("conf"), "").unwrap();
+        assert!(refusal(&root).is_some_and(|said| said.contains("is not a directory")));
+        std::fs::write(root.join("mine.txt"), "").unwrap();
         assert_eq!(refusal(&root), None, "no root of ours");
+        std::fs::remove_file(root.join("mine.txt")).unwrap();
         std::fs::remove_file(root.join("conf")).unwrap();
         furnish(&root, &fs).unwrap();
+        make_folder(&fs, &root.join("db")).unwrap();
         assert_eq!(refusal(&root), None);
         for folder in ["log", "snapshot", "public", "conf"] {
             let place = root.join(folder);

@@ -7,7 +7,7 @@ use std::path::Path;
 use types::{Seq, TimestampUs};
 
 use super::validate::{Proven, require_plain_path, verify_unproven};
-use super::{PinFile, read_pins};
+use super::{PinFile, missing_file, read_pins};
 use crate::catalog::DbState;
 use crate::env::Env;
 use crate::env::fs::FileKind;
@@ -69,30 +69,32 @@ pub fn verify(env: &Env, root: &Path, name: Option<&str>, progress: &(dyn Fn(&st
     let proven = Proven::default();
     let mut whole = Vec::new();
     for run in pins.chunk_by(|one, later| content::goes_on(&one.pin, &later.pin)) {
-        let found = verify_run(&disk, run, &marker.database_id, &proven, progress);
-        whole.extend(found.map_err(|error| beside_default(&disk, &pins, &marker.database_id, error.of_copy()))?);
+        let verified = |run: &[PinFile]| verify_run(&disk, run, &marker.database_id, &proven, progress);
+        let is_whole = |run: &[PinFile]| verified(run).is_ok();
+        whole.extend(verified(run).map_err(|error| beside_default(&disk, &pins, error.of_copy(), is_whole))?);
     }
     Ok(whole)
 }
 
 /// Says what is whole of a copy in which something is missing: a snapshot that was taken while the copy was being made is named there,
 /// and need not be in it.
-fn beside_default(disk: &Disk, pins: &[PinFile], database_id: &str, error: Error) -> Error {
-    let Error::Corrupt { file, detail } = error else { return error };
-    let Some(at) = pins.iter().position(|found| found.pin.name == "default") else {
-        return Error::Corrupt { file, detail };
+fn beside_default(disk: &Disk, pins: &[PinFile], error: Error, is_whole: impl Fn(&[PinFile]) -> bool) -> Error {
+    let (Some(_), Error::Corrupt { file, detail }) = (missing_file(disk, &error), &error) else { return error };
+    let at = pins.iter().rposition(|found| found.pin.name == "default");
+    let Some((default, later)) = at.map(|at| (&pins[at..=at], &pins[at + 1..])).filter(|(_, later)| !later.is_empty())
+    else {
+        return error;
     };
-    let later: Vec<&str> = pins[at + 1..].iter().map(|found| &*found.pin.name).collect();
-    let is_whole = || verify_run(disk, &pins[at..=at], database_id, &Proven::default(), &|_| {}).is_ok();
-    let detail = match later.is_empty() || !is_whole() {
-        true => detail,
-        false => format!(
-            "{detail}; snapshot default is whole, and {} {} taken while it was open: `--snapshot default` looks at that one alone",
-            later.join(", "),
-            if later.len() == 1 { "was" } else { "were" }
-        ),
-    };
-    Error::Corrupt { file, detail }
+    if !is_whole(default) {
+        return error;
+    }
+    let mut names: Vec<&str> = later.iter().map(|found| &*found.pin.name).collect();
+    names.dedup();
+    let detail = format!(
+        "{detail}; snapshot default is whole, and what was taken later ({}) may not have been copied: `--snapshot default` looks at it alone",
+        names.join(", ")
+    );
+    Error::Corrupt { file: file.clone(), detail }
 }
 
 /// Verifies snapshots each of whose logs begins with that of the one before.

@@ -201,11 +201,35 @@ fn a_snapshot_that_was_taken_during_the_copy_does_not_hide_the_copied_one() {
     let verify = |name| restore::verify(&env, Path::new(COPY), name, &|_| {});
     match verify(None) {
         Err(Error::Corrupt { detail, .. }) => {
-            assert!(detail.contains("snapshot default is whole, and hourly was taken while it was open"), "{detail}")
+            assert!(detail.contains("snapshot default is whole, and what was taken later (hourly)"), "{detail}")
         }
         other => panic!("{other:?}"),
     }
     assert_eq!(verify(Some("default")).unwrap().len(), 1);
     fs.write_file(&Path::new(COPY).join("_restore"), b"");
-    assert_eq!(rows(&open_at(&env, COPY).unwrap(), "t"), copied);
+    let copy = open_at(&env, COPY).unwrap();
+    assert_eq!(rows(&copy, "t"), copied);
+    let told = copy.start_report().restore.as_ref().unwrap().lines.join("\n");
+    assert!(told.contains("snapshot hourly was taken while this copy was being made and is not in it"), "{told}");
+}
+
+/// Its files are there: it may be the one that is meant.
+#[test]
+fn a_later_snapshot_that_is_damaged_is_not_passed_over() {
+    let (fs, env) = machine();
+    let db = open(&env).unwrap();
+    let id = create(&db, "t");
+    db.prepare_snapshot("default").unwrap();
+    insert(&db, "t", &[(1, Some("b"), 2, None)]);
+    db.flush_table(id).unwrap();
+    db.prepare_snapshot_with("nightly", Terms { keep: true, ..Terms::default() }).unwrap();
+    fs.copy_tree(Path::new(ROOT), Path::new(COPY), CopyMode::Copy, &["db/_live", "log"], 1).finish();
+    let segment =
+        fs.files_below(Path::new(COPY)).into_iter().find(|path| path.extension().is_some_and(|e| e == "arrow"));
+    fs.truncate_file(&Path::new(COPY).join(segment.expect("it was flushed")), 100);
+    fs.write_file(&Path::new(COPY).join("_restore"), b"");
+    match open_at(&on_arc(&env, fs.clone()), COPY).map(drop) {
+        Err(Error::Refused(text)) => assert!(text.contains("several snapshots (default, nightly)"), "{text}"),
+        other => panic!("{other:?}"),
+    }
 }

@@ -99,7 +99,7 @@ impl Background {
             match self.child.try_wait() {
                 Ok(None) => {}
                 Ok(Some(ended)) => {
-                    eprint!("{}", self.errors());
+                    err!("{}", self.errors());
                     break ExitCode::from(ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(REFUSED));
                 }
                 Err(error) => break fail(REFUSED, &format!("cannot watch process {}: {error}", self.child.id())),

@@ -40,6 +40,7 @@ impl Chance {
             "(select * from t union all select * from u)",
             "(select distinct * from TABLE where i > 200)",
             "(select * from t union select * from u)",
+            "(select * from t union all select * from u limit 40)",
             "(select * from t intersect select * from u)",
             "(select * from t except select * from u where COND)",
         ]);
@@ -105,6 +106,7 @@ impl Chance {
             "select first(i) f, last(i) l, count() c from (ROWS)",
             "select s, first(i) f, last(x) l, count() c from (ROWS) order by s",
             "ROWS order by s, i, x",
+            "select s, count() c from (select * from (ROWS) limit 20) order by s",
             "ROWS order by i desc",
             "select i, row_number() over () n from (ROWS) order by i desc",
             "select s, sum(i) over (rows 2 preceding) n, i from (ROWS) order by s",
