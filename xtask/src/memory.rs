@@ -51,6 +51,11 @@ pub fn run_with(binary: &Path, runs: u64, pool_mb: u64, seed: u64) -> Result<()>
     std::fs::write(root.join("conf/server.conf"), format!("memory.limit={pool_mb}m\n"))?;
     let server = Server::start(binary, &root)?;
     let idle_mb = resident_mb(&server)?;
+    // the first statement may ask for the table before the writer has made it
+    let made = server.http()?.post("/write", b"m,tag=t0 v=0 1700000000000000000\n")?;
+    if made.status != 204 {
+        return Err(format!("/write answered {}: {}", made.status, made.body).into());
+    }
     let (next, refused, worst_mb) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(idle_mb));
     let ended = AtomicBool::new(false);
     let started = Instant::now();
