@@ -98,12 +98,7 @@ fn crossed(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan
     })?;
     let pairs: Arc<dyn ExecutionPlan> = Arc::new(CooperativeExec::new(pairs));
     let found: Arc<dyn ExecutionPlan> = Arc::new(FilterExec::try_new(predicate.data, pairs)?);
-    let Some(wanted) = join.projection() else { return Ok(Some(found)) };
-    let column = |&index: &usize| {
-        let name = schema.field(index).name().clone();
-        ProjectionExpr { expr: Arc::new(Column::new(&name, index)), alias: name }
-    };
-    Ok(Some(Arc::new(ProjectionExec::try_new(wanted.iter().map(column).collect::<Vec<_>>(), found)?)))
+    projected(found, join.projection().as_deref()).map(Some)
 }
 
 /// Returns all pairs in the order of the side that streams.
@@ -184,7 +179,8 @@ fn sorted(
     }
 }
 
-fn projected(plan: Arc<dyn ExecutionPlan>, columns: Option<&[usize]>) -> Result<Arc<dyn ExecutionPlan>> {
+/// Returns the columns of a plan at these places; the plan itself without any.
+pub(super) fn projected(plan: Arc<dyn ExecutionPlan>, columns: Option<&[usize]>) -> Result<Arc<dyn ExecutionPlan>> {
     let Some(columns) = columns else { return Ok(plan) };
     let schema = plan.schema();
     let exprs = columns.iter().map(|place| {

@@ -15,13 +15,13 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::joins::{HashJoinExec, HashJoinExecBuilder, PartitionMode};
-use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
 };
 use futures::TryStreamExt;
 
+use super::bounded::projected;
 use super::column_place::ASCENDING;
 use super::direct::is_dynamic;
 use super::operator::computes;
@@ -58,12 +58,8 @@ pub fn numbered_sort(sort: &SortExec) -> Result<Option<Arc<dyn ExecutionPlan>>> 
         return internal_err!("a sort by nothing");
     };
     let sorted = SortExec::new(order, numbered).with_preserve_partitioning(sort.preserve_partitioning());
-    let column = |place: usize| {
-        let name = input.schema().field(place).name().clone();
-        ProjectionExpr { expr: Arc::new(Column::new(&name, place)), alias: name }
-    };
-    let without = (0..columns).map(column).collect::<Vec<_>>();
-    Ok(Some(Arc::new(ProjectionExec::try_new(without, Arc::new(sorted.with_fetch(sort.fetch())))?)))
+    let without: Vec<usize> = (0..columns).collect();
+    projected(Arc::new(sorted.with_fetch(sort.fetch())), Some(&without)).map(Some)
 }
 
 fn has_dynamic_filter(plan: &Arc<dyn ExecutionPlan>) -> bool {

@@ -7,7 +7,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use super::group::children;
 use super::relation::{Column, Relation};
 use super::scope::Scope;
-use super::{build, plan_error};
+use super::{Planner, build, plan_error};
 use crate::error::SqlError;
 use crate::kind::Kind;
 use crate::parser::ast::{Binary, Expr as Tree, ExprKind, Query};
@@ -77,8 +77,17 @@ fn semi_join(
     Ok(relation.with_plan(plan))
 }
 
+/// Returns a relation and what tells which of its rows meet a condition, for a statement that keeps the others.
+pub fn met(planner: &Planner, relation: Relation, filter: Option<&Tree>) -> Result<(Relation, Option<Expr>), SqlError> {
+    let (columns, time) = (relation.columns.clone(), relation.time);
+    let scope = Scope { columns: &columns, time, ..Scope::constants(planner) };
+    let (relation, marks) = marked(&scope, relation, filter)?;
+    let met = filter.map(|filter| Scope { marks: &marks, ..scope }.condition(filter)).transpose()?;
+    Ok((relation, met))
+}
+
 /// Returns the relation with a hidden column for each IN (sub-query) in these expressions, and which it is.
-pub fn marked<'t>(
+fn marked<'t>(
     scope: &Scope,
     relation: Relation,
     trees: impl IntoIterator<Item = &'t Tree>,

@@ -127,16 +127,7 @@ impl Sides<'_> {
     }
 
     pub fn scope<'s>(&'s self, columns: &'s [Column], time: Option<usize>) -> Scope<'s> {
-        Scope {
-            planner: self.planner,
-            ctes: self.ctes,
-            columns,
-            time,
-            aliases: &[],
-            grouping: None,
-            windows: None,
-            marks: &[],
-        }
+        Scope { ctes: self.ctes, columns, time, ..Scope::constants(self.planner) }
     }
 
     pub fn same_name(&self, name: &Ident) -> Result<Equality, SqlError> {

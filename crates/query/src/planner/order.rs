@@ -156,16 +156,7 @@ pub fn by_outputs(
         return Ok(relation);
     }
     let columns = relation.columns.clone();
-    let scope = Scope {
-        planner,
-        ctes,
-        columns: &columns,
-        time: relation.time,
-        aliases: &[],
-        grouping: None,
-        windows: None,
-        marks: &[],
-    };
+    let scope = Scope { ctes, columns: &columns, time: relation.time, ..Scope::constants(planner) };
     let keys = resolve(order_by, &columns, &[], |tree| scope.bind(tree))?;
     let exprs = columns.iter().map(Column::expr).collect();
     let time = relation.time.map(|t| (t, relation.ascending));

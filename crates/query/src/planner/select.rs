@@ -24,16 +24,7 @@ pub fn select(planner: &Planner, select: &Select, order_by: &[OrderItem], ctes: 
         None => one_row()?,
     };
     let columns = relation.columns.clone();
-    let scope = Scope {
-        planner,
-        ctes,
-        columns: &columns,
-        time: relation.time,
-        aliases: &[],
-        grouping: None,
-        windows: None,
-        marks: &[],
-    };
+    let scope = Scope { ctes, columns: &columns, time: relation.time, ..Scope::constants(planner) };
     let mut relation = conjuncts::filter(&scope, relation, &conditions)?;
     if let Some(latest) = &select.latest {
         relation = latest::latest(relation, latest)?;

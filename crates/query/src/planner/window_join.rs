@@ -56,16 +56,7 @@ pub fn select(
     let columns: Vec<Column> =
         left.columns.iter().chain(rights.iter().flat_map(|right| &right.columns)).cloned().collect();
     let aliases = item_aliases(&select.items);
-    let all = Scope {
-        planner,
-        ctes,
-        columns: &columns,
-        time: left.time,
-        aliases: &[],
-        grouping: None,
-        windows: None,
-        marks: &[],
-    };
+    let all = Scope { ctes, columns: &columns, time: left.time, ..Scope::constants(planner) };
     let left_columns = left.columns.clone();
     let of_left = Scope { columns: &left_columns, ..all };
     conditions.iter().try_for_each(|tree| left_only(&all, tree, left_columns.len()))?;

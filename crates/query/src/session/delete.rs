@@ -10,7 +10,6 @@ use crate::outcome::Outcome;
 use crate::parser::ast::Delete;
 use crate::planner::parameters::Param;
 use crate::planner::relation::Column;
-use crate::planner::scope::Scope;
 use crate::planner::{Planner, conjuncts};
 
 impl Session {
@@ -31,11 +30,7 @@ pub fn describe(planner: &Planner, delete: &Delete) -> Result<(), SqlError> {
 fn plan(planner: &Planner, delete: &Delete, view: &TableView, look: Look) -> Result<Option<LogicalPlan>, SqlError> {
     let ranges = if let Look::Rows(ranges) = look { ranges } else { &[] };
     let relation = target(planner, &delete.table, delete.alias.as_ref(), view, ranges)?;
-    let columns = relation.columns.clone();
-    let scope = Scope { columns: &columns, time: relation.time, ..Scope::constants(planner) };
-    let (relation, marks) = conjuncts::marked(&scope, relation, &delete.filter)?;
-    let scope = Scope { marks: &marks, ..scope };
-    let goes = delete.filter.as_ref().map(|filter| scope.condition(filter)).transpose()?;
+    let (relation, goes) = conjuncts::met(planner, relation, delete.filter.as_ref())?;
     if let Look::Matches = look {
         return matching_times(&relation, goes);
     }

@@ -43,11 +43,7 @@ fn plan(planner: &Planner, update: &Update, view: &TableView, look: Look) -> Res
         Some(_) if matches!(look, Look::Matches) => return Ok(None),
         Some(from) => partnered(planner, update, from, relation)?,
         None => {
-            let columns = relation.columns.clone();
-            let scope = Scope { columns: &columns, time: relation.time, ..Scope::constants(planner) };
-            let (relation, marks) = conjuncts::marked(&scope, relation, &update.filter)?;
-            let scope = Scope { marks: &marks, ..scope };
-            let matches = update.filter.as_ref().map(|filter| scope.condition(filter)).transpose()?;
+            let (relation, matches) = conjuncts::met(planner, relation, update.filter.as_ref())?;
             if let Look::Matches = look {
                 return matching_times(&relation, matches);
             }

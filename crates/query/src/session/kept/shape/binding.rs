@@ -22,7 +22,7 @@ use crate::kind::Kind;
 use crate::parser::ast::{Body, Expr as Tree, Ident, Query, RelationRef, Select, Source};
 use crate::planner::relation::{Column, unqualified};
 use crate::planner::scope::Scope;
-use crate::planner::{Ctes, Planner, conjuncts};
+use crate::planner::{Planner, conjuncts};
 use crate::provider::{StoredTable, in_microseconds, ranges_of};
 
 /// What is needed to bind conditions over one table.
@@ -131,8 +131,7 @@ impl Binding {
 
     fn bound(&self, planner: &Planner, state: &SessionState, conditions: &[&Tree]) -> Option<Bound> {
         let (columns, time) = (&self.columns[..], self.time);
-        let scope =
-            Scope { planner, ctes: Ctes::NONE, columns, time, aliases: &[], grouping: None, windows: None, marks: &[] };
+        let scope = Scope { columns, time, ..Scope::constants(planner) };
         let mut predicate = None;
         for condition in conditions {
             let test = scope.condition(condition).ok()?;
